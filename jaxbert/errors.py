@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one exception for wrong input; every folder may raise it, only `__main__` catches it."""
+
+
+class InputError(Exception):
+    """Something the user gave is wrong: one message on standard error, exit code 2.
+
+    `message` says what is wrong (the value in backticks, and the file, line or record) and what was
+    expected; `hint` says what to do about it.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(f"{message}\nhint: {hint}" if hint else message)
+        self.message = message
+        self.hint = hint

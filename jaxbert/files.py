@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opening, listing and writing files; the one place that touches paths, so storage is decided here."""
+
+import contextlib
+import glob
+import os
+import secrets
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from jaxbert.errors import InputError
+
+
+def open_input(path: str) -> BinaryIO:
+    """Open `path` for reading bytes; a missing, unreadable or folder path is an `InputError`."""
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise InputError(f"cannot read `{path}`: {error.strerror}", "check the path and its permissions") from error
+
+
+def read_bytes(path: str) -> bytes:
+    """The whole content of `path`."""
+    with open_input(path) as file:
+        return file.read()
+
+
+def read_text(path: str) -> str:
+    """The content of `path` as UTF-8 text, without a byte order mark; bad bytes are an `InputError`."""
+    content = read_bytes(path)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"`{path}` line {line} is not UTF-8: byte `0x{content[error.start]:02x}`",
+            "convert the file, for example with `iconv -t utf-8`",
+        ) from error
+
+
+def expand(patterns: str) -> list[str]:
+    """Paths for a comma-separated list of globs, each sorted; a pattern that matches nothing is an `InputError`."""
+    paths: list[str] = []
+    for pattern in patterns.split(","):
+        matches = sorted(glob.glob(pattern.strip()))
+        if not matches:
+            raise InputError(f"no file matches `{pattern}`", "check the path; several patterns are separated by commas")
+        paths += matches
+    return paths
+
+
+@contextlib.contextmanager
+def whole_file(path: str) -> Iterator[BinaryIO]:
+    """Write `path` under a temporary name; on success it is synced and renamed, otherwise it leaves no trace."""
+    folder = os.path.dirname(path) or "."
+    temporary = os.path.join(folder, f".{os.path.basename(path)}.{secrets.token_hex(4)}.tmp")
+    try:
+        os.makedirs(folder, exist_ok=True)
+        file = open(temporary, "wb")
+    except OSError as error:
+        raise InputError(
+            f"cannot write `{path}`: {error.strerror}", "choose a folder that exists and may be written"
+        ) from error
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def write_text(path: str, text: str) -> None:
+    """Write `text` as UTF-8 to `path`, whole or not at all."""
+    with whole_file(path) as file:
+        file.write(text.encode())
