@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The text of `jaxbert <command> --help`, made from the command's dataclass."""
+
+import dataclasses
+import textwrap
+from typing import Any
+
+from jaxbert.config.flags import Rule, kind, limits, rules
+
+TYPE_NAMES = {str: "TEXT", int: "INTEGER", float: "NUMBER", bool: "BOOL"}
+WIDTH = 100
+
+
+def help_text(options: type[Any], command: str, summary: str) -> str:
+    """Usage, then the required flags, then the others by group in the order of their fields."""
+    parts = [f"jaxbert {command}: {summary}\n\nusage: jaxbert {command} --flag=value ... [--flagfile=FILE]\n"]
+    for heading, names in _groups(rules(options)).items():
+        parts.append(f"\n{heading}\n")
+        parts += [_described(options, name) for name in names]
+    return "".join(parts)
+
+
+def _groups(fields: dict[str, Rule]) -> dict[str, list[str]]:
+    """Heading -> flags; a field with a `group` opens it, and the fields after it belong to it."""
+    groups: dict[str, list[str]] = {"Required": []}
+    heading = "Flags"
+    for name, rule in fields.items():
+        heading = rule.group or heading
+        groups.setdefault("Required" if rule.required else heading, []).append(name)
+    return {heading: names for heading, names in groups.items() if names}
+
+
+def _described(options: type[Any], name: str) -> str:
+    """One flag: its spelling, default and limits on a line, what it means below."""
+    rule, of_kind = rules(options)[name], kind(options, name)
+    spelling = f"--[no]{name}" if of_kind is bool else f"--{name}={'|'.join(rule.choices) or TYPE_NAMES[of_kind]}"
+    facts = [_default(options, name), limits(rule), f"short: --{rule.short}" if rule.short else ""]
+    remarks = ", ".join(fact for fact in facts if fact)
+    first = f"  {spelling}" + (f"  ({remarks})" if remarks else "")
+    return f"{first}\n{textwrap.fill(rule.help, WIDTH, initial_indent='      ', subsequent_indent='      ')}\n"
+
+
+def _default(options: type[Any], name: str) -> str:
+    default = next(field.default for field in dataclasses.fields(options) if field.name == name)
+    if default is dataclasses.MISSING or default is None or default == "":
+        return ""
+    return f"default {str(default).lower() if isinstance(default, bool) else default}"

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flags from a frozen dataclass: absl reads the spellings, the dataclass holds types, defaults, ranges and help."""
+
+import dataclasses
+import difflib
+import math
+import re
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from absl import flags as absl_flags
+
+from jaxbert.errors import InputError
+
+T = TypeVar("T")
+
+TRUE, FALSE = ("true", "t", "1", "yes", "y"), ("false", "f", "0", "no", "n")
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What the dataclass field cannot say by itself about its flag."""
+
+    help: str
+    required: bool = False
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    group: str = ""
+    short: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Parsed(Generic[T]):
+    """One command line, read.
+
+    Attributes:
+        options: the dataclass of the command.
+        given: names of the flags that were on the command line or in a flag file.
+        positional: arguments that are no flags, in order.
+        notes: one sentence for each retired flag that was given.
+    """
+
+    options: T
+    given: frozenset[str]
+    positional: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def flag(
+    default: T,
+    help: str,
+    *,
+    choices: Sequence[str] = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+    group: str = "",
+    short: str = "",
+) -> T:
+    """A dataclass field that is a flag.
+
+    Args:
+        default: value when the flag is not given; None needs a field of type `X | None`.
+        help: a sentence or two; say the unit and where the number comes from.
+        choices: the allowed texts; case does not matter on the command line, the spelling here is what the field gets.
+        minimum: smallest allowed number.
+        maximum: largest allowed number.
+        group: opens a group in the help text; the fields that follow belong to it until the next one opens.
+        short: a second, short name.
+    """
+    rule = Rule(help, False, tuple(choices), minimum, maximum, group, short)
+    return dataclasses.field(default=default, kw_only=True, metadata={"flag": rule})
+
+
+def required_flag(
+    help: str, *, choices: Sequence[str] = (), minimum: float | None = None, group: str = "", short: str = ""
+) -> Any:
+    """A dataclass field that is a flag without default: the command line must give it."""
+    rule = Rule(help, True, tuple(choices), minimum, None, group, short)
+    return dataclasses.field(kw_only=True, metadata={"flag": rule})
+
+
+def parse(
+    options: type[T], argv: Sequence[str], retired: Mapping[str, str] | None = None, *, positional: bool = False
+) -> Parsed[T]:
+    """Read the arguments of one command.
+
+    Args:
+        options: a frozen dataclass whose fields come from `flag` and `required_flag`.
+        argv: the arguments after the command's name.
+        retired: name -> sentence for flags that are accepted, in any spelling, and do nothing.
+        positional: whether arguments that are no flags are allowed.
+
+    Raises:
+        InputError: unknown flag, wrong type, value out of range, missing flag, argument that is no flag.
+    """
+    fields = rules(options)
+    values = absl_flags.FlagValues()
+    values.set_gnu_getopt(True)
+    for field, rule in fields.items():
+        _define(values, field, kind(options, field), rule)
+    live = set(fields) | {rule.short for rule in fields.values()}
+    arguments, notes = _without_retired(
+        _expanded(values, argv), {name: text for name, text in (retired or {}).items() if name not in live}
+    )
+    rest = _read(values, arguments, list(fields))
+    if rest and not positional:
+        raise InputError(f"`{rest[0]}` is not a flag", "flags are spelled `--flag=value`")
+    given = {name: values[name].value for name in fields if values[name].present}
+    missing = [f"`--{name}`" for name, rule in fields.items() if rule.required and name not in given]
+    if missing:
+        raise InputError(f"{', '.join(missing)} must be given", "`--help` says what each flag means")
+    return Parsed(options(**given), frozenset(given), tuple(rest), notes)
+
+
+def changed(options: Any) -> frozenset[str]:
+    """Names of the fields of the dataclass instance `options` that differ from their default."""
+    return frozenset(
+        field.name for field in dataclasses.fields(options) if getattr(options, field.name) != field.default
+    )
+
+
+def to_flagfile(options: Any) -> str:
+    """The text of a flag file with which the same command gets the same `options`."""
+    lines = []
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if value is not None:
+            lines.append(f"--{field.name}={_spelled(value)}\n")
+    return "".join(lines)
+
+
+class _Parser(absl_flags.ArgumentParser[Any]):
+    """Turns the text of one flag into its value; what is wrong is said here, not by absl."""
+
+    def __init__(self, name: str, kind: type, rule: Rule) -> None:
+        self.name, self.kind, self.rule = name, kind, rule
+
+    def parse(self, argument: Any) -> Any:
+        text = str(argument)
+        if text.startswith("--"):
+            raise InputError(f"`--{self.name}` has no value: `{text}` follows it", f"write `--{self.name}=value`")
+        if text != text.strip() or len(text.splitlines()) > 1:
+            raise self._error(repr(text)[1:-1], "text on one line, without blanks around it")
+        value = self._converted(text)
+        rule = self.rule
+        if rule.choices:
+            value = next((choice for choice in rule.choices if choice.lower() == text.lower()), None)
+            if value is None:
+                raise self._error(text, f"one of {', '.join(rule.choices)}", _nearest(text, rule.choices, ""))
+        if isinstance(value, int | float) and _outside(value, rule):
+            raise self._error(text, limits(rule))
+        return value
+
+    def _converted(self, text: str) -> Any:
+        try:
+            if self.kind is bool:
+                return _boolean(text)
+            value = self.kind(text)
+        except ValueError:
+            expected = {int: "a whole number", float: "a number", bool: "true or false"}[self.kind]
+            raise self._error(text, expected) from None
+        if self.kind is float and not math.isfinite(value):
+            raise self._error(text, "a finite number")
+        return value
+
+    def _error(self, text: str, expected: str, hint: str = "") -> InputError:
+        return InputError(f"`--{self.name}={text}`: expected {expected}", hint)
+
+
+def rules(options: type[Any]) -> dict[str, Rule]:
+    """The flag of each field of a dataclass, in order."""
+    return {field.name: field.metadata["flag"] for field in dataclasses.fields(options)}
+
+
+def kind(options: type[Any], name: str) -> type:
+    """`int` for a field of type `int` or `int | None`."""
+    annotation = typing.get_type_hints(options)[name]
+    kinds = [part for part in typing.get_args(annotation) or (annotation,) if part is not types.NoneType]
+    if len(kinds) != 1 or kinds[0] not in (str, int, float, bool):
+        raise TypeError(f"the type of field {name} cannot be a flag: {annotation}")
+    return typing.cast(type, kinds[0])
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in TRUE:
+        return True
+    if text.lower() in FALSE:
+        return False
+    raise ValueError(text)
+
+
+def _outside(value: float, rule: Rule) -> bool:
+    return (rule.minimum is not None and value < rule.minimum) or (rule.maximum is not None and value > rule.maximum)
+
+
+def limits(rule: Rule) -> str:
+    if rule.minimum is None:
+        return "" if rule.maximum is None else f"at most {rule.maximum}"
+    return f"at least {rule.minimum}" if rule.maximum is None else f"{rule.minimum} to {rule.maximum}"
+
+
+def _define(values: absl_flags.FlagValues, name: str, kind: type, rule: Rule) -> None:
+    """Declare one flag; its absl default is never used, so that only given flags reach the dataclass."""
+    values[name] = absl_flags.Flag(
+        parser=_Parser(name, kind, rule),
+        serializer=None,
+        name=name,
+        default=None,
+        help_string=rule.help,
+        short_name=rule.short or None,
+        boolean=kind is bool,
+    )
+
+
+def _expanded(values: absl_flags.FlagValues, argv: Sequence[str]) -> list[str]:
+    """`argv` with the content of its flag files in their place."""
+    try:
+        return values.read_flags_from_files(list(argv))
+    except (absl_flags.Error, OSError) as error:
+        reason = str(error.__context__ or error)
+        raise InputError(
+            f"`--flagfile`: {reason}", "check the path; a flag file holds one `--flag=value` a line"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError("`--flagfile`: the file is not UTF-8 text") from error
+
+
+def _without_retired(arguments: Sequence[str], retired: Mapping[str, str]) -> tuple[list[str], tuple[str, ...]]:
+    """The arguments without retired flags (`--x`, `--nox`, `--x=1`, `--x 1`), and a sentence for each one found."""
+    kept: list[str] = []
+    notes: dict[str, str] = {}
+    waiting = False  # the argument before was a retired flag without `=`: a plain word now is its value
+    for place, argument in enumerate(arguments):
+        if argument == "--":
+            return [*kept, *arguments[place:]], tuple(notes.values())
+        match = re.fullmatch(r"--?(?:(\w+?)|no(\w+))(=.*)?", argument, re.DOTALL)
+        name = next((part for part in match.groups()[:2] if part in retired), "") if match else ""
+        if name:
+            notes[name] = f"`--{name}` has no effect: {retired[name]}"
+        elif not waiting or argument.startswith("-"):
+            kept.append(argument)
+        waiting = bool(name) and "=" not in argument
+    return kept, tuple(notes.values())
+
+
+def _read(values: absl_flags.FlagValues, arguments: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Let absl read the flags into `values`; returns the arguments that are no flags."""
+    try:
+        return list(values(["jaxbert", *arguments])[1:])
+    except absl_flags.UnrecognizedFlagError as error:
+        nearest = _nearest(error.flagname, [*names, *("no" + name for name in names)], "--")
+        raise InputError(f"unknown flag `--{error.flagname}`", nearest or "`--help` lists the flags") from error
+    except absl_flags.Error as error:
+        raise InputError(str(error), "flags are spelled `--flag=value`") from error
+
+
+def _nearest(text: str, known: Sequence[str], prefix: str) -> str:
+    """A hint with the known name that looks most like `text`; empty when none does."""
+    by_lower = {name.lower(): name for name in known}
+    matches = difflib.get_close_matches(text.lower(), by_lower, n=1, cutoff=0.6)
+    starts = [name for name in known if len(text) > 2 and name.lower().startswith(text.lower())]
+    best = matches[0] if matches else ""
+    name = by_lower.get(best) or (starts[0] if starts else "")
+    return f"did you mean `{prefix}{name}`?" if name else ""
+
+
+def _spelled(value: object) -> str:
+    """A flag's value as text that reads back as the same value."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
