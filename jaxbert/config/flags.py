@@ -97,7 +97,7 @@ def parse(
         InputError: unknown flag, wrong type, value out of range, missing flag, argument that is no flag.
     """
     fields = rules(options)
-    values = absl_flags.FlagValues()
+    values = absl_flags.FlagValues()  # type: ignore[no-untyped-call]  # absl's own __init__ has no annotations
     values.set_gnu_getopt(True)
     for field, rule in fields.items():
         _define(values, field, kind(options, field), rule)
@@ -197,6 +197,7 @@ def _outside(value: float, rule: Rule) -> bool:
 
 
 def limits(rule: Rule) -> str:
+    """The allowed numbers in words; empty when there is no limit."""
     if rule.minimum is None:
         return "" if rule.maximum is None else f"at most {rule.maximum}"
     return f"at least {rule.minimum}" if rule.maximum is None else f"{rule.minimum} to {rule.maximum}"
@@ -236,8 +237,9 @@ def _without_retired(arguments: Sequence[str], retired: Mapping[str, str]) -> tu
     for place, argument in enumerate(arguments):
         if argument == "--":
             return [*kept, *arguments[place:]], tuple(notes.values())
-        match = re.fullmatch(r"--?(?:(\w+?)|no(\w+))(=.*)?", argument, re.DOTALL)
-        name = next((part for part in match.groups()[:2] if part in retired), "") if match else ""
+        match = re.fullmatch(r"--?(\w+)(=.*)?", argument, re.DOTALL)
+        spelled = match[1] if match else ""
+        name = next((name for name in (spelled, spelled.removeprefix("no")) if name in retired), "")
         if name:
             notes[name] = f"`--{name}` has no effect: {retired[name]}"
         elif not waiting or argument.startswith("-"):
@@ -251,9 +253,9 @@ def _read(values: absl_flags.FlagValues, arguments: Sequence[str], names: Sequen
     try:
         return list(values(["jaxbert", *arguments])[1:])
     except absl_flags.UnrecognizedFlagError as error:
-        nearest = _nearest(error.flagname, [*names, *("no" + name for name in names)], "--")
-        raise InputError(f"unknown flag `--{error.flagname}`", nearest or "`--help` lists the flags") from error
-    except absl_flags.Error as error:
+        hint = _nearest(error.flagname, names, "--") or "`--help` lists the flags"
+        raise InputError(f"unknown flag `--{error.flagname}`", hint) from error
+    except (absl_flags.Error, ValueError) as error:  # a flag at the end without its value, `--noflag=value`
         raise InputError(str(error), "flags are spelled `--flag=value`") from error
 
 
