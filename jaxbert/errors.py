@@ -13,3 +13,15 @@ class InputError(Exception):
         super().__init__(f"{message}\nhint: {hint}" if hint else message)
         self.message = message
         self.hint = hint
+
+
+class Interrupted(BaseException):
+    """A signal ended the work after it was put in order: one message on standard error, exit code 128 + `signal_number`.
+
+    Not an `Exception`, so that code which survives failures does not survive Ctrl-C.
+    """
+
+    def __init__(self, signal_number: int, message: str = "") -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
+        self.message = message
