@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The architecture of an encoder: `bert_config.json` of the released models, read strictly and written back."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from jaxbert import files
+from jaxbert.errors import InputError
+
+Activation = Literal["gelu", "relu", "tanh", "linear", "swish"]
+
+# Names the official code takes, lower-cased, and the function each one means there. Its `gelu` is the tanh form.
+ACTIVATIONS: dict[str, Activation] = {
+    "gelu": "gelu",
+    "gelu_new": "gelu",
+    "relu": "relu",
+    "tanh": "tanh",
+    "linear": "linear",
+    "identity": "linear",
+    "": "linear",
+    "swish": "swish",
+    "silu": "swish",
+    "simple_swish": "swish",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class BertConfig:
+    """Sizes and constants of one encoder; keys and defaults are those of google-research/bert `modeling.BertConfig`.
+
+    Attributes:
+        hidden_act: `gelu` is the tanh approximation, as in every official release.
+        hidden_dropout_prob: share of outputs dropped, 0 <= p < 1; the classifier head uses it too.
+        type_vocab_size: 16 when the file does not say; every released model says 2.
+        initializer_range: standard deviation of the truncated normal that fills new weights.
+        extra: keys of the file that mean nothing here (`directionality`, `pooler_fc_size`, ...), kept for writing.
+    """
+
+    vocab_size: int
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: Activation = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 16
+    initializer_range: float = 0.02
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for sizes that describe no encoder."""
+        for key in _INTEGERS:
+            if getattr(self, key) < 1:
+                raise InputError(f"`{key}` is `{getattr(self, key)}`: expected at least 1")
+        for key in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+            if not 0 <= getattr(self, key) < 1:
+                raise InputError(f"`{key}` is `{getattr(self, key)}`: expected 0 <= p < 1")
+        if not 0 < self.initializer_range < float("inf"):
+            raise InputError(f"`initializer_range` is `{self.initializer_range}`: expected a number above 0")
+        if self.hidden_size % self.num_attention_heads:
+            raise InputError(
+                f"`hidden_size` is `{self.hidden_size}`: expected a multiple of"
+                f" `num_attention_heads`, which is `{self.num_attention_heads}`"
+            )
+
+    @property
+    def head_size(self) -> int:
+        """D, the width of one attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+
+def read(path: str) -> BertConfig:
+    """The configuration in the JSON file `path`; anything wrong in it is an `InputError` that names the file."""
+    try:
+        content = json.loads(files.read_text(path))
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"`{path}` line {error.lineno} is not JSON: {error.msg}", "expected a bert_config.json"
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"`{path}` holds no JSON object", "expected a bert_config.json")
+    try:
+        return from_dict(content)
+    except InputError as error:
+        raise InputError(f"`{path}`: {error.message}", error.hint) from error
+
+
+def from_dict(content: Mapping[str, Any]) -> BertConfig:
+    """A configuration from the keys of a `bert_config.json`; unknown keys are kept in `extra`."""
+    if "vocab_size" not in content:
+        raise InputError("`vocab_size` is missing", "it is the number of lines of the vocabulary file")
+    if content.get("embedding_size") not in (None, content.get("hidden_size", 768)):
+        raise InputError(
+            f"`embedding_size` is `{content['embedding_size']}`: factorised embeddings are not supported",
+            "only encoders whose embeddings are as wide as their hidden layers can be used",
+        )
+    known = {key: _value(key, content[key]) for key in (*_INTEGERS, *_NUMBERS, "hidden_act") if key in content}
+    return BertConfig(**known, extra={key: value for key, value in content.items() if key not in known})
+
+
+def to_json(config: BertConfig) -> str:
+    """The text of a `bert_config.json`, keys in alphabetical order as in the released files."""
+    content = {**config.extra, **{key: getattr(config, key) for key in (*_INTEGERS, *_NUMBERS, "hidden_act")}}
+    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+_INTEGERS = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+)
+_NUMBERS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range")
+
+
+def _value(key: str, value: Any) -> Any:
+    """One checked entry. A whole number may be written `768.0`, as some writers do; true and false are no numbers."""
+    if key == "hidden_act":
+        return _activation(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if key in _NUMBERS and number:
+        return float(value)
+    if number and (isinstance(value, int) or value.is_integer()):
+        return int(value)
+    expected = "a number" if key in _NUMBERS else "a whole number"
+    raise InputError(f"`{key}` is `{json.dumps(value)}`: expected {expected}")
+
+
+def _activation(value: Any) -> Activation:
+    if value is None:
+        return "linear"
+    if not isinstance(value, str) or value.lower() not in ACTIVATIONS:
+        names = ", ".join(name for name in ACTIVATIONS if name)
+        raise InputError(f"`hidden_act` is `{json.dumps(value)}`: expected one of {names}")
+    return ACTIVATIONS[value.lower()]
