@@ -12,7 +12,7 @@ from types import FrameType
 
 import jaxbert
 from jaxbert.config.flag_help import help_text
-from jaxbert.config.flags import parse
+from jaxbert.config.flags import Parsed, parse
 from jaxbert.config.retired import RETIRED
 from jaxbert.errors import InputError, Interrupted
 
@@ -85,7 +85,7 @@ def _dispatch(arguments: list[str]) -> None:
 
 
 def _run(command: str, arguments: list[str]) -> None:
-    parsed = parse(_options(command), arguments, RETIRED)
+    parsed: Parsed[object] = parse(_options(command), arguments, RETIRED)
     for note in parsed.notes:
         print(f"note: {note}", file=sys.stderr)
     importlib.import_module(f"jaxbert.commands.{command}").run(parsed.options)

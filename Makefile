@@ -1,0 +1,47 @@
+# Needs make and Python 3.11 to 3.13; everything else goes into .venv by itself.
+#   make test     the tests          make lint    form and types
+#   make demo     learn a small task, from text to scores
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := out/demo
+
+.PHONY: test lint demo bench test-interop clean
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+demo: $(VENV)/run.stamp
+	$(BIN)/jaxbert create_sample_data --output_dir=$(DEMO)
+	$(BIN)/jaxbert run_classifier --flagfile=$(DEMO)/flags.txt
+
+bench: $(VENV)/interop.stamp
+	$(BIN)/python -m bench.classifier
+
+test-interop: $(VENV)/interop.stamp
+	$(BIN)/python -m pytest -m interop
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find jaxbert tests bench -name __pycache__ -type d -exec rm -rf {} +
+
+# One environment, installed in steps; a stamp is redone when pyproject.toml changes.
+$(VENV)/run.stamp: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	    { echo "error: \`$(PYTHON)\` is not Python 3.11 to 3.13"; echo "hint: make PYTHON=python3.12 ..."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(VENV)/interop.stamp: $(VENV)/dev.stamp
+	$(BIN)/python -m pip install --quiet --editable '.[dev,interop]'
+	touch $@

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every test gets: strict arithmetic in jax, and the folder of real data where it exists."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Read by jax when a test imports it; tests of data code never do.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data and official outputs: `JAXBERT_SHARED`, or `shared` beside the checkout."""
+    folder = Path(os.environ.get("JAXBERT_SHARED", Path(__file__).parents[2] / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"no folder of real data at {folder}")
+    return folder
