@@ -16,7 +16,7 @@ class InputError(Exception):
 
 
 class Interrupted(BaseException):
-    """A signal ended the work after it was put in order: one message on standard error, exit code 128 + `signal_number`.
+    """A signal ended the work after it was put in order: one message, exit code 128 + `signal_number`.
 
     Not an `Exception`, so that code which survives failures does not survive Ctrl-C.
     """

@@ -3,6 +3,7 @@
 
 import contextlib
 import glob
+import mmap
 import os
 import secrets
 from collections.abc import Iterator
@@ -23,6 +24,14 @@ def read_bytes(path: str) -> bytes:
     """The whole content of `path`."""
     with open_input(path) as file:
         return file.read()
+
+
+def map_input(path: str) -> memoryview:
+    """The content of `path` as read-only memory; the system reads each part when it is first touched."""
+    with open_input(path) as file:
+        if os.fstat(file.fileno()).st_size == 0:  # an empty file cannot be mapped
+            return memoryview(b"")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def read_text(path: str) -> str:
@@ -56,7 +65,7 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
     temporary = os.path.join(folder, f".{os.path.basename(path)}.{secrets.token_hex(4)}.tmp")
     try:
         os.makedirs(folder, exist_ok=True)
-        file = open(temporary, "wb")
+        file = open(temporary, "wb")  # noqa: SIM115 (closed by the `with` below)
     except OSError as error:
         raise InputError(
             f"cannot write `{path}`: {error.strerror}", "choose a folder that exists and may be written"
