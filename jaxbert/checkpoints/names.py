@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weight names: ours, which are those of google-research/bert (TF1), and where TF2 object graphs keep the same weights.
+
+A path is a chain of edges in the object graph, written as TensorFlow writes keys: edges joined by `/`.
+"""
+
+import enum
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+_TABLES = ("word_embeddings", "position_embeddings", "token_type_embeddings")
+_LAYER_MODULES = (
+    "attention/self/query",
+    "attention/self/key",
+    "attention/self/value",
+    "attention/output/dense",
+    "attention/output/LayerNorm",
+    "intermediate/dense",
+    "output/dense",
+    "output/LayerNorm",
+)
+_DENSE_HEADS = ("cls/seq_relationship/output", "cls/squad/output", "output")
+
+NEXT_SENTENCE, SQUAD, CLASSIFIER = ((f"{head}_weights", f"{head}_bias") for head in _DENSE_HEADS)
+WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
+FIRST_QUERY = "bert/encoder/layer_0/attention/self/query/kernel"
+
+
+def leaves(module: str) -> tuple[str, str]:
+    """The two weights of a module, in every layout: normalizations have gamma and beta, the rest kernel and bias."""
+    kinds = ("gamma", "beta") if module.endswith("LayerNorm") else ("kernel", "bias")
+    return f"{module}/{kinds[0]}", f"{module}/{kinds[1]}"
+
+
+def encoder_names(layers: int) -> list[str]:
+    """The names of all weights of an encoder with its pooler, in the order of the network: 7 + 16 per layer."""
+    modules = ["bert/embeddings/LayerNorm"]
+    modules += [f"bert/encoder/layer_{layer}/{module}" for layer in range(layers) for module in _LAYER_MODULES]
+    modules += ["bert/pooler/dense"]
+    return [f"bert/embeddings/{table}" for table in _TABLES] + [name for module in modules for name in leaves(module)]
+
+
+_HEAD_MODULES = ("cls/predictions/transform/dense", "cls/predictions/transform/LayerNorm")
+_HEAD_NAMES = (
+    *(name for module in _HEAD_MODULES for name in leaves(module)),
+    "cls/predictions/output_bias",
+    *NEXT_SENTENCE,
+    *SQUAD,
+    *CLASSIFIER,
+)
+_WEIGHT_NAMES = frozenset(encoder_names(1)) | frozenset(_HEAD_NAMES)
+_LAYER = re.compile(r"^bert/encoder/layer_(0|[1-9]\d{0,3})/")
+
+
+def is_weight(name: str) -> bool:
+    """Whether `name` is the TF1 name of a weight of BERT or of one of its official heads."""
+    return _LAYER.sub("bert/encoder/layer_0/", name) in _WEIGHT_NAMES
+
+
+def layer_of(name: str) -> int | None:
+    """The number of the encoder layer that the weight `name` belongs to."""
+    found = _LAYER.match(name)
+    return int(found[1]) if found else None
+
+
+class Form(enum.Enum):
+    """How TF2 stores a weight (left) that TF1 stores in the shape on the right."""
+
+    SAME = "as in TF1"
+    PROJECTION = "[H, A, D] -> [H, H]"
+    PROJECTION_BIAS = "[A, D] -> [H]"
+    ATTENTION_OUTPUT = "[A, D, H] -> [H, H]"
+    TRANSPOSED = "[H, C] -> [C, H]"
+
+
+_FORMS = (
+    (re.compile(r"attention/self/(query|key|value)/kernel$"), Form.PROJECTION),
+    (re.compile(r"attention/self/(query|key|value)/bias$"), Form.PROJECTION_BIAS),
+    (re.compile(r"attention/output/dense/kernel$"), Form.ATTENTION_OUTPUT),
+    (re.compile(r"output_weights$"), Form.TRANSPOSED),
+)
+
+
+def form_of(name: str) -> Form:
+    """How TF2 stores the weight with the TF1 name `name`."""
+    return next((form for pattern, form in _FORMS if pattern.search(name)), Form.SAME)
+
+
+def to_tf1(form: Form, weight: np.ndarray) -> np.ndarray:
+    """A view of `weight` in its TF1 shape; kernels that are already [H, H] (the 2019 layout) stay as they are."""
+    if form is Form.TRANSPOSED:
+        return weight.T
+    if form is Form.PROJECTION and weight.ndim == 3:
+        return weight.reshape(weight.shape[0], math.prod(weight.shape[1:]))
+    if form is Form.PROJECTION_BIAS:
+        return weight.reshape(weight.size)
+    if form is Form.ATTENTION_OUTPUT and weight.ndim == 3:
+        return weight.reshape(math.prod(weight.shape[:2]), weight.shape[2])
+    return weight
+
+
+def to_tf2(form: Form, weight: np.ndarray, heads: int) -> np.ndarray:
+    """A view of `weight`, given in its TF1 shape, as the functional and layer-style TF2 layouts store it."""
+    if form is Form.TRANSPOSED:
+        return weight.T
+    if form is Form.PROJECTION:
+        return weight.reshape(weight.shape[0], heads, -1)
+    if form is Form.PROJECTION_BIAS:
+        return weight.reshape(heads, -1)
+    if form is Form.ATTENTION_OUTPUT:
+        return weight.reshape(heads, -1, weight.shape[1])
+    return weight
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where one generation of official code keeps the weights, as paths from the encoder's node.
+
+    `{n}` in a path stands for a number: `first` + layer for the layers, `first` + number of layers for the pooler.
+    """
+
+    name: str
+    tables: tuple[str, str, str]  # word, position and token type embeddings
+    norm: str
+    layer: str
+    first: int
+    modules: tuple[str, ...]  # in the order of _LAYER_MODULES
+    pooler: str
+
+    def layer_paths(self, layer: int) -> dict[str, str]:
+        """TF1 names and paths of the weights of one layer."""
+        place = self.layer.format(n=self.first + layer)
+        paths: dict[str, str] = {}
+        for module, path in zip(_LAYER_MODULES, self.modules, strict=True):
+            paths |= _module_paths(f"bert/encoder/layer_{layer}/{module}", f"{place}/{path}")
+        return paths
+
+    def paths(self, layers: int) -> dict[str, str]:
+        """TF1 names and paths of all weights of an encoder with this many layers."""
+        paths = {f"bert/embeddings/{table}": path for table, path in zip(_TABLES, self.tables, strict=True)}
+        paths |= _module_paths("bert/embeddings/LayerNorm", self.norm)
+        for layer in range(layers):
+            paths |= self.layer_paths(layer)
+        return paths | _module_paths("bert/pooler/dense", self.pooler.format(n=self.first + layers))
+
+
+def _module_paths(module: str, path: str) -> dict[str, str]:
+    return {name: f"{path}/{name.rsplit('/', 1)[1]}" for name in leaves(module)}
+
+
+_EARLY_MODULES = (
+    "_attention_layer/_query_dense",
+    "_attention_layer/_key_dense",
+    "_attention_layer/_value_dense",
+    "_attention_output_dense",
+    "_attention_layer_norm",
+    "_intermediate_dense",
+    "_output_dense",
+    "_output_layer_norm",
+)
+_LATE_MODULES = (*_EARLY_MODULES[:3], "_attention_layer/_output_dense", *_EARLY_MODULES[4:])
+_NUMBERED = (
+    ("layer_with_weights-0/embeddings", "layer_with_weights-1/embeddings", "layer_with_weights-2/embeddings"),
+    "layer_with_weights-3",
+    "layer_with_weights-{n}",
+    4,
+)
+
+# The letters are the names under which these layouts are known in this project; versions are tf-models-official's.
+LAYOUTS = (
+    Layout("functional layout A", *_NUMBERED, _EARLY_MODULES, "layer_with_weights-{n}"),  # 2.1 to 2.3
+    Layout("functional layout B", *_NUMBERED, _LATE_MODULES, "layer_with_weights-{n}"),  # 2.4 and later
+    Layout(  # BertEncoderV2
+        "layer-style layout C",
+        ("_embedding_layer/embeddings", "_position_embedding_layer/embeddings", "_type_embedding_layer/embeddings"),
+        "_embedding_norm_layer",
+        "_transformer_layers/{n}",
+        0,
+        _LATE_MODULES,
+        "_pooler_layer",
+    ),
+    Layout(  # the first TF2 code, 2019
+        "stacked layout of 2019",
+        (
+            "embedding_lookup/embeddings",
+            "embedding_postprocessor/position_embeddings",
+            "embedding_postprocessor/type_embeddings",
+        ),
+        "embedding_postprocessor/output_layer_norm",
+        "encoder/layers/{n}",
+        0,
+        (
+            "attention_layer/query_dense",
+            "attention_layer/key_dense",
+            "attention_layer/value_dense",
+            "attention_output_dense",
+            "attention_layer_norm",
+            "intermediate_dense",
+            "output_dense",
+            "output_layer_norm",
+        ),
+        "pooler_transform",
+    ),
+)
+
+
+def _masked_lm(dense: str, norm: str, bias: str) -> dict[str, str]:
+    return {
+        **_module_paths("cls/predictions/transform/dense", dense),
+        **_module_paths("cls/predictions/transform/LayerNorm", norm),
+        "cls/predictions/output_bias": bias,
+    }
+
+
+# The masked LM head, as paths from its node: a layer of its own since 2.3, a network of three layers in 2.2.
+MASKED_LM: tuple[Mapping[str, str], ...] = (
+    _masked_lm("dense", "layer_norm", "bias"),
+    _masked_lm("layer_with_weights-0", "layer_with_weights-1", "layer_with_weights-2/bias"),
+)
+# The one dense layer of the other heads (`kernel` [H, C] and `bias`), as paths from the head's node.
+DENSE_HEAD = "layer_with_weights-0"
+CLASSIFIER_HEAD = "out_proj"  # of classifiers since 2.5

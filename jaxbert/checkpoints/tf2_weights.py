@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finding BERT's weights in a TF2 object graph by structure, wherever in the saved model the encoder stands."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from jaxbert.checkpoints import names
+from jaxbert.checkpoints.object_graph import ObjectGraph
+
+_LAYER_EDGE = re.compile(r"layer-(\d{1,9})$")
+
+
+@dataclass(frozen=True)
+class FoundWeights:
+    """Weights found in a graph: TF1 name -> key in the checkpoint.
+
+    `undecided` are the keys of kernel and bias of a dense head [H, 2] that may be a classifier's or SQuAD's.
+    """
+
+    keys: Mapping[str, str]
+    layout: names.Layout
+    place: str
+    undecided: tuple[str, str] | None = None
+
+
+def find_weights(graph: ObjectGraph, shapes: Mapping[str, tuple[int, ...]]) -> FoundWeights | None:
+    """The encoder in `graph` and the heads beside it, or None if there is no encoder.
+
+    `shapes` are those of the checkpoint's tensors by key. Raises ValueError if there are several encoders.
+    """
+    candidates = list(_encoders(graph))
+    if not candidates:
+        return None
+    node, layout, encoder = max(candidates, key=lambda candidate: len(candidate[2]))
+    tables = {keys[names.WORD_EMBEDDINGS]: graph.path_to(other) for other, _, keys in reversed(candidates)}
+    if len(tables) > 1:
+        raise ValueError(f"it holds {len(tables)} encoders: {', '.join(f'`{place}`' for place in tables.values())}")
+    heads: dict[str, str] = {}
+    undecided: tuple[str, str] | None = None
+    for parent in graph.from_root():
+        if node in graph.nodes[parent].children.values():
+            found, other = _heads(graph, parent, node, shapes)
+            heads, undecided = heads | found, other or undecided
+    return FoundWeights(encoder | heads, layout, graph.path_to(node), undecided)
+
+
+def _encoders(graph: ObjectGraph) -> Iterator[tuple[int, names.Layout, dict[str, str]]]:
+    """Every node that looks like an encoder in one of the layouts, with the keys of its weights."""
+    for node in graph.from_root():
+        for layout in names.LAYOUTS:
+            if graph.key(node, layout.tables[0]) and graph.key(node, layout.layer_paths(0)[names.FIRST_QUERY]):
+                yield node, layout, _keys(graph, node, layout.paths(_count_layers(graph, node, layout)))
+
+
+def _count_layers(graph: ObjectGraph, node: int, layout: names.Layout) -> int:
+    layers = 0
+    while graph.follow(node, f"{layout.layer.format(n=layout.first + layers)}/{layout.modules[0]}") is not None:
+        layers += 1
+    return layers
+
+
+def _keys(graph: ObjectGraph, node: int, paths: Mapping[str, str]) -> dict[str, str]:
+    """The keys of those weights that are there."""
+    keys = {name: graph.key(node, path) for name, path in paths.items()}
+    return {name: key for name, key in keys.items() if key}
+
+
+def _heads(
+    graph: ObjectGraph, parent: int, encoder: int, shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[dict[str, str], tuple[str, str] | None]:
+    """The heads among the children of `parent`, which is a model around `encoder`; and a dense one of unclear kind."""
+    others = list(dict.fromkeys(child for child in graph.nodes[parent].children.values() if child != encoder))
+    numbers = _layer_numbers(graph, parent)
+    masked_lm, found = _masked_lm(graph, others)
+    undecided = None
+    for head in others:
+        new_style = graph.follow(head, "dense") is None and _dense(graph, head, names.CLASSIFIER_HEAD)
+        old_style = head != masked_lm and _dense(graph, head, names.DENSE_HEAD)
+        if new_style:
+            found |= zip(names.CLASSIFIER, new_style, strict=True)
+        elif old_style:
+            is_pair = shapes[old_style[0]][-1:] == (2,)
+            steps = numbers[head] - numbers[encoder] if {head, encoder} <= numbers.keys() else None
+            kind = names.NEXT_SENTENCE if masked_lm is not None else _dense_kind(is_pair, steps)
+            if kind:
+                found |= zip(kind, old_style, strict=True)
+            else:
+                undecided = old_style
+    return found, undecided
+
+
+def _layer_numbers(graph: ObjectGraph, model: int) -> dict[int, int]:
+    """The place of each layer of a functional model: N of its edges `layer-N`."""
+    found = ((_LAYER_EDGE.match(edge), child) for edge, child in graph.nodes[model].children.items())
+    return {child: int(edge[1]) for edge, child in found if edge}
+
+
+def _masked_lm(graph: ObjectGraph, nodes: list[int]) -> tuple[int | None, dict[str, str]]:
+    """The first of `nodes` that is a masked LM head, and the keys of its weights."""
+    for node in nodes:
+        for paths in names.MASKED_LM:
+            keys = _keys(graph, node, paths)
+            if len(keys) == len(paths):
+                return node, keys
+    return None, {}
+
+
+def _dense(graph: ObjectGraph, node: int, path: str) -> tuple[str, str] | None:
+    kernel, bias = graph.key(node, f"{path}/kernel"), graph.key(node, f"{path}/bias")
+    return (kernel, bias) if kernel and bias else None
+
+
+def _dense_kind(is_pair: bool, steps: int | None) -> tuple[str, str] | None:
+    """Whether a dense head is a classifier's or SQuAD's, which official code stores under the same keys.
+
+    Only a classifier has another number of outputs than two. Else it shows in the number of layers from the encoder
+    to the head: a classifier has dropout between them, a SQuAD model nothing.
+    """
+    if not is_pair:
+        return names.CLASSIFIER
+    if steps is None:
+        return None
+    return names.SQUAD if steps == 1 else names.CLASSIFIER

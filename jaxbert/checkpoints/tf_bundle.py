@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TensorFlow checkpoint files (tensor bundles): reading and writing named tensors without TensorFlow.
+
+`<prefix>.index` is a sorted string table of a header and one entry per tensor (type, shape, place, checksum);
+`<prefix>.data-0000i-of-0000n` hold the bytes, little-endian (TensorFlow's tensor_bundle.h and tensor_bundle.proto).
+"""
+
+import contextlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import ml_dtypes
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from jaxbert.checkpoints.tf_messages import BundleEntry, BundleHeader
+from jaxbert.checkpoints.tf_prefix import find_prefix
+from jaxbert.checkpoints.tf_table import masked_crc32c, read_table, write_table
+from jaxbert.checkpoints.varint import read_varint, write_varint
+from jaxbert.errors import InputError
+from jaxbert.files import map_input, whole_file
+
+_STRING = 7
+# The numbers are those of TensorFlow's types.proto.
+_DTYPES: dict[int, np.dtype[Any]] = {
+    1: np.dtype("<f4"),
+    2: np.dtype("<f8"),
+    3: np.dtype("<i4"),
+    4: np.dtype("u1"),
+    9: np.dtype("<i8"),
+    10: np.dtype(np.bool_),
+    14: np.dtype(ml_dtypes.bfloat16),
+    19: np.dtype("<f2"),
+}
+_NUMBERS = {dtype: number for number, dtype in _DTYPES.items()}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the index says of one tensor; `dtype` is TensorFlow's number, `offset` and `size` are bytes in its shard."""
+
+    dtype: int
+    shape: tuple[int, ...]
+    shard: int
+    offset: int
+    size: int
+    crc32c: int
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An open checkpoint: its entries by name, and its data shards, each mapped when first read."""
+
+    prefix: str
+    num_shards: int
+    entries: Mapping[str, Entry]
+    _shards: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def read(self, key: str) -> np.ndarray:
+        """The tensor `key`, its checksum verified: a read-only view of the mapped file, not always aligned.
+
+        String tensors come as an object array of bytes. Raises InputError for damaged or unsupported tensors.
+        """
+        entry = self.entries[key]
+        try:
+            data = self._bytes_of(entry)
+            return _strings(data, entry) if entry.dtype == _STRING else _numbers(data, entry)
+        except ValueError as error:
+            raise InputError(
+                f"tensor `{key}` of checkpoint `{self.prefix}` cannot be read: {error}",
+                "copy or download the checkpoint again",
+            ) from error
+
+    def _bytes_of(self, entry: Entry) -> np.ndarray:
+        if entry.shard not in self._shards:
+            self._shards[entry.shard] = self._map_shard(entry.shard)
+        return self._shards[entry.shard][entry.offset : entry.offset + entry.size]
+
+    def _map_shard(self, shard: int) -> np.ndarray:
+        path = _shard_path(self.prefix, shard, self.num_shards)
+        content = np.frombuffer(map_input(path), np.uint8)
+        expected = max(entry.offset + entry.size for entry in self.entries.values() if entry.shard == shard)
+        if content.size < expected:
+            raise InputError(
+                f"`{path}` is cut: it has {content.size} bytes, its index describes {expected}",
+                "copy or download the checkpoint again",
+            )
+        return content
+
+
+def open_bundle(path: str) -> Bundle:
+    """Read the index of the checkpoint at `path` (see `find_prefix` for what may be given); no tensor is read yet.
+
+    Raises InputError where the index is damaged, big-endian or has tensors saved in parts.
+    """
+    prefix = find_prefix(path)
+    table = read_table(f"{prefix}.index")
+    try:
+        header = BundleHeader.FromString(table.pop(b"", b""))
+        if header.num_shards < 1:
+            raise ValueError("it has no header with a number of data shards")
+        if header.endianness != 0:
+            raise ValueError("it was written on a big-endian machine; only little-endian files are read")
+        entries = {key.decode(errors="backslashreplace"): _entry(key, value, header) for key, value in table.items()}
+    except (ValueError, DecodeError) as error:
+        raise InputError(
+            f"`{prefix}.index` is not an index of a TensorFlow checkpoint that can be read: {error}",
+            "give a checkpoint written by TensorFlow 1 or 2 on a usual machine",
+        ) from error
+    return Bundle(prefix, header.num_shards, entries)
+
+
+def _entry(key: bytes, value: bytes, header: Any) -> Entry:
+    message = BundleEntry.FromString(value)
+    shape = tuple(dim.size for dim in message.shape.dim)
+    entry = Entry(message.dtype, shape, message.shard_id, message.offset, message.size, message.crc32c)
+    if message.slices:
+        raise ValueError(f"tensor {key!r} is saved in {len(message.slices)} parts; only whole tensors are read")
+    if not 0 <= entry.shard < header.num_shards:
+        raise ValueError(f"tensor {key!r} lies in data shard {entry.shard} of {header.num_shards}")
+    if min(entry.offset, entry.size, *shape) < 0 or message.shape.unknown_rank:
+        raise ValueError(f"tensor {key!r} has shape {list(shape)}, offset {entry.offset} and size {entry.size}")
+    return entry
+
+
+def _numbers(data: np.ndarray, entry: Entry) -> np.ndarray:
+    if entry.dtype not in _DTYPES:
+        raise ValueError(f"type {entry.dtype} of TensorFlow's types.proto is not supported")
+    dtype = _DTYPES[entry.dtype]
+    if math.prod(entry.shape) * dtype.itemsize != entry.size:
+        raise ValueError(f"shape {list(entry.shape)} of {dtype} does not fill its {entry.size} bytes")
+    _check(masked_crc32c(data), entry)
+    if not entry.size:
+        return np.empty(entry.shape, dtype)
+    return np.frombuffer(data, dtype).reshape(entry.shape)
+
+
+def _strings(data: np.ndarray, entry: Entry) -> np.ndarray:
+    """All lengths as base-128 numbers, the checksum of the lengths, then the strings one after the other."""
+    content, count = data.tobytes(), math.prod(entry.shape)
+    if count > len(content):
+        raise ValueError(f"{count} strings do not fit into {len(content)} bytes")
+    lengths, place = [], 0
+    for _ in range(count):
+        length, place = read_varint(content, place)
+        lengths.append(length)
+    start = place + 4
+    if start + sum(lengths) != len(content):
+        raise ValueError("the lengths of its strings do not add up to its size")
+    _check(masked_crc32c(_fixed_lengths(lengths) + content[place:]), entry)
+    strings = np.empty(count, dtype=object)
+    for index, length in enumerate(lengths):
+        strings[index] = content[start : start + length]
+        start += length
+    return strings.reshape(entry.shape)
+
+
+def _fixed_lengths(lengths: list[int]) -> bytes:
+    """What the checksums of string tensors cover in place of the lengths as stored."""
+    return b"".join(length.to_bytes(4 if length < 1 << 32 else 8, "little") for length in lengths)
+
+
+def _check(crc32c: int, entry: Entry) -> None:
+    if crc32c != entry.crc32c:
+        raise ValueError(
+            f"wrong checksum of its {entry.size} bytes from byte {entry.offset} of data shard {entry.shard}"
+        )
+
+
+def write_bundle(prefix: str, tensors: Mapping[str, np.ndarray], num_shards: int = 1) -> None:
+    """Write `tensors` under their names as a checkpoint that `open_bundle` and TensorFlow read.
+
+    Object arrays are written as string tensors and hold bytes. Tensors go to the shards in turn, in the order
+    of their names. The index comes last, so a checkpoint that has one is complete.
+    """
+    entries = {b"": BundleHeader(num_shards=num_shards, version={"producer": 1}).SerializeToString()}
+    with contextlib.ExitStack() as stack:
+        paths = [_shard_path(prefix, shard, num_shards) for shard in range(num_shards)]
+        shards = [stack.enter_context(whole_file(path)) for path in paths]
+        for index, key in enumerate(sorted(tensors, key=str.encode)):
+            entries[key.encode()] = _write_tensor(shards, index % num_shards, tensors[key])
+    write_table(f"{prefix}.index", entries)
+
+
+def _write_tensor(shards: list[BinaryIO], shard: int, tensor: np.ndarray) -> bytes:
+    """Append `tensor` to its shard; its entry for the index."""
+    number = _STRING if tensor.dtype == object else _NUMBERS[tensor.dtype.newbyteorder("<")]
+    entry = BundleEntry(dtype=number, shard_id=shard, offset=shards[shard].tell())
+    entry.shape.SetInParent()  # TensorFlow writes the shape of a scalar too
+    for size in tensor.shape:
+        entry.shape.dim.add(size=size)
+    if number == _STRING:
+        stored, checked = _string_bytes(tensor)
+    else:
+        stored = checked = np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).tobytes()
+    entry.size, entry.crc32c = len(stored), masked_crc32c(checked)
+    shards[shard].write(stored)
+    return bytes(entry.SerializeToString())
+
+
+def _string_bytes(tensor: np.ndarray) -> tuple[bytes, bytes]:
+    """The bytes of a string tensor as stored, and the bytes that its checksum covers."""
+    lengths = [len(string) for string in tensor.flat]
+    fixed = _fixed_lengths(lengths)
+    rest = masked_crc32c(fixed).to_bytes(4, "little") + b"".join(tensor.flat)
+    return b"".join(map(write_varint, lengths)) + rest, fixed + rest
+
+
+def _shard_path(prefix: str, shard: int, num_shards: int) -> str:
+    return f"{prefix}.data-{shard:05d}-of-{num_shards:05d}"

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sorted string table behind a TensorFlow checkpoint's `.index` file: sorted keys to values, in checked blocks.
+
+Layout (LevelDB's table format, as TensorFlow's core/lib/io/table writes it): data blocks, an empty meta block, an index
+block whose values are the places of the data blocks, and a footer of 48 bytes. After each block stand one byte for
+its compression and its checksum.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import BinaryIO
+
+import google_crc32c
+import numpy as np
+
+from jaxbert.checkpoints.snappy import decompress
+from jaxbert.checkpoints.varint import read_varint, write_varint
+from jaxbert.errors import InputError
+from jaxbert.files import read_bytes, whole_file
+
+_MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
+_FOOTER_BYTES = 48
+_SNAPPY = 1  # the other known compression byte is 0: none
+_BLOCK_BYTES = 4096  # a block is closed when it reaches this size
+_RESTART_INTERVAL = 16  # every 16th key of a block is stored whole
+_LARGEST_EXPANSION = 64  # keys that share prefixes may take this many times the file; real ones take 2 to 5 times
+
+
+def masked_crc32c(data: bytes | np.ndarray) -> int:
+    """The checksum TensorFlow stores: CRC-32C, rotated and offset; an array is uint8 and read-only."""
+    crc: int = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def read_table(path: str) -> dict[bytes, bytes]:
+    """All keys and values of the table at `path`, in order, every checksum verified.
+
+    Raises InputError where the file is cut or damaged.
+    """
+    content = read_bytes(path)
+    try:
+        return _read_entries(content)
+    except ValueError as error:
+        raise InputError(
+            f"`{path}` is not a whole index of a TensorFlow checkpoint: {error}", "copy or download the file again"
+        ) from error
+
+
+def _read_entries(content: bytes) -> dict[bytes, bytes]:
+    entries: dict[bytes, bytes] = {}
+    previous, expanded = b"", 0
+    for handle in _data_block_handles(content):
+        for key, value in _block_entries(_checked_block(content, handle)):
+            expanded += len(key)
+            if entries and key <= previous:
+                raise ValueError(f"key {key!r} is out of order")
+            if expanded > _LARGEST_EXPANSION * len(content):
+                raise ValueError(f"its keys take more than {_LARGEST_EXPANSION} times the file")
+            entries[key] = value
+            previous = key
+    return entries
+
+
+def _data_block_handles(content: bytes) -> Iterator[bytes]:
+    footer = content[-_FOOTER_BYTES:]
+    if len(footer) < _FOOTER_BYTES or not footer.endswith(_MAGIC):
+        raise ValueError(f"its last {_FOOTER_BYTES} bytes are not the footer of a table")
+    _, meta_end = _handle(footer)
+    _, index_end = _handle(footer, meta_end)
+    if any(footer[index_end : -len(_MAGIC)]):
+        raise ValueError("its footer is damaged")
+    _checked_block(content, footer[:meta_end])
+    for _, handle in _block_entries(_checked_block(content, footer[meta_end:])):
+        yield handle
+
+
+def _handle(data: bytes, place: int = 0) -> tuple[tuple[int, int], int]:
+    """Offset and size of a block, and the place after them."""
+    offset, place = read_varint(data, place)
+    size, place = read_varint(data, place)
+    return (offset, size), place
+
+
+def _checked_block(content: bytes, handle: bytes) -> bytes:
+    (offset, size), _ = _handle(handle)
+    end = offset + size
+    if end + 5 > len(content) - _FOOTER_BYTES:
+        raise ValueError(f"the block at byte {offset} reaches past the end")
+    if masked_crc32c(content[offset : end + 1]) != int.from_bytes(content[end + 1 : end + 5], "little"):
+        raise ValueError(f"the block at byte {offset} has a wrong checksum")
+    if content[end] > _SNAPPY:
+        raise ValueError(f"the block at byte {offset} is compressed in the unknown way {content[end]}")
+    return decompress(content[offset:end]) if content[end] == _SNAPPY else content[offset:end]
+
+
+def _block_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and values of a block; each key is stored as the bytes it does not share with the key before."""
+    end = len(block) - 4 - 4 * int.from_bytes(block[-4:], "little")
+    if len(block) < 4 or end < 0:
+        raise ValueError("a block has more restarts than bytes")
+    key, place = b"", 0
+    while place < end:
+        shared, place = read_varint(block, place)
+        unshared, place = read_varint(block, place)
+        size, place = read_varint(block, place)
+        if shared > len(key) or place + unshared + size > end:
+            raise ValueError(f"the entry after key {key!r} reaches past its block")
+        key = key[:shared] + block[place : place + unshared]
+        place += unshared + size
+        yield key, block[place - size : place]
+
+
+def write_table(path: str, entries: Mapping[bytes, bytes]) -> None:
+    """Write `entries` as a table, sorted by key, uncompressed."""
+    with whole_file(path) as file:
+        places: list[tuple[bytes, bytes]] = []
+        for pairs in _in_blocks(sorted(entries.items())):
+            places.append((pairs[-1][0], _append(file, _block(pairs, _RESTART_INTERVAL))))
+        footer = _append(file, _block([], 1)) + _append(file, _block(places, 1))
+        file.write(footer.ljust(_FOOTER_BYTES - len(_MAGIC), b"\0") + _MAGIC)
+
+
+def _in_blocks(pairs: Iterable[tuple[bytes, bytes]]) -> Iterator[list[tuple[bytes, bytes]]]:
+    block: list[tuple[bytes, bytes]] = []
+    size = 0
+    for key, value in pairs:
+        block.append((key, value))
+        size += len(key) + len(value)
+        if size >= _BLOCK_BYTES:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+def _block(pairs: list[tuple[bytes, bytes]], restart_interval: int) -> bytes:
+    block, restarts, previous = bytearray(), [0], b""
+    for index, (key, value) in enumerate(pairs):
+        shared = 0
+        if index % restart_interval:
+            shared = _shared_prefix(previous, key)
+        elif index:
+            restarts.append(len(block))
+        block += write_varint(shared) + write_varint(len(key) - shared) + write_varint(len(value))
+        block += key[shared:] + value
+        previous = key
+    return bytes(block) + b"".join(number.to_bytes(4, "little") for number in (*restarts, len(restarts)))
+
+
+def _shared_prefix(one: bytes, other: bytes) -> int:
+    length = 0
+    while length < min(len(one), len(other)) and one[length] == other[length]:
+        length += 1
+    return length
+
+
+def _append(file: BinaryIO, block: bytes) -> bytes:
+    """Write a block with its compression byte and checksum; its offset and size as stored in the index."""
+    handle = write_varint(file.tell()) + write_varint(len(block))
+    file.write(block + b"\0" + masked_crc32c(block + b"\0").to_bytes(4, "little"))
+    return handle
