@@ -3,13 +3,15 @@
 
 
 def read_varint(data: bytes, place: int) -> tuple[int, int]:
-    """The number at `place` and the place after it; `ValueError` if it is cut or has more than ten digits."""
+    """The number at `place` and the place after it; `ValueError` if it is cut, too long or has idle digits."""
     number = 0
     for index, byte in enumerate(data[place : place + 10]):
         number |= (byte & 0x7F) << (7 * index)
+        if byte == 0 and index:
+            break  # no writer adds idle digits: a damaged byte would go unnoticed
         if byte < 0x80:
             return number, place + index + 1
-    raise ValueError(f"the number at byte {place} is cut or too long")
+    raise ValueError(f"the number at byte {place} is cut or damaged")
 
 
 def write_varint(number: int) -> bytes:

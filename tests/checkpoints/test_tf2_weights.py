@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finding the encoder and its heads in TF2 object graphs of every layout."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxbert.checkpoints import names
+from jaxbert.checkpoints.initial import read_initial
+from jaxbert.errors import InputError
+
+_HEADS = 2
+_OLD_DENSE = "layer_with_weights-1/layer_with_weights-0"
+_KERNEL = np.arange(12, dtype=np.float32).reshape(6, 2)
+_BIAS = np.array([0.25, -0.5], dtype=np.float32)
+Save = Callable[..., None]
+
+
+def _encoder(weights: Mapping[str, np.ndarray], layout: names.Layout, place: str) -> dict[str, np.ndarray]:
+    """The variables (path -> array) of an encoder at `place` as official code of this layout stores them."""
+    keep_shape = layout is names.LAYOUTS[3]  # the 2019 code keeps kernels [H, H]
+    return {
+        f"{place}{path}": weights[name] if keep_shape else names.to_tf2(names.form_of(name), weights[name], _HEADS)
+        for name, path in layout.paths(2).items()
+    }
+
+
+def _assert_same(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> None:
+    assert found.keys() == expected.keys()
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name, strict=True)
+
+
+@pytest.mark.parametrize("layout", names.LAYOUTS, ids=lambda layout: layout.name)
+@pytest.mark.parametrize("place", ["model/", "encoder/", "model/layer_with_weights-0/", "a/b/encoder_network/", ""])
+def test_an_encoder_is_found_wherever_it_stands(
+    layout: names.Layout, place: str, tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path
+) -> None:
+    """Every layout under every root gives back all weights in TF1's shapes, with a word on what was found."""
+    save_tf2(f"{tmp_path}/c", _encoder(tiny_weights, layout, place))
+    read = read_initial(f"{tmp_path}/c")
+    _assert_same(read.weights, tiny_weights)
+    assert layout.name in read.layout
+    assert f"`{place[:-1]}`" in read.layout if place else "itself is the root" in read.layout
+    assert read.unused == ()
+    assert read.attention_heads == (None if layout is names.LAYOUTS[3] else _HEADS)
+
+
+def test_a_shared_word_embedding_is_found_through_the_graph(
+    tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path
+) -> None:
+    """Pretrainers store the table only with the masked LM head; the encoder's own path leads to it in the graph."""
+    variables = _encoder(tiny_weights, names.LAYOUTS[1], "encoder/")
+    table = variables.pop("encoder/layer_with_weights-0/embeddings")
+    head = {"dense/kernel": _KERNEL, "dense/bias": _BIAS, "layer_norm/gamma": _BIAS, "layer_norm/beta": _BIAS}
+    variables |= {f"masked_lm/{path}": array for path, array in {"bias": _BIAS, **head}.items()}
+    variables["masked_lm/embedding_table"] = table
+    aliases = {"encoder/layer_with_weights-0/embeddings": "masked_lm/embedding_table", "encoder/owner": "encoder"}
+    save_tf2(f"{tmp_path}/c", variables, aliases)
+    read = read_initial(f"{tmp_path}/c")
+    heads = dict(zip(names.MASKED_LM[0], (_KERNEL, _BIAS, _BIAS, _BIAS, _BIAS), strict=True))
+    _assert_same(read.weights, tiny_weights | heads)
+
+
+def _model_with_head(weights: Mapping[str, np.ndarray], head: str, kernel: np.ndarray) -> dict[str, np.ndarray]:
+    encoder = _encoder(weights, names.LAYOUTS[0], "model/layer_with_weights-0/")
+    return encoder | {f"model/{head}/kernel": kernel, f"model/{head}/bias": _BIAS}
+
+
+def _layer_numbers(encoder: int, head: int) -> dict[str, str]:
+    return {
+        f"model/layer-{encoder}": "model/layer_with_weights-0",
+        f"model/layer-{head}": "model/layer_with_weights-1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("head", "outputs", "numbers", "found"),
+    [
+        ("layer_with_weights-1/out_proj", 2, {}, names.CLASSIFIER),
+        (_OLD_DENSE, 3, {}, names.CLASSIFIER),
+        (_OLD_DENSE, 2, _layer_numbers(3, 5), names.CLASSIFIER),
+        (_OLD_DENSE, 2, _layer_numbers(3, 4), names.SQUAD),
+    ],
+)
+def test_heads_get_their_tf1_names_and_shapes(
+    head: str,
+    outputs: int,
+    numbers: dict[str, str],
+    found: tuple[str, str],
+    tiny_weights: dict[str, np.ndarray],
+    save_tf2: Save,
+    tmp_path: Path,
+) -> None:
+    """Classifier (both namings) and SQuAD heads are told apart, and kernels are transposed to [C, H]."""
+    kernel = np.arange(6 * outputs, dtype=np.float32).reshape(6, outputs)
+    save_tf2(f"{tmp_path}/c", _model_with_head(tiny_weights, head, kernel), numbers)
+    expected = tiny_weights | dict(zip(found, (kernel.T, _BIAS), strict=True))
+    _assert_same(read_initial(f"{tmp_path}/c").weights, expected)
+
+
+def test_a_head_of_unclear_kind_is_used_only_as_the_caller_says(
+    tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path
+) -> None:
+    """Where the graph does not tell classifier from SQuAD, the head is unused unless the caller names its kind."""
+    save_tf2(f"{tmp_path}/c", _model_with_head(tiny_weights, _OLD_DENSE, _KERNEL))
+    read = read_initial(f"{tmp_path}/c")
+    _assert_same(read.weights, tiny_weights)
+    assert [key.split("/.")[0] for key in read.unused] == [f"model/{_OLD_DENSE}/bias", f"model/{_OLD_DENSE}/kernel"]
+    for kind, found in (("classifier", names.CLASSIFIER), ("squad", names.SQUAD)):
+        weights = read_initial(f"{tmp_path}/c", kind).weights
+        _assert_same(weights, tiny_weights | dict(zip(found, (_KERNEL.T, _BIAS), strict=True)))
+
+
+def test_the_first_pretrainers_heads_are_found(
+    tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path
+) -> None:
+    """The masked LM of 2.2 is three numbered layers; the dense head beside it is next sentence prediction."""
+    place = "model/layer_with_weights-0"
+    variables = _encoder(tiny_weights, names.LAYOUTS[0], f"{place}/layer_with_weights-0/")
+    variables |= {f"{place}/layer_with_weights-1/{path}": _BIAS for path in names.MASKED_LM[1].values()}
+    dense = f"{place}/layer_with_weights-2/layer_with_weights-0"
+    variables |= {f"{dense}/kernel": _KERNEL, f"{dense}/bias": _BIAS}
+    save_tf2(f"{tmp_path}/c", variables)
+    expected = tiny_weights | dict.fromkeys(names.MASKED_LM[1], _BIAS)
+    expected |= dict(zip(names.NEXT_SENTENCE, (_KERNEL.T, _BIAS), strict=True))
+    _assert_same(read_initial(f"{tmp_path}/c").weights, expected)
+
+
+def test_two_encoders_are_refused(tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path) -> None:
+    """Which of two encoders is meant cannot be guessed: both places are named."""
+    layout = names.LAYOUTS[1]
+    save_tf2(f"{tmp_path}/c", _encoder(tiny_weights, layout, "student/") | _encoder(tiny_weights, layout, "teacher/"))
+    with pytest.raises(InputError, match=r"holds 2 encoders: (`student`, `teacher`|`teacher`, `student`)"):
+        read_initial(f"{tmp_path}/c")
+
+
+def test_an_incomplete_encoder_gives_what_is_there(
+    tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path
+) -> None:
+    """A missing weight does not hide the others: what to do about it is decided where the model is known."""
+    variables = _encoder(tiny_weights, names.LAYOUTS[2], "encoder/")
+    del variables["encoder/_pooler_layer/bias"]
+    save_tf2(f"{tmp_path}/c", variables)
+    read = read_initial(f"{tmp_path}/c")
+    assert tiny_weights.keys() - read.weights.keys() == {"bert/pooler/dense/bias"}
