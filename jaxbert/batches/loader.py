@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches from record files: read, decoded and packed by a background thread that stays ahead of the device."""
+
+import dataclasses
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from jaxbert.batches.order import records_at
+from jaxbert.batches.packing import RowShape, pack
+from jaxbert.batches.rows import Arrays, lay_out, lengths
+
+Read = Callable[[np.ndarray], Arrays]
+"""Record numbers [n] -> their decoded features, arrays [n, ...]."""
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingBatches:
+    """The batch of any step, by its number alone.
+
+    Attributes:
+        read: gives records by number.
+        size: number of records to train on: the first `size`.
+        batch_size: examples in a step, over all micro-batches.
+        micro_batches: K, parts of a batch computed one after the other; it divides `batch_size`.
+        shape: sizes of the rows of one micro-batch.
+        seed: of the order of records.
+    """
+
+    read: Read
+    size: int
+    batch_size: int
+    micro_batches: int
+    shape: RowShape
+    seed: int
+
+    def at(self, step: int) -> Arrays:
+        """Arrays [K, B, ...] of the step: exactly `batch_size` examples."""
+        numbers = records_at(np.arange(step * self.batch_size, (step + 1) * self.batch_size), self.size, self.seed)
+        features = self.read(numbers)
+        part = self.batch_size // self.micro_batches
+        packed = [
+            pack(sizes.tolist(), self.shape.row_length, self.shape.places)
+            for sizes in np.split(lengths(features), self.micro_batches)
+        ]
+        rows = self.shape.rows_for(max(map(len, packed)))
+        sizes = (rows, self.shape.row_length, self.shape.places)
+        parts = [
+            lay_out({name: a[i : i + part] for name, a in features.items()}, numbers[i : i + part], rows_of, sizes, i + 1)
+            for i, rows_of in zip(range(0, self.batch_size, part), packed, strict=True)
+        ]
+        return {name: np.stack([arrays[name] for arrays in parts]) for name in parts[0]}
+
+    def from_step(self, step: int, end: int) -> Iterator[Arrays]:
+        """The batches of the steps `step` to `end` - 1."""
+        return (self.at(number) for number in range(step, end))
+
+
+def evaluation_batches(read: Read, size: int, shape: RowShape, window: int) -> Iterator[Arrays]:
+    """All records once, arrays [B, ...] of the usual row count: windows of `window` records are packed together."""
+    rows = shape.rows[0]
+    for first in range(0, size, window):
+        numbers = np.arange(first, min(first + window, size))
+        features = read(numbers)
+        packed = pack(lengths(features).tolist(), shape.row_length, shape.places)
+        for row in range(0, len(packed), rows):
+            yield lay_out(features, numbers, packed[row : row + rows], (rows, shape.row_length, shape.places))
+
+
+class Prefetched(Generic[T]):
+    """An iterator over `items` that a daemon thread keeps `depth` items ahead; errors of the thread arrive in order.
+
+    `waited` is the time in seconds that the consumer spent waiting, the first item not counted.
+    """
+
+    def __init__(self, items: Iterable[T], depth: int = 4) -> None:
+        self.waited = 0.0
+        self._queue: queue.Queue[tuple[bool, T | BaseException | None]] = queue.Queue(depth)
+        self._closed = threading.Event()
+        self._taken = 0
+        self._thread = threading.Thread(target=self._fill, args=(items,), daemon=True, name="jaxbert-loader")
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[T]:
+        """Yield the items; raises what producing them raised."""
+        while True:
+            started = time.perf_counter()
+            is_item, value = self._queue.get()
+            self.waited += time.perf_counter() - started if self._taken else 0.0
+            self._taken += 1
+            if not is_item:
+                if value is not None:
+                    raise value  # type: ignore[misc]
+                return
+            yield value  # type: ignore[misc]
+
+    def close(self) -> None:
+        """Stop the thread; items not taken are dropped."""
+        self._closed.set()
+        while self._thread.is_alive():
+            with_items = not self._queue.empty()
+            if with_items:
+                self._queue.get_nowait()
+            self._thread.join(timeout=0.01)
+
+    def _fill(self, items: Iterable[T]) -> None:
+        try:
+            for item in items:
+                if not self._put((True, item)):
+                    return
+            self._put((False, None))
+        except BaseException as error:
+            self._put((False, error))
+
+    def _put(self, entry: tuple[bool, T | BaseException | None]) -> bool:
+        while not self._closed.is_set():
+            try:
+                self._queue.put(entry, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which record stands at which place of training: a pure function of (seed, place), in constant memory.
+
+Training reads an endless row of epochs, each a permutation of all records. The permutation is a keyed bijection (a Feistel
+network over the smallest even number of bits, walked until it lands below the size), so place 10⁹ costs what place 0 does
+and nothing has to be stored or skipped to go on.
+"""
+
+import numpy as np
+
+ROUNDS = 6
+
+
+def records_at(places: np.ndarray, size: int, seed: int) -> np.ndarray:
+    """Record numbers (int64, below `size`) at the given places (int64, from 0) of the endless row."""
+    epochs, within = np.divmod(places.astype(np.int64), size)
+    half_bits = max(1, (int(size - 1).bit_length() + 1) // 2)
+    keys = [_mix(_mix(epochs.astype(np.uint64) ^ _mix_int(seed)) + np.uint64(number)) for number in range(ROUNDS)]
+    numbers = _feistel(within.astype(np.uint64), keys, half_bits)
+    while (outside := numbers >= size).any():
+        numbers[outside] = _feistel(numbers[outside], [key[outside] for key in keys], half_bits)
+    return numbers.astype(np.int64)
+
+
+def _feistel(numbers: np.ndarray, keys: list[np.ndarray], half_bits: int) -> np.ndarray:
+    mask = np.uint64((1 << half_bits) - 1)
+    left, right = numbers >> np.uint64(half_bits), numbers & mask
+    for key in keys:
+        left, right = right, left ^ (_mix(right ^ key) & mask)
+    return (left << np.uint64(half_bits)) | right
+
+
+def _mix(x: np.ndarray) -> np.ndarray:
+    """The finalizer of SplitMix64 (Steele, Lea, Flood 2014)."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _mix_int(number: int) -> np.uint64:
+    return np.uint64(_mix(np.array([number & 0xFFFFFFFFFFFFFFFF], np.uint64))[0])

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder with everything a trained model needs: weights, configuration, vocabulary, meta data.
+
+`model.safetensors` holds the weights under their TF1 names; `bert_config.json`, `vocab.txt` and `meta_data` are as in the
+released models and in `create_finetuning_data`'s output. Each file is replaced whole, the weights last.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+
+import numpy as np
+from safetensors.numpy import save
+
+from jaxbert import files
+from jaxbert.checkpoints.initial import OUR_FILE
+
+CONFIG_FILE, VOCAB_FILE, META_DATA_FILE, RESULTS_FILE = (
+    "bert_config.json",
+    "vocab.txt",
+    "meta_data",
+    "eval_results.json",
+)
+
+
+def write_model(
+    folder: str, weights: Mapping[str, np.ndarray], texts: Mapping[str, str], results: Mapping[str, float]
+) -> None:
+    """Write weights (path -> array), the files `texts` (name -> content), and `results`: metrics of these weights."""
+    for name, content in texts.items():
+        files.write_text(os.path.join(folder, name), content)
+    with files.whole_file(os.path.join(folder, OUR_FILE)) as file:
+        file.write(save({path: np.ascontiguousarray(weight) for path, weight in weights.items()}))
+    files.write_text(os.path.join(folder, RESULTS_FILE), json.dumps(results, indent=2) + "\n")
+
+
+def read_results(folder: str) -> dict[str, float]:
+    """The metrics written with the weights in `folder`; empty when there are none."""
+    path = os.path.join(folder, RESULTS_FILE)
+    return dict(json.loads(files.read_text(path))) if os.path.exists(path) else {}
+
+
+def has_model(folder: str) -> bool:
+    """Whether `folder` holds weights."""
+    return os.path.isfile(os.path.join(folder, OUR_FILE))

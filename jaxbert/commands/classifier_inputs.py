@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The record files a classifier run reads: those it was given, or made from the texts it was given."""
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Mapping
+
+from jaxbert import files
+from jaxbert.checkpoints import model_folder
+from jaxbert.commands.training_run import beside, say
+from jaxbert.config.run_classifier import Flags
+from jaxbert.config.text_data import TASKS, TextDataFlags
+from jaxbert.errors import InputError
+from jaxbert.examples.glue import find_task, glue_dataset
+from jaxbert.examples.table import ColumnNames, table_dataset
+from jaxbert.examples.text_example import TextDataset
+from jaxbert.records.meta_data import ClassificationMetaData, read_meta_data
+from jaxbert.records.text_records import Recipe, RecordPaths, write_dataset
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """Record files of each set and what is known of them.
+
+    Attributes:
+        meta: sizes and labels.
+        vocab_file: the vocabulary, where it is known.
+        train: paths of the training records.
+        eval: paths of the evaluation records.
+        tests: paths of the records to predict, by the name of the set ("" for the only one).
+        ids: what names each example to predict, by the name of the set; empty where only records are known.
+    """
+
+    meta: ClassificationMetaData
+    vocab_file: str | None
+    train: tuple[str, ...] = ()
+    eval: tuple[str, ...] = ()
+    tests: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    ids: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+
+
+def read_inputs(flags: Flags, checkpoint: str | None) -> Inputs:
+    """The files the flags name; text is turned into records below `<model_dir>/records`, once."""
+    return _from_text(flags, checkpoint) if flags.has_text_data else _from_records(flags, checkpoint)
+
+
+def _from_records(flags: Flags, checkpoint: str | None) -> Inputs:
+    meta_path = flags.input_meta_data_path or beside(checkpoint, model_folder.META_DATA_FILE)
+    if meta_path is None:
+        raise InputError("what the records hold is not known", "give `--input_meta_data_path`")
+    train = _expand(flags, "train_data_path") if flags.trains else ()
+    held_out = _expand(flags, "eval_data_path") if flags.mode != "train" else ()
+    tests = {"": held_out} if flags.mode == "predict" else {}
+    vocab_file = flags.vocab_file or beside(checkpoint, model_folder.VOCAB_FILE)
+    return Inputs(read_meta_data(meta_path), vocab_file, train, held_out, tests)
+
+
+def _expand(flags: Flags, name: str) -> tuple[str, ...]:
+    patterns = getattr(flags, name)
+    if patterns is None:
+        raise InputError(f"`--{name}` must be given with `--mode={flags.mode}`")
+    return tuple(files.expand(patterns))
+
+
+def _from_text(flags: Flags, checkpoint: str | None) -> Inputs:
+    dataset = text_dataset(flags)
+    vocab_file = flags.vocab_file or beside(checkpoint, model_folder.VOCAB_FILE)
+    if vocab_file is None:
+        raise InputError("the vocabulary is not known", "give `--vocab_file`")
+    recipe = Recipe(vocab_file, flags.do_lower_case, flags.max_seq_length, dataset.labels)
+    wanted = {"train": ("train",), "train_and_eval": ("train", "eval"), "eval": ("eval",), "predict": ("test",)}[flags.mode]
+    folder = os.path.join(flags.model_dir, "records", _fingerprint(flags, recipe, wanted))
+    paths = RecordPaths(
+        *(os.path.join(folder, name) if name.split(".")[0].rstrip("{}") in wanted else "" for name in _RECORD_FILES),
+        os.path.join(folder, "meta_data"),
+    )
+    if not os.path.exists(paths.meta_data):
+        say(f"making records of {dataset.name} in {folder}")
+        write_dataset(dataset, recipe, paths, flags.num_workers or len(os.sched_getaffinity(0)), lambda *_: None)
+    tests = {language: (paths.test.replace("{}", language),) for language in dataset.test} if paths.test else {}
+    ids = {language: tuple(example.id for example in dataset.test[language]()) for language in tests}
+    return Inputs(read_meta_data(paths.meta_data), vocab_file, _one(paths.train), _one(paths.eval), tests, ids)
+
+
+_RECORD_FILES = ("train.tf_record", "eval.tf_record", "test{}.tf_record")
+
+
+def _one(path: str) -> tuple[str, ...]:
+    return (path,) if path else ()
+
+
+def text_dataset(flags: TextDataFlags) -> TextDataset:
+    """The known task or the tables of one's own that the flags name."""
+    if flags.data_dir is not None:
+        return _known_task(flags, flags.data_dir)
+    if flags.text_a_column is None:
+        raise InputError("`--text_a_column` must be given with files of your own")
+    names = ColumnNames(
+        flags.text_a_column, flags.text_b_column or "", flags.label_column or "", flags.id_column or ""
+    )
+    labels = flags.labels.split(",") if flags.labels else ()
+    tables = (flags.train_file or "", flags.eval_file or "", flags.test_file or "")
+    return table_dataset(*tables, names, labels, flags.regression)
+
+
+def _known_task(flags: TextDataFlags, folder: str) -> TextDataset:
+    name = flags.task_name or os.path.basename(os.path.normpath(folder)).upper()
+    if name not in TASKS:
+        raise InputError(f"the task in `{folder}` is not known", f"give `--task_name`, one of {', '.join(TASKS)}")
+    language = {"XNLI": flags.xnli_language, "PAWS-X": flags.pawsx_language}.get(name, "")
+    return glue_dataset(find_task(name, flags.mnli_type), folder, language)
+
+
+def _fingerprint(flags: TextDataFlags, recipe: Recipe, wanted: tuple[str, ...]) -> str:
+    """A name for records that come from these files in their present state by these flags."""
+    sources = [flags.train_file, flags.eval_file, flags.test_file, recipe.vocab_file]
+    if flags.data_dir is not None:
+        sources += [os.path.join(folder, name) for folder, _, names in os.walk(flags.data_dir) for name in names]
+    states = []
+    for path in sorted(filter(None, sources)):
+        stat = os.stat(path) if os.path.exists(path) else None
+        states.append((os.path.abspath(path), stat and (stat.st_size, stat.st_mtime_ns)))
+    settings = [getattr(flags, field.name) for field in dataclasses.fields(TextDataFlags) if field.name != "num_workers"]
+    return hashlib.sha256(repr((states, settings, recipe, wanted)).encode()).hexdigest()[:16]

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fine-tune a classifier or regressor, evaluate it, predict with it."""
+
+import dataclasses
+import functools
+import json
+import os
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxbert import files
+from jaxbert.batches.device import place, replicated
+from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
+from jaxbert.batches.packing import RowShape, choose_shape
+from jaxbert.checkpoints import model_folder
+from jaxbert.commands import training_run
+from jaxbert.commands.classifier_inputs import Inputs, read_inputs
+from jaxbert.config import bert_config
+from jaxbert.config.bert_config import BertConfig
+from jaxbert.config.run_classifier import Flags
+from jaxbert.errors import InputError
+from jaxbert.metrics.glue import METRICS, metric_names
+from jaxbert.model.heads import classify
+from jaxbert.model.weights import Table, Tree, classifier_table, flatten, unflatten
+from jaxbert.predictions import glue as predictions
+from jaxbert.records import meta_data
+from jaxbert.records.classification_records import Bounds, ClassificationRecords
+from jaxbert.train import runtime
+from jaxbert.train.evaluate import outputs
+from jaxbert.train.loop import Plan, train
+from jaxbert.train.losses import classification_loss, regression_loss
+from jaxbert.train.optimizers import AdamW, decay_mask
+from jaxbert.train.report import ProgressLine, Summaries
+from jaxbert.train.schedules import LinearSchedule
+from jaxbert.train.step import Batch, State, initial_state, train_step
+
+DTYPES = {"fp32": jnp.float32, "bf16": jnp.bfloat16}
+
+
+def run(flags: Flags) -> None:
+    """Do what `--mode` says."""
+    runtime.prepare(flags.compile_cache)
+    if flags.trains:
+        checkpoint = flags.init_checkpoint
+    else:
+        checkpoint = training_run.find_model(flags.model_dir, flags.predict_checkpoint_path or flags.init_checkpoint)
+    config = training_run.read_config(flags, checkpoint)
+    classifier = Classifier(flags, config, read_inputs(flags, checkpoint), training_run.devices(flags))
+    if flags.trains:
+        _train(classifier)
+    else:
+        assert checkpoint is not None  # find_model gave it
+        (_predict if flags.mode == "predict" else _evaluate)(classifier, classifier.load(checkpoint))
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """One model and one task, on some devices: what training, evaluation and prediction have in common."""
+
+    flags: Flags
+    config: BertConfig
+    inputs: Inputs
+    mesh: Mesh
+
+    @functools.cached_property
+    def table(self) -> Table:
+        """The weights of the model; a regressor has one output."""
+        return classifier_table(self.config, self.inputs.meta.num_labels or 1)
+
+    @functools.cached_property
+    def logits(self) -> "jax.stages.Wrapped":
+        """Compiled: (weights, batch) -> [B, N, C] float32."""
+        return jax.jit(lambda weights, batch: classify(weights, self.config, batch, dtype=DTYPES[self.flags.dtype]))
+
+    def loss(self, weights: Tree, batch: Batch, noise: jax.Array | None) -> jax.Array:
+        """This (micro-)batch's part of the loss: mean cross entropy, or mean squared error."""
+        dtype, scan = DTYPES[self.flags.dtype], self.flags.scan_layers
+        logits = classify(weights, self.config, batch, noise=noise, dtype=dtype, scan=scan)
+        of_task = regression_loss if self.inputs.meta.is_regression else classification_loss
+        return of_task(logits, batch["label_ids"], batch["label_weights"])
+
+    @functools.cached_property
+    def texts(self) -> dict[str, str]:
+        """What a model folder holds beside the weights: file name -> content."""
+        texts = {
+            model_folder.CONFIG_FILE: bert_config.to_json(self.config),
+            model_folder.META_DATA_FILE: meta_data.to_json(self.inputs.meta),
+        }
+        if self.inputs.vocab_file:
+            texts[model_folder.VOCAB_FILE] = files.read_text(self.inputs.vocab_file)
+        return texts
+
+    def records(self, paths: tuple[str, ...]) -> ClassificationRecords:
+        """The records in these files, each of them checked against the model."""
+        config = self.config
+        sizes = (config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
+        return ClassificationRecords(paths, self.inputs.meta, Bounds(*sizes, self.inputs.meta.num_labels))
+
+    def shape(self, records: ClassificationRecords, batch_size: int) -> RowShape:
+        """Rows for batches of these records; TPUs and GPUs like lengths that are multiples of 128."""
+        on_cpu = self.mesh.devices.flat[0].platform == "cpu"
+        return choose_shape(records.lengths, batch_size, self.flags.seed, 8 if on_cpu else 128, self.mesh.size)
+
+    def load(self, checkpoint: str) -> Tree:
+        """Trained weights, all of them, on the devices."""
+        found, report = training_run.load(checkpoint, self.config, self.table, "classifier", allow_partial=False)
+        if report.missing or report.other_shapes:
+            raise InputError(
+                f"`{report.source}` holds no classifier for these labels: {', '.join(sorted(set(self.table) - set(found)))}",
+                "give a fine-tuned model, or train one",
+            )
+        return jax.device_put(unflatten(found), replicated(self.mesh))
+
+    def outputs(self, weights: Tree, records: ClassificationRecords) -> np.ndarray:
+        """Logits [n, C] float32 of all records, in their order."""
+        shape = self.shape(records, min(self.flags.eval_batch_size, len(records)))
+        window = 16 * self.flags.eval_batch_size
+        batches = evaluation_batches(records.read, len(records), shape, window)
+        return outputs(self.logits, weights, Prefetched(place(b, self.mesh, 0) for b in batches), len(records))
+
+    def evaluate(self, weights: Tree, records: ClassificationRecords) -> dict[str, float]:
+        """Loss and the metrics of the task, the one that chooses the best weights first."""
+        logits = self.outputs(weights, records).astype(np.float64)
+        names = metric_names(self.inputs.meta.processor_type, self.inputs.meta.num_labels)
+        if self.inputs.meta.is_regression:
+            labels, predicted = records.labels, logits[:, 0]
+            loss = np.mean((labels - predicted) ** 2)
+        else:
+            labels, predicted = records.labels, logits.argmax(-1)
+            loss = -np.mean(np.log(softmax(logits)[np.arange(len(labels)), labels]))
+        return {name: METRICS[name](labels, predicted) for name in names} | {"loss": float(loss)}
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Along the last axis, in the dtype of `logits`."""
+    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+    return exponentials / exponentials.sum(-1, keepdims=True)
+
+
+def _train(classifier: Classifier) -> None:
+    flags, inputs = classifier.flags, classifier.inputs
+    records = classifier.records(inputs.train)
+    held_out = classifier.records(inputs.eval) if inputs.eval else None
+    size = min(len(records), flags.train_data_size or len(records))
+    plan, schedule = _plan(flags, size)
+    micro_batch = flags.train_batch_size // flags.gradient_accumulation_steps
+    batches = TrainingBatches(
+        records.read,
+        size,
+        flags.train_batch_size,
+        flags.gradient_accumulation_steps,
+        classifier.shape(records, micro_batch),
+        flags.seed,
+    )
+    states = training_run.open_states(flags)
+    optimizer = AdamW(bias_correction=flags.adam_bias_correction)
+    start = functools.partial(
+        training_run.start_weights, flags, classifier.config, classifier.table, dense_head="classifier"
+    )
+    state = training_run.start_state(states, classifier.table, optimizer, start, classifier.mesh)
+    first = int(state["step"])  # type: ignore[arg-type]  # a scalar array
+    step = train_step(classifier.loss, optimizer, schedule, decay_mask(classifier.table), flags.seed)
+    summaries = Summaries(os.path.join(flags.model_dir, "summaries"), first)
+    finish_epoch = functools.partial(_finish_epoch, classifier, held_out, summaries)
+    if first and plan.ends_epoch(first) and not _is_finished(flags, first):
+        finish_epoch(state, first, training_run.say)  # the last command was stopped before it came to this
+    loaded = Prefetched(place(batch, classifier.mesh, 1) for batch in batches.from_step(first, plan.total_steps))
+    train(jax.jit(step, donate_argnums=0), state, loaded, plan, states, summaries, finish_epoch)
+    summaries.close()
+    states.close()
+    training_run.say(f"the model is in {flags.model_dir}: `best` by evaluation, `last` as training ended")
+
+
+def _plan(flags: Flags, size: int) -> tuple[Plan, LinearSchedule]:
+    """Steps and learning rates for `size` examples, counted as the official trainer counts them."""
+    part = size // flags.num_eval_per_epoch
+    epoch_steps = part // flags.train_batch_size
+    if epoch_steps == 0:
+        raise InputError(
+            f"`--train_batch_size={flags.train_batch_size}` is more than the {part} examples between evaluations",
+            "lower it, or `--num_eval_per_epoch`",
+        )
+    epochs = flags.num_train_epochs * flags.num_eval_per_epoch
+    total = int(epochs * epoch_steps)
+    warmup = int(epochs * part * flags.warmup_proportion / flags.train_batch_size)
+    plan = Plan(total, epoch_steps, flags.save_checkpoints_steps, flags.log_steps, flags.train_batch_size)
+    return plan, LinearSchedule(flags.learning_rate, flags.end_lr, warmup, total)
+
+
+def _finish_epoch(
+    classifier: Classifier,
+    held_out: ClassificationRecords | None,
+    summaries: Summaries,
+    state: State,
+    done: int,
+    tell: Callable[[str], None],
+) -> None:
+    """Evaluate, and write the weights to `last`, and to `best` when no earlier ones were better."""
+    weights = state["weights"]
+    results = classifier.evaluate(weights, held_out) if held_out else {}
+    if results:
+        summaries.write("validation", done, results)
+        tell(f"evaluation after step {done}: {training_run.listed(results)}")
+    arrays = {path: np.asarray(weight) for path, weight in flatten(weights).items()}
+    folders = ["last", "best"] if results and _is_best(classifier.flags, results) else ["last"]
+    for folder in folders:
+        path = os.path.join(classifier.flags.model_dir, folder)
+        model_folder.write_model(path, arrays, classifier.texts, {"step": done, **results})
+
+
+def _is_best(flags: Flags, results: dict[str, float]) -> bool:
+    """Whether the first metric, of which more is better, is above that of the best weights so far."""
+    name = next(iter(results))
+    best = model_folder.read_results(os.path.join(flags.model_dir, "best"))
+    return name not in best or results[name] > best[name]
+
+
+def _is_finished(flags: Flags, step: int) -> bool:
+    """Whether the weights after `step` were written."""
+    return model_folder.read_results(os.path.join(flags.model_dir, "last")).get("step") == step
+
+
+def _evaluate(classifier: Classifier, weights: Tree) -> None:
+    """Print the metrics as JSON on standard output."""
+    print(json.dumps(classifier.evaluate(weights, classifier.records(classifier.inputs.eval))))
+
+
+def _predict(classifier: Classifier, weights: Tree) -> None:
+    """Write `test_results.tsv`, `predictions.tsv` and, for a task of GLUE, its submission file, for each set."""
+    flags, meta = classifier.flags, classifier.inputs.meta
+    labels = meta.label_list or tuple(map(str, range(meta.num_labels or 0)))
+    for name, paths in classifier.inputs.tests.items():
+        logits = classifier.outputs(weights, records := classifier.records(paths))
+        predicted = logits[:, 0] if meta.is_regression else softmax(logits)
+        suffix = f"_{name}" if name else ""
+        results = os.path.join(flags.model_dir, f"test_results{suffix}.tsv")
+        predictions.write_test_results(results, predicted)
+        ids = classifier.inputs.ids.get(name) or range(len(records))
+        predictions.write_predictions(os.path.join(flags.model_dir, f"predictions{suffix}.tsv"), ids, labels, predicted)
+        if submission := predictions.submission_name(meta.processor_type, flags.mnli_type):
+            path = os.path.join(flags.model_dir, "submission", submission)
+            predictions.write_submission(path, range(len(records)), labels, predicted)
+        training_run.say(f"predicted {len(records)} examples: {results}")

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The flags of `run_classifier`."""
+
+import dataclasses
+
+from jaxbert.config.flags import flag
+from jaxbert.config.text_data import TextDataFlags
+from jaxbert.config.training import TrainingFlags
+from jaxbert.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags(TextDataFlags, TrainingFlags):
+    """Fine-tuning a classifier or regressor, from records or straight from the files of a task."""
+
+    mode: str = flag(
+        "train_and_eval", "What to do.", choices=("train_and_eval", "train", "eval", "predict"), group="What to do"
+    )
+    train_data_path: str | None = flag(
+        None, "Training records, globs separated by commas.", group="Records, as create_finetuning_data writes them"
+    )
+    eval_data_path: str | None = flag(None, "Records to evaluate on, or with --mode=predict to predict.")
+    input_meta_data_path: str | None = flag(None, "The meta data file beside the records.")
+    train_data_size: int | None = flag(None, "Train on only so many records, the first ones.", minimum=1)
+    eval_batch_size: int = flag(32, "Examples that are evaluated or predicted together.", minimum=1)
+    num_eval_per_epoch: int = flag(1, "Evaluations in an epoch.", minimum=1)
+    predict_checkpoint_path: str | None = flag(
+        None, "Weights for --mode=predict and eval; default: the best ones in --model_dir, or the last."
+    )
+
+    @property
+    def trains(self) -> bool:
+        """Whether the mode trains."""
+        return self.mode in ("train", "train_and_eval")
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for flags that do not go together."""
+        if self.train_batch_size % self.gradient_accumulation_steps:
+            raise InputError(
+                f"`--gradient_accumulation_steps={self.gradient_accumulation_steps}` does not divide"
+                f" `--train_batch_size={self.train_batch_size}`"
+            )
+        if self.has_text_data and (self.train_data_path or self.eval_data_path):
+            raise InputError(
+                "records and text data are both given",
+                "give `--train_data_path` and `--eval_data_path`, or `--data_dir`, or `--train_file` and its like",
+            )
+        if not self.has_text_data and self.input_meta_data_path is None and self.trains:
+            raise InputError(
+                "there is no data: `--input_meta_data_path` must come with records",
+                "or give `--data_dir` with the files of a task",
+            )

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The flags that all trainers share, with the names and defaults of the official ones."""
+
+import dataclasses
+
+from jaxbert.config.flags import flag, required_flag
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingFlags:
+    """What is trained, how, and where it goes."""
+
+    model_dir: str = required_flag(
+        "Folder for everything the run writes; the same command run again goes on from what is there.",
+        group="Where",
+        short="md",
+    )
+    init_checkpoint: str | None = flag(
+        None,
+        "Pretrained weights: a TensorFlow 1 or 2 checkpoint (prefix, index file or folder) or a folder of jaxbert."
+        " Without it training starts from random weights.",
+    )
+    allow_partial_init: bool = flag(False, "Go on although weights of the encoder are missing in --init_checkpoint.")
+    bert_config_file: str | None = flag(
+        None, "Sizes of the model; default: `bert_config.json` in the folder of the checkpoint."
+    )
+    seed: int = flag(0, "Of initial weights, order of examples and dropout.", minimum=0, maximum=2**32 - 1)
+
+    train_batch_size: int = flag(32, "Examples in a step, over all devices.", minimum=1, group="Training")
+    gradient_accumulation_steps: int = flag(
+        1, "Parts in which a batch is computed one after the other, to save memory; the result is the same.", minimum=1
+    )
+    num_train_epochs: float = flag(3.0, "Passes over the training data.", minimum=0.0)
+    learning_rate: float = flag(5e-5, "Highest learning rate.", minimum=0.0)
+    end_lr: float = flag(0.0, "Learning rate at the end of the linear decay.", minimum=0.0)
+    warmup_proportion: float = flag(0.1, "Share of training in which the rate rises.", minimum=0.0, maximum=1.0)
+    optimizer_type: str = flag("adamw", "The optimizer.", choices=("adamw",))
+    adam_bias_correction: bool = flag(
+        True,
+        "Correct Adam's moments for their start at zero, as the official TensorFlow 2 trainers do;"
+        " --noadam_bias_correction is the optimizer of the TensorFlow 1 scripts and the paper.",
+    )
+    save_checkpoints_steps: int = flag(1000, "Steps between saves, besides the end of each epoch.", minimum=1)
+    keep_checkpoints: int = flag(1, "Training states that are kept, the newest ones; the best weights are kept always.")
+    log_steps: int = flag(100, "Steps between log lines.", minimum=1)
+
+    dtype: str = flag(
+        "fp32",
+        "Number type of the products; weights, softmax, LayerNorm and losses stay float32.",
+        choices=("fp32", "bf16"),
+        group="Machine",
+        short="dt",
+    )
+    distribution_strategy: str = flag(
+        "mirrored",
+        "off and one_device use the first device of this machine, the others all of them (or --num_gpus).",
+        choices=("off", "one_device", "mirrored", "tpu"),
+        short="ds",
+    )
+    num_gpus: int | None = flag(None, "Devices to use; default: all.", minimum=0, short="ng")
+    tpu: str | None = flag(None, "Not needed: start the program on the machine that has the TPU.")
+    scan_layers: bool = flag(
+        False, "Compile one layer in place of all of them: compiles faster, runs slower on CPU and GPU."
+    )
+    compile_cache: str = flag(
+        "~/.cache/jaxbert", "Folder where compiled programs are kept from run to run; empty: nowhere."
+    )

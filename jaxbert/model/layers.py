@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The three arithmetic parts of BERT: dense, layer normalization, activations.
+
+Weights are float32; products run in the dtype of the activations they meet; LayerNorm statistics are float32 always.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+LAYER_NORM_EPSILON = 1e-12
+
+# By the names of `BertConfig.hidden_act`.
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "gelu": partial(jax.nn.gelu, approximate=True),
+    "gelu_erf": partial(jax.nn.gelu, approximate=False),
+    "relu": jax.nn.relu,
+    "relu6": jax.nn.relu6,
+    "tanh": jnp.tanh,
+    "linear": lambda x: x,
+    "swish": jax.nn.swish,
+    "hard_swish": jax.nn.hard_swish,
+    "hard_sigmoid": jax.nn.hard_sigmoid,
+}
+
+
+def dense(p: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
+    """x [..., I] @ kernel [I, O] + bias [O] -> [..., O], in the dtype of x."""
+    return x @ p["kernel"].astype(x.dtype) + p["bias"].astype(x.dtype)
+
+
+def layer_norm(p: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
+    """Normalize the last axis (arXiv 1607.06450), statistics in float32, result in the dtype of x."""
+    wide = x.astype(jnp.float32)
+    centered = wide - jnp.mean(wide, axis=-1, keepdims=True)
+    variance = jnp.mean(jnp.square(centered), axis=-1, keepdims=True)
+    normal = centered * jax.lax.rsqrt(variance + LAYER_NORM_EPSILON)
+    return (normal * p["gamma"] + p["beta"]).astype(x.dtype)

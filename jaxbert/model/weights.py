@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of weights: for each path its shape, its initializer and whether it decays; everything else derives from it.
+
+Paths are the variable names of google-research/bert (`bert/encoder/layer_0/attention/self/query/kernel`), in memory as in
+files, so a TF1 checkpoint is the identity map. A tree of weights is plain nested dicts, one level per path component.
+"""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+from jaxbert.config.bert_config import BertConfig
+
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One row of the table. Kernels are [in, out]; all weights are float32."""
+
+    shape: tuple[int, ...]
+    initializer: Literal["normal", "zeros", "ones"]
+    decays: bool
+
+
+Table = dict[str, Weight]
+
+
+def _kernel(*shape: int) -> Weight:
+    return Weight(shape, "normal", decays=True)
+
+
+def _dense(path: str, inputs: int, outputs: int) -> Table:
+    return {f"{path}/kernel": _kernel(inputs, outputs), f"{path}/bias": Weight((outputs,), "zeros", decays=False)}
+
+
+def _layer_norm(path: str, size: int) -> Table:
+    return {
+        f"{path}/LayerNorm/gamma": Weight((size,), "ones", decays=False),
+        f"{path}/LayerNorm/beta": Weight((size,), "zeros", decays=False),
+    }
+
+
+def _layer_table(config: BertConfig, path: str) -> Table:
+    hidden = config.hidden_size
+    table: Table = {}
+    for name in ("query", "key", "value"):
+        table |= _dense(f"{path}/attention/self/{name}", hidden, hidden)
+    table |= _dense(f"{path}/attention/output/dense", hidden, hidden) | _layer_norm(f"{path}/attention/output", hidden)
+    table |= _dense(f"{path}/intermediate/dense", hidden, config.intermediate_size)
+    return (
+        table
+        | _dense(f"{path}/output/dense", config.intermediate_size, hidden)
+        | _layer_norm(f"{path}/output", hidden)
+    )
+
+
+def encoder_table(config: BertConfig) -> Table:
+    """Embeddings, layers and pooler: 5 + 16 L + 2 weights."""
+    hidden = config.hidden_size
+    table = {
+        "bert/embeddings/word_embeddings": _kernel(config.vocab_size, hidden),
+        "bert/embeddings/token_type_embeddings": _kernel(config.type_vocab_size, hidden),
+        "bert/embeddings/position_embeddings": _kernel(config.max_position_embeddings, hidden),
+    } | _layer_norm("bert/embeddings", hidden)
+    for layer in range(config.num_hidden_layers):
+        table |= _layer_table(config, f"bert/encoder/layer_{layer}")
+    return table | _dense("bert/pooler/dense", hidden, hidden)
+
+
+def classifier_table(config: BertConfig, num_labels: int) -> Table:
+    """The encoder and the sentence classifier of run_classifier.py: `output_weights` is [C, H]."""
+    return encoder_table(config) | {
+        "output_weights": _kernel(num_labels, config.hidden_size),
+        "output_bias": Weight((num_labels,), "zeros", decays=False),
+    }
+
+
+def shapes(table: Table) -> dict[str, tuple[int, ...]]:
+    """Path -> shape, what a complete set of weights must look like."""
+    return {path: weight.shape for path, weight in table.items()}
+
+
+def initialize(table: Table, seed: int, stddev: float) -> Tree:
+    """Fresh weights: normal ones are drawn from N(0, stddev²) cut at two standard deviations, as TF's TruncatedNormal.
+
+    A weight's random key depends on the seed and its own path, so adding a head changes no other weight.
+    """
+    key = jax.random.key(seed)
+    return unflatten({path: _initialize(key, path, weight, stddev) for path, weight in table.items()})
+
+
+def _initialize(key: jax.Array, path: str, weight: Weight, stddev: float) -> jax.Array:
+    if weight.initializer == "normal":
+        own_key = jax.random.fold_in(key, zlib.crc32(path.encode()))
+        return stddev * jax.random.truncated_normal(own_key, -2.0, 2.0, weight.shape, jnp.float32)
+    return jnp.full(weight.shape, 1.0 if weight.initializer == "ones" else 0.0, jnp.float32)
+
+
+def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """{path: leaf}, the form of files; the inverse of `unflatten`."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}/{path}": leaf for path, leaf in flatten(value).items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def unflatten(flat: Mapping[str, Any]) -> Tree:
+    """Nested dicts, one level per path component; the inverse of `flatten`."""
+    tree: Tree = {}
+    for path, leaf in flat.items():
+        *parents, name = path.split("/")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[name] = leaf
+    return tree

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Outputs of a model for every example of a set, in the order of the set."""
+
+from collections.abc import Callable, Iterable
+
+import jax
+import numpy as np
+
+from jaxbert.model.weights import Tree
+from jaxbert.train.step import Batch
+
+
+def outputs(
+    logits: Callable[[Tree, Batch], jax.Array], weights: Tree, batches: Iterable[Batch], size: int
+) -> np.ndarray:
+    """Logits [size, C] float32 of examples 0 to `size` - 1, each of which stands once in some batch.
+
+    `logits` gives [B, N, C] for a batch, whose `examples` [B, N] says which example each place holds (-1: none). The
+    result of a batch is read after the next one was sent.
+    """
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    pending: tuple[jax.Array, jax.Array] | None = None
+    for batch in batches:
+        sent = (logits(weights, batch), batch["examples"])
+        if pending is not None:
+            found.append(_real(*pending))
+        pending = sent
+    if pending is not None:
+        found.append(_real(*pending))
+    ordered = np.full((size, found[0][1].shape[-1]), np.nan, np.float32)
+    for examples, values in found:
+        ordered[examples] = values
+    return ordered
+
+
+def _real(values: jax.Array, examples: jax.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Example numbers [n] and their values [n, C], places without an example left out."""
+    numbers = np.asarray(examples)
+    real = numbers >= 0
+    return numbers[real], np.asarray(values)[real]

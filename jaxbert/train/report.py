@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run says while it trains: a progress bar or plain lines, TensorBoard events and JSON lines."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from tensorboardX import SummaryWriter
+
+from jaxbert import files
+
+
+class Summaries:
+    """The folder `<model_dir>/summaries`: events for TensorBoard below `train` and `validation`, and `metrics.jsonl`.
+
+    What an interrupted run had written after `first_step` is dropped, so every step stands there once.
+    """
+
+    def __init__(self, folder: str, first_step: int) -> None:
+        self._writers = {
+            part: SummaryWriter(os.path.join(folder, part), purge_step=first_step + 1 if first_step else None)
+            for part in ("train", "validation")
+        }
+        path = os.path.join(folder, "metrics.jsonl")
+        _drop_lines_after(path, first_step)
+        self._lines = open(path, "a", encoding="utf-8")  # noqa: SIM115 (closed by `close`)
+
+    def write(self, part: str, step: int, metrics: Mapping[str, float]) -> None:
+        """Record the metrics of `step` (the number of steps done) under `part`: train or validation."""
+        for name, value in metrics.items():
+            self._writers[part].add_scalar(name, value, step)
+        self._lines.write(json.dumps({"step": step, "part": part, **metrics}) + "\n")
+        self._lines.flush()
+
+    def close(self) -> None:
+        """Write out what is buffered."""
+        for writer in self._writers.values():
+            writer.close()
+        self._lines.close()
+
+
+def _drop_lines_after(path: str, step: int) -> None:
+    if os.path.exists(path):
+        lines = files.read_text(path).splitlines(keepends=True)
+        files.write_text(path, "".join(line for line in lines if _step_of(line) <= step))
+
+
+def _step_of(line: str) -> float:
+    """The step of a JSON line; a line cut off by a crash is later than every step."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
+
+
+class ProgressLine:
+    """Steps done, loss, examples per second and time left: a bar on a terminal, a line every `every` steps elsewhere."""
+
+    def __init__(self, first_step: int, total_steps: int, examples_per_step: int, every: int) -> None:
+        self._done, self._total, self._per_step, self._every = first_step, total_steps, examples_per_step, every
+        self._since = (time.perf_counter(), first_step)
+        columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
+        console = Console(stderr=True)
+        self._bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
+        self._task = self._bar.add_task("train", total=total_steps, completed=first_step, note="")
+
+    def __enter__(self) -> "ProgressLine":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def step(self, done: int, loss: float) -> None:
+        """Step number `done` had this loss."""
+        self._done = done
+        if self._bar.disable:
+            if done % self._every == 0 or done == self._total:
+                rate, left = self._rate_and_time_left()
+                self.say(f"step {done}/{self._total}  loss {loss:.4f}  {rate:.1f} examples/s  {left} left")
+            return
+        rate, _ = self._rate_and_time_left()
+        self._bar.update(self._task, completed=done, note=f"loss {loss:.4f}  {rate:.1f} examples/s")
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        if self._bar.disable:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self._bar.console.print(text, highlight=False)
+
+    def _rate_and_time_left(self) -> tuple[float, str]:
+        started, first = self._since
+        seconds_per_step = (time.perf_counter() - started) / max(self._done - first, 1)
+        left = int(seconds_per_step * (self._total - self._done))
+        return self._per_step / max(seconds_per_step, 1e-9), f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}"

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the process that make JAX fast here; called once, before the first array is made."""
+
+import ctypes
+import os
+import sys
+
+import jax
+
+# Names from malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+
+
+def prepare(compile_cache: str) -> None:
+    """Keep freed memory, and keep compiled programs in the folder `compile_cache` ("" for nowhere)."""
+    _keep_freed_memory()
+    if compile_cache:
+        jax.config.update("jax_compilation_cache_dir", os.path.expanduser(compile_cache))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc reuse large blocks: by default each goes back to the system, and every step pays for zeroed new pages."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One training step as a pure function: micro-batches -> gradients -> clipped AdamW -> new state and metrics.
+
+The state is {"weights": tree, "moments": tree, "step": int32}. A batch is a mapping of arrays [K, B, ...], K micro-batches
+of B rows. Arrays whose name ends in `_weights` weigh targets; before anything else they are divided by their sum over the
+whole batch, so the loss is the weighted mean over all targets however they are spread over micro-batches and devices.
+"""
+
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+
+from jaxbert.model.dropout import step_noise
+from jaxbert.model.weights import Tree
+from jaxbert.train.optimizers import AdamW
+from jaxbert.train.schedules import LinearSchedule
+
+Batch = Mapping[str, jax.Array]
+Loss = Callable[[Tree, Batch, jax.Array | None], jax.Array]
+"""(weights, one micro-batch with weights as shares, noise [B, S] or None) -> this part's loss, float32 scalar."""
+
+State = dict[str, Tree | jax.Array]
+
+
+def initial_state(weights: Tree, optimizer: AdamW) -> State:
+    """The state before the first step."""
+    return {"weights": weights, "moments": optimizer.init(weights), "step": jnp.zeros((), jnp.int32)}
+
+
+def train_step(
+    loss: Loss, optimizer: AdamW, schedule: LinearSchedule, decays: Tree, seed: int
+) -> Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]:
+    """The function (state, batch) -> (state, metrics) to compile; metrics are float32 scalars of this step."""
+
+    def step(state: State, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
+        number, weights = state["step"], state["weights"]
+
+        def part(weights: Tree, micro: Batch) -> jax.Array:
+            return loss(weights, micro, step_noise(seed, number, micro["sequences"], micro["positions"]))
+
+        value, gradients = accumulate(jax.value_and_grad(part), weights, with_shares(batch))
+        rate = schedule.rate(number)
+        weights, moments, norm = optimizer.update(weights, gradients, state["moments"], decays, rate, number)
+        metrics = {"loss": value, "learning_rate": rate, "gradient_norm": norm}
+        return {"weights": weights, "moments": moments, "step": number + 1}, metrics
+
+    return step
+
+
+def with_shares(batch: Batch) -> Batch:
+    """The batch with each `*_weights` array divided by its own sum (zero stays zero)."""
+
+    def share(weights: jax.Array) -> jax.Array:
+        total = jnp.sum(weights)
+        return weights / jnp.where(total > 0, total, 1.0)
+
+    return {name: share(array) if name.endswith("_weights") else array for name, array in batch.items()}
+
+
+def accumulate(
+    gradient: Callable[[Tree, Batch], tuple[jax.Array, Tree]], weights: Tree, batch: Batch
+) -> tuple[jax.Array, Tree]:
+    """Loss and gradients summed over the K micro-batches of `batch`, one in memory at a time."""
+    count = next(iter(batch.values())).shape[0]
+    first = gradient(weights, {name: array[0] for name, array in batch.items()})
+    if count == 1:
+        return first
+    rest = {name: array[1:] for name, array in batch.items()}
+
+    def add(total: tuple[jax.Array, Tree], micro: Batch) -> tuple[tuple[jax.Array, Tree], None]:
+        return jax.tree.map(jnp.add, total, gradient(weights, micro)), None
+
+    return jax.lax.scan(add, first, rest)[0]
