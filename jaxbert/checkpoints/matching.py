@@ -46,10 +46,9 @@ class LoadReport:
     def __str__(self) -> str:
         """One line for the user."""
         expected = len(self.loaded) + len(self.missing) + len(self.other_shapes)
-        share = self.loaded_values / max(self.expected_values, 1)
-        text = (
-            f"loaded {len(self.loaded)} of {expected} expected tensors ({share:.1%} of the values) from {self.source}"
-        )
+        percent = 100 * self.loaded_values / max(self.expected_values, 1)
+        text = f"loaded {len(self.loaded)} of {expected} expected tensors ({percent:.1f} % of the values)"
+        text += f" from {self.source}"
         initial = self.missing + tuple(_describe(other) for other in self.other_shapes)
         if self.unused:
             text += f"; not used: {_listed(self.unused)}"

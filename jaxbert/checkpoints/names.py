@@ -171,41 +171,40 @@ _NUMBERED = (
 )
 
 # The letters are the names under which these layouts are known in this project; versions are tf-models-official's.
-LAYOUTS = (
-    Layout("functional layout A", *_NUMBERED, _EARLY_MODULES, "layer_with_weights-{n}"),  # 2.1 to 2.3
-    Layout("functional layout B", *_NUMBERED, _LATE_MODULES, "layer_with_weights-{n}"),  # 2.4 and later
-    Layout(  # BertEncoderV2
-        "layer-style layout C",
-        ("_embedding_layer/embeddings", "_position_embedding_layer/embeddings", "_type_embedding_layer/embeddings"),
-        "_embedding_norm_layer",
-        "_transformer_layers/{n}",
-        0,
-        _LATE_MODULES,
-        "_pooler_layer",
-    ),
-    Layout(  # the first TF2 code, 2019
-        "stacked layout of 2019",
-        (
-            "embedding_lookup/embeddings",
-            "embedding_postprocessor/position_embeddings",
-            "embedding_postprocessor/type_embeddings",
-        ),
-        "embedding_postprocessor/output_layer_norm",
-        "encoder/layers/{n}",
-        0,
-        (
-            "attention_layer/query_dense",
-            "attention_layer/key_dense",
-            "attention_layer/value_dense",
-            "attention_output_dense",
-            "attention_layer_norm",
-            "intermediate_dense",
-            "output_dense",
-            "output_layer_norm",
-        ),
-        "pooler_transform",
-    ),
+FUNCTIONAL_A = Layout("functional layout A", *_NUMBERED, _EARLY_MODULES, "layer_with_weights-{n}")  # 2.1 to 2.3
+FUNCTIONAL_B = Layout("functional layout B", *_NUMBERED, _LATE_MODULES, "layer_with_weights-{n}")  # 2.4 and later
+LAYER_STYLE_C = Layout(  # BertEncoderV2
+    "layer-style layout C",
+    ("_embedding_layer/embeddings", "_position_embedding_layer/embeddings", "_type_embedding_layer/embeddings"),
+    "_embedding_norm_layer",
+    "_transformer_layers/{n}",
+    0,
+    _LATE_MODULES,
+    "_pooler_layer",
 )
+STACKED = Layout(  # the first TF2 code, 2019; its attention kernels are [H, H]
+    "stacked layout of 2019",
+    (
+        "embedding_lookup/embeddings",
+        "embedding_postprocessor/position_embeddings",
+        "embedding_postprocessor/type_embeddings",
+    ),
+    "embedding_postprocessor/output_layer_norm",
+    "encoder/layers/{n}",
+    0,
+    (
+        "attention_layer/query_dense",
+        "attention_layer/key_dense",
+        "attention_layer/value_dense",
+        "attention_output_dense",
+        "attention_layer_norm",
+        "intermediate_dense",
+        "output_dense",
+        "output_layer_norm",
+    ),
+    "pooler_transform",
+)
+LAYOUTS = (FUNCTIONAL_A, FUNCTIONAL_B, LAYER_STYLE_C, STACKED)
 
 
 def _masked_lm(dense: str, norm: str, bias: str) -> dict[str, str]:

@@ -15,10 +15,11 @@ import numpy as np
 from jaxbert.checkpoints.snappy import decompress
 from jaxbert.checkpoints.varint import read_varint, write_varint
 from jaxbert.errors import InputError
-from jaxbert.files import read_bytes, whole_file
+from jaxbert.files import map_input, whole_file
 
 _MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 _FOOTER_BYTES = 48
+_TRAILER_BYTES = 5  # compression and checksum after each block
 _SNAPPY = 1  # the other known compression byte is 0: none
 _BLOCK_BYTES = 4096  # a block is closed when it reaches this size
 _RESTART_INTERVAL = 16  # every 16th key of a block is stored whole
@@ -36,16 +37,15 @@ def read_table(path: str) -> dict[bytes, bytes]:
 
     Raises InputError where the file is cut or damaged.
     """
-    content = read_bytes(path)
     try:
-        return _read_entries(content)
+        return _read_entries(map_input(path))
     except ValueError as error:
         raise InputError(
             f"`{path}` is not a whole index of a TensorFlow checkpoint: {error}", "copy or download the file again"
         ) from error
 
 
-def _read_entries(content: bytes) -> dict[bytes, bytes]:
+def _read_entries(content: memoryview) -> dict[bytes, bytes]:
     entries: dict[bytes, bytes] = {}
     previous, expanded = b"", 0
     for handle in _data_block_handles(content):
@@ -60,8 +60,8 @@ def _read_entries(content: bytes) -> dict[bytes, bytes]:
     return entries
 
 
-def _data_block_handles(content: bytes) -> Iterator[bytes]:
-    footer = content[-_FOOTER_BYTES:]
+def _data_block_handles(content: memoryview) -> Iterator[bytes]:
+    footer = bytes(content[-_FOOTER_BYTES:])
     if len(footer) < _FOOTER_BYTES or not footer.endswith(_MAGIC):
         raise ValueError(f"its last {_FOOTER_BYTES} bytes are not the footer of a table")
     _, meta_end = _handle(footer)
@@ -80,16 +80,17 @@ def _handle(data: bytes, place: int = 0) -> tuple[tuple[int, int], int]:
     return (offset, size), place
 
 
-def _checked_block(content: bytes, handle: bytes) -> bytes:
+def _checked_block(content: memoryview, handle: bytes) -> bytes:
     (offset, size), _ = _handle(handle)
-    end = offset + size
-    if end + 5 > len(content) - _FOOTER_BYTES:
+    if offset + size + _TRAILER_BYTES > len(content) - _FOOTER_BYTES:
         raise ValueError(f"the block at byte {offset} reaches past the end")
-    if masked_crc32c(content[offset : end + 1]) != int.from_bytes(content[end + 1 : end + 5], "little"):
+    stored = bytes(content[offset : offset + size + _TRAILER_BYTES])
+    block, compression = stored[:size], stored[size]
+    if masked_crc32c(stored[: size + 1]) != int.from_bytes(stored[size + 1 :], "little"):
         raise ValueError(f"the block at byte {offset} has a wrong checksum")
-    if content[end] > _SNAPPY:
-        raise ValueError(f"the block at byte {offset} is compressed in the unknown way {content[end]}")
-    return decompress(content[offset:end]) if content[end] == _SNAPPY else content[offset:end]
+    if compression > _SNAPPY:
+        raise ValueError(f"the block at byte {offset} is compressed in the unknown way {compression}")
+    return decompress(block) if compression == _SNAPPY else block
 
 
 def _block_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -34,9 +34,9 @@ def test_the_report_says_what_was_loaded_and_what_not(tiny_weights: dict[str, np
     expected = _shapes(tiny_weights) | _HEAD
     found = tiny_weights | {"cls/predictions/output_bias": np.zeros(11)}
     report = match(found, expected, "bert.ckpt", unused=("78 optimizer slots",))
-    share = report.loaded_values / (report.loaded_values + 14)
+    percent = 100 * report.loaded_values / (report.loaded_values + 14)
     assert str(report) == (
-        f"loaded 39 of 41 expected tensors ({share:.1%} of the values) from bert.ckpt; not used: "
+        f"loaded 39 of 41 expected tensors ({percent:.1f} % of the values) from bert.ckpt; not used: "
         "cls/predictions/output_bias, 78 optimizer slots; stay at their initial value: output_weights, output_bias"
     )
 

@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 
 from jaxbert.checkpoints import names
 
+_A, _B, _C, _2019 = names.LAYOUTS
+_BLOCK = "layer_with_weights-4"
+
 
 @pytest.mark.parametrize(("layers", "count"), [(0, 7), (12, 199), (24, 391)])
 def test_an_encoder_has_the_official_number_of_weights(layers: int, count: int) -> None:
@@ -30,6 +33,36 @@ def test_every_layout_has_a_path_for_every_weight(layout: names.Layout, layers: 
     paths = layout.paths(layers)
     assert set(paths) == set(names.encoder_names(layers))
     assert len(set(paths.values())) == len(paths)
+
+
+@pytest.mark.parametrize(
+    ("layout", "name", "path"),
+    [
+        (_A, "embeddings/word_embeddings", "layer_with_weights-0/embeddings"),
+        (_A, "embeddings/position_embeddings", "layer_with_weights-1/embeddings"),
+        (_B, "embeddings/token_type_embeddings", "layer_with_weights-2/embeddings"),
+        (_B, "embeddings/LayerNorm/beta", "layer_with_weights-3/beta"),
+        (_A, "encoder/layer_1/attention/self/key/bias", "layer_with_weights-5/_attention_layer/_key_dense/bias"),
+        (_A, "encoder/layer_0/attention/output/dense/bias", f"{_BLOCK}/_attention_output_dense/bias"),
+        (_B, "encoder/layer_0/attention/output/dense/bias", f"{_BLOCK}/_attention_layer/_output_dense/bias"),
+        (_A, "encoder/layer_0/attention/output/LayerNorm/gamma", f"{_BLOCK}/_attention_layer_norm/gamma"),
+        (_B, "encoder/layer_2/intermediate/dense/kernel", "layer_with_weights-6/_intermediate_dense/kernel"),
+        (_B, "encoder/layer_2/output/dense/kernel", "layer_with_weights-6/_output_dense/kernel"),
+        (_B, "encoder/layer_2/output/LayerNorm/beta", "layer_with_weights-6/_output_layer_norm/beta"),
+        (_A, "pooler/dense/kernel", "layer_with_weights-7/kernel"),
+        (_C, "embeddings/token_type_embeddings", "_type_embedding_layer/embeddings"),
+        (_C, "embeddings/LayerNorm/gamma", "_embedding_norm_layer/gamma"),
+        (_C, "encoder/layer_1/attention/self/value/bias", "_transformer_layers/1/_attention_layer/_value_dense/bias"),
+        (_C, "pooler/dense/bias", "_pooler_layer/bias"),
+        (_2019, "embeddings/token_type_embeddings", "embedding_postprocessor/type_embeddings"),
+        (_2019, "encoder/layer_1/attention/self/query/bias", "encoder/layers/1/attention_layer/query_dense/bias"),
+        (_2019, "encoder/layer_1/output/LayerNorm/beta", "encoder/layers/1/output_layer_norm/beta"),
+        (_2019, "pooler/dense/kernel", "pooler_transform/kernel"),
+    ],
+)
+def test_paths_are_those_of_official_files(layout: names.Layout, name: str, path: str) -> None:
+    """The tables say what official code wrote into files, for an encoder of three layers."""
+    assert layout.paths(3)[f"bert/{name}"] == path
 
 
 @given(st.sampled_from(names.Form), st.integers(1, 3), st.integers(0, 3), st.integers(1, 4))

@@ -20,7 +20,7 @@ Save = Callable[..., None]
 
 def _encoder(weights: Mapping[str, np.ndarray], layout: names.Layout, place: str) -> dict[str, np.ndarray]:
     """The variables (path -> array) of an encoder at `place` as official code of this layout stores them."""
-    keep_shape = layout is names.LAYOUTS[3]  # the 2019 code keeps kernels [H, H]
+    keep_shape = layout is names.STACKED
     return {
         f"{place}{path}": weights[name] if keep_shape else names.to_tf2(names.form_of(name), weights[name], _HEADS)
         for name, path in layout.paths(2).items()
@@ -45,14 +45,14 @@ def test_an_encoder_is_found_wherever_it_stands(
     assert layout.name in read.layout
     assert f"`{place[:-1]}`" in read.layout if place else "itself is the root" in read.layout
     assert read.unused == ()
-    assert read.attention_heads == (None if layout is names.LAYOUTS[3] else _HEADS)
+    assert read.attention_heads == (None if layout is names.STACKED else _HEADS)
 
 
 def test_a_shared_word_embedding_is_found_through_the_graph(
     tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path
 ) -> None:
     """Pretrainers store the table only with the masked LM head; the encoder's own path leads to it in the graph."""
-    variables = _encoder(tiny_weights, names.LAYOUTS[1], "encoder/")
+    variables = _encoder(tiny_weights, names.FUNCTIONAL_B, "encoder/")
     table = variables.pop("encoder/layer_with_weights-0/embeddings")
     head = {"dense/kernel": _KERNEL, "dense/bias": _BIAS, "layer_norm/gamma": _BIAS, "layer_norm/beta": _BIAS}
     variables |= {f"masked_lm/{path}": array for path, array in {"bias": _BIAS, **head}.items()}
@@ -65,7 +65,7 @@ def test_a_shared_word_embedding_is_found_through_the_graph(
 
 
 def _model_with_head(weights: Mapping[str, np.ndarray], head: str, kernel: np.ndarray) -> dict[str, np.ndarray]:
-    encoder = _encoder(weights, names.LAYOUTS[0], "model/layer_with_weights-0/")
+    encoder = _encoder(weights, names.FUNCTIONAL_A, "model/layer_with_weights-0/")
     return encoder | {f"model/{head}/kernel": kernel, f"model/{head}/bias": _BIAS}
 
 
@@ -119,7 +119,7 @@ def test_the_first_pretrainers_heads_are_found(
 ) -> None:
     """The masked LM of 2.2 is three numbered layers; the dense head beside it is next sentence prediction."""
     place = "model/layer_with_weights-0"
-    variables = _encoder(tiny_weights, names.LAYOUTS[0], f"{place}/layer_with_weights-0/")
+    variables = _encoder(tiny_weights, names.FUNCTIONAL_A, f"{place}/layer_with_weights-0/")
     variables |= {f"{place}/layer_with_weights-1/{path}": _BIAS for path in names.MASKED_LM[1].values()}
     dense = f"{place}/layer_with_weights-2/layer_with_weights-0"
     variables |= {f"{dense}/kernel": _KERNEL, f"{dense}/bias": _BIAS}
@@ -131,7 +131,7 @@ def test_the_first_pretrainers_heads_are_found(
 
 def test_two_encoders_are_refused(tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path) -> None:
     """Which of two encoders is meant cannot be guessed: both places are named."""
-    layout = names.LAYOUTS[1]
+    layout = names.FUNCTIONAL_B
     save_tf2(f"{tmp_path}/c", _encoder(tiny_weights, layout, "student/") | _encoder(tiny_weights, layout, "teacher/"))
     with pytest.raises(InputError, match=r"holds 2 encoders: (`student`, `teacher`|`teacher`, `student`)"):
         read_initial(f"{tmp_path}/c")
@@ -141,7 +141,7 @@ def test_an_incomplete_encoder_gives_what_is_there(
     tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path
 ) -> None:
     """A missing weight does not hide the others: what to do about it is decided where the model is known."""
-    variables = _encoder(tiny_weights, names.LAYOUTS[2], "encoder/")
+    variables = _encoder(tiny_weights, names.LAYER_STYLE_C, "encoder/")
     del variables["encoder/_pooler_layer/bias"]
     save_tf2(f"{tmp_path}/c", variables)
     read = read_initial(f"{tmp_path}/c")
