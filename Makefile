@@ -17,8 +17,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 demo: $(VENV)/run.stamp
-	$(BIN)/jaxbert create_sample_data --output_dir=$(DEMO)
-	$(BIN)/jaxbert run_classifier --flagfile=$(DEMO)/flags.txt
+	PATH="$(CURDIR)/$(BIN):$$PATH" runs/demo.sh $(DEMO)
 
 bench: $(VENV)/interop.stamp
 	$(BIN)/python -m bench.classifier

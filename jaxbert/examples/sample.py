@@ -23,9 +23,8 @@ VERBS = ("followed", "washed", "pushed", "watched", "helped", "greeted", "visite
 PLACES = ("in the garden", "at the station", "near the river", "behind the house", "under the bridge")
 TIMES = ("on monday", "last summer", "after lunch")
 SIZES = {"train": 4800, "dev": 800, "test": 800}
-USUAL = (
-    0.8  # share of active sentences, of sentences that end with where or when, and of statements about the smaller one
-)
+# Share of active sentences, of sentences that end with where or when, and of statements about the smaller animal.
+USUAL = 0.8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +43,8 @@ def make_sets(seed: int) -> dict[str, list[Pair]]:
     chance.shuffle(events)
     sets, rest = {}, iter(events)
     for name, size in SIZES.items():
-        twins = [_twins(*next(rest), chance) for _ in range(size // 2)]
-        sets[name] = list(itertools.chain.from_iterable(twins))
+        chosen = itertools.islice(rest, size // 2)
+        sets[name] = [pair for animals, verb, where in chosen for pair in _twins(animals, verb, where, chance)]
         chance.shuffle(sets[name])
     return sets
 

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# From nothing to a score: make a small task, fine-tune on it from random weights, predict, compare with the answers.
+#   make demo                     or: runs/demo.sh FOLDER with jaxbert installed
+# Expected: accuracy above 0.95 on the test set, where the majority class and counting words reach 0.50; about a
+# minute on two cores.
+set -euo pipefail
+folder=${1:?usage: runs/demo.sh FOLDER}
+
+jaxbert create_sample_data --output_dir="$folder"
+jaxbert run_classifier --flagfile="$folder/flags.txt"
+jaxbert run_classifier --flagfile="$folder/flags.txt" --mode=predict
+python "$(dirname "$0")/demo_table.py" "$folder"
