@@ -57,6 +57,7 @@ def test_any_bytes_decode_or_are_refused(data: bytes) -> None:
         (b"\x03" + _literal(b"ab", 0), "another length"),
         (b"\x05" + _literal(b"a", 0) + _copy(2, 4, 1), "before its start"),
         (b"\x05" + _literal(b"a", 0) + b"\x01", "before its start"),
+        (b"\x05" + _literal(b"a", 0) + _copy(1, 4, 2)[:2], "before its start"),
         (b"\x02\x04a", "is cut"),
     ],
 )

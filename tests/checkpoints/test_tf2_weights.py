@@ -101,6 +101,17 @@ def test_heads_get_their_tf1_names_and_shapes(
     _assert_same(read_initial(f"{tmp_path}/c").weights, expected)
 
 
+def test_a_head_with_its_own_pooler_is_not_taken(
+    tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path
+) -> None:
+    """A head that does not read the encoder's pooler would give wrong scores under TF1's names: it stays unused."""
+    variables = _model_with_head(tiny_weights, "layer_with_weights-1/out_proj", _KERNEL)
+    save_tf2(f"{tmp_path}/c", variables | {"model/layer_with_weights-1/dense/kernel": _KERNEL})
+    read = read_initial(f"{tmp_path}/c")
+    _assert_same(read.weights, tiny_weights)
+    assert len(read.unused) == 3
+
+
 def test_a_head_of_unclear_kind_is_used_only_as_the_caller_says(
     tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path
 ) -> None:

@@ -40,7 +40,9 @@ def test_a_missing_checkpoint_is_answered_with_those_that_are_there(tmp_path: Pa
 
 
 def test_a_folder_stands_for_its_only_checkpoint(tmp_path: Path) -> None:
-    """Without a state file one checkpoint is taken, none or several are an error."""
+    """Without a state file one checkpoint is taken, none or several are an error; names are no patterns."""
+    tmp_path = tmp_path / "run[1]"
+    tmp_path.mkdir()
     with pytest.raises(InputError, match="holds no checkpoint"):
         find_prefix(str(tmp_path))
     _touch(tmp_path, "a[1].index")
