@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text to words before WordPiece, by the rules of Google's `BasicTokenizer`: cleaning, CJK, case, punctuation."""
+
+import re
+import unicodedata
+
+# Characters that `str.split` takes for white space and BERT for control characters, which vanish without a gap.
+_VANISHING_SPACE = dict.fromkeys((*range(0x0B, 0x0D), *range(0x1C, 0x20), 0x85))
+
+# The blocks Google calls Chinese characters: each one is a word. Hangul, kana and later extensions are not among them.
+_CJK = (
+    "\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff"
+    "\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f\U0002b820-\U0002ceaf\U0002f800-\U0002fa1f"
+)
+_CHUNK = re.compile(rf"[{_CJK}]|[^\s{_CJK}]+")
+
+
+def chunks(text: str) -> list[str]:
+    """The pieces of `text` between white space and around CJK characters, otherwise untouched.
+
+    What comes after (`words`) depends on one chunk alone, so its result may be remembered per chunk.
+    """
+    if not text.isprintable():
+        text = text.translate(_VANISHING_SPACE)
+    return text.split() if text.isascii() else _CHUNK.findall(text)
+
+
+def words(chunk: str, do_lower_case: bool) -> list[str]:
+    """The words of one chunk: control characters dropped, lower case without accents if asked, cut at punctuation.
+
+    Accents go only together with case, as in all of Google's scripts.
+    """
+    chunk = "".join(char for char in chunk if not _is_dropped(char))
+    if do_lower_case:
+        decomposed = unicodedata.normalize("NFD", chunk.lower())
+        chunk = "".join(char for char in decomposed if unicodedata.category(char) != "Mn")
+    return "".join(f" {char} " if is_punctuation(char) else char for char in chunk).split()
+
+
+def basic_tokens(text: str, do_lower_case: bool) -> list[str]:
+    """All words of `text`, in order: the output of Google's `BasicTokenizer.tokenize`."""
+    return [word for chunk in chunks(text) for word in words(chunk, do_lower_case)]
+
+
+def is_punctuation(char: str) -> bool:
+    """Whether `char` is a word of its own: Unicode categories P*, and all ASCII that is no letter, digit or space."""
+    if char.isascii():
+        return char.isprintable() and not char.isalnum() and char != " "
+    return unicodedata.category(char).startswith("P")
+
+
+def _is_dropped(char: str) -> bool:
+    """NUL, the replacement character and categories Cc and Cf; tab, LF and CR never get here, they split chunks."""
+    return char == "\ufffd" or unicodedata.category(char) in ("Cc", "Cf")

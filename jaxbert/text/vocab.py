@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The vocabulary: `vocab.txt` as Google's `tokenization.load_vocab` reads it, one token a line, id = line number."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from jaxbert.errors import InputError
+from jaxbert.files import read_text
+
+PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
+
+
+@dataclasses.dataclass(frozen=True)
+class Vocab:
+    """Tokens and their ids.
+
+    Attributes:
+        tokens: the token of each id; a token on several lines keeps its place on each of them.
+        ids: token -> id; of a token on several lines the last one counts, as in Google's dictionary.
+        path: the file they came from, for messages.
+    """
+
+    tokens: tuple[str, ...]
+    ids: Mapping[str, int]
+    path: str
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def unk(self) -> int:
+        """Id of `[UNK]`, which stands for a word that no pieces cover."""
+        return self.ids[UNK]
+
+    @property
+    def cls(self) -> int:
+        """Id of `[CLS]`, the first token of every sequence."""
+        return self.ids[CLS]
+
+    @property
+    def sep(self) -> int:
+        """Id of `[SEP]`, which ends each text of a sequence."""
+        return self.ids[SEP]
+
+    @property
+    def mask(self) -> int:
+        """Id of `[MASK]`, which hides a token in pretraining."""
+        return self.ids[MASK]
+
+
+def read_vocab(path: str) -> Vocab:
+    """Read `vocab.txt`; white space around a token is dropped and a blank line is the token "".
+
+    `[PAD]` is not asked for: padding is id 0 whatever the token there is called, in Google's scripts too.
+
+    Raises:
+        InputError: the file cannot be read, is not UTF-8, is empty, or lacks `[UNK]`, `[CLS]`, `[SEP]` or `[MASK]`.
+    """
+    lines = read_text(path).split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    return make_vocab([line.strip() for line in lines], path)
+
+
+def make_vocab(tokens: Sequence[str], path: str = "vocab.txt") -> Vocab:
+    """The vocabulary whose id i is `tokens[i]`.
+
+    Raises:
+        InputError: a special token is missing.
+    """
+    ids = {token: index for index, token in enumerate(tokens)}
+    missing = [f"`{token}`" for token in (UNK, CLS, SEP, MASK) if token not in ids]
+    if missing:
+        raise InputError(
+            f"`{path}` ({len(tokens)} lines) has no {', '.join(missing)}: expected a BERT vocabulary, one token a line",
+            "give the `vocab.txt` that lies beside the checkpoint",
+        )
+    return Vocab(tuple(tokens), ids, path)
