@@ -2,12 +2,13 @@
 """Finding BERT's weights in a TF2 object graph by structure, wherever in the saved model the encoder stands."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jaxbert.checkpoints import names
 from jaxbert.checkpoints.object_graph import ObjectGraph
 
+_MOST_ENCODERS = 50  # looking closely at each costs time; real models have one
 _LAYER_EDGE = re.compile(r"layer-(\d{1,9})$")
 
 
@@ -29,13 +30,14 @@ def find_weights(graph: ObjectGraph, shapes: Mapping[str, tuple[int, ...]]) -> F
 
     `shapes` are those of the checkpoint's tensors by key. Raises ValueError if there are several encoders.
     """
-    candidates = list(_encoders(graph))
-    if not candidates:
+    encoders = _encoders(graph)
+    if not encoders:
         return None
-    node, layout, encoder = max(candidates, key=lambda candidate: len(candidate[2]))
-    tables = {keys[names.WORD_EMBEDDINGS]: graph.path_to(other) for other, _, keys in reversed(candidates)}
+    candidates = [(node, layout, _encoder_keys(graph, node, layout)) for node, layout in encoders]
+    tables = {keys[names.WORD_EMBEDDINGS]: graph.path_to(node) for node, _, keys in reversed(candidates)}
     if len(tables) > 1:
         raise ValueError(f"it holds {len(tables)} encoders: {', '.join(f'`{place}`' for place in tables.values())}")
+    node, layout, encoder = max(candidates, key=lambda candidate: len(candidate[2]))
     heads: dict[str, str] = {}
     undecided: tuple[str, str] | None = None
     for parent in graph.from_root():
@@ -45,19 +47,26 @@ def find_weights(graph: ObjectGraph, shapes: Mapping[str, tuple[int, ...]]) -> F
     return FoundWeights(encoder | heads, layout, graph.path_to(node), undecided)
 
 
-def _encoders(graph: ObjectGraph) -> Iterator[tuple[int, names.Layout, dict[str, str]]]:
-    """Every node that looks like an encoder in one of the layouts, with the keys of its weights."""
-    for node in graph.from_root():
-        for layout in names.LAYOUTS:
-            if graph.key(node, layout.tables[0]) and graph.key(node, layout.layer_paths(0)[names.FIRST_QUERY]):
-                yield node, layout, _keys(graph, node, layout.paths(_count_layers(graph, node, layout)))
+def _encoders(graph: ObjectGraph) -> list[tuple[int, names.Layout]]:
+    """Every node that looks like an encoder in one of the layouts: it leads to a word embedding and a first query."""
+    queries = [(layout, layout.layer_paths(0)[names.FIRST_QUERY]) for layout in names.LAYOUTS]
+    found = [
+        (node, layout)
+        for node in graph.from_root()
+        for layout, query in queries
+        if graph.key(node, layout.tables[0]) and graph.key(node, query)
+    ]
+    nodes = len({node for node, _ in found})
+    if nodes > _MOST_ENCODERS:
+        raise ValueError(f"{nodes} of its objects look like encoders")
+    return found
 
 
-def _count_layers(graph: ObjectGraph, node: int, layout: names.Layout) -> int:
+def _encoder_keys(graph: ObjectGraph, node: int, layout: names.Layout) -> dict[str, str]:
     layers = 0
     while graph.follow(node, f"{layout.layer.format(n=layout.first + layers)}/{layout.modules[0]}") is not None:
         layers += 1
-    return layers
+    return _keys(graph, node, layout.paths(layers))
 
 
 def _keys(graph: ObjectGraph, node: int, paths: Mapping[str, str]) -> dict[str, str]:

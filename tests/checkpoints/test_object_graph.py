@@ -51,6 +51,16 @@ def test_a_long_chain_is_walked_without_recursion() -> None:
     assert find_weights(graph, {}) is None
 
 
+def test_a_crowd_of_encoders_is_refused_at_once() -> None:
+    """Thousands of objects that share one encoder's parts cost no more than looking at each once."""
+    parts = [{"layer_with_weights-0": 1, "layer_with_weights-4": 2, "next": 5}, {"embeddings": 4}]
+    parts += [{"_attention_layer": 3}, {"_query_dense": 6}, {}]
+    crowd = [parts[0] | {"next": number} for number in (*range(8, 5_000), 0)]
+    graph = parse_graph(_graph([*parts, {"next": 7}, {"kernel": 4}, *crowd], {4: "key"}), {"key"})
+    with pytest.raises(ValueError, match="4994 of its objects look like encoders"):
+        find_weights(graph, {"key": (4, 2)})
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
