@@ -105,7 +105,8 @@ def parse(
     arguments, notes = _without_retired(
         _expanded(values, argv), {name: text for name, text in (retired or {}).items() if name not in live}
     )
-    rest = _read(values, arguments, list(fields))
+    negations = [f"no{name}" for name in fields if kind(options, name) is bool]
+    rest = _read(values, arguments, [*fields, *negations])
     if rest and not positional:
         raise InputError(f"`{rest[0]}` is not a flag", "flags are spelled `--flag=value`")
     given = {name: values[name].value for name in fields if values[name].present}

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command that writes the sample task."""
+
+from pathlib import Path
+
+from jaxbert.commands.create_sample_data import run
+from jaxbert.config import bert_config, run_classifier
+from jaxbert.config.create_sample_data import Flags
+from jaxbert.config.flags import parse
+from jaxbert.examples.glue import find_task, glue_dataset
+from jaxbert.examples.sample import SIZES
+
+
+def test_what_is_written_can_be_trained_on(tmp_path: Path) -> None:
+    """The flag file parses, its paths exist, the task's reader finds all examples, the vocabulary fits the model."""
+    run(Flags(output_dir=str(tmp_path)))
+    flags = parse(run_classifier.Flags, [f"--flagfile={tmp_path / 'flags.txt'}"]).options
+    assert flags.data_dir is not None
+    assert flags.vocab_file is not None
+    assert flags.bert_config_file is not None
+    dataset = glue_dataset(find_task(Path(flags.data_dir).name), flags.data_dir)
+    for split, size in zip((dataset.train, dataset.dev, dataset.test[""]), SIZES.values(), strict=True):
+        assert split is not None
+        assert sum(1 for _ in split()) == size
+    assert bert_config.read(flags.bert_config_file).vocab_size == len(Path(flags.vocab_file).read_text().splitlines())
+
+
+def test_answers_stand_beside_the_test_file(tmp_path: Path) -> None:
+    """There is one answer for each line of the test file, with its index."""
+    run(Flags(output_dir=str(tmp_path), random_seed=7))
+    test, answers = (
+        (tmp_path / "MRPC" / name).read_text().splitlines()[1:] for name in ("test.tsv", "test_answers.tsv")
+    )
+    assert [line.split("\t")[0] for line in test] == [line.split("\t")[0] for line in answers]
+    assert [line.split("\t")[1] for line in answers].count("1") == SIZES["test"] // 2

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command lines read into a dataclass: every spelling, every mistake, flag files and retired flags."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxbert.config.flags import changed, flag, parse, required_flag, to_flagfile
+from jaxbert.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    """One flag of each kind."""
+
+    model_dir: str = required_flag("where", short="md")
+    steps: int = flag(3, "how many", minimum=1)
+    rate: float = flag(5e-5, "how fast", minimum=0.0, maximum=1.0)
+    train: bool = flag(True, "whether")
+    mode: str = flag("eval", "what", choices=("eval", "Predict"))
+    size: int | None = flag(None, "some")
+    vocab: str | None = flag(None, "which")
+
+
+RETIRED = {"use_tpu": "devices are found.", "master": "start it there.", "train": "live flags win."}
+
+
+def read(*arguments: str) -> Flags:
+    """The flags of a command line that gives the required one."""
+    return parse(Flags, ["--model_dir=out", *arguments]).options
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "value"),
+    [
+        (["--steps=7"], "steps", 7),
+        (["--steps", "7"], "steps", 7),
+        (["-steps", "7"], "steps", 7),
+        (["-steps=7"], "steps", 7),
+        (["--steps=7", "--steps=8"], "steps", 8),
+        (["--md=other"], "model_dir", "other"),
+        (["--train"], "train", True),
+        (["--notrain"], "train", False),
+        (["--train=true"], "train", True),
+        (["--train=False"], "train", False),
+        (["--train=1"], "train", True),
+        (["--train=0"], "train", False),
+        (["--rate=1e-3"], "rate", 1e-3),
+        (["--rate=1"], "rate", 1.0),
+        (["--mode=predict"], "mode", "Predict"),
+        (["--size=-4"], "size", -4),
+        (["--size", "-4"], "size", -4),
+        (["--vocab="], "vocab", ""),
+        (["--vocab=a=b"], "vocab", "a=b"),
+        ([], "size", None),
+    ],
+)
+def test_spellings(arguments: list[str], field: str, value: object) -> None:
+    """Every spelling of the old scripts gives the value, in the field's type."""
+    found = getattr(read(*arguments), field)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (["--step=7"], "unknown flag `--step`", "`--steps`"),
+        (["--model_dri=x"], "unknown flag `--model_dri`", "`--model_dir`"),
+        (["--mod=x"], "unknown flag `--mod`", "did you mean"),
+        (["--notrian"], "unknown flag `--notrian`", "`--notrain`"),
+        (["--nosteps"], "unknown flag `--nosteps`", ""),
+        (["--steps=0"], "`--steps=0`: expected at least 1", ""),
+        (["--steps=1.5"], "`--steps=1.5`: expected a whole number", ""),
+        (["--rate=2"], "`--rate=2`: expected 0.0 to 1.0", ""),
+        (["--rate=nan"], "`--rate=nan`: expected a finite number", ""),
+        (["--rate=fast"], "`--rate=fast`: expected a number", ""),
+        (["--train=maybe"], "`--train=maybe`: expected true or false", ""),
+        (["--notrain=true"], "--notrain=true", ""),
+        (["--mode=predcit"], "`--mode=predcit`: expected one of eval, Predict", "`Predict`"),
+        (["--vocab= a"], "`--vocab= a`: expected text on one line", ""),
+        (["--vocab=a\nb"], "expected text on one line", ""),
+        (["--vocab", "--train"], "`--vocab` has no value: `--train` follows it", ""),
+        (["--vocab"], "--vocab", ""),
+        (["left", "over"], "`left` is not a flag", ""),
+        (["--flagfile=/no/such/file"], "No such file", ""),
+        (["--flagfile"], "flagfile", ""),
+    ],
+)
+def test_mistakes(arguments: list[str], message: str, hint: str) -> None:
+    """Every mistake is an `InputError` that names the flag, the value and what was expected, and suggests."""
+    with pytest.raises(InputError) as error:
+        read(*arguments)
+    assert message in error.value.message
+    assert hint in error.value.hint
+
+
+def test_missing_required_flag() -> None:
+    """A required flag that is not given is named."""
+    with pytest.raises(InputError, match="`--model_dir` must be given"):
+        parse(Flags, ["--steps=3"])
+
+
+def test_positional_arguments_only_where_allowed() -> None:
+    """Arguments that are no flags are kept in order where the command takes them."""
+    assert parse(Flags, ["a", "--md=x", "b"], positional=True).positional == ("a", "b")
+
+
+def test_given_flags_are_known_even_at_their_default() -> None:
+    """`given` tells what was typed, `changed` what differs."""
+    parsed = parse(Flags, ["--md=x", "--steps=3"])
+    assert parsed.given == {"model_dir", "steps"}
+    assert changed(parsed.options) == {"model_dir"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--use_tpu"], ["--nouse_tpu"], ["--use_tpu=False"], ["-use_tpu", "true"], ["--use_tpu", "--use_tpu=1"]],
+)
+def test_retired_flag_in_every_spelling(arguments: list[str]) -> None:
+    """A retired flag gives one sentence, however it is spelled and however often."""
+    parsed = parse(Flags, ["--md=x", *arguments, "--steps=9"], RETIRED)
+    assert parsed.notes == ("`--use_tpu` has no effect: devices are found.",)
+    assert parsed.options.steps == 9
+
+
+def test_live_flag_is_never_retired() -> None:
+    """A flag that the command has is read, although other commands have retired it."""
+    parsed = parse(Flags, ["--md=x", "--notrain", "--master", "local"], RETIRED)
+    assert not parsed.options.train
+    assert len(parsed.notes) == 1
+
+
+def test_flag_file(tmp_path: Path) -> None:
+    """Flag files may hold comments, blank lines, retired flags and other flag files; what comes later wins."""
+    inner, outer = tmp_path / "inner.txt", tmp_path / "outer.txt"
+    inner.write_text("--steps=5\n--rate=0.5\n")
+    outer.write_text(f"# a comment\n\n--model_dir=out\n--nouse_tpu\n--flagfile={inner}\n--notrain\n")
+    parsed = parse(Flags, [f"--flagfile={outer}", "--steps=6"], RETIRED)
+    assert parsed.options == Flags(model_dir="out", steps=6, rate=0.5, train=False)
+    assert len(parsed.notes) == 1
+
+
+LINE = st.text(st.characters(exclude_categories=["C", "Z"]), max_size=20).filter(lambda text: not text.startswith("--"))
+
+
+@given(
+    options=st.builds(
+        Flags,
+        model_dir=LINE,
+        steps=st.integers(1, 10**12),
+        rate=st.floats(0, 1),
+        train=st.booleans(),
+        mode=st.sampled_from(["eval", "Predict"]),
+        size=st.none() | st.integers(),
+        vocab=st.none() | LINE,
+    )
+)
+def test_flag_file_reproduces_any_options(options: Flags, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What `to_flagfile` writes reads back as the same dataclass, to the last bit of a float."""
+    path = tmp_path_factory.mktemp("flags") / "flags.txt"
+    path.write_text(to_flagfile(options), encoding="utf-8")
+    assert parse(Flags, [f"--flagfile={path}"]).options == options

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program from outside: what it prints where, how it ends, and how fast it answers."""
+
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Callable
+
+import pytest
+
+import jaxbert
+from jaxbert.__main__ import COMMANDS, main
+from jaxbert.config.create_sample_data import Flags
+from jaxbert.errors import InputError, Interrupted
+
+HEAVY = ("jax", "numpy", "scipy", "rich", "orbax", "tensorboardX", "safetensors")
+
+
+def run_instead(monkeypatch: pytest.MonkeyPatch, action: Callable[[Flags], None]) -> None:
+    """Let `create_sample_data` do `action`."""
+    module = types.SimpleNamespace(run=action)
+    monkeypatch.setitem(sys.modules, "jaxbert.commands.create_sample_data", module)  # type: ignore[arg-type]
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command stands in the overview with its line, and has its own help."""
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for command, summary in COMMANDS.items():
+        assert command in text
+        assert summary in text
+        assert main([command, "--help"]) == 0
+        assert capsys.readouterr().out.startswith(f"jaxbert {command}: {summary}\n")
+
+
+def test_every_command_has_flags_and_run() -> None:
+    """Each row of the table has its two modules."""
+    for command in COMMANDS:
+        assert importlib.util.find_spec(f"jaxbert.commands.{command}") is not None
+        assert importlib.import_module(f"jaxbert.config.{command}").Flags.__doc__
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([command, "--help"] for command in COMMANDS)])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    """Help is answered before any of the large libraries is imported."""
+    code = f"import sys, jaxbert.__main__ as m; m.main({arguments!r}); print(*({set(HEAVY)!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == ""
+
+
+def test_help_answers_at_once() -> None:
+    """The best of three starts takes less than half a second."""
+    durations = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "jaxbert", "--help"], stdout=subprocess.DEVNULL, check=True)
+        durations.append(time.perf_counter() - start)
+    assert min(durations) < 0.5
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` prints the package's version alone."""
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"{jaxbert.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "error: no command given\nhint: `jaxbert --help` lists the commands\n"),
+        (["run_clasifier"], "error: unknown command `run_clasifier`\nhint: did you mean `run_classifier`?\n"),
+        (["run_classifier", "--modl_dir=x"], "error: unknown flag `--modl_dir`\nhint: did you mean `--model_dir`?\n"),
+    ],
+)
+def test_wrong_input(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wrong input ends with one message on standard error, nothing on standard output, and code 2."""
+    assert main(arguments) == 2
+    assert capsys.readouterr() == ("", message)
+
+
+def test_retired_flag_is_noted_and_the_run_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A retired flag gives a line on standard error; the command runs with the others."""
+    run_instead(monkeypatch, lambda flags: print(flags.output_dir))
+    assert main(["create_sample_data", "--use_tpu=False", "--output_dir=x"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "x\n"
+    assert err.startswith("note: `--use_tpu` has no effect: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (InputError("`x` is bad", "mend it"), 2, "error: `x` is bad\nhint: mend it\n"),
+        (KeyboardInterrupt(), 130, "error: stopped by Ctrl-C\n"),
+        (Interrupted(signal.SIGTERM, "saved at step 3"), 143, "error: saved at step 3\n"),
+        (Interrupted(signal.SIGINT), 130, "error: stopped by a signal\n"),
+    ],
+)
+def test_exit_codes(
+    error: BaseException, code: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each way to end has its code and its message."""
+
+    def action(flags: Flags) -> None:
+        raise error
+
+    run_instead(monkeypatch, action)
+    assert main(["create_sample_data", "--output_dir=x"]) == code
+    assert capsys.readouterr().err == message
+
+
+@pytest.mark.parametrize(("wish", "has_traceback"), [("", False), ("1", True)])
+def test_own_failure(
+    wish: str, has_traceback: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A failure of the program is called one in two lines; the traceback is shown to who asks for it."""
+
+    def action(flags: Flags) -> None:
+        raise ZeroDivisionError("first\nsecond")
+
+    run_instead(monkeypatch, action)
+    monkeypatch.setenv("JAXBERT_TRACEBACK", wish)
+    assert main(["create_sample_data", "--output_dir=x"]) == 1
+    text = capsys.readouterr().err
+    assert ("Traceback" in text) == has_traceback
+    assert has_traceback or text.splitlines() == [
+        "error: jaxbert failed, which is a mistake of ours: ZeroDivisionError: first",
+        "hint: run again with the environment variable JAXBERT_TRACEBACK=1 to see where",
+    ]
+
+
+def test_sigterm_ends_a_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """SIGTERM ends a command that does not handle it with code 143, and the handler before is back."""
+    before = signal.getsignal(signal.SIGTERM)
+    run_instead(monkeypatch, lambda flags: os.kill(os.getpid(), signal.SIGTERM))
+    assert main(["create_sample_data", "--output_dir=x"]) == 143
+    assert capsys.readouterr().err == "error: stopped by SIGTERM\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_reader_that_leaves_is_no_error() -> None:
+    """`jaxbert ... | head -1` ends quietly."""
+    command = (
+        f'{sys.executable} -c \'import sys, jaxbert.__main__ as m; sys.exit(m.main(["run_classifier", "--help"]))\''
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | true; exit ${{PIPESTATUS[0]}}"], capture_output=True, check=False
+    )
+    assert done.stderr == b""
+    assert done.returncode in (0, 141)  # 0 when all was written before the reader left
