@@ -103,6 +103,7 @@ def test_shapes_that_do_not_fit(labels: tuple[int, ...], outputs: tuple[int, ...
 
 
 @pytest.mark.interop
+@pytest.mark.filterwarnings("ignore:A single label was found")  # scikit-learn's remark on data with one class
 @settings(max_examples=50)
 @given(st.integers(2, 4), st.integers(1, 60), st.integers(0, 10**6))
 def test_against_scikit_learn_and_scipy(classes: int, count: int, seed: int) -> None:
