@@ -5,6 +5,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no failure: how long an example takes is not what these tests are about.
+settings.register_profile("jaxbert", deadline=None)
+settings.load_profile("jaxbert")
 
 # Read by jax when a test imports it; tests of data code never do.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
