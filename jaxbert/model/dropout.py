@@ -59,7 +59,7 @@ def dropout(x: jax.Array, noise: jax.Array | None, rate: float) -> jax.Array:
     """Zero a share `rate` of the units of x [B, S, U], scale the others by 1 / (1 - rate); noise [B, S] or None."""
     if noise is None or rate == 0.0:
         return x
-    return _drop(x, _mix(noise[..., None] ^ _hashed_range(x.shape[-1])), rate)
+    return _drop(x, _mix(noise[:, :, None] ^ _hashed_range(x.shape[-1])[None, None]), rate)
 
 
 def attention_dropout(

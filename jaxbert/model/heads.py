@@ -12,7 +12,7 @@ from jaxbert.model.weights import Tree
 
 
 def pool(p: Tree, cls: jax.Array) -> jax.Array:
-    """tanh of a dense layer on the outputs at [CLS]: [..., H] -> [..., H]."""
+    """tanh of a dense layer on the outputs at [CLS]: [B, N, H] -> [B, N, H]."""
     return jnp.tanh(dense(p["dense"], cls))
 
 
@@ -31,4 +31,4 @@ def classify(
     pooled = pool(weights["bert"]["pooler"], cls)
     head_noise = None if noise is None else jnp.take_along_axis(noise, read, axis=1)
     pooled = dropout(pooled, at(head_noise, config.num_hidden_layers, Place.HEAD), config.hidden_dropout_prob)
-    return pooled.astype(jnp.float32) @ weights["output_weights"].T + weights["output_bias"]
+    return pooled.astype(jnp.float32) @ weights["output_weights"].T + weights["output_bias"][None, None]

@@ -27,14 +27,14 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 def dense(p: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
-    """x [..., I] @ kernel [I, O] + bias [O] -> [..., O], in the dtype of x."""
-    return x @ p["kernel"].astype(x.dtype) + p["bias"].astype(x.dtype)
+    """x [B, S, I] @ kernel [I, O] + bias [O] -> [B, S, O], in the dtype of x."""
+    return x @ p["kernel"].astype(x.dtype) + p["bias"].astype(x.dtype)[None, None]
 
 
 def layer_norm(p: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
-    """Normalize the last axis (arXiv 1607.06450), statistics in float32, result in the dtype of x."""
+    """Normalize the last axis of x [B, S, H] (arXiv 1607.06450), statistics in float32, result in the dtype of x."""
     wide = x.astype(jnp.float32)
     centered = wide - jnp.mean(wide, axis=-1, keepdims=True)
     variance = jnp.mean(jnp.square(centered), axis=-1, keepdims=True)
     normal = centered * jax.lax.rsqrt(variance + LAYER_NORM_EPSILON)
-    return (normal * p["gamma"] + p["beta"]).astype(x.dtype)
+    return (normal * p["gamma"][None, None] + p["beta"][None, None]).astype(x.dtype)

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches hold exactly the examples they should, whole, wherever they are laid."""
+
+import itertools
+import time
+
+import numpy as np
+import pytest
+
+from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
+from jaxbert.batches.order import records_at
+from jaxbert.batches.packing import choose_shape
+
+SIZE, LENGTH = 50, 16
+GENERATOR = np.random.default_rng(2)
+LENGTHS = GENERATOR.integers(2, LENGTH + 1, SIZE)
+FEATURES = {
+    "input_ids": GENERATOR.integers(1, 99, (SIZE, LENGTH)),
+    "input_mask": (np.arange(LENGTH)[None] < LENGTHS[:, None]).astype(np.int64),
+    "segment_ids": GENERATOR.integers(0, 2, (SIZE, LENGTH)),
+    "label_ids": GENERATOR.integers(0, 3, SIZE),
+}
+
+
+def read(numbers):
+    return {name: array[numbers] for name, array in FEATURES.items()}
+
+
+def examples_of(batch):
+    """Example number -> (ids, types, positions, label, weight) as they lie in the rows of one part [B, ...]."""
+    found = {}
+    for row, place in zip(*np.nonzero(batch["examples"] >= 0), strict=True):
+        start = batch["cls_positions"][row, place]
+        here = batch["sequences"][row] == batch["sequences"][row, start]
+        assert here[start:].nonzero()[0][-1] == here.sum() - 1  # one run of positions, from its [CLS] on
+        values = [batch[name][row][here].tolist() for name in ("input_ids", "type_ids", "positions")]
+        number = int(batch["examples"][row, place])
+        assert number not in found
+        found[number] = (*values, batch["label_ids"][row, place], batch["label_weights"][row, place])
+    return found
+
+
+def expected(number):
+    real = slice(0, LENGTHS[number])
+    ids, types = FEATURES["input_ids"][number][real].tolist(), FEATURES["segment_ids"][number][real].tolist()
+    return (ids, types, list(range(LENGTHS[number])), FEATURES["label_ids"][number], 1.0)
+
+
+@pytest.mark.parametrize("micro_batches", [1, 4])
+def test_a_training_batch_is_its_examples(micro_batches):
+    """The batch of a step holds the examples of its places in the order, each whole and once, over all micro-batches."""
+    shape = choose_shape(LENGTHS, 8 // micro_batches, seed=0, multiple=8)
+    batches = TrainingBatches(read, SIZE, 8, micro_batches, shape, seed=4)
+    for step in (0, 5, 6, 100):
+        batch = batches.at(step)
+        assert all(array.shape[0] == micro_batches for array in batch.values())
+        parts = [examples_of({name: array[k] for name, array in batch.items()}) for k in range(micro_batches)]
+        found = {number: values for part in parts for number, values in part.items()}
+        assert set(found) == set(records_at(np.arange(8 * step, 8 * step + 8), SIZE, 4).tolist())
+        assert all(values == expected(number) for number, values in found.items())
+        assert batch["label_weights"].sum() == 8
+        assert sorted(set(batch["sequences"].ravel())) in (list(range(9)), list(range(1, 9)))
+
+
+def test_sequence_numbers_do_not_depend_on_micro_batches():
+    """An example has the same number in the batch for any number of micro-batches: its dropout stays the same."""
+    numbers = []
+    for micro_batches in (1, 2, 8):
+        shape = choose_shape(LENGTHS, 8 // micro_batches, seed=0, multiple=8)
+        batch = TrainingBatches(read, SIZE, 8, micro_batches, shape, seed=4).at(3)
+        at = np.nonzero(batch["examples"] >= 0)
+        starts = batch["cls_positions"][at]
+        numbers.append(dict(zip(batch["examples"][at], batch["sequences"][at[0], at[1], starts], strict=True)))
+    assert numbers[0] == numbers[1] == numbers[2]
+
+
+@pytest.mark.parametrize("window", [7, 16, 1000])
+def test_evaluation_reads_every_record_once(window):
+    """All batches of an evaluation together hold every record once, in one shape."""
+    shape = choose_shape(LENGTHS, 8, seed=0, multiple=8)
+    batches = list(evaluation_batches(read, SIZE, shape, window))
+    found = [number for batch in batches for number in examples_of(batch)]
+    assert sorted(found) == list(range(SIZE))
+    assert {batch["input_ids"].shape for batch in batches} == {(shape.rows[0], shape.row_length)}
+
+
+def test_weights_and_float_labels_are_carried():
+    """Sample weights and regression labels arrive with their examples."""
+    def read_floats(numbers):
+        return read(numbers) | {"label_ids": numbers.astype(np.float32) / 2, "weight": numbers.astype(np.float32)}
+
+    shape = choose_shape(LENGTHS, 8, seed=0, multiple=8)
+    batch = TrainingBatches(read_floats, SIZE, 8, 1, shape, seed=4).at(0)
+    real = batch["examples"] >= 0
+    np.testing.assert_array_equal(batch["label_ids"][real], batch["examples"][real] / np.float32(2))
+    np.testing.assert_array_equal(batch["label_weights"][real], batch["examples"][real])
+
+
+def test_prefetching_keeps_order_and_passes_errors_on():
+    """Items arrive in order, and an error in producing one arrives at its place."""
+    def items():
+        yield from range(5)
+        raise KeyError("six")
+
+    taken = []
+    with pytest.raises(KeyError, match="six"):
+        taken.extend(iter(Prefetched(items(), depth=2)))
+    prefetched = iter(Prefetched(items(), depth=2))
+    assert list(itertools.islice(prefetched, 5)) == [0, 1, 2, 3, 4]
+
+
+def test_prefetching_runs_ahead_and_can_be_closed():
+    """The thread produces a few items unasked, no more, and stops when closed."""
+    made = []
+    prefetched = Prefetched((made.append(number) or number for number in range(1000)), depth=3)
+    deadline = time.monotonic() + 10
+    while len(made) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    prefetched.close()
+    assert 4 <= len(made) <= 8

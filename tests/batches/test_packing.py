@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packing keeps every sequence once and every row within its limits; the chosen shape holds every batch."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxbert.batches.packing import RowShape, choose_shape, pack
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(1, 32), min_size=1, max_size=60), st.integers(1, 8))
+def test_every_sequence_once_within_limits(lengths, places):
+    """Each sequence is in one row; no row holds more tokens or sequences than it may."""
+    rows = pack(lengths, 32, places)
+    assert sorted(index for row in rows for index in row) == list(range(len(lengths)))
+    assert max(sum(lengths[index] for index in row) for row in rows) <= 32
+    assert max(map(len, rows)) <= places
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(1, 32), min_size=1, max_size=60))
+def test_at_most_one_row_is_less_than_half_full(lengths):
+    """Best fit leaves no two rows that would fit into one."""
+    fill = sorted(sum(lengths[index] for index in row) for row in pack(lengths, 32, len(lengths)))
+    assert len(fill) < 2 or fill[0] + fill[1] > 32
+
+
+def test_too_long_a_sequence_is_an_error():
+    """A sequence longer than a row is never cut silently."""
+    with pytest.raises(ValueError, match="33 tokens"):
+        pack([3, 33], 32, 4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 64), min_size=1, max_size=200), st.integers(1, 16), st.sampled_from([1, 2, 4]))
+def test_the_shape_holds_any_batch(lengths, batch_size, devices):
+    """Even a batch of the longest sequences alone fits the largest row count, and row counts fit the devices."""
+    shape = choose_shape(np.array(lengths), batch_size, seed=0, multiple=8, devices=devices)
+    worst = pack([max(lengths)] * batch_size, shape.row_length, shape.places)
+    assert shape.rows_for(len(worst)) >= len(worst)
+    assert all(rows % devices == 0 for rows in shape.rows)
+    assert list(shape.rows) == sorted(set(shape.rows))
+
+
+def test_real_lengths_fill_the_rows():
+    """For lengths spread like MRPC's, at least 85 % of the positions that are computed hold a token."""
+    lengths = np.clip(np.random.default_rng(0).normal(53, 14, 3668).round(), 10, 103).astype(int)
+    shape = choose_shape(lengths, 32, seed=0, multiple=8)
+    assert lengths.mean() * 32 / (shape.rows[0] * shape.row_length) > 0.85
+
+
+def test_rows_for_takes_the_smallest_that_holds():
+    """The usual row count serves the usual batch, a larger one only when it must."""
+    shape = RowShape(row_length=8, rows=(3, 5, 9), places=2)
+    assert [shape.rows_for(needed) for needed in (1, 3, 4, 5, 6, 9)] == [3, 3, 5, 5, 9, 9]

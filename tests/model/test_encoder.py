@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packing, reading single positions and scanning change the work done, never the result."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxbert.checkpoints.initial import read_initial
+from jaxbert.config import bert_config
+from jaxbert.model.dropout import step_noise
+from jaxbert.model.encoder import encode
+from jaxbert.model.heads import classify, pool
+from jaxbert.model.weights import unflatten
+from jaxbert.train.losses import classification_loss
+from tests.model.conftest import alone_batch, packed_batch
+
+# A sum of some hundred float32 products of order 1 in another order differs by about 1e-6; outputs are of order 1.
+TOLERANCE = 1e-5
+
+
+def by_example(values: jax.Array, batch: dict[str, np.ndarray]) -> np.ndarray:
+    """[B, N, C] -> [n, C] in the order of the examples."""
+    numbers = batch["examples"]
+    result = np.zeros((numbers.max() + 1, values.shape[-1]), np.float32)
+    result[numbers[numbers >= 0]] = np.asarray(values)[numbers >= 0]
+    return result
+
+
+def loss_and_gradients(weights, config, batch, with_dropout):
+    def loss(weights):
+        noise = step_noise(3, jnp.int32(7), batch["sequences"], batch["positions"]) if with_dropout else None
+        return classification_loss(classify(weights, config, batch, noise=noise), batch["label_ids"], batch["label_weights"])
+
+    return jax.value_and_grad(loss)(weights)
+
+
+@pytest.mark.parametrize("with_dropout", [False, True])
+def test_packed_equals_alone(config, weights, features, with_dropout):
+    """Sequences that share rows give the logits, loss and gradients of sequences alone in their rows, dropout included."""
+    batch, alone = (jax.tree.map(jnp.asarray, b) for b in (packed_batch(features), alone_batch(features)))
+    assert batch["sequences"].shape[0] < alone["sequences"].shape[0]
+    ours = by_example(classify(weights, config, batch), packed_batch(features))
+    np.testing.assert_allclose(ours, by_example(classify(weights, config, alone), alone_batch(features)), atol=TOLERANCE)
+    packed_loss, packed_gradients = loss_and_gradients(weights, config, batch, with_dropout)
+    alone_loss, alone_gradients = loss_and_gradients(weights, config, alone, with_dropout)
+    np.testing.assert_allclose(packed_loss, alone_loss, rtol=TOLERANCE)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=TOLERANCE * 10), packed_gradients, alone_gradients)
+
+
+def test_dropout_is_part_of_the_test_above(config, weights, features):
+    """With noise the loss is another one, so the comparison under dropout compares something."""
+    batch = jax.tree.map(jnp.asarray, packed_batch(features))
+    plain, _ = loss_and_gradients(weights, config, batch, with_dropout=False)
+    dropped, _ = loss_and_gradients(weights, config, batch, with_dropout=True)
+    assert abs(plain - dropped) > 1e-3
+
+
+def test_order_in_the_rows_does_not_matter(config, weights, features):
+    """The same sequences in other rows and another order give the same logits."""
+    one = packed_batch(features, [[0, 1], [2, 4], [3, 5, 6]])
+    other = packed_batch(features, [[6, 5, 3], [4, 2], [1, 0]])
+    logits = [by_example(classify(weights, config, jax.tree.map(jnp.asarray, b)), b) for b in (one, other)]
+    np.testing.assert_allclose(*logits, atol=TOLERANCE)
+
+
+def test_a_sequence_does_not_see_its_neighbours(config, weights, features):
+    """Changing one sequence of a row changes no bit of the others' logits."""
+    rows = [[0, 1], [2, 4], [3, 5, 6]]
+    before = classify(weights, config, jax.tree.map(jnp.asarray, packed_batch(features, rows)))
+    changed = features | {"input_ids": np.where(np.arange(7)[:, None] == 5, 39 - features["input_ids"], features["input_ids"])}
+    after = classify(weights, config, jax.tree.map(jnp.asarray, packed_batch(changed, rows)))
+    is_changed = packed_batch(features, rows)["examples"] == 5
+    np.testing.assert_array_equal(np.asarray(before)[~is_changed], np.asarray(after)[~is_changed])
+    assert np.abs(np.asarray(before - after)[is_changed]).max() > 1e-3
+
+
+def test_reading_positions_equals_reading_all(config, weights, features):
+    """The last layer computed only at [CLS] gives what the whole last layer holds there."""
+    batch = jax.tree.map(jnp.asarray, packed_batch(features))
+    read = batch["cls_positions"]
+    whole = encode(weights["bert"], config, batch)
+    only = encode(weights["bert"], config, batch, read=read)
+    np.testing.assert_allclose(only, jnp.take_along_axis(whole, read[:, :, None], axis=1), atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_scan_equals_loop(config, weights, features, layers):
+    """`scan` changes how the layers are compiled, not what they compute, dropout included."""
+    config = dataclasses.replace(config, num_hidden_layers=layers)
+    batch = jax.tree.map(jnp.asarray, packed_batch(features))
+    noise = step_noise(3, jnp.int32(7), batch["sequences"], batch["positions"])
+    outputs = [encode(weights["bert"], config, batch, noise=noise, scan=scan) for scan in (False, True)]
+    np.testing.assert_allclose(*outputs, atol=TOLERANCE)
+
+
+def test_bfloat16_stays_near_float32(config, weights, features):
+    """Products in bfloat16 (8 bits of mantissa) change logits by less than their own size, and the output is float32."""
+    batch = jax.tree.map(jnp.asarray, packed_batch(features))
+    wide, narrow = (classify(weights, config, batch, dtype=dtype) for dtype in (jnp.float32, jnp.bfloat16))
+    assert narrow.dtype == jnp.float32
+    assert np.corrcoef(np.ravel(wide), np.ravel(narrow))[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("era", ["2.3", "2.20"])
+@pytest.mark.parametrize("checkpoint", ["tf1/plain", "tf2/official-2.3_model", "tf2/official-2.20_encoder"])
+def test_official_outputs(shared, era, checkpoint):
+    """Sequence and pooled outputs equal those of the official encoder within 2e-5 at every position that counts."""
+    official = shared / "official"
+    config = bert_config.read(str(official / "inputs" / "bert_config.json"))
+    weights = unflatten(dict(read_initial(str(official / checkpoint)).weights))
+    inputs, golden = np.load(official / "golden_inputs.npz"), np.load(official / f"golden_tf{era}.npz")
+    for prefix in ("", "long_"):
+        mask = inputs[f"{prefix}input_mask"]
+        rows = {
+            "input_ids": jnp.asarray(inputs[f"{prefix}input_word_ids"]),
+            "type_ids": jnp.asarray(inputs[f"{prefix}input_type_ids"]),
+            "positions": jnp.broadcast_to(jnp.arange(mask.shape[1])[None], mask.shape),
+            "sequences": jnp.asarray(mask),
+        }
+        ours = encode(weights["bert"], config, rows)
+        difference = np.abs(ours - golden[f"{prefix}sequence_output"])[mask == 1]
+        assert difference.max() < 2e-5
+        pooled = pool(weights["bert"]["pooler"], ours[:, :1])[:, 0]
+        np.testing.assert_allclose(pooled, golden[f"{prefix}pooled_output"], atol=2e-5)
