@@ -54,19 +54,21 @@ class Labels:
     renamed: tuple[tuple[str, str], ...] = ()
     skipped: str | None = None
 
-    def parse(self, text: str, place: str) -> str | float:
-        """The class name or number that `text` spells; `place` (file and line) goes into the message.
+    def parse(self, text: str, path: str, line: int) -> str | float:
+        """The class name or number that `text` spells; file and line go into the message.
 
         Raises:
             InputError: an unknown class, or not a finite number.
         """
         if not self.names:
-            return _number(text, place)
+            return _number(text, path, line)
+        if text in self.names:
+            return text
         name = dict(self.renamed).get(text, text)
         if name not in self.names:
             known = ", ".join(f"`{known}`" for known in self.names[:20])
             raise InputError(
-                f"{place}: unknown label `{text}`, expected one of {known}",
+                f"`{path}` line {line}: unknown label `{text}`, expected one of {known}",
                 "check that this is the file of this task and that the columns are right",
             )
         return name
@@ -96,7 +98,7 @@ def read_examples(
             unlabelled += 1
         else:
             if not language or columns.language is None or fields[columns.language] == language:
-                yield _example(fields, columns, labels, count, f"`{path}` line {line}")
+                yield _example(fields, columns, labels, count, path, line)
             count += 1
     if skipped:
         _LOG.warning("`%s`: %d rows with fewer than %d columns left out", path, skipped, columns.needed)
@@ -131,20 +133,22 @@ def _wrong_width(path: str, line: int, fields: Sequence[str], expected: str) -> 
     )
 
 
-def _example(fields: list[str], columns: Columns, labels: Labels, count: int, place: str) -> TextExample:
+def _example(fields: list[str], columns: Columns, labels: Labels, count: int, path: str, line: int) -> TextExample:
     return TextExample(
         fields[columns.text_a],
         None if columns.text_b is None else fields[columns.text_b],
-        None if columns.label is None else labels.parse(fields[columns.label], place),
+        None if columns.label is None else labels.parse(fields[columns.label], path, line),
         str(count) if columns.id is None else fields[columns.id],
     )
 
 
-def _number(text: str, place: str) -> float:
+def _number(text: str, path: str, line: int) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise InputError(f"{place}: the label `{text}` is not a number", "labels of regression are numbers such as 3.8")
+        raise InputError(
+            f"`{path}` line {line}: the label `{text}` is not a number", "labels of regression are numbers such as 3.8"
+        )
     return value

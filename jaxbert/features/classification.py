@@ -1,29 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One or two texts -> ids, segments and label, truncated as Google's `convert_single_example` does."""
+"""Texts and pairs of texts -> arrays of ids, mask, segments and labels, by Google's `convert_single_example`."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from jaxbert.errors import InputError
 from jaxbert.examples.text_example import TextExample
 from jaxbert.text.tokenizer import Tokenizer
-
-SHORTEST = 4  # [CLS] a [SEP] b: below this a pair has no room for both texts
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ClassificationFeatures:
-    """A sequence without padding.
-
-    Attributes:
-        input_ids: ids of `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`.
-        segment_ids: 0 up to the first `[SEP]`, 1 after it; as many as ids.
-        label: id of the class, or the number to predict; 0 where the example has none.
-    """
-
-    input_ids: list[int]
-    segment_ids: list[int]
-    label: int | float
 
 
 def label_ids(labels: Sequence[str]) -> dict[str, int]:
@@ -32,50 +16,68 @@ def label_ids(labels: Sequence[str]) -> dict[str, int]:
 
 
 def convert(
-    example: TextExample, tokenizer: Tokenizer, max_seq_length: int, ids_of_labels: Mapping[str, int]
-) -> ClassificationFeatures:
-    """Tokenize, truncate and join the texts of `example`.
+    examples: Sequence[TextExample], tokenizer: Tokenizer, max_seq_length: int, ids_of_labels: Mapping[str, int]
+) -> dict[str, np.ndarray]:
+    """The features of n examples, padded with zeros: `[CLS] a [SEP]`, or `[CLS] a [SEP] b [SEP]`.
 
     Args:
-        example: the texts; a second text without any token counts as none, as in Google's script.
+        examples: the texts; a second text without any token counts as none, as in Google's script.
         tokenizer: text -> ids.
         max_seq_length: S, special tokens included.
         ids_of_labels: class name -> id; empty for regression.
 
+    Returns:
+        `input_ids`, `input_mask` and `segment_ids` (0 up to the first `[SEP]`, 1 after it) int64 [n, S]; `label_ids`
+        int64 [n], or float32 [n] for regression; `is_real_example` int64 [n], all 1.
+
     Raises:
-        InputError: the label is not a class of this task.
+        InputError: a label is not a class of this task.
     """
-    vocab = tokenizer.vocab
-    first = tokenizer.ids(example.text_a)
-    second = tokenizer.ids(example.text_b) if example.text_b else []
-    if second:
-        length, second_length = pair_lengths(len(first), len(second), max_seq_length - 3)
-        first, second = first[:length], second[:second_length]
-    else:
-        first = first[: max_seq_length - 2]
-    input_ids = [vocab.cls, *first, vocab.sep]
-    segment_ids = [0] * len(input_ids)
-    if second:
-        input_ids += [*second, vocab.sep]
-        segment_ids += [1] * (len(second) + 1)
-    return ClassificationFeatures(input_ids, segment_ids, _label(example, ids_of_labels))
+    first, first_lengths = tokenizer.batch_ids([example.text_a for example in examples])
+    second, second_lengths = tokenizer.batch_ids([example.text_b or "" for example in examples])
+    kept, second_kept = kept_lengths(first_lengths, second_lengths, max_seq_length)
+    rows, place = np.arange(len(examples)), np.arange(max_seq_length)
+    begin = kept[:, None] + 2  # where the second text begins, if there is one
+    end = begin + second_kept[:, None]
+    ids = np.zeros((len(examples), max_seq_length), np.int64)
+    ids[:, 0] = tokenizer.vocab.cls
+    ids[(place > 0) & (place < begin - 1)] = _heads(first, first_lengths, kept)
+    ids[rows, kept + 1] = tokenizer.vocab.sep
+    ids[(place >= begin) & (place < end)] = _heads(second, second_lengths, second_kept)
+    paired = second_kept > 0
+    ids[rows[paired], end[paired, 0]] = tokenizer.vocab.sep
+    mask = place < end + paired[:, None]
+    return {
+        "input_ids": ids,
+        "input_mask": mask.astype(np.int64),
+        "segment_ids": (mask & (place >= begin)).astype(np.int64),
+        "label_ids": _labels(examples, ids_of_labels),
+        "is_real_example": np.ones(len(examples), np.int64),
+    }
 
 
-def pair_lengths(first: int, second: int, total: int) -> tuple[int, int]:
-    """How much of two texts is kept when the last token of the longer one (at a tie: the second) goes until they fit.
+def kept_lengths(first: np.ndarray, second: np.ndarray, max_seq_length: int) -> tuple[np.ndarray, np.ndarray]:
+    """How many tokens of each text are kept, beside `[CLS]` and one `[SEP]` a text.
 
-    The closed form of Google's `_truncate_seq_pair`.
+    Google's `_truncate_seq_pair` drops the last token of the longer text, at a tie of the second, until both fit; this
+    is where that ends.
     """
-    kept_second = min(second, max(total // 2, total - first))
-    return min(first, total - kept_second), kept_second
+    total = max_seq_length - 2 - (second > 0)
+    second_kept = np.minimum(second, np.maximum(total // 2, total - first))
+    return np.minimum(first, total - second_kept), second_kept
 
 
-def _label(example: TextExample, ids_of_labels: Mapping[str, int]) -> int | float:
+def _heads(ids: np.ndarray, lengths: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """The first `kept` ids of each text, one text after the other."""
+    starts = np.cumsum(lengths) - lengths
+    return ids[np.arange(len(ids)) < np.repeat(starts + kept, lengths)]
+
+
+def _labels(examples: Sequence[TextExample], ids_of_labels: Mapping[str, int]) -> np.ndarray:
     """Test sets have no labels; the official script then writes that of the first class, or 0.0."""
     if not ids_of_labels:
-        return 0.0 if example.label is None else float(example.label)
-    if example.label is None:
-        return 0
-    if example.label not in ids_of_labels:
-        raise InputError(f"example `{example.id}`: unknown label `{example.label}`")
-    return ids_of_labels[str(example.label)]
+        return np.array([0.0 if example.label is None else example.label for example in examples], np.float32)
+    unknown = [example for example in examples if example.label is not None and example.label not in ids_of_labels]
+    if unknown:
+        raise InputError(f"example `{unknown[0].id}`: unknown label `{unknown[0].label}`")
+    return np.array([ids_of_labels.get(str(example.label), 0) for example in examples], np.int64)

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tf.train.Example` messages to and from arrays, without TensorFlow."""
 
-import struct
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
 
 import numpy as np
 
@@ -15,34 +14,15 @@ from jaxbert.records.wire import parse_example
 _LIST_TAG = {"float32": b"\x12", "int64": b"\x1a"}
 
 
-class _Varints(dict[int, bytes]):
-    """Number -> its bytes, remembered for the numbers that come back: token ids and lengths."""
-
-    def __missing__(self, value: int) -> bytes:
-        rest = value & 0xFFFFFFFFFFFFFFFF  # negative numbers are written as 64-bit two's complement
-        encoded = bytearray()
-        while rest > 127:
-            encoded.append(rest & 127 | 128)
-            rest >>= 7
-        encoded.append(rest)
-        if 0 <= value < 1 << 18:
-            self[value] = bytes(encoded)
-        return bytes(encoded)
-
-
-_VARINTS = _Varints()
-
-
-def encode(values: Mapping[str, Sequence[int] | Sequence[float]], schema: Schema) -> bytes:
-    """One record.
+def encode(arrays: Mapping[str, np.ndarray], schema: Schema) -> list[bytes]:
+    """The records of n examples; what `decode` reads.
 
     Args:
-        values: the numbers of each feature by name; optional ones may be absent. Numbers below 128 are written fastest
-            when given as `bytes`.
+        arrays: [n, S] or [n] by feature name; optional features may be absent.
         schema: names and types.
     """
-    entries = [_entry(feature, values[feature.name]) for feature in schema if feature.name in values]
-    return _delimited(b"\n", b"".join(entries))
+    columns = [_entries(feature, arrays[feature.name]) for feature in schema if feature.name in arrays]
+    return [b"\n" + _varint(len(entries)) + entries for entries in map(b"".join, zip(*columns, strict=True))]
 
 
 def decode(
@@ -93,20 +73,54 @@ def _misfit(place: str, feature: Feature, what: str) -> InputError:
     )
 
 
-def _entry(feature: Feature, values: Sequence[int] | Sequence[float]) -> bytes:
-    """One entry of the map: key and value."""
-    is_float = feature.dtype == "float32"
-    packed = struct.pack(f"<{len(values)}f", *values) if is_float else _pack_integers(cast(Sequence[int], values))
-    numbers = _delimited(_LIST_TAG[feature.dtype], _delimited(b"\n", packed))
-    return _delimited(b"\n", _delimited(b"\n", feature.name.encode()) + _delimited(b"\x12", numbers))
+def _entries(feature: Feature, values: np.ndarray) -> list[bytes]:
+    """The map entry of one feature in each record: key and packed numbers."""
+    rows = np.ascontiguousarray(values).reshape(len(values), feature.count)
+    if feature.dtype == "float32":
+        data, ends = rows.astype("<f4").tobytes(), np.arange(1, len(rows) + 1) * 4 * feature.count
+    else:
+        data, ends = _pack_integers(rows)
+    stops = ends.tolist()
+    return [
+        _entry_start(feature.name, feature.dtype, stop - start) + data[start:stop]
+        for start, stop in zip([0, *stops], stops, strict=False)
+    ]
 
 
-def _pack_integers(values: Sequence[int]) -> bytes:
-    if isinstance(values, bytes) and values.isascii():
-        return values
-    return b"".join(map(_VARINTS.__getitem__, values))
+def _pack_integers(rows: np.ndarray) -> tuple[bytes, np.ndarray]:
+    """Varints of integers [n, k], and where the bytes of each row end [n]."""
+    values = rows.astype(np.int64).view(np.uint64).ravel()  # negative numbers are written as 64-bit two's complement
+    count = rows.shape[1]
+    largest = int(values.max(initial=0))
+    if largest < 128:
+        return values.astype(np.uint8).tobytes(), np.arange(1, len(rows) + 1) * count
+    size = np.ones(len(values), np.int64)
+    for place in range(1, -(-largest.bit_length() // 7)):
+        size += values >= np.uint64(1 << 7 * place)
+    ends = np.cumsum(size)
+    data = np.empty(ends[-1], np.uint8)
+    for place in range(size.max()):
+        longer = np.flatnonzero(size > place)
+        more = (size[longer] > place + 1) * np.uint8(128)
+        data[(ends - size)[longer] + place] = (values[longer] >> np.uint64(7 * place) & np.uint64(127)) | more
+    return data.tobytes(), ends[count - 1 :: count]
 
 
-def _delimited(tag: bytes, payload: bytes) -> bytes:
-    """A length-delimited field."""
-    return tag + _VARINTS[len(payload)] + payload
+@functools.lru_cache(maxsize=1 << 12)
+def _entry_start(name: str, dtype: str, size: int) -> bytes:
+    """What comes before the `size` bytes of packed numbers in a map entry: all messages around them end with them."""
+    start = b""
+    for tag in (b"\n", _LIST_TAG[dtype], b"\x12"):
+        start = tag + _varint(len(start) + size) + start
+    start = b"\n" + _varint(len(name.encode())) + name.encode() + start
+    return b"\n" + _varint(len(start) + size) + start
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _varint(value: int) -> bytes:
+    """A length as protobuf writes it: seven bits a byte, the lowest first."""
+    encoded = bytearray()
+    while value > 127:
+        encoded.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*encoded, value])

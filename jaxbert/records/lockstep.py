@@ -139,8 +139,8 @@ def _numbers(buffer: np.ndarray, spans: Spans, feature: Feature) -> tuple[np.nda
 def _floats(buffer: np.ndarray, start: np.ndarray, length: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Packed floats of the records that have `count` of them, and which these are."""
     fits = length == 4 * count
-    data: np.ndarray = buffer.take(start[fits, None] + np.arange(4 * count))
-    return data.view("<f4"), fits
+    values: np.ndarray = buffer.take(start[fits, None] + np.arange(4 * count)).view("<f4")
+    return values, fits
 
 
 def _integers(buffer: np.ndarray, start: np.ndarray, length: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -163,8 +163,9 @@ def _join(data: np.ndarray) -> np.ndarray:
     last = np.flatnonzero(data < 128)
     first = np.concatenate([[0], last[:-1] + 1])[: len(last)]
     size = last - first + 1
-    values = (data[first] & 127).astype(np.uint64)
+    values: np.ndarray = (data[first] & 127).astype(np.uint64)
     for place in range(1, min(size.max(initial=0), _LONGEST_VARINT)):
         longer = np.flatnonzero(size > place)
         values[longer] |= (data[first[longer] + place] & 127).astype(np.uint64) << np.uint64(7 * place)
-    return values.view(np.int64)
+    numbers: np.ndarray = values.view(np.int64)
+    return numbers

@@ -7,11 +7,11 @@ import contextlib
 import dataclasses
 import itertools
 import multiprocessing
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 from jaxbert.errors import InputError
 from jaxbert.examples.text_example import Split, TextDataset, TextExample
-from jaxbert.features.classification import ClassificationFeatures, convert, label_ids
+from jaxbert.features.classification import convert, label_ids
 from jaxbert.files import whole_file
 from jaxbert.records.example_proto import encode
 from jaxbert.records.meta_data import ClassificationMetaData, write_meta_data
@@ -63,26 +63,10 @@ class Converter:
         self._label_ids = label_ids(recipe.labels)
         self._schema = classification_schema(self._length, "int" if recipe.labels else "float")
 
-    def frames(self, examples: Iterable[TextExample]) -> bytes:
+    def frames(self, examples: Sequence[TextExample]) -> bytes:
         """The framed records of `examples`, one after the other."""
-        return b"".join([frame(self.record(example)) for example in examples])
-
-    def record(self, example: TextExample) -> bytes:
-        """The payload of one record."""
-        features = convert(example, self._tokenizer, self._length, self._label_ids)
-        return encode(padded(features, self._length), self._schema)
-
-
-def padded(features: ClassificationFeatures, length: int) -> Mapping[str, list[int] | bytes | tuple[float]]:
-    """The features of a record: ids, mask and segments with zeros up to `length`."""
-    rest = length - len(features.input_ids)
-    return {
-        "input_ids": features.input_ids + [0] * rest,
-        "input_mask": b"\1" * len(features.input_ids) + bytes(rest),
-        "segment_ids": bytes(features.segment_ids) + bytes(rest),
-        "label_ids": (features.label,),
-        "is_real_example": b"\1",
-    }
+        arrays = convert(examples, self._tokenizer, self._length, self._label_ids)
+        return b"".join(map(frame, encode(arrays, self._schema)))
 
 
 def write_dataset(

@@ -31,8 +31,14 @@ def masked_crc(data: bytes) -> int:
 
 def frame(payload: bytes) -> bytes:
     """One record as it stands in the file."""
-    length = _LENGTH.pack(len(payload))
-    return b"".join((length, _CHECKSUM.pack(masked_crc(length)), payload, _CHECKSUM.pack(masked_crc(payload))))
+    return b"".join((_header(len(payload)), payload, _CHECKSUM.pack(masked_crc(payload))))
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _header(length: int) -> bytes:
+    """Length and its checksum; lengths come back often."""
+    packed = _LENGTH.pack(length)
+    return packed + _CHECKSUM.pack(masked_crc(packed))
 
 
 def write_records(path: str, payloads: Iterable[bytes]) -> int:

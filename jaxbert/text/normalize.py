@@ -12,6 +12,8 @@ _CJK = (
     "\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff"
     "\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f\U0002b820-\U0002ceaf\U0002f800-\U0002fa1f"
 )
+# In ASCII, all that can be seen and is no letter or digit is punctuation.
+_ASCII_WORD = re.compile("[a-zA-Z0-9]+|[^a-zA-Z0-9]")
 _CHUNK = re.compile(rf"[{_CJK}]|[^\s{_CJK}]+")
 
 
@@ -30,6 +32,8 @@ def words(chunk: str, do_lower_case: bool) -> list[str]:
 
     Accents go only together with case, as in all of Google's scripts.
     """
+    if chunk.isascii() and chunk.isprintable():  # most of all text: no marks, no control characters
+        return _ASCII_WORD.findall(chunk.lower() if do_lower_case else chunk)
     chunk = "".join(char for char in chunk if not _is_dropped(char))
     if do_lower_case:
         decomposed = unicodedata.normalize("NFD", chunk.lower())

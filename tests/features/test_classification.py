@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Texts to ids, segments and label."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxbert.errors import InputError
 from jaxbert.examples.text_example import TextExample
-from jaxbert.features.classification import convert, label_ids, pair_lengths
+from jaxbert.features.classification import convert, kept_lengths, label_ids
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import make_vocab
 
@@ -16,9 +17,13 @@ CLS, SEP, A = 2, 3, 5
 
 
 def features(text_a: str, text_b: str | None, length: int) -> tuple[list[int], list[int]]:
-    """Ids and segments of an unlabelled example."""
-    converted = convert(TextExample(text_a, text_b), TOKENIZER, length, {"0": 0})
-    return converted.input_ids, converted.segment_ids
+    """Ids and segments of an unlabelled example, without its padding."""
+    arrays = convert([TextExample(text_a, text_b)], TOKENIZER, length, {"0": 0})
+    size = arrays["input_mask"].sum()
+    assert arrays["input_mask"][0].tolist() == [1] * size + [0] * (length - size)
+    assert not arrays["input_ids"][0, size:].any()
+    assert not arrays["segment_ids"][0, size:].any()
+    return arrays["input_ids"][0, :size].tolist(), arrays["segment_ids"][0, :size].tolist()
 
 
 def test_single_text() -> None:
@@ -38,24 +43,50 @@ def test_second_text_without_tokens() -> None:
     assert features("a b c", "", 5) == ([CLS, A, A + 1, A + 2, SEP], [0] * 5)
 
 
-@given(st.integers(0, 40), st.integers(0, 40), st.integers(1, 40))
-def test_pair_lengths(first: int, second: int, total: int) -> None:
+words = st.lists(st.sampled_from("abcdefghij"), max_size=12).map(" ".join)
+
+
+@given(st.lists(st.tuples(words, st.none() | words), max_size=5), st.integers(4, 16))
+def test_many_at_once(pairs: list[tuple[str, str | None]], length: int) -> None:
+    """Each row of the arrays is what the published script makes of that example, token by token."""
+    arrays = convert([TextExample(*pair) for pair in pairs], TOKENIZER, length, {"0": 0})
+    assert (
+        arrays["input_ids"].shape == arrays["input_mask"].shape == arrays["segment_ids"].shape == (len(pairs), length)
+    )
+    for row, (text_a, text_b) in enumerate(pairs):
+        first, second = text_a.split(), (text_b or "").split()
+        while len(first) + len(second) > length - 2 - bool((text_b or "").split()):
+            (first if len(first) > len(second) else second).pop()
+        tokens = ["[CLS]", *first, "[SEP]", *second, *(["[SEP]"] if second else [])]
+        ids = [TOKENIZER.vocab.ids[token] for token in tokens] + [0] * (length - len(tokens))
+        assert arrays["input_ids"][row].tolist() == ids
+        assert arrays["input_mask"][row].sum() == len(tokens)
+        assert arrays["segment_ids"][row].tolist() == [
+            int(len(first) + 2 <= place < len(tokens)) for place in range(length)
+        ]
+
+
+@given(st.integers(0, 40), st.integers(1, 40), st.integers(4, 40))
+def test_kept_lengths(first: int, second: int, length: int) -> None:
     """Dropping from the longer text until both fit, from the second at a tie, keeps just as much of each."""
     a, b = first, second
-    while a + b > total:
+    while a + b > length - 3:
         if a > b:
             a -= 1
         else:
             b -= 1
-    assert pair_lengths(first, second, total) == (a, b)
+    kept = kept_lengths(np.array([first, first]), np.array([second, 0]), length)
+    assert (kept[0][0], kept[1][0]) == (a, b)
+    assert (kept[0][1], kept[1][1]) == (min(first, length - 2), 0)
 
 
 def test_labels() -> None:
     """A name becomes its id and a number stays one; examples without label get the first class, or 0."""
+    names = [TextExample("a", label="yes"), TextExample("a", label="no"), TextExample("a")]
     ids = label_ids(("no", "yes"))
-    assert convert(TextExample("a", label="yes"), TOKENIZER, 8, ids).label == 1
-    assert convert(TextExample("a"), TOKENIZER, 8, ids).label == 0
-    assert convert(TextExample("a", label=2.5), TOKENIZER, 8, {}).label == 2.5
-    assert convert(TextExample("a"), TOKENIZER, 8, {}).label == 0.0
+    assert convert(names, TOKENIZER, 8, ids)["label_ids"].tolist() == [1, 0, 0]
+    numbers = convert([TextExample("a", label=2.5), TextExample("a")], TOKENIZER, 8, {})["label_ids"]
+    assert numbers.dtype == np.float32
+    assert numbers.tolist() == [2.5, 0.0]
     with pytest.raises(InputError, match="example `x`: unknown label `maybe`"):
-        convert(TextExample("a", label="maybe", id="x"), TOKENIZER, 8, ids)
+        convert([*names, TextExample("a", label="maybe", id="x")], TOKENIZER, 8, ids)

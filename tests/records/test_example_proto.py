@@ -83,16 +83,6 @@ def reference(values: Mapping[str, Any], shuffle: int = 0, kind: type[Any] = PAC
     return start + entries
 
 
-@given(ids=st.lists(int64, min_size=4, max_size=4), label=int64, weights=st.lists(float32, min_size=2, max_size=2))
-def test_protobuf_reads_what_we_write(ids: list[int], label: int, weights: list[float]) -> None:
-    """Every value of our encoding arrives in protobuf's parser."""
-    message = PACKED.FromString(encode({"ids": ids, "label": [label], "weights": weights}, (LIST, NUMBER, FLOATS)))
-    features = message.features.feature
-    assert list(features["ids"].int64_list.value) == ids
-    assert list(features["label"].int64_list.value) == [label]
-    np.testing.assert_array_equal(np.float32(features["weights"].float_list.value), np.float32(weights))
-
-
 records = st.lists(
     st.tuples(
         st.lists(int64, min_size=4, max_size=4), int64, st.lists(float32, min_size=2, max_size=2), st.integers(0, 9)
@@ -100,6 +90,23 @@ records = st.lists(
     min_size=1,
     max_size=6,
 )
+
+
+@settings(max_examples=60)
+@given(rows=records)
+def test_protobuf_reads_what_we_write(rows: list[tuple[list[int], int, list[float], int]]) -> None:
+    """Every value of our encoding arrives in protobuf's parser, record by record."""
+    arrays = {
+        "ids": np.array([row[0] for row in rows], np.int64),
+        "label": np.array([row[1] for row in rows], np.int64),
+        "weights": np.array([row[2] for row in rows], np.float32),
+    }
+    payloads = encode(arrays, (LIST, NUMBER, FLOATS))
+    for (ids, label, weights, _), payload in zip(rows, payloads, strict=True):
+        features = PACKED.FromString(payload).features.feature
+        assert list(features["ids"].int64_list.value) == ids
+        assert list(features["label"].int64_list.value) == [label]
+        np.testing.assert_array_equal(np.float32(features["weights"].float_list.value), np.float32(weights))
 
 
 @settings(max_examples=60)

@@ -62,6 +62,18 @@ def test_equals_the_rules(vocab: Vocab, text: str, lower: bool) -> None:
     assert tokenizer.ids(text) == [vocab.ids[token] for token in expected]
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.lists(texts, max_size=4))
+def test_many_texts(vocab: Vocab, many: list[str]) -> None:
+    """Texts tokenized together have the ids that each has alone."""
+    tokenizer = Tokenizer(vocab)
+    ids, lengths = tokenizer.batch_ids(many)
+    assert len(lengths) == len(many)
+    ends = lengths.cumsum()
+    for text, start, end in zip(many, ends - lengths, ends, strict=True):
+        assert ids[start:end].tolist() == tokenizer.ids(text)
+
+
 def test_awkward_texts(vocab: Vocab) -> None:
     """The rules worth knowing, by example."""
     tokens = Tokenizer(vocab).tokens
