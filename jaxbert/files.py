@@ -76,10 +76,23 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = path  # a full disk does not say which file it was
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def check_folder(path: str) -> None:
+    """Raise `InputError` where nothing can be written into the folder `path`, which need not exist yet."""
+    existing = os.path.abspath(path)
+    while not os.path.lexists(existing):
+        existing = os.path.dirname(existing)
+    if not os.path.isdir(existing):
+        raise InputError(f"cannot write to `{path}`: `{existing}` is a file", "choose another folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write to `{path}`: no permission in `{existing}`", "choose another folder")
 
 
 def write_text(path: str, text: str) -> None:

@@ -17,6 +17,7 @@ from jaxbert.checkpoints.object_graph import GRAPH_KEY, parse_graph
 from jaxbert.checkpoints.other_kinds import refuse_other_kinds
 from jaxbert.checkpoints.tf2_weights import FoundWeights, find_weights
 from jaxbert.checkpoints.tf_bundle import Bundle, open_bundle
+from jaxbert.checkpoints.tf_prefix import find_prefix
 from jaxbert.errors import InputError
 from jaxbert.files import read_text
 
@@ -56,12 +57,23 @@ def read_initial(path: str, dense_head: DenseHead | None = None) -> InitialWeigh
     [H, 2] is where the file cannot tell; without it such a head is not used. Raises InputError where the file is
     damaged, of a kind that is not read, or has no BERT encoder.
     """
-    refuse_other_kinds(path)
-    ours = os.path.join(path, OUR_FILE) if os.path.isdir(path) else path
-    if os.path.basename(ours) == OUR_FILE and os.path.isfile(ours):
+    check_source(path)
+    if (ours := _our_file(path)) is not None:
         return _read_ours(ours)
     bundle = open_bundle(path)
     return _read_tf2(bundle, dense_head) if GRAPH_KEY in bundle.entries else _read_tf1(bundle)
+
+
+def check_source(path: str) -> None:
+    """Raise InputError where nothing at `path` can be read as weights, by names and first bytes alone."""
+    refuse_other_kinds(path)
+    if _our_file(path) is None:
+        find_prefix(path)
+
+
+def _our_file(path: str) -> str | None:
+    file = os.path.join(path, OUR_FILE) if os.path.isdir(path) else path
+    return file if os.path.basename(file) == OUR_FILE and os.path.isfile(file) else None
 
 
 def _read_tf1(bundle: Bundle) -> InitialWeights:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training state on disk by orbax: saved in the background, whole or not at all, the newest ones kept."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -23,6 +25,11 @@ class TrainingStates:
                 f"cannot write checkpoints to `{folder}`: {error.strerror or error}", "choose another `--model_dir`"
             ) from error
 
+    @staticmethod
+    def exist(folder: str) -> bool:
+        """Whether a state was saved in `folder`; looks, and makes nothing."""
+        return os.path.isdir(folder) and any(name.isdecimal() for name in os.listdir(folder))
+
     def latest_step(self) -> int | None:
         """The newest saved step, None when there is none."""
         return self._manager.latest_step()
@@ -30,7 +37,8 @@ class TrainingStates:
     def save(self, step: int, state: Any) -> None:
         """Start saving; a failure of an earlier save is raised here. A step that is saved already is left as it is."""
         if step != self._manager.latest_step():
-            self._manager.save(step, args=ocp.args.StandardSave(state))
+            with self._failures():
+                self._manager.save(step, args=ocp.args.StandardSave(state))
 
     def restore(self, step: int, like: Any, sharding: jax.sharding.Sharding) -> Any:
         """The state of `step`: a tree of arrays with the shapes and dtypes of the tree `like`, placed as `sharding` says."""
@@ -46,8 +54,19 @@ class TrainingStates:
 
     def wait(self) -> None:
         """Return when everything is on disk."""
-        self._manager.wait_until_finished()
+        with self._failures():
+            self._manager.wait_until_finished()
 
     def close(self) -> None:
         """Finish saving and stop the background threads."""
-        self._manager.close()
+        with self._failures():
+            self._manager.close()
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        """A save that fails is an `OSError`, whatever orbax and tensorstore make of a full or lost disk."""
+        try:
+            yield
+        except Exception as error:
+            reason = " ".join(str(error).split())[:300]
+            raise OSError(f"cannot save the training state in `{self._folder}`: {reason}") from error

@@ -2,21 +2,26 @@
 """The record files a classifier run reads: those it was given, or made from the texts it was given."""
 
 import dataclasses
+import glob
 import hashlib
 import os
 from collections.abc import Mapping
 
 from jaxbert import files
 from jaxbert.checkpoints import model_folder
+from jaxbert.commands.create_finetuning_data import cores, progress
 from jaxbert.commands.training_run import beside, say
+from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.run_classifier import Flags
 from jaxbert.config.text_data import TASKS, TextDataFlags
 from jaxbert.errors import InputError
+from jaxbert.examples.glue import TASKS as GLUE_TASKS
 from jaxbert.examples.glue import find_task, glue_dataset
 from jaxbert.examples.table import ColumnNames, table_dataset
 from jaxbert.examples.text_example import TextDataset
 from jaxbert.records.meta_data import ClassificationMetaData, read_meta_data
 from jaxbert.records.text_records import Recipe, RecordPaths, write_dataset
+from jaxbert.text.vocab import read_vocab
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +45,30 @@ class Inputs:
     ids: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
 
-def read_inputs(flags: Flags, checkpoint: str | None) -> Inputs:
-    """The files the flags name; text is turned into records below `<model_dir>/records`, once."""
-    return _from_text(flags, checkpoint) if flags.has_text_data else _from_records(flags, checkpoint)
+def read_inputs(flags: Flags, config: BertConfig, checkpoint: str | None) -> Inputs:
+    """The files the flags name; text is turned into records below `<model_dir>/records`, once.
+
+    Raises:
+        InputError: flags that are needed are missing; wrong data; a vocabulary that is larger than that of the model.
+    """
+    if not flags.has_text_data:
+        return _from_records(flags, checkpoint)
+    vocab_file = flags.vocab_file or beside(checkpoint, model_folder.VOCAB_FILE)
+    if vocab_file is None:
+        raise InputError("the vocabulary is not known", "give `--vocab_file`")
+    if len(vocab := read_vocab(vocab_file)) > config.vocab_size:
+        raise InputError(
+            f"`{vocab_file}` has {len(vocab)} tokens, bert_config.json says `vocab_size` {config.vocab_size}",
+            "give the vocabulary that belongs to the checkpoint",
+        )
+    return _from_text(flags, vocab_file, _known_labels(flags, checkpoint))
+
+
+def label_names(meta: ClassificationMetaData) -> tuple[str, ...]:
+    """Class names in the order of their ids: those of the meta data, of the known task, or numbers."""
+    of_task = next((task.labels.names for task in GLUE_TASKS if task.name == meta.processor_type.upper()), ())
+    names = meta.label_list or of_task
+    return names if len(names) == meta.num_labels else tuple(map(str, range(meta.num_labels or 0)))
 
 
 def _from_records(flags: Flags, checkpoint: str | None) -> Inputs:
@@ -63,13 +89,18 @@ def _expand(flags: Flags, name: str) -> tuple[str, ...]:
     return tuple(files.expand(patterns))
 
 
-def _from_text(flags: Flags, checkpoint: str | None) -> Inputs:
-    dataset = text_dataset(flags)
-    vocab_file = flags.vocab_file or beside(checkpoint, model_folder.VOCAB_FILE)
-    if vocab_file is None:
-        raise InputError("the vocabulary is not known", "give `--vocab_file`")
+def _known_labels(flags: Flags, checkpoint: str | None) -> tuple[str, ...]:
+    """The class names a trained model was trained with."""
+    meta_path = None if flags.trains else beside(checkpoint, model_folder.META_DATA_FILE)
+    return () if meta_path is None else read_meta_data(meta_path).label_list
+
+
+def _from_text(flags: Flags, vocab_file: str, known_labels: tuple[str, ...]) -> Inputs:
+    dataset = text_dataset(flags, known_labels)
     recipe = Recipe(vocab_file, flags.do_lower_case, flags.max_seq_length, dataset.labels)
-    wanted = {"train": ("train",), "train_and_eval": ("train", "eval"), "eval": ("eval",), "predict": ("test",)}[flags.mode]
+    wanted = {"train": ("train",), "train_and_eval": ("train", "eval"), "eval": ("eval",), "predict": ("test",)}[
+        flags.mode
+    ]
     folder = os.path.join(flags.model_dir, "records", _fingerprint(flags, recipe, wanted))
     paths = RecordPaths(
         *(os.path.join(folder, name) if name.split(".")[0].rstrip("{}") in wanted else "" for name in _RECORD_FILES),
@@ -77,7 +108,8 @@ def _from_text(flags: Flags, checkpoint: str | None) -> Inputs:
     )
     if not os.path.exists(paths.meta_data):
         say(f"making records of {dataset.name} in {folder}")
-        write_dataset(dataset, recipe, paths, flags.num_workers or len(os.sched_getaffinity(0)), lambda *_: None)
+        with progress() as report:
+            write_dataset(dataset, recipe, paths, flags.num_workers or cores(), report)
     tests = {language: (paths.test.replace("{}", language),) for language in dataset.test} if paths.test else {}
     ids = {language: tuple(example.id for example in dataset.test[language]()) for language in tests}
     return Inputs(read_meta_data(paths.meta_data), vocab_file, _one(paths.train), _one(paths.eval), tests, ids)
@@ -90,16 +122,14 @@ def _one(path: str) -> tuple[str, ...]:
     return (path,) if path else ()
 
 
-def text_dataset(flags: TextDataFlags) -> TextDataset:
-    """The known task or the tables of one's own that the flags name."""
+def text_dataset(flags: TextDataFlags, known_labels: tuple[str, ...] = ()) -> TextDataset:
+    """The known task or the tables of one's own that the flags name; `known_labels` where no flag says the labels."""
     if flags.data_dir is not None:
         return _known_task(flags, flags.data_dir)
     if flags.text_a_column is None:
         raise InputError("`--text_a_column` must be given with files of your own")
-    names = ColumnNames(
-        flags.text_a_column, flags.text_b_column or "", flags.label_column or "", flags.id_column or ""
-    )
-    labels = flags.labels.split(",") if flags.labels else ()
+    names = ColumnNames(flags.text_a_column, flags.text_b_column or "", flags.label_column or "", flags.id_column or "")
+    labels = flags.labels.split(",") if flags.labels else known_labels
     tables = (flags.train_file or "", flags.eval_file or "", flags.test_file or "")
     return table_dataset(*tables, names, labels, flags.regression)
 
@@ -116,10 +146,12 @@ def _fingerprint(flags: TextDataFlags, recipe: Recipe, wanted: tuple[str, ...]) 
     """A name for records that come from these files in their present state by these flags."""
     sources = [flags.train_file, flags.eval_file, flags.test_file, recipe.vocab_file]
     if flags.data_dir is not None:
-        sources += [os.path.join(folder, name) for folder, _, names in os.walk(flags.data_dir) for name in names]
+        sources += glob.glob(os.path.join(glob.escape(flags.data_dir), "**", "*.tsv"), recursive=True)
     states = []
     for path in sorted(filter(None, sources)):
         stat = os.stat(path) if os.path.exists(path) else None
         states.append((os.path.abspath(path), stat and (stat.st_size, stat.st_mtime_ns)))
-    settings = [getattr(flags, field.name) for field in dataclasses.fields(TextDataFlags) if field.name != "num_workers"]
+    settings = [
+        getattr(flags, field.name) for field in dataclasses.fields(TextDataFlags) if field.name != "num_workers"
+    ]
     return hashlib.sha256(repr((states, settings, recipe, wanted)).encode()).hexdigest()[:16]

@@ -25,8 +25,8 @@ def run(flags: Flags) -> None:
     paths = _paths(flags)
     dataset = _dataset(flags)
     recipe = Recipe(flags.vocab_file, flags.do_lower_case, flags.max_seq_length, dataset.labels)
-    with _progress() as report:
-        meta = write_dataset(dataset, recipe, paths, flags.num_workers or _cores(), report)
+    with progress() as report:
+        meta = write_dataset(dataset, recipe, paths, flags.num_workers or cores(), report)
     _print_summary(meta, paths)
 
 
@@ -79,13 +79,13 @@ def _own_dataset(flags: Flags) -> TextDataset:
     )
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Report]:
+def progress() -> Iterator[Report]:
     """Shows how many examples are written: a running count on a terminal, now and then a line in a log."""
     console = Console(stderr=True)
     if not console.is_terminal:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fine-tune a classifier or regressor, evaluate it, predict with it."""
 
+import contextlib
 import dataclasses
 import functools
 import json
+import math
 import os
 from collections.abc import Callable
 
@@ -18,7 +20,7 @@ from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batch
 from jaxbert.batches.packing import RowShape, choose_shape
 from jaxbert.checkpoints import model_folder
 from jaxbert.commands import training_run
-from jaxbert.commands.classifier_inputs import Inputs, read_inputs
+from jaxbert.commands.classifier_inputs import Inputs, label_names, read_inputs
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.run_classifier import Flags
@@ -34,9 +36,9 @@ from jaxbert.train.evaluate import outputs
 from jaxbert.train.loop import Plan, train
 from jaxbert.train.losses import classification_loss, regression_loss
 from jaxbert.train.optimizers import AdamW, decay_mask
-from jaxbert.train.report import ProgressLine, Summaries
+from jaxbert.train.report import Summaries
 from jaxbert.train.schedules import LinearSchedule
-from jaxbert.train.step import Batch, State, initial_state, train_step
+from jaxbert.train.step import Batch, State, train_step
 
 DTYPES = {"fp32": jnp.float32, "bf16": jnp.bfloat16}
 
@@ -45,11 +47,12 @@ def run(flags: Flags) -> None:
     """Do what `--mode` says."""
     runtime.prepare(flags.compile_cache)
     if flags.trains:
+        training_run.check_paths(flags)
         checkpoint = flags.init_checkpoint
     else:
         checkpoint = training_run.find_model(flags.model_dir, flags.predict_checkpoint_path or flags.init_checkpoint)
     config = training_run.read_config(flags, checkpoint)
-    classifier = Classifier(flags, config, read_inputs(flags, checkpoint), training_run.devices(flags))
+    classifier = Classifier(flags, config, read_inputs(flags, config, checkpoint), training_run.devices(flags))
     if flags.trains:
         _train(classifier)
     else:
@@ -94,11 +97,17 @@ class Classifier:
             texts[model_folder.VOCAB_FILE] = files.read_text(self.inputs.vocab_file)
         return texts
 
-    def records(self, paths: tuple[str, ...]) -> ClassificationRecords:
-        """The records in these files, each of them checked against the model."""
+    def records(self, paths: tuple[str, ...], expected: int | None = None) -> ClassificationRecords:
+        """The records in these files, checked against the model; says so when they are not `expected` many."""
         config = self.config
         sizes = (config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
-        return ClassificationRecords(paths, self.inputs.meta, Bounds(*sizes, self.inputs.meta.num_labels))
+        records = ClassificationRecords(paths, self.inputs.meta, Bounds(*sizes, self.inputs.meta.num_labels))
+        if expected not in (None, len(records)):
+            training_run.say(
+                f"note: the meta data says {expected} records, there are {len(records)} in {', '.join(paths)};"
+                f" all {len(records)} are used"
+            )
+        return records
 
     def shape(self, records: ClassificationRecords, batch_size: int) -> RowShape:
         """Rows for batches of these records; TPUs and GPUs like lengths that are multiples of 128."""
@@ -109,8 +118,9 @@ class Classifier:
         """Trained weights, all of them, on the devices."""
         found, report = training_run.load(checkpoint, self.config, self.table, "classifier", allow_partial=False)
         if report.missing or report.other_shapes:
+            missing = ", ".join(sorted(set(self.table) - set(found)))
             raise InputError(
-                f"`{report.source}` holds no classifier for these labels: {', '.join(sorted(set(self.table) - set(found)))}",
+                f"`{report.source}` holds no classifier for these labels: {missing}",
                 "give a fine-tuned model, or train one",
             )
         return jax.device_put(unflatten(found), replicated(self.mesh))
@@ -131,47 +141,44 @@ class Classifier:
             loss = np.mean((labels - predicted) ** 2)
         else:
             labels, predicted = records.labels, logits.argmax(-1)
-            loss = -np.mean(np.log(softmax(logits)[np.arange(len(labels)), labels]))
+            loss = -np.mean(log_softmax(logits)[np.arange(len(labels)), labels])
         return {name: METRICS[name](labels, predicted) for name in names} | {"loss": float(loss)}
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
+def log_softmax(logits: np.ndarray) -> np.ndarray:
     """Along the last axis, in the dtype of `logits`."""
-    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
-    return exponentials / exponentials.sum(-1, keepdims=True)
+    below_largest = logits - logits.max(-1, keepdims=True)
+    return below_largest - np.log(np.exp(below_largest).sum(-1, keepdims=True))
 
 
 def _train(classifier: Classifier) -> None:
     flags, inputs = classifier.flags, classifier.inputs
-    records = classifier.records(inputs.train)
-    held_out = classifier.records(inputs.eval) if inputs.eval else None
+    records = classifier.records(inputs.train, inputs.meta.train_data_size)
+    held_out = classifier.records(inputs.eval, inputs.meta.eval_data_size) if inputs.eval else None
     size = min(len(records), flags.train_data_size or len(records))
     plan, schedule = _plan(flags, size)
-    micro_batch = flags.train_batch_size // flags.gradient_accumulation_steps
-    batches = TrainingBatches(
-        records.read,
-        size,
-        flags.train_batch_size,
-        flags.gradient_accumulation_steps,
-        classifier.shape(records, micro_batch),
-        flags.seed,
-    )
-    states = training_run.open_states(flags)
+    batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
+    shape = classifier.shape(records, batch_size // parts)
+    batches = TrainingBatches(records.read, size, batch_size, parts, shape, flags.seed)
     optimizer = AdamW(bias_correction=flags.adam_bias_correction)
+    step = train_step(classifier.loss, optimizer, schedule, decay_mask(classifier.table), flags.seed)
     start = functools.partial(
         training_run.start_weights, flags, classifier.config, classifier.table, dense_head="classifier"
     )
-    state = training_run.start_state(states, classifier.table, optimizer, start, classifier.mesh)
-    first = int(state["step"])  # type: ignore[arg-type]  # a scalar array
-    step = train_step(classifier.loss, optimizer, schedule, decay_mask(classifier.table), flags.seed)
-    summaries = Summaries(os.path.join(flags.model_dir, "summaries"), first)
-    finish_epoch = functools.partial(_finish_epoch, classifier, held_out, summaries)
-    if first and plan.ends_epoch(first) and not _is_finished(flags, first):
-        finish_epoch(state, first, training_run.say)  # the last command was stopped before it came to this
-    loaded = Prefetched(place(batch, classifier.mesh, 1) for batch in batches.from_step(first, plan.total_steps))
-    train(jax.jit(step, donate_argnums=0), state, loaded, plan, states, summaries, finish_epoch)
-    summaries.close()
-    states.close()
+    with contextlib.closing(training_run.open_states(flags)) as states:
+        first, evaluated = states.latest_step() or 0, _evaluated_step(flags)
+        if first >= plan.total_steps and evaluated == first:
+            training_run.say(f"training is finished: {first} of {plan.total_steps} steps are done")
+            return
+        state = training_run.start_state(states, classifier.table, optimizer, start, classifier.mesh)
+        done = {"train": first, "validation": min(first, evaluated)}
+        placed = (place(batch, classifier.mesh, 1) for batch in batches.from_step(first, plan.total_steps))
+        with contextlib.closing(Summaries(os.path.join(flags.model_dir, "summaries"), done)) as summaries:
+            finish_epoch = functools.partial(_finish_epoch, classifier, held_out, summaries)
+            if first and plan.ends_epoch(first) and evaluated != first:
+                finish_epoch(state, first, training_run.say)  # the last command was stopped before it came to this
+            with contextlib.closing(Prefetched(placed)) as loaded:
+                train(jax.jit(step, donate_argnums=0), state, loaded, plan, states, summaries, finish_epoch)
     training_run.say(f"the model is in {flags.model_dir}: `best` by evaluation, `last` as training ended")
 
 
@@ -186,6 +193,8 @@ def _plan(flags: Flags, size: int) -> tuple[Plan, LinearSchedule]:
         )
     epochs = flags.num_train_epochs * flags.num_eval_per_epoch
     total = int(epochs * epoch_steps)
+    if total == 0:
+        raise InputError(f"`--num_train_epochs={flags.num_train_epochs}` leaves no step to train", "raise it")
     warmup = int(epochs * part * flags.warmup_proportion / flags.train_batch_size)
     plan = Plan(total, epoch_steps, flags.save_checkpoints_steps, flags.log_steps, flags.train_batch_size)
     return plan, LinearSchedule(flags.learning_rate, flags.end_lr, warmup, total)
@@ -199,43 +208,48 @@ def _finish_epoch(
     done: int,
     tell: Callable[[str], None],
 ) -> None:
-    """Evaluate, and write the weights to `last`, and to `best` when no earlier ones were better."""
+    """Evaluate, and write the weights to `best` when no earlier ones were better, and to `last`: then all is done."""
     weights = state["weights"]
     results = classifier.evaluate(weights, held_out) if held_out else {}
     if results:
+        if not math.isfinite(results["loss"]):
+            raise InputError(
+                f"the evaluation after step {done} has loss `{results['loss']}`", "lower `--learning_rate`"
+            )
         summaries.write("validation", done, results)
         tell(f"evaluation after step {done}: {training_run.listed(results)}")
     arrays = {path: np.asarray(weight) for path, weight in flatten(weights).items()}
-    folders = ["last", "best"] if results and _is_best(classifier.flags, results) else ["last"]
+    folders = ["best", "last"] if results and _is_best(classifier.flags, results, done) else ["last"]
     for folder in folders:
         path = os.path.join(classifier.flags.model_dir, folder)
         model_folder.write_model(path, arrays, classifier.texts, {"step": done, **results})
 
 
-def _is_best(flags: Flags, results: dict[str, float]) -> bool:
-    """Whether the first metric, of which more is better, is above that of the best weights so far."""
+def _is_best(flags: Flags, results: dict[str, float], done: int) -> bool:
+    """Whether the first metric, of which more is better, is above that of every earlier evaluation."""
     name = next(iter(results))
     best = model_folder.read_results(os.path.join(flags.model_dir, "best"))
-    return name not in best or results[name] > best[name]
+    return name not in best or best.get("step", done) >= done or results[name] > best[name]
 
 
-def _is_finished(flags: Flags, step: int) -> bool:
-    """Whether the weights after `step` were written."""
-    return model_folder.read_results(os.path.join(flags.model_dir, "last")).get("step") == step
+def _evaluated_step(flags: Flags) -> int:
+    """The step whose weights are in `last`, 0 for none; it was evaluated before they were written."""
+    return int(model_folder.read_results(os.path.join(flags.model_dir, "last")).get("step", 0))
 
 
 def _evaluate(classifier: Classifier, weights: Tree) -> None:
     """Print the metrics as JSON on standard output."""
-    print(json.dumps(classifier.evaluate(weights, classifier.records(classifier.inputs.eval))))
+    inputs = classifier.inputs
+    print(json.dumps(classifier.evaluate(weights, classifier.records(inputs.eval, inputs.meta.eval_data_size))))
 
 
 def _predict(classifier: Classifier, weights: Tree) -> None:
     """Write `test_results.tsv`, `predictions.tsv` and, for a task of GLUE, its submission file, for each set."""
     flags, meta = classifier.flags, classifier.inputs.meta
-    labels = meta.label_list or tuple(map(str, range(meta.num_labels or 0)))
+    labels = label_names(meta)
     for name, paths in classifier.inputs.tests.items():
         logits = classifier.outputs(weights, records := classifier.records(paths))
-        predicted = logits[:, 0] if meta.is_regression else softmax(logits)
+        predicted = logits[:, 0] if meta.is_regression else np.exp(log_softmax(logits))
         suffix = f"_{name}" if name else ""
         results = os.path.join(flags.model_dir, f"test_results{suffix}.tsv")
         predictions.write_test_results(results, predicted)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every trainer does with its flags: where the model comes from, what the run folder holds, on which devices it runs."""
+"""What every trainer does with its flags: where the model comes from, what its folder holds, on which devices it runs."""
 
 import dataclasses
 import os
@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from jaxbert import files
 from jaxbert.batches.device import data_mesh, replicated
 from jaxbert.checkpoints import model_folder
-from jaxbert.checkpoints.initial import DenseHead, InitialWeights, read_initial
+from jaxbert.checkpoints.initial import DenseHead, InitialWeights, check_source, read_initial
 from jaxbert.checkpoints.matching import LoadReport, match
 from jaxbert.checkpoints.tf_prefix import find_prefix
 from jaxbert.checkpoints.training_state import TrainingStates
@@ -29,8 +29,22 @@ from jaxbert.train.step import State, initial_state
 FLAG_FILE = "flags.txt"
 # Flags that may change from one command in a folder to the next without making it another training.
 FREE_FLAGS = frozenset(
-    "mode model_dir eval_data_path eval_batch_size predict_checkpoint_path test_file num_workers log_steps"
-    " save_checkpoints_steps keep_checkpoints compile_cache distribution_strategy num_gpus tpu".split()
+    {
+        "mode",
+        "model_dir",
+        "eval_data_path",
+        "eval_batch_size",
+        "predict_checkpoint_path",
+        "test_file",
+        "num_workers",
+        "log_steps",
+        "save_checkpoints_steps",
+        "keep_checkpoints",
+        "compile_cache",
+        "distribution_strategy",
+        "num_gpus",
+        "tpu",
+    }
 )
 
 
@@ -45,7 +59,7 @@ def listed(results: Mapping[str, float]) -> str:
 
 
 def find_model(model_dir: str, given: str | None) -> str:
-    """Where trained weights are: `given`, or the best, or the last ones in `model_dir`, or a TensorFlow checkpoint there."""
+    """Where trained weights are: `given`, or the best or last ones in `model_dir`, or a TensorFlow checkpoint there."""
     if given is not None:
         return given
     for name in ("best", "last"):
@@ -97,9 +111,7 @@ def _check_heads(initial: InitialWeights, config: BertConfig) -> None:
         )
 
 
-def start_state(
-    states: TrainingStates, table: Table, optimizer: AdamW, start: Callable[[], Tree], mesh: Mesh
-) -> State:
+def start_state(states: TrainingStates, table: Table, optimizer: AdamW, start: Callable[[], Tree], mesh: Mesh) -> State:
     """The newest saved state, or the first one, with the weights that `start` gives; on the devices of `mesh`."""
     latest = states.latest_step()
     if latest is None:
@@ -130,14 +142,26 @@ def devices(flags: TrainingFlags) -> Mesh:
     return data_mesh(found[:wanted])
 
 
-def open_states(flags: TrainingFlags) -> TrainingStates:
-    """The saved states of `--model_dir`; a folder in which another run was trained is refused."""
+def check_paths(flags: TrainingFlags) -> None:
+    """Fail before any work where `--model_dir` cannot be used or holds another run, or no checkpoint is where it is said."""
+    files.check_folder(flags.model_dir)
     path = os.path.join(flags.model_dir, FLAG_FILE)
-    states = TrainingStates(os.path.join(flags.model_dir, "checkpoints"), flags.keep_checkpoints)
-    if states.latest_step() is not None and os.path.exists(path):
-        _refuse_other_run(flags, path)
-    files.write_text(path, to_flagfile(flags))
+    if TrainingStates.exist(_states_folder(flags)):
+        if os.path.exists(path):
+            _refuse_other_run(flags, path)
+    elif flags.init_checkpoint is not None:
+        check_source(flags.init_checkpoint)
+
+
+def open_states(flags: TrainingFlags) -> TrainingStates:
+    """The saved states of `--model_dir`, beside which the flags of the run are written."""
+    states = TrainingStates(_states_folder(flags), flags.keep_checkpoints)
+    files.write_text(os.path.join(flags.model_dir, FLAG_FILE), to_flagfile(flags))
     return states
+
+
+def _states_folder(flags: TrainingFlags) -> str:
+    return os.path.join(flags.model_dir, "checkpoints")
 
 
 def _refuse_other_run(flags: TrainingFlags, path: str) -> None:

@@ -21,6 +21,7 @@ RETIRED = {
     "master": _CLOUD,
     "num_tpu_cores": _DEVICES,
     "iterations_per_loop": _LOOP,
+    "steps_per_loop": _LOOP,
     "use_one_hot_embeddings": "embeddings are looked up in the way that is fastest on the device.",
     "scale_loss": "the gradient is always the mean over the whole batch, on any number of devices.",
     "run_eagerly": _COMPILED,

@@ -47,6 +47,6 @@ class Flags(TextDataFlags, TrainingFlags):
             )
         if not self.has_text_data and self.input_meta_data_path is None and self.trains:
             raise InputError(
-                "there is no data: `--input_meta_data_path` must come with records",
-                "or give `--data_dir` with the files of a task",
+                "there is no data: `--input_meta_data_path` is not given",
+                "give it with `--train_data_path` and `--eval_data_path`, or `--data_dir` with the files of a task",
             )

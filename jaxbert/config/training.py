@@ -41,7 +41,9 @@ class TrainingFlags:
         " --noadam_bias_correction is the optimizer of the TensorFlow 1 scripts and the paper.",
     )
     save_checkpoints_steps: int = flag(1000, "Steps between saves, besides the end of each epoch.", minimum=1)
-    keep_checkpoints: int = flag(1, "Training states that are kept, the newest ones; the best weights are kept always.")
+    keep_checkpoints: int = flag(
+        1, "Training states that are kept, the newest ones; best and last weights are kept always.", minimum=1
+    )
     log_steps: int = flag(100, "Steps between log lines.", minimum=1)
 
     dtype: str = flag(

@@ -10,9 +10,16 @@ from jaxbert import files
 
 Array = npt.NDArray[np.floating]
 
+GLUE_TASKS = ("AX", "COLA", "MNLI", "MRPC", "QNLI", "QQP", "RTE", "SST-2", "STS-B", "WNLI")
+
 
 def submission_name(task: str, mnli_type: str = "matched") -> str:
-    """The file name by which the GLUE server knows `task`; MNLI has two test sets, `matched` and `mismatched`."""
+    """The file name by which the GLUE server knows `task`; "" for a task that it does not know.
+
+    MNLI has two test sets, `matched` and `mismatched`.
+    """
+    if task.upper() not in GLUE_TASKS:
+        return ""
     names = {"COLA": "CoLA", "MNLI": "MNLI-m" if mnli_type == "matched" else "MNLI-mm"}
     return f"{names.get(task.upper(), task.upper())}.tsv"
 

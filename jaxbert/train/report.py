@@ -18,20 +18,21 @@ from jaxbert import files
 class Summaries:
     """The folder `<model_dir>/summaries`: events for TensorBoard below `train` and `validation`, and `metrics.jsonl`.
 
-    What an interrupted run had written after `first_step` is dropped, so every step stands there once.
+    `done` says up to which step each part stands. What an interrupted run had written after it is dropped, so every
+    step stands there once.
     """
 
-    def __init__(self, folder: str, first_step: int) -> None:
+    def __init__(self, folder: str, done: Mapping[str, int]) -> None:
         self._writers = {
-            part: SummaryWriter(os.path.join(folder, part), purge_step=first_step + 1 if first_step else None)
-            for part in ("train", "validation")
+            part: SummaryWriter(os.path.join(folder, part), purge_step=step + 1 if step else None)
+            for part, step in done.items()
         }
         path = os.path.join(folder, "metrics.jsonl")
-        _drop_lines_after(path, first_step)
+        _drop_lines_after(path, done)
         self._lines = open(path, "a", encoding="utf-8")  # noqa: SIM115 (closed by `close`)
 
     def write(self, part: str, step: int, metrics: Mapping[str, float]) -> None:
-        """Record the metrics of `step` (the number of steps done) under `part`: train or validation."""
+        """Record the metrics of `step` (the number of steps done) under a part of `done`."""
         for name, value in metrics.items():
             self._writers[part].add_scalar(name, value, step)
         self._lines.write(json.dumps({"step": step, "part": part, **metrics}) + "\n")
@@ -44,26 +45,29 @@ class Summaries:
         self._lines.close()
 
 
-def _drop_lines_after(path: str, step: int) -> None:
+def _drop_lines_after(path: str, done: Mapping[str, int]) -> None:
     if os.path.exists(path):
         lines = files.read_text(path).splitlines(keepends=True)
-        files.write_text(path, "".join(line for line in lines if _step_of(line) <= step))
+        files.write_text(path, "".join(line for line in lines if _is_done(line, done)))
 
 
-def _step_of(line: str) -> float:
-    """The step of a JSON line; a line cut off by a crash is later than every step."""
+def _is_done(line: str, done: Mapping[str, int]) -> bool:
+    """Whether the step of a JSON line belongs to what is done; a line cut off by a crash does not."""
     try:
-        return float(json.loads(line)["step"])
+        entry = json.loads(line)
+        return bool(entry["step"] <= done[entry["part"]])
     except (ValueError, KeyError, TypeError):
-        return float("inf")
+        return False
 
 
 class ProgressLine:
-    """Steps done, loss, examples per second and time left: a bar on a terminal, a line every `every` steps elsewhere."""
+    """Steps done, loss, examples per second and time left: a bar on a terminal, else a line every `every` steps."""
 
     def __init__(self, first_step: int, total_steps: int, examples_per_step: int, every: int) -> None:
         self._done, self._total, self._per_step, self._every = first_step, total_steps, examples_per_step, every
-        self._since = (time.perf_counter(), first_step)
+        self._since: tuple[float, int] | None = (
+            None  # time and number of the first step: what it compiled is not counted
+        )
         columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
         console = Console(stderr=True)
         self._bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
@@ -81,13 +85,12 @@ class ProgressLine:
     def step(self, done: int, loss: float) -> None:
         """Step number `done` had this loss."""
         self._done = done
-        if self._bar.disable:
-            if done % self._every == 0 or done == self._total:
-                rate, left = self._rate_and_time_left()
-                self.say(f"step {done}/{self._total}  loss {loss:.4f}  {rate:.1f} examples/s  {left} left")
-            return
-        rate, _ = self._rate_and_time_left()
-        self._bar.update(self._task, completed=done, note=f"loss {loss:.4f}  {rate:.1f} examples/s")
+        self._since = self._since or (time.perf_counter(), done)
+        rate, left = self._rate_and_time_left()
+        if not self._bar.disable:
+            self._bar.update(self._task, completed=done, note=f"loss {loss:.4f}  {rate}")
+        elif done % self._every == 0 or done == self._total:
+            self.say(f"step {done}/{self._total}  loss {loss:.4f}  {rate}  {left} left")
 
     def say(self, text: str) -> None:
         """A line that stays."""
@@ -96,8 +99,13 @@ class ProgressLine:
         else:
             self._bar.console.print(text, highlight=False)
 
-    def _rate_and_time_left(self) -> tuple[float, str]:
+    def _rate_and_time_left(self) -> tuple[str, str]:
+        if self._since is None or self._since[1] == self._done:
+            return "- examples/s", "-:--:--"
         started, first = self._since
-        seconds_per_step = (time.perf_counter() - started) / max(self._done - first, 1)
+        seconds_per_step = max(time.perf_counter() - started, 1e-9) / (self._done - first)
         left = int(seconds_per_step * (self._total - self._done))
-        return self._per_step / max(seconds_per_step, 1e-9), f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}"
+        return (
+            f"{self._per_step / seconds_per_step:.1f} examples/s",
+            f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}",
+        )
