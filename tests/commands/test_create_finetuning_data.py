@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command from flags to files: known tasks, own files, mistakes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxbert.commands.create_finetuning_data import run
+from jaxbert.config.create_finetuning_data import Flags
+from jaxbert.errors import InputError
+from jaxbert.records.example_proto import decode
+from jaxbert.records.schema import classification_schema
+from jaxbert.records.tfrecord import TFRecords
+
+VOCAB = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\n"
+HEADER = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A vocabulary and a task in the layout of MRPC."""
+    (tmp_path / "vocab.txt").write_text(VOCAB)
+    rows = {"train": "1\t1\t2\ta b\tc\n0\t3\t4\tb\ta\n", "dev": "1\t5\t6\tc\tc\n", "test": "0\t7\t8\tb\tb\n"}
+    for name, text in rows.items():
+        (tmp_path / f"{name}.tsv").write_text(HEADER + text)
+    return tmp_path
+
+
+def flags(folder: Path, **others: object) -> Flags:
+    """The flags of an MRPC run with all outputs, changed by `others`."""
+    outputs = {f"{name}_data_output_path": str(folder / f"out/{name}") for name in ("train", "eval", "test")}
+    values = {
+        "classification_task_name": "MRPC",
+        "input_data_dir": str(folder),
+        "vocab_file": str(folder / "vocab.txt"),
+        "meta_data_file_path": str(folder / "out/meta"),
+        "max_seq_length": 8,
+        "num_workers": 1,
+        **outputs,
+        **others,
+    }
+    return Flags(**values)
+
+
+def load(path: Path, label_type: str = "int") -> dict[str, list[object]]:
+    """All arrays of a record file as lists."""
+    records = TFRecords([str(path)])
+    arrays = decode(records.read(np.arange(len(records))), classification_schema(8, label_type))
+    return {name: array.tolist() for name, array in arrays.items()}
+
+
+def test_known_task(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder of TSV files becomes three record files and meta data, and a summary says so."""
+    run(flags(folder))
+    assert load(folder / "out/train")["input_ids"] == [[2, 5, 6, 3, 7, 3, 0, 0], [2, 6, 3, 5, 3, 0, 0, 0]]
+    assert load(folder / "out/train")["label_ids"] == [1, 0]
+    assert load(folder / "out/eval")["label_ids"] == [1]
+    assert load(folder / "out/test")["label_ids"] == [0]
+    assert json.loads((folder / "out/meta").read_text()) == {
+        "processor_type": "MRPC",
+        "train_data_size": 2,
+        "max_seq_length": 8,
+        "task_type": "bert_classification",
+        "num_labels": 2,
+        "eval_data_size": 1,
+        "test_data_size": 1,
+        "label_list": ["0", "1"],
+    }
+    assert "2 records" in capsys.readouterr().out
+
+
+def test_own_files(folder: Path) -> None:
+    """A CSV with named columns, for regression, in the order of its rows."""
+    (folder / "own.csv").write_text('score,text\n2.5,"a, b"\n-1,c\n')
+    run(
+        flags(
+            folder,
+            fine_tuning_task_type="regression",
+            train_file=str(folder / "own.csv"),
+            text_a_column="text",
+            label_column="score",
+            eval_data_output_path=None,
+            test_data_output_path=None,
+        )
+    )
+    found = load(folder / "out/train", "float")
+    assert found["input_ids"] == [[2, 5, 1, 6, 3, 0, 0, 0], [2, 7, 3, 0, 0, 0, 0, 0]]
+    assert found["label_ids"] == [2.5, -1.0]
+    assert json.loads((folder / "out/meta").read_text())["task_type"] == "bert_regression"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"input_data_dir": None}, "nothing to read"),
+        ({"input_data_dir": "missing"}, "cannot read `missing"),
+        ({"vocab_file": "missing"}, "cannot read `missing`"),
+        ({"fine_tuning_task_type": "regression"}, "MRPC is a classification task"),
+        ({"train_file": "own.tsv"}, "`--text_a_column` and `--label_column` must be given"),
+        ({f"{name}_data_output_path": None for name in ("train", "eval", "test")}, "nothing to make"),
+        ({"train_data_output_path": "same", "eval_data_output_path": "same"}, "two outputs are the same file"),
+        ({"classification_task_name": "XNLI", "xnli_language": "xx"}, "XNLI has no language `xx`"),
+        ({"classification_task_name": "XNLI"}, "a test set for each of ar, bg"),
+    ],
+)
+def test_mistakes(folder: Path, change: dict[str, object], message: str) -> None:
+    """Flags that cannot work end with a message before anything is written."""
+    with pytest.raises(InputError, match=message):
+        run(flags(folder, **change))
+    assert not (folder / "out").exists() or not list((folder / "out").iterdir())
+
+
+def test_bad_row_leaves_what_was_before(folder: Path) -> None:
+    """When a row is wrong, the message has its line, and neither that record file nor meta data are written."""
+    (folder / "dev.tsv").write_text(HEADER + "maybe\t1\t2\ta\tb\n")
+    with pytest.raises(InputError, match="line 2: unknown label `maybe`"):
+        run(flags(folder))
+    assert [path.name for path in (folder / "out").iterdir()] == ["train"]
+
+
+def test_command_line(folder: Path) -> None:
+    """The old command line works as a program, needs no jax, and says what it made."""
+    program = (
+        "import sys; from jaxbert.__main__ import main; code = main(sys.argv[1:]);"
+        "sys.exit(code or ('jax' in sys.modules))"
+    )
+    arguments = [
+        "create_finetuning_data",
+        f"--input_data_dir={folder}",
+        f"--vocab_file={folder}/vocab.txt",
+        f"--train_data_output_path={folder}/out/MRPC_train.tf_record",
+        f"--meta_data_file_path={folder}/out/MRPC_meta_data",
+        "--fine_tuning_task_type=classification",
+        "--max_seq_length=8",
+        "--classification_task_name=MRPC",
+    ]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "MRPC_train.tf_record" in done.stdout
+    assert load(folder / "out/MRPC_train.tf_record")["label_ids"] == [1, 0]
