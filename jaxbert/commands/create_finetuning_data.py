@@ -95,7 +95,7 @@ def progress() -> Iterator[Report]:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         TextColumn("{task.completed:,.0f} examples"),
-        TextColumn("{task.speed:,.0f}/s"),
+        TextColumn("{task.fields[rate]:,.0f}/s"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
@@ -103,8 +103,9 @@ def progress() -> Iterator[Report]:
 
         def report(name: str, count: int) -> None:
             if name not in tasks:
-                tasks[name] = progress.add_task(name, total=None)
-            progress.update(tasks[name], completed=count)
+                tasks[name] = progress.add_task(name, total=None, rate=0.0)
+            elapsed = progress.tasks[tasks[name]].elapsed
+            progress.update(tasks[name], completed=count, rate=count / elapsed if elapsed else 0.0)
 
         yield report
 

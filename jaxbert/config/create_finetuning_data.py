@@ -4,8 +4,7 @@
 import dataclasses
 
 from jaxbert.config.flags import flag, required_flag
-
-_TASKS = ("AX", "COLA", "MNLI", "MRPC", "PAWS-X", "QNLI", "QQP", "RTE", "SST-2", "STS-B", "WNLI", "XNLI")
+from jaxbert.config.text_data import TASKS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Flags:
     input_data_dir: str | None = flag(
         None, "Folder with the files of the task as they were downloaded.", group="A known task"
     )
-    classification_task_name: str = flag("MNLI", "Which task.", choices=_TASKS)
+    classification_task_name: str = flag("MNLI", "Which task.", choices=TASKS)
     mnli_type: str = flag("matched", "Which evaluation and test set of MNLI.", choices=("matched", "mismatched"))
     xnli_language: str = flag("en", "Language of the XNLI training set; `all` for its 15 languages.")
     pawsx_language: str = flag("en", "Language of the PAWS-X training set; `all` for its 7 languages.")

@@ -21,6 +21,10 @@ class TextExample:
     label: str | float | None = None
     id: str = ""
 
+    def __reduce__(self) -> tuple[type["TextExample"], tuple[str, str | None, str | float | None, str]]:
+        """How it goes to another process: several times faster than what dataclasses do by themselves."""
+        return TextExample, (self.text_a, self.text_b, self.label, self.id)
+
 
 Split = Callable[[], Iterator[TextExample]]
 """Starts reading one set of examples from its first; reads the file as it goes."""

@@ -21,7 +21,7 @@ from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import read_vocab
 
 _CHUNK = 1000  # examples; handed to a worker and written at once
-_WORTH_WORKERS = 20_000  # examples; below, one core is done before others have started
+_WORTH_WORKERS = 50_000  # examples; below, one core is done before others have helped much
 
 Report = Callable[[str, int], None]
 """Is told the name of a set and how many of its examples are written so far."""

@@ -73,6 +73,17 @@ def test_known_task(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "2 records" in capsys.readouterr().out
 
 
+def test_progress_on_a_terminal(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a terminal the number of examples of each set is shown while they are written."""
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes any output for a terminal
+    run(flags(folder))
+    shown = capsys.readouterr().err
+    assert all(name in shown for name in ("train", "eval", "test"))
+    assert "examples" in shown
+
+
 def test_own_files(folder: Path) -> None:
     """A CSV with named columns, for regression, in the order of its rows."""
     (folder / "own.csv").write_text('score,text\n2.5,"a, b"\n-1,c\n')

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from jaxbert.config import text_data
 from jaxbert.errors import InputError
-from jaxbert.examples.glue import TASKS, Task, find_task, glue_dataset
+from jaxbert.examples.glue import TASK_NAMES, TASKS, Task, find_task, glue_dataset
 from jaxbert.examples.text_example import Split, TextExample
 
 
@@ -183,6 +184,11 @@ def test_unknown_task() -> None:
     """A task that is not in the table is an error that lists those that are."""
     with pytest.raises(InputError, match="MRPC"):
         find_task("MRCP")
+
+
+def test_flags_know_every_task() -> None:
+    """The flags offer just the tasks of the table."""
+    assert sorted(TASK_NAMES) == sorted(text_data.TASKS)
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: f"{task.name}{task.variant}")
