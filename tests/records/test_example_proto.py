@@ -166,6 +166,13 @@ def test_misfits(values: Mapping[str, Any], message: str) -> None:
         decode([reference(good), reference(values)], (LIST, NUMBER))
 
 
+def test_unfinished_number() -> None:
+    """Enough numbers followed by bytes of one that does not end are damage, not numbers."""
+    payload = reference({"ids": [1, 2, 3, 4, 300]})
+    with pytest.raises(InputError, match="record 1 is no tf.train.Example: a number does not end"):
+        decode([reference({"ids": [1, 2, 3, 4]}), payload[:-1] + b"\x82"], (LIST,))
+
+
 def test_place_is_named() -> None:
     """The caller's name for a record is the one in the message."""
     with pytest.raises(InputError, match="`file` record 17 has no feature"):
