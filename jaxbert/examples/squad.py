@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SQuAD files, versions 1.1 and 2.0, as typed paragraphs with their questions."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from jaxbert.errors import InputError
+from jaxbert.files import read_text
+
+T = TypeVar("T")
+
+_V1_HINT = "leave out `--version_2_with_negative` for SQuAD 1.1, where every question has an answer"
+_V2_HINT = "give `--version_2_with_negative` for SQuAD 2.0, where some questions have no answer"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as the annotator marked it: `context[start : start + len(text)]` should be `text`."""
+
+    text: str
+    start: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Question:
+    """One question.
+
+    Attributes:
+        id: unique in its file.
+        text: the question.
+        answers: all that were given; none for questions without answer, and in test sets.
+        is_impossible: whether the context holds no answer; None where the file does not say (version 1.1).
+    """
+
+    id: str
+    text: str
+    answers: tuple[Answer, ...] = ()
+    is_impossible: bool | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A context and all questions about it."""
+
+    context: str
+    questions: tuple[Question, ...]
+
+
+def read_squad(path: str) -> Iterator[Paragraph]:
+    """The paragraphs of a file in order; titles, plausible answers and unknown keys are left out.
+
+    The JSON text is one value and is read as such, but each paragraph is let go once the next one is asked for.
+
+    Raises:
+        InputError: not JSON, not the layout of SQuAD, a key is missing or of the wrong type, an id comes twice.
+    """
+    seen: set[str] = set()
+    for number, article in enumerate(_articles(path)):
+        place = f"`{path}` article {number}"
+        for index, paragraph in enumerate(_get(article, "paragraphs", list[Any], place)):
+            yield _paragraph(paragraph, f"{place} paragraph {index}", seen)
+
+
+def check_version(paragraphs: Iterator[Paragraph], version_2_with_negative: bool, path: str) -> Iterator[Paragraph]:
+    """The same paragraphs, stopping at the first question that belongs to the other version of SQuAD.
+
+    Raises:
+        InputError: an unanswerable question and version 1.1 settings, or a question that does not say whether it has
+            an answer and version 2.0 settings.
+    """
+    for paragraph in paragraphs:
+        for question in paragraph.questions:
+            if question.is_impossible and not version_2_with_negative:
+                raise InputError(f"`{path}` question `{question.id}` has no answer", _V2_HINT)
+            if question.is_impossible is None and version_2_with_negative:
+                raise InputError(f"`{path}` question `{question.id}` has no key `is_impossible`", _V1_HINT)
+        yield paragraph
+
+
+def _articles(path: str) -> Iterator[Any]:
+    """The entries of `data`, each forgotten as soon as it is given out."""
+    try:
+        content = json.loads(read_text(path))
+    except ValueError as error:
+        raise InputError(f"`{path}` is not JSON: {error}", "expected a SQuAD file, such as train-v1.1.json") from error
+    articles = _get(content, "data", list[Any], f"`{path}`")
+    content.clear()
+    articles.reverse()
+    while articles:
+        yield articles.pop()
+
+
+def _paragraph(content: Any, place: str, seen: set[str]) -> Paragraph:
+    context = _get(content, "context", str, place)
+    entries = _get(content, "qas", list[Any], place)
+    questions = tuple([_question(entry, f"{place} question {index}") for index, entry in enumerate(entries)])
+    for question in questions:
+        if question.id in seen:
+            raise InputError(f"{place}: the id `{question.id}` comes twice", "predictions are told apart by their ids")
+        seen.add(question.id)
+    return Paragraph(context, questions)
+
+
+def _question(content: Any, place: str) -> Question:
+    """One entry of `qas`; answers may be missing, as in test sets."""
+    answers = _get(content, "answers", list[Any], place) if "answers" in content else []
+    return Question(
+        _get(content, "id", str, place),
+        _get(content, "question", str, place),
+        tuple([Answer(_get(entry, "text", str, place), _get(entry, "answer_start", int, place)) for entry in answers]),
+        _get(content, "is_impossible", bool, place) if "is_impossible" in content else None,
+    )
+
+
+def _get(content: Any, key: str, kind: type[T], place: str) -> T:
+    """The checked value of a key; true and false are no numbers."""
+    expected = getattr(kind, "__origin__", kind)
+    if not isinstance(content, dict):
+        raise InputError(f"{place} is no JSON object", "expected the layout of SQuAD: data, paragraphs, qas")
+    if key not in content:
+        raise InputError(f"{place} has no key `{key}`", f"it has {', '.join(content) or 'none'}; is this a SQuAD file?")
+    value = content[key]
+    if type(value) is not expected:
+        raise InputError(f"{place}: `{key}` is `{str(value)[:100]}`, expected {_KINDS[expected]}")
+    found: T = value
+    return found
+
+
+_KINDS = {str: "text", int: "a whole number", bool: "true or false", list: "a list"}

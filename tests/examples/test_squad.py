@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SQuAD files: what is read, what is left out, what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jaxbert.errors import InputError
+from jaxbert.examples.squad import Answer, Paragraph, Question, check_version, read_squad
+
+
+def squad_file(folder: Path, *paragraphs: Any, **extra: Any) -> str:
+    """A file with one article of these paragraphs."""
+    path = folder / "squad.json"
+    path.write_text(json.dumps({"version": "1.1", "data": [{"title": "T", "paragraphs": paragraphs}], **extra}))
+    return str(path)
+
+
+def asked(**keys: Any) -> dict[str, Any]:
+    """One entry of `qas`."""
+    return {"id": "q", "question": "Who?", **keys}
+
+
+def test_version_1(tmp_path: Path) -> None:
+    """Context, id, question and every answer are read; what is impossible is not said."""
+    entry = asked(answers=[{"text": "Ann", "answer_start": 0}, {"text": "Bo", "answer_start": 8}])
+    paragraphs = list(read_squad(squad_file(tmp_path, {"context": "Ann and Bo", "qas": [entry]})))
+    assert paragraphs == [Paragraph("Ann and Bo", (Question("q", "Who?", (Answer("Ann", 0), Answer("Bo", 8))),))]
+
+
+def test_version_2(tmp_path: Path) -> None:
+    """Impossible questions have no answers; plausible ones and unknown keys are left out."""
+    entry = asked(answers=[], is_impossible=True, plausible_answers=[{"text": "Ann", "answer_start": 0}], extra=1)
+    (paragraph,) = read_squad(squad_file(tmp_path, {"context": "Ann", "qas": [entry], "document_id": 3}))
+    assert paragraph.questions == (Question("q", "Who?", (), is_impossible=True),)
+
+
+def test_test_set(tmp_path: Path) -> None:
+    """Questions without the key `answers` are questions without answers."""
+    (paragraph,) = read_squad(squad_file(tmp_path, {"context": "Ann", "qas": [asked()]}))
+    assert paragraph.questions[0].answers == ()
+
+
+def test_no_paragraphs(tmp_path: Path) -> None:
+    """Articles without paragraphs and paragraphs without questions are fine."""
+    assert list(read_squad(squad_file(tmp_path))) == []
+    assert list(read_squad(squad_file(tmp_path, {"context": "", "qas": []}))) == [Paragraph("", ())]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "is no JSON object"),
+        ('{"questions": 1}', "has no key `data`"),
+        ('{"data": {}}', "`data` is `{}`, expected a list"),
+        ('{"data": [{}]}', "article 0 has no key `paragraphs`"),
+        ('{"data": [{"paragraphs": ["x"]}]}', "article 0 paragraph 0 is no JSON object"),
+    ],
+)
+def test_not_squad(text: str, message: str, tmp_path: Path) -> None:
+    """Files of another layout are refused with the place where they differ."""
+    path = tmp_path / "squad.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        list(read_squad(str(path)))
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"question": "Who?"}, "question 0 has no key `id`"),
+        ({"id": "q"}, "question 0 has no key `question`"),
+        (asked(id=7), "question 0: `id` is `7`, expected text"),
+        (asked(answers=None), "`answers` is `None`, expected a list"),
+        (asked(answers=[{"text": "Ann"}]), "has no key `answer_start`"),
+        (asked(answers=[{"text": "Ann", "answer_start": True}]), "`answer_start` is `True`, expected a whole number"),
+        (asked(is_impossible=0), "`is_impossible` is `0`, expected true or false"),
+    ],
+)
+def test_bad_question(entry: dict[str, Any], message: str, tmp_path: Path) -> None:
+    """A question that lacks something, or has something of another type, is refused with its place."""
+    with pytest.raises(InputError, match=message):
+        list(read_squad(squad_file(tmp_path, {"context": "Ann", "qas": [entry]})))
+
+
+def test_id_twice(tmp_path: Path) -> None:
+    """An id that comes twice, in one paragraph or in two, is refused."""
+    for qas in ([[asked(), asked()]], [[asked()], [asked()]]):
+        with pytest.raises(InputError, match="the id `q` comes twice"):
+            list(read_squad(squad_file(tmp_path, *({"context": "Ann", "qas": some} for some in qas))))
+
+
+def test_the_other_version() -> None:
+    """Settings of one version and data of the other are found at the first question that shows it."""
+
+    def check(is_impossible: bool | None, version_2: bool) -> list[Paragraph]:
+        paragraph = Paragraph("Ann", (Question("q", "Who?", is_impossible=is_impossible),))
+        return list(check_version(iter([paragraph]), version_2, "squad.json"))
+
+    for is_impossible, version_2 in ((None, False), (False, False), (False, True), (True, True)):
+        assert len(check(is_impossible, version_2)) == 1
+    with pytest.raises(InputError, match="question `q` has no answer\nhint: give `--version_2_with_negative`"):
+        check(True, False)
+    with pytest.raises(InputError, match="no key `is_impossible`\nhint: leave out `--version_2_with_negative`"):
+        check(None, True)
+
+
+def test_official_files(shared: Path) -> None:
+    """The development sets have as many questions as they are known to have."""
+    for version, count, impossible in (("1.1", 10570, 0), ("2.0", 11873, 5945)):
+        paragraphs = read_squad(str(shared / f"data/squad/dev-v{version}.json"))
+        questions = [question for paragraph in paragraphs for question in paragraph.questions]
+        assert len(questions) == count
+        assert sum(bool(question.is_impossible) for question in questions) == impossible
