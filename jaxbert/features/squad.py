@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Questions and contexts -> sliding windows of tokens with answer positions, as google-research's `run_squad.py`.
+
+A word is what stands between white space in the context, a piece is a WordPiece token of a word. Pieces are numbered
+within their context, positions within their window.
+"""
+
+import bisect
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from jaxbert.errors import InputError
+from jaxbert.examples.squad import Answer, Paragraph, Question
+from jaxbert.text.tokenizer import Tokenizer
+from jaxbert.text.vocab import Vocab
+
+FIRST_UNIQUE_ID = 1_000_000_000
+
+_WORD = re.compile("[^ \t\r\n\u202f]+")
+
+
+@dataclasses.dataclass(frozen=True)
+class WindowSettings:
+    """Sizes in tokens.
+
+    Attributes:
+        max_seq_length: S, special tokens included.
+        doc_stride: pieces between the beginnings of neighbouring windows.
+        max_query_length: longer questions are cut.
+    """
+
+    max_seq_length: int
+    doc_stride: int
+    max_query_length: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Context:
+    """A context in words and pieces.
+
+    Attributes:
+        text: as in the file.
+        words: W words.
+        word_starts: the character at which each word begins [W].
+        first_pieces: the piece with which each word begins, then the number of pieces [W + 1]; a word of nothing but
+            control characters has none.
+        ids: id of each piece, int64 [T].
+    """
+
+    text: str
+    words: list[str]
+    word_starts: list[int]
+    first_pieces: list[int]
+    ids: np.ndarray
+
+    def word_at(self, char: int) -> int:
+        """The word to which a character belongs; white space belongs to the word before it."""
+        return max(bisect.bisect_right(self.word_starts, char) - 1, 0)
+
+    def word_of(self, piece: int) -> int:
+        """The word of a piece."""
+        return bisect.bisect_right(self.first_pieces, piece) - 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WindowedQuestion:
+    """A question with the windows of its context.
+
+    Attributes:
+        question: as read.
+        context: shared by all questions of the paragraph.
+        ids: of the question, cut; int64 [Q].
+        windows: the pieces in each window.
+        answer: first and last piece of the answer to learn; None where there is none.
+    """
+
+    question: Question
+    context: Context
+    ids: np.ndarray
+    windows: list[range]
+    answer: tuple[int, int] | None = None
+
+    @property
+    def offset(self) -> int:
+        """Position of the first piece in each window, after `[CLS]`, the question and `[SEP]`."""
+        return len(self.ids) + 2
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Skipped:
+    """A training question left out because of its answer, and why."""
+
+    id: str
+    reason: str
+
+
+def split_words(text: str) -> list[str]:
+    """The words of `text`: what is between blanks, tabs, line ends and narrow no-break spaces (U+202F)."""
+    return _WORD.findall(text)
+
+
+def make_context(text: str, tokenizer: Tokenizer) -> Context:
+    """Split `text` into words and their pieces."""
+    matches = list(_WORD.finditer(text))
+    words = [match.group() for match in matches]
+    ids, lengths = tokenizer.batch_ids(words)
+    return Context(text, words, [match.start() for match in matches], [0, *np.cumsum(lengths).tolist()], ids)
+
+
+def ask(paragraph: Paragraph, tokenizer: Tokenizer, settings: WindowSettings) -> Iterator[WindowedQuestion]:
+    """The questions of a paragraph with their windows; answers are not looked at.
+
+    Raises:
+        InputError: a question leaves no room for the context.
+    """
+    context = make_context(paragraph.context, tokenizer)
+    ids, lengths = tokenizer.batch_ids([question.text for question in paragraph.questions])
+    ends = np.cumsum(lengths).tolist()
+    for question, begin, end in zip(paragraph.questions, [0, *ends], ends, strict=False):
+        length = min(end - begin, settings.max_query_length)
+        room = settings.max_seq_length - length - 3
+        if room < 1:
+            raise InputError(
+                f"question `{question.id}` has {length} tokens: {settings.max_seq_length} leave no room for context",
+                "raise `--max_seq_length`, or lower `--max_query_length`",
+            )
+        windows = make_windows(len(context.ids), room, settings.doc_stride)
+        yield WindowedQuestion(question, context, ids[begin : begin + length], windows)
+
+
+def teach(paragraph: Paragraph, tokenizer: Tokenizer, settings: WindowSettings) -> Iterator[WindowedQuestion | Skipped]:
+    """The questions of a paragraph with their windows and answers.
+
+    Of several answers the first one is taken (Google's script takes no question with several).
+
+    Raises:
+        InputError: as `ask`.
+    """
+    for asked in ask(paragraph, tokenizer, settings):
+        question = asked.question
+        if question.is_impossible:
+            yield asked
+            continue
+        problem = "has no answer" if not question.answers else _problem(asked.context, question.answers[0])
+        if problem:
+            yield Skipped(question.id, problem)
+        else:
+            pieces = answer_pieces(asked.context, question.answers[0], tokenizer)
+            yield dataclasses.replace(asked, answer=pieces)
+
+
+def make_windows(pieces: int, room: int, doc_stride: int) -> list[range]:
+    """Windows of at most `room` pieces, `doc_stride` apart, until one reaches the end; none for no pieces."""
+    if pieces <= room:
+        return [range(pieces)] if pieces else []
+    step = min(room, doc_stride)
+    last = -(-(pieces - room) // step) * step
+    return [range(start, min(start + room, pieces)) for start in range(0, last + 1, step)]
+
+
+def best_window(windows: Sequence[range], piece: int) -> int:
+    """The window that shows most of what is around `piece` on its poorer side; the first of equal ones.
+
+    The rule of `_check_is_max_context`: the smaller of left and right context, plus 0.01 a piece of the window.
+    """
+    if len(windows) == 1:
+        return 0
+    step, room = windows[1].start, len(windows[0])
+    first, last = max(0, (piece - room) // step + 1), min(piece // step, len(windows) - 1)
+    around = range(first, last + 1)
+    return max(around, key=lambda place: _context_score(windows[place], piece))
+
+
+def _context_score(window: range, piece: int) -> float:
+    return min(piece - window.start, window.stop - 1 - piece) + 0.01 * len(window)
+
+
+def _problem(context: Context, answer: Answer) -> str:
+    """Why an answer cannot be learnt; empty when it can.
+
+    As in Google's script, the text must be found in the words that its place covers, white space aside.
+    """
+    wanted = " ".join(answer.text.split())
+    if not wanted:
+        return "has an empty answer"
+    end = answer.start + len(answer.text)
+    if not 0 <= answer.start < end <= len(context.text):
+        return f"has the answer `{wanted}` at {answer.start}, outside of its context of {len(context.text)} characters"
+    words = context.words[context.word_at(answer.start) : context.word_at(end - 1) + 1]
+    if wanted in " ".join(words):
+        return ""
+    return f"has the answer `{wanted}` at {answer.start}, where the context says `{context.text[answer.start : end]}`"
+
+
+def answer_pieces(context: Context, answer: Answer, tokenizer: Tokenizer) -> tuple[int, int]:
+    """First and last piece of an answer: of its words, or of the first place among them that is exactly the answer."""
+    first_word, last_word = context.word_at(answer.start), context.word_at(answer.start + len(answer.text) - 1)
+    first, last = context.first_pieces[first_word], context.first_pieces[last_word + 1] - 1
+    wanted = tokenizer.ids(answer.text)
+    pieces = context.ids[first : last + 1].tolist()
+    for place in range(len(pieces) - len(wanted) + 1):
+        if wanted and pieces[place : place + len(wanted)] == wanted:
+            return first + place, first + place + len(wanted) - 1
+    return first, last
+
+
+def window_arrays(questions: Sequence[WindowedQuestion], vocab: Vocab, max_seq_length: int) -> dict[str, np.ndarray]:
+    """`[CLS] question [SEP] window [SEP]` for each of the N windows of the questions, padded with zeros.
+
+    Returns:
+        `input_ids`, `input_mask` and `segment_ids` (1 from the first piece on), int64 [N, S].
+    """
+    count = sum(len(asked.windows) for asked in questions)
+    ids = np.zeros((count, max_seq_length), np.int64)
+    begins, ends = np.zeros((count, 1), np.int64), np.zeros((count, 1), np.int64)
+    ids[:, 0] = vocab.cls
+    row = 0
+    for asked in questions:
+        offset = asked.offset
+        for window in asked.windows:
+            end = offset + len(window)
+            ids[row, 1 : offset - 1] = asked.ids
+            ids[row, offset - 1] = ids[row, end] = vocab.sep
+            ids[row, offset:end] = asked.context.ids[window.start : window.stop]
+            begins[row], ends[row] = offset, end
+            row += 1
+    place = np.arange(max_seq_length)
+    mask = place <= ends
+    return {
+        "input_ids": ids,
+        "input_mask": mask.astype(np.int64),
+        "segment_ids": (mask & (place >= begins)).astype(np.int64),
+    }
+
+
+def label_arrays(questions: Sequence[WindowedQuestion]) -> dict[str, np.ndarray]:
+    """What is to be learnt from each of the N windows.
+
+    Returns:
+        `start_positions` and `end_positions`, both 0 where the window does not hold the whole answer, and
+        `is_impossible`, 1 where the question has none in the whole context; int64 [N].
+    """
+    spans = [_positions(asked, window) for asked in questions for window in asked.windows]
+    positions = np.array(spans, np.int64).reshape(-1, 2)
+    impossible = [bool(asked.question.is_impossible) for asked in questions for _ in asked.windows]
+    return {
+        "start_positions": positions[:, 0],
+        "end_positions": positions[:, 1],
+        "is_impossible": np.array(impossible, np.int64),
+    }
+
+
+def _positions(asked: WindowedQuestion, window: range) -> tuple[int, int]:
+    if asked.answer is None or asked.answer[0] < window.start or asked.answer[1] >= window.stop:
+        return 0, 0
+    shift = asked.offset - window.start
+    return asked.answer[0] + shift, asked.answer[1] + shift
