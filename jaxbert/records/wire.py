@@ -55,6 +55,8 @@ def _list(message: bytes, kind: str) -> Values:
     for content in contents:
         if kind == "float32":
             floats = struct.pack("<I", content) if isinstance(content, int) else content
+            if len(floats) % 4:
+                raise ValueError("a float does not end")
             numbers += struct.unpack(f"<{len(floats) // 4}f", floats)
         else:
             numbers += [content] if isinstance(content, int) else _varints(content)
