@@ -21,8 +21,18 @@ def encode(arrays: Mapping[str, np.ndarray], schema: Schema) -> list[bytes]:
         arrays: [n, S] or [n] by feature name; optional features may be absent.
         schema: names and types.
     """
+    return [message(content) for content in entries(arrays, schema)]
+
+
+def entries(arrays: Mapping[str, np.ndarray], schema: Schema) -> list[bytes]:
+    """The features of n examples without the message around them; features may be added by putting more after them."""
     columns = [_entries(feature, arrays[feature.name]) for feature in schema if feature.name in arrays]
-    return [b"\n" + _varint(len(entries)) + entries for entries in map(b"".join, zip(*columns, strict=True))]
+    return [b"".join(row) for row in zip(*columns, strict=True)]
+
+
+def message(content: bytes) -> bytes:
+    """The record that holds these `entries`."""
+    return b"\n" + _varint(len(content)) + content
 
 
 def decode(

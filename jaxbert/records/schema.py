@@ -76,3 +76,43 @@ def classification_schema(
         Feature("is_real_example", "int64", default=1),
         *optional,
     )
+
+
+def squad_schema(max_seq_length: int, *, has_answers: bool = True) -> Schema:
+    """Records of `create_finetuning_data` for SQuAD; what official versions from 2.5 on add to them is not read.
+
+    Args:
+        max_seq_length: S.
+        has_answers: False for the records that official predictions leave behind.
+    """
+    answers = tuple(Feature(name, "int64") for name in ("start_positions", "end_positions", "is_impossible"))
+    return (Feature("unique_ids", "int64"), *sequence_features(max_seq_length), *(answers if has_answers else ()))
+
+
+def pretraining_schema(
+    max_seq_length: int, max_predictions_per_seq: int | None, *, v2_names: bool = False, has_next_sentence: bool = True
+) -> Schema:
+    """Records of `create_pretraining_data`.
+
+    Args:
+        max_seq_length: S.
+        max_predictions_per_seq: P; None for records without masks, which hold whole pairs.
+        v2_names: whether ids and segments are named as with `--use_v2_feature_names`; both names are read in any case.
+        has_next_sentence: whether to read whether the second text is a random one.
+    """
+    sequence = sequence_features(max_seq_length)
+    if v2_names:
+        sequence = tuple(
+            dataclasses.replace(feature, name=feature.aliases[0], aliases=(feature.name,))
+            if feature.aliases
+            else feature
+            for feature in sequence
+        )
+    masks: Schema = ()
+    if max_predictions_per_seq is not None:
+        masks = (
+            Feature("masked_lm_positions", "int64", max_predictions_per_seq),
+            Feature("masked_lm_ids", "int64", max_predictions_per_seq),
+            Feature("masked_lm_weights", "float32", max_predictions_per_seq),
+        )
+    return (*sequence, *masks, *((Feature("next_sentence_labels", "int64"),) if has_next_sentence else ()))
