@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text to pretrain on: files cut into shards of bounded size at the ends of documents, and the documents of a shard."""
+
+import dataclasses
+import html
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+from jaxbert.errors import InputError
+from jaxbert.examples.sentences import split_sentences
+from jaxbert.files import map_input, open_input
+
+Format = Literal["lines", "documents", "jsonl", "wikiextractor"]
+Document = list[str]
+"""Sentences, none of them blank."""
+
+_BLANK_LINE = re.compile(rb"\n[ \t\r\f\v]*\n")
+_LINE_END = re.compile(rb"\n")
+# Where a shard may end inside a file, the best place first; no line is ever cut.
+_ENDS: dict[Format, tuple[re.Pattern[bytes], ...]] = {
+    "lines": (_BLANK_LINE, _LINE_END),
+    "documents": (_BLANK_LINE, _LINE_END),
+    "jsonl": (_LINE_END,),
+    "wikiextractor": (re.compile(rb"</doc>[ \t\r]*\n"), _BLANK_LINE, _LINE_END),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """The bytes of a file from `start` to the one before `end`."""
+
+    path: str
+    start: int
+    end: int
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """A run of the corpus that is worked on at once."""
+
+    number: int
+    parts: tuple[Part, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+
+def shards(paths: Sequence[str], form: Format, size: int) -> Iterator[Shard]:
+    """Cut the files, taken as a row, into shards.
+
+    A shard ends with the first document that ends `size` bytes or more after its begin, or with the file that does. A
+    document that goes on for `size` bytes more is cut at a line end, so that memory stays bounded without blank lines.
+    """
+    number, parts, length = 0, list[Part](), 0
+    for path in paths:
+        for part in _parts(path, form, size, length):
+            parts.append(part)
+            length += len(part)
+            if length >= size:
+                yield Shard(number, tuple(parts))
+                number, parts, length = number + 1, [], 0
+    if parts:
+        yield Shard(number, tuple(parts))
+
+
+def read_documents(shard: Shard, form: Format, *, join_files: bool = False) -> tuple[Iterator[Document], int]:
+    """The documents of a shard, and how many of its bytes are not UTF-8.
+
+    Such bytes are left out, as in the official scripts.
+
+    Args:
+        shard: what to read.
+        form: how the files are written.
+        join_files: whether a document goes on in the next file where no blank line ends it, as in the official scripts;
+            otherwise the end of a file is the end of a document.
+
+    Raises:
+        InputError: a file cannot be read or changed since it was cut; a line of a `jsonl` file is not what it should be.
+    """
+    texts, wrong_bytes = [], 0
+    for part in shard.parts:
+        raw = _read(part)
+        text = raw.decode(errors="ignore")
+        if len(text) != len(raw) and len(text.encode()) != len(raw):
+            wrong_bytes += len(raw) - len(text.encode())
+        texts.append(text if part.start else text.removeprefix("\ufeff"))
+    if join_files:
+        texts = ["".join(texts)]
+    places = [f"`{part.path}` from byte {part.start}" for part in shard.parts]
+    return (document for place, text in zip(places, texts, strict=False) for document in _documents(text, form, place)), wrong_bytes
+
+
+def _parts(path: str, form: Format, size: int, taken: int) -> Iterator[Part]:
+    """The pieces of one file; `taken` bytes of the first shard are already there."""
+    content = map_input(path)
+    start, end = 0, len(content)
+    while start < end:
+        goal = start + size - taken
+        cut = _cut(content, form, goal, goal + size) if goal < end else end
+        yield Part(path, start, cut)
+        start, taken = cut, 0
+
+
+def _cut(content: memoryview, form: Format, goal: int, limit: int) -> int:
+    """The first good place for a cut from `goal` on."""
+    *best, line_end = _ENDS[form]
+    for pattern in best:
+        if found := pattern.search(content, goal, limit):
+            return found.end()
+    found = line_end.search(content, goal)
+    return found.end() if found else len(content)
+
+
+def _read(part: Part) -> bytes:
+    with open_input(part.path) as file:
+        file.seek(part.start)
+        raw = file.read(len(part))
+    if len(raw) != len(part):
+        raise InputError(f"`{part.path}` became shorter while it was read", "leave the input alone and start again")
+    return raw
+
+
+def _documents(text: str, form: Format, place: str) -> Iterator[Document]:
+    if form == "lines":
+        return _groups(text.split("\n"))
+    if form == "documents":
+        return iter([_sentences(text)])
+    if form == "jsonl":
+        return (_sentences(_json_text(line, place)) for line in text.split("\n") if line.strip())
+    return (_sentences(article) for article in _articles(text))
+
+
+def _groups(lines: Iterable[str]) -> Iterator[Document]:
+    """Lines up to a blank one, over and over."""
+    document: Document = []
+    for line in map(str.strip, lines):
+        if line:
+            document.append(line)
+        elif document:
+            yield document
+            document = []
+    if document:
+        yield document
+
+
+def _sentences(text: str) -> Document:
+    """The sentences of running text, whose lines may be broken anywhere within a paragraph."""
+    return [sentence for lines in _groups(text.split("\n")) for sentence in split_sentences(" ".join(lines))]
+
+
+def _json_text(line: str, place: str) -> str:
+    try:
+        text = json.loads(line)["text"]
+    except (ValueError, KeyError, TypeError):
+        text = None
+    if not isinstance(text, str):
+        raise InputError(
+            f"{place}: `{line[:60]}` is not a JSON object with a `text`", 'write {"text": "..."} on each line'
+        )
+    return text
+
+
+def _articles(text: str) -> Iterator[str]:
+    """The text between <doc ...> and </doc>, without the title that WikiExtractor repeats as the first line."""
+    for article in re.split(r"^</doc>[ \t\r]*$", text, flags=re.MULTILINE):
+        opening = re.search(r'^<doc [^>\n]*?(?:title="([^"\n]*)")?>[ \t\r]*\n', article, flags=re.MULTILINE)
+        if opening:
+            title, body = html.unescape(opening[1] or ""), html.unescape(article[opening.end() :]).lstrip()
+            first, _, rest = body.partition("\n")
+            yield rest if first.strip() == title.strip() else body
+        elif article.strip():
+            yield article
+
+
+def total_size(paths: Iterable[str]) -> int:
+    """Bytes in all files together."""
+    return sum(os.path.getsize(path) for path in paths)

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Documents -> pretraining records as arrays: google-research's `create_training_instances`."""
+
+import dataclasses
+import random
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from jaxbert.features.draws import stream_key, words
+from jaxbert.features.drawn_masks import Drawn, as_columns, gram_masks, single_masks
+from jaxbert.features.masking import mask
+from jaxbert.features.masking_rules import MaskVocab, Masking, masked_features
+from jaxbert.features.pairs import Pair, TokenizedText, document_pairs
+from jaxbert.text.tokenizer import Tokenizer
+
+_SENTENCES = 20_000  # tokenized at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class PairRecipe:
+    """How pairs are made.
+
+    Attributes:
+        max_seq_length: S, `[CLS]` and two `[SEP]` included.
+        dupe_factor: passes over every document.
+        short_seq_prob: share of passes with shorter pairs.
+        seed: of everything random.
+        same_draws: whether random numbers are drawn in the order of google-research's script, masks included.
+    """
+
+    max_seq_length: int
+    dupe_factor: int
+    short_seq_prob: float
+    seed: int
+    same_draws: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Instances:
+    """The pairs of a text in the order of their records.
+
+    Attributes:
+        pairs: int32 or int64 [n, 6], fields as in `Pair`.
+        keys: uint64 [n], of the masks of each.
+        drawn: masks drawn with the pairs; empty where they are drawn by key.
+    """
+
+    pairs: np.ndarray
+    keys: np.ndarray
+    drawn: Sequence[Drawn] = ()
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def take(self, numbers: np.ndarray) -> "Instances":
+        """Those with these numbers."""
+        return Instances(self.pairs[numbers], self.keys[numbers], [self.drawn[i] for i in numbers] if self.drawn else ())
+
+
+def tokenize(documents: Iterable[Sequence[str]], tokenizer: Tokenizer) -> TokenizedText:
+    """Sentences to tokens; sentences without any token vanish, and documents without any sentence."""
+    parts: list[np.ndarray] = []
+    lengths: list[np.ndarray] = []
+    counts: list[int] = []
+    for batch in _batches(documents):
+        ids, sizes = tokenizer.batch_ids([sentence for document in batch for sentence in document])
+        parts.append(ids)
+        lengths.append(sizes[sizes > 0])
+        kept = np.concatenate([[0], np.cumsum(sizes > 0)])
+        ends = np.cumsum([len(document) for document in batch])
+        counts += np.diff(kept[ends], prepend=0).tolist()
+    starts = np.concatenate([[0], *lengths]).cumsum()
+    ends = np.cumsum(counts, dtype=np.int64).tolist()
+    documents_found = [(end - count, end) for end, count in zip(ends, counts, strict=True) if count]
+    return TokenizedText(np.concatenate([np.zeros(0, np.int32), *parts]), starts.tolist(), documents_found)
+
+
+def make_instances(
+    text: TokenizedText, recipe: PairRecipe, shard: int, masking: Masking | None, vocab: MaskVocab
+) -> Instances:
+    """All pairs of all passes over `text`, shuffled; a pure function of the arguments.
+
+    Args:
+        text: what is read; random texts come from it too.
+        recipe: how.
+        shard: which part of the corpus this is, so that parts with the same text differ.
+        masking: how masks are drawn, if they are.
+        vocab: facts of the vocabulary.
+    """
+    rng = random.Random(recipe.seed if recipe.same_draws else f"{recipe.seed} {shard}")
+    documents = list(text.documents)
+    rng.shuffle(documents)
+    text = dataclasses.replace(text, documents=documents)
+    pairs: list[Pair] = []
+    drawn: list[Drawn] = []
+    draw = gram_masks if masking and masking.max_ngram else single_masks
+    for _ in range(recipe.dupe_factor):
+        for number in range(len(documents)):
+            for pair in document_pairs(text, number, recipe.max_seq_length - 3, recipe.short_seq_prob, rng):
+                pairs.append(pair)
+                if recipe.same_draws and masking:
+                    drawn.append(draw(_tokens(text.ids, pair, vocab), masking, vocab, rng))
+    order = list(range(len(pairs)))
+    rng.shuffle(order)
+    keys = words(stream_key(recipe.seed, shard), np.arange(len(pairs)))
+    return Instances(np.array(pairs, np.int64).reshape(-1, 6), keys, drawn).take(np.array(order, np.int64))
+
+
+def features(
+    instances: Instances, text: TokenizedText, max_seq_length: int, masking: Masking | None, vocab: MaskVocab
+) -> dict[str, np.ndarray]:
+    """The features of n records.
+
+    Returns:
+        `input_ids`, `input_mask`, `segment_ids` (0 up to the first `[SEP]`, 1 after it) int64 [n, S];
+        `next_sentence_labels` int64 [n], 1 where B is random; with `masking` also what `masked_features` gives.
+    """
+    ids, begin, lengths = lay_out(instances.pairs, text.ids, max_seq_length, vocab)
+    place = np.arange(max_seq_length)
+    real = place < lengths[:, None]
+    arrays = {
+        "input_ids": ids,
+        "input_mask": real.astype(np.int64),
+        "segment_ids": (real & (place >= begin[:, None])).astype(np.int64),
+        "next_sentence_labels": instances.pairs[:, 4],
+    }
+    if masking is None:
+        return arrays
+    if instances.drawn:
+        return arrays | masked_features(ids, *as_columns(instances.drawn), masking.max_predictions)
+    return arrays | mask(ids, lengths, instances.keys, masking, vocab)
+
+
+def lay_out(
+    pairs: np.ndarray, tokens: np.ndarray, max_seq_length: int, vocab: MaskVocab
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`[CLS] a [SEP] b [SEP]` and zeros, int64 [n, S]; where B begins [n]; and tokens without padding [n]."""
+    a_start, a_end, b_start, b_end = pairs[:, :4].T
+    begin = a_end - a_start + 2
+    end = begin + b_end - b_start
+    place = np.arange(max_seq_length)
+    source = np.where(place < begin[:, None] - 1, (a_start - 1)[:, None], (b_start - begin)[:, None]) + place
+    ids = np.where(place < end[:, None], tokens[source.clip(0, len(tokens) - 1)], 0).astype(np.int64)
+    rows = np.arange(len(pairs))
+    ids[:, 0], separator = vocab.unmaskable
+    ids[rows, begin - 1] = separator
+    ids[rows, end] = separator
+    return ids, begin, end + 1
+
+
+def _tokens(tokens: np.ndarray, pair: Pair, vocab: MaskVocab) -> list[int]:
+    """One record without padding."""
+    start, separator = vocab.unmaskable
+    a, b = tokens[pair.a_start : pair.a_end].tolist(), tokens[pair.b_start : pair.b_end].tolist()
+    return [start, *a, separator, *b, separator]
+
+
+def _batches(documents: Iterable[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
+    """Documents with about `_SENTENCES` sentences at a time."""
+    batch: list[Sequence[str]] = []
+    count = 0
+    for document in documents:
+        batch.append(document)
+        count += len(document)
+        if count >= _SENTENCES:
+            yield batch
+            batch, count = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The same shards and outputs made by an Apache Beam runner, on as many machines as it has.
+
+Inputs, vocabulary, outputs and the folder of shards must be where every machine finds them under the same path.
+"""
+
+from collections.abc import Sequence
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from jaxbert.records.pretraining_run import Work, finished
+from jaxbert.records.pretraining_shards import write_output, write_shard
+
+
+def make_shards(work: Work, runner: str, options: Sequence[str]) -> None:
+    """Make the missing shards, each on some machine.
+
+    Args:
+        work: what to do.
+        runner: Beam's name of it.
+        options: further options of the runner, as on its command line.
+    """
+    with _pipeline(runner, options) as pipeline:
+        shards = pipeline | beam.Create(work.missing()) | beam.Reshuffle()
+        _ = shards | beam.Map(write_shard, work.recipe, work.folder)
+
+
+def write_outputs(work: Work, runner: str, options: Sequence[str]) -> None:
+    """Put the outputs together from the shards, each on some machine; arguments as in `make_shards`."""
+    with _pipeline(runner, options) as pipeline:
+        outputs = pipeline | beam.Create(list(enumerate(work.outputs))) | beam.Reshuffle()
+        _ = outputs | beam.MapTuple(write_output, finished(work), work.folder)
+
+
+def _pipeline(runner: str, options: Sequence[str]) -> beam.Pipeline:
+    return beam.Pipeline(options=PipelineOptions([f"--runner={runner}", *options]))
