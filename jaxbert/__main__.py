@@ -17,6 +17,8 @@ from jaxbert.config.retired import RETIRED
 from jaxbert.errors import InputError, Interrupted
 
 COMMANDS = {
+    "train_vocab": "make a WordPiece vocabulary from text",
+    "create_pretraining_data": "turn text into TFRecords for pretraining",
     "create_finetuning_data": "turn classification or regression data into TFRecords and meta data",
     "run_classifier": "fine-tune a classifier, score it, and predict with it",
     "create_sample_data": "make a small task with a vocabulary and a model size to try things out",

@@ -36,7 +36,13 @@ LINES = [
 DATA = {"text", "examples", "features", "records", "metrics", "predictions"}
 JAX_FREE = [path for path in FILES if path.parent.name in DATA or path.parts[-2:] == ("batches", "order.py")]
 # A dependency -> the name it is imported by, where the two differ.
-IMPORTED_AS = {"absl-py": "absl", "google-crc32c": "google_crc32c", "orbax-checkpoint": "orbax", "protobuf": "google"}
+IMPORTED_AS = {
+    "absl-py": "absl",
+    "apache-beam": "apache_beam",
+    "google-crc32c": "google_crc32c",
+    "orbax-checkpoint": "orbax",
+    "protobuf": "google",
+}
 
 LONGEST_FUNCTION = 60
 LONGEST_FILE = 300
@@ -122,8 +128,9 @@ def test_form_of_a_file(path: Path) -> None:
 
 
 def test_dependencies_are_what_is_imported() -> None:
-    """Every library that is imported is a declared dependency, and every declared one is imported."""
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    """Every library that is imported is a declared dependency or of the extra `beam`, and every declared one is imported."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = [*project["dependencies"], *project["optional-dependencies"]["beam"]]
     distributions = [re.match(r"[\w-]+", requirement)[0] for requirement in declared]  # type: ignore[index]
     libraries = {top.split(".")[0] for path in FILES for top in imported(path)} - set(sys.stdlib_module_names)
     assert libraries - {"jaxbert"} == {IMPORTED_AS.get(distribution, distribution) for distribution in distributions}

@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 import time
+import types
 from collections.abc import Iterator
 from typing import cast
 
@@ -95,10 +96,10 @@ def _write_outputs(work: Work, flags: Flags) -> None:
         pretraining_run.write_outputs(work)
 
 
-def _beam():  # type: ignore[no-untyped-def]  # a module
+def _beam() -> types.ModuleType:
     """Apache Beam is large and optional: it is imported only where a runner is asked for."""
     try:
-        from jaxbert.records import pretraining_beam
+        from jaxbert.commands import pretraining_beam
     except ImportError as error:
         raise InputError(f"`--runner` needs Apache Beam: {error}", "pip install 'jaxbert[beam]'") from error
     return pretraining_beam

@@ -42,8 +42,8 @@ class Flags:
     do_whole_word_mask: bool = flag(False, "Mask all pieces of a word or none; each is still replaced by itself.")
     max_ngram_size: int | None = flag(
         None,
-        "With whole words: mask runs of up to this many words, short ones more often (1/n), all their pieces replaced in"
-        " the same way; as tf-models-official from 2.4 on, where 1 is the default for whole words.",
+        "With whole words: mask runs of up to this many words, short ones more often (1/n), all their pieces in the"
+        " same way; as tf-models-official from 2.4 on, where 1 is the default for whole words.",
         minimum=1,
     )
     gzip_compress: bool = flag(False, "Compress the record files.", group="Output")
@@ -53,8 +53,8 @@ class Flags:
     num_workers: int = flag(0, "Processes that work at the same time; 0: one on each core.", minimum=0, group="Work")
     shard_mb: int = flag(
         8,
-        "Megabytes of text that a worker holds at a time. Random next sentences come from the same shard, and records are"
-        " shuffled within it: another number gives other records.",
+        "Megabytes of text that a worker holds at a time. Random next sentences come from the same shard, and records"
+        " are shuffled within it: another number gives other records.",
         minimum=1,
     )
     same_draws_as_google: bool = flag(

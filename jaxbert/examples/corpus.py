@@ -3,8 +3,8 @@
 
 import dataclasses
 import html
+import itertools
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
@@ -81,7 +81,7 @@ def read_documents(shard: Shard, form: Format, *, join_files: bool = False) -> t
             otherwise the end of a file is the end of a document.
 
     Raises:
-        InputError: a file cannot be read or changed since it was cut; a line of a `jsonl` file is not what it should be.
+        InputError: a file cannot be read or changed since it was cut; a line of a `jsonl` file is wrong.
     """
     texts, wrong_bytes = [], 0
     for part in shard.parts:
@@ -93,7 +93,8 @@ def read_documents(shard: Shard, form: Format, *, join_files: bool = False) -> t
     if join_files:
         texts = ["".join(texts)]
     places = [f"`{part.path}` from byte {part.start}" for part in shard.parts]
-    return (document for place, text in zip(places, texts, strict=False) for document in _documents(text, form, place)), wrong_bytes
+    read = (_documents(text, form, place) for place, text in zip(places, texts, strict=False))
+    return itertools.chain.from_iterable(read), wrong_bytes
 
 
 def _parts(path: str, form: Format, size: int, taken: int) -> Iterator[Part]:
@@ -176,8 +177,3 @@ def _articles(text: str) -> Iterator[str]:
             yield rest if first.strip() == title.strip() else body
         elif article.strip():
             yield article
-
-
-def total_size(paths: Iterable[str]) -> int:
-    """Bytes in all files together."""
-    return sum(os.path.getsize(path) for path in paths)

@@ -4,7 +4,10 @@
 import re
 
 # After a mark that ends a sentence, and the quotes or brackets that close with it. Such text has no blanks to go by.
-_CJK_END = re.compile("(?<=[。！？｡])(?![。！？｡”’」』）])|(?<=[。！？｡][”’」』）])")
+_CJK_END = re.compile(
+    "(?<=[\u3002\uff01\uff1f\uff61])(?![\u3002\uff01\uff1f\uff61\u201d\u2019\u300d\u300f\uff09])"
+    "|(?<=[\u3002\uff01\uff1f\uff61][\u201d\u2019\u300d\u300f\uff09])"
+)
 
 
 def split_sentences(paragraph: str) -> list[str]:
@@ -12,4 +15,6 @@ def split_sentences(paragraph: str) -> list[str]:
     from nupunkt import sent_tokenize  # it reads its model when imported, which text in lines does not need
 
     pieces = (piece.strip() for piece in _CJK_END.split(paragraph))
-    return [sentence.strip() for piece in pieces if piece for sentence in sent_tokenize(piece) if sentence.strip()]
+    return [
+        sentence.strip() for piece in pieces if piece for sentence in map(str, sent_tokenize(piece)) if sentence.strip()
+    ]

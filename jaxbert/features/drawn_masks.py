@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxbert.features.masking_rules import MaskVocab, Masking
+from jaxbert.features.masking_rules import Masking, MaskVocab
 
 Drawn = list[tuple[int, int]]
 """Position and new id of each masked token of a record, by position."""
@@ -107,5 +107,5 @@ def _fate(rng: random.Random) -> str:
 
 def _replacement(token: int, fate: str, vocab: MaskVocab, rng: random.Random) -> int:
     if fate == "replace":
-        return vocab.replacements[rng.randint(0, len(vocab.replacements) - 1)]
+        return int(vocab.replacements[rng.randint(0, len(vocab.replacements) - 1)])
     return vocab.mask if fate == "mask" else token

@@ -9,9 +9,9 @@ import random
 
 import numpy as np
 
-from jaxbert.features.draws import words
 from jaxbert.features.drawn_masks import as_columns, gram_masks
-from jaxbert.features.masking_rules import MaskVocab, Masking, masked_features
+from jaxbert.features.draws import words
+from jaxbert.features.masking_rules import Masking, MaskVocab, masked_features
 
 _PLACE = np.uint64(0xFFFF)  # the lowest bits of a sorting key hold the position
 _LAST = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -36,7 +36,8 @@ def mask(
         records = zip(ids.tolist(), lengths.tolist(), keys.tolist(), strict=True)
         drawn = [gram_masks(row[:length], masking, vocab, random.Random(key)) for row, length, key in records]
         return masked_features(ids, *as_columns(drawn), masking.max_predictions)
-    candidate = (np.arange(ids.shape[1]) < lengths[:, None]) & ~np.isin(ids, vocab.unmaskable)
+    first, separator = vocab.unmaskable
+    candidate = (np.arange(ids.shape[1]) < lengths[:, None]) & (ids != first) & (ids != separator)
     wanted = np.array([masking.count(length) for length in range(ids.shape[1] + 1)])[lengths]
     starts = _word_starts(ids, candidate, vocab) if masking.whole_words else candidate
     rows, places = np.nonzero(_chosen(candidate, starts, wanted, keys))
@@ -49,7 +50,8 @@ def _word_starts(ids: np.ndarray, candidate: np.ndarray, vocab: MaskVocab) -> np
     A piece with "##" belongs to the word before it, even across `[SEP]`; the first token of a record begins a word.
     """
     first = np.arange(ids.shape[1]) == np.argmax(candidate, axis=1)[:, None]
-    return candidate & (first | ~vocab.is_inside_word[ids])
+    starts: np.ndarray = candidate & (first | ~vocab.is_inside_word[ids])
+    return starts
 
 
 def _chosen(candidate: np.ndarray, starts: np.ndarray, wanted: np.ndarray, keys: np.ndarray) -> np.ndarray:
@@ -70,16 +72,14 @@ def _chosen(candidate: np.ndarray, starts: np.ndarray, wanted: np.ndarray, keys:
         left = left - np.where(fits, sizes[:, rank], 0)
         if not left.any():
             break
-    return candidate & taken[word]
+    chosen: np.ndarray = candidate & taken[word]
+    return chosen
 
 
-def _replaced(
-    ids: np.ndarray, rows: np.ndarray, places: np.ndarray, keys: np.ndarray, vocab: MaskVocab
-) -> np.ndarray:
+def _replaced(ids: np.ndarray, rows: np.ndarray, places: np.ndarray, keys: np.ndarray, vocab: MaskVocab) -> np.ndarray:
     """What stands in the place of each chosen token: the high half of a word decides, the low half takes an entry."""
     drawn = words(keys[rows], places + ids.shape[1])
     fate = (drawn >> np.uint64(32)) / 2.0**32
-    entries = np.array(vocab.replacements)
-    entry = (drawn & np.uint64(0xFFFFFFFF)) * np.uint64(len(entries)) >> np.uint64(32)
-    kept_or_random = np.where(fate < 0.9, ids[rows, places], entries[entry.astype(np.int64)])
+    entry = (drawn & np.uint64(0xFFFFFFFF)) * np.uint64(len(vocab.replacements)) >> np.uint64(32)
+    kept_or_random = np.where(fate < 0.9, ids[rows, places], vocab.replacements[entry.astype(np.int64)])
     return np.where(fate < 0.8, vocab.mask, kept_or_random)

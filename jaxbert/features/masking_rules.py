@@ -2,7 +2,6 @@
 """What is masked, how much of it, and what may stand in its place: the facts both ways of drawing masks need."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,7 +16,7 @@ class Masking:
         probability: share of the tokens of a record, special ones counted.
         max_predictions: P, most tokens of a record.
         whole_words: whether the pieces of a word go together; each is still replaced by itself.
-        max_ngram: longest run of words that goes together, as in tf-models-official from 2.4 on; 0 for the original way.
+        max_ngram: longest run of words that goes together (see `drawn_masks.gram_masks`); 0 for the original way.
     """
 
     probability: float = 0.15
@@ -37,20 +36,20 @@ class MaskVocab:
     Attributes:
         mask: id of `[MASK]`.
         unmaskable: ids of `[CLS]` and `[SEP]`.
-        replacements: the ids a random token is one of: all of them, special and unused ones too.
+        replacements: int64, the ids a random token is one of: all of them, special and unused ones too.
         is_inside_word: bool [V], whether the token begins with "##".
     """
 
     mask: int
     unmaskable: tuple[int, int]
-    replacements: Sequence[int]
+    replacements: np.ndarray
     is_inside_word: np.ndarray
 
 
 def mask_vocab(vocab: Vocab) -> MaskVocab:
     """The facts of `vocab`."""
     inside = np.array([token.startswith("##") for token in vocab.tokens])
-    return MaskVocab(vocab.mask, (vocab.cls, vocab.sep), list(vocab.ids.values()), inside)
+    return MaskVocab(vocab.mask, (vocab.cls, vocab.sep), np.array(list(vocab.ids.values())), inside)
 
 
 def masked_features(

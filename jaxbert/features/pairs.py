@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs of texts for next sentence prediction, as places in the text: google-research's `create_instances_from_document`.
+"""Pairs of texts for next sentence prediction, by google-research's `create_instances_from_document`.
 
 Given the same `random.Random`, the draws are those of the original, one for one.
 """

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from jaxbert.features.draws import stream_key, words
 from jaxbert.features.drawn_masks import Drawn, as_columns, gram_masks, single_masks
+from jaxbert.features.draws import stream_key, words
 from jaxbert.features.masking import mask
-from jaxbert.features.masking_rules import MaskVocab, Masking, masked_features
+from jaxbert.features.masking_rules import Masking, MaskVocab, masked_features
 from jaxbert.features.pairs import Pair, TokenizedText, document_pairs
 from jaxbert.text.tokenizer import Tokenizer
 
@@ -55,7 +55,9 @@ class Instances:
 
     def take(self, numbers: np.ndarray) -> "Instances":
         """Those with these numbers."""
-        return Instances(self.pairs[numbers], self.keys[numbers], [self.drawn[i] for i in numbers] if self.drawn else ())
+        return Instances(
+            self.pairs[numbers], self.keys[numbers], [self.drawn[i] for i in numbers] if self.drawn else ()
+        )
 
 
 def tokenize(documents: Iterable[Sequence[str]], tokenizer: Tokenizer) -> TokenizedText:

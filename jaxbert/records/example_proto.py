@@ -100,20 +100,21 @@ def _entries(feature: Feature, values: np.ndarray) -> list[bytes]:
 def _pack_integers(rows: np.ndarray) -> tuple[bytes, np.ndarray]:
     """Varints of integers [n, k], and where the bytes of each row end [n]."""
     values = rows.astype(np.int64).view(np.uint64).ravel()  # negative numbers are written as 64-bit two's complement
-    count = rows.shape[1]
     largest = int(values.max(initial=0))
     if largest < 128:
-        return values.astype(np.uint8).tobytes(), np.arange(1, len(rows) + 1) * count
-    size = np.ones(len(values), np.int64)
-    for place in range(1, -(-largest.bit_length() // 7)):
-        size += values >= np.uint64(1 << 7 * place)
-    ends = np.cumsum(size)
-    data = np.empty(ends[-1], np.uint8)
-    for place in range(size.max()):
-        longer = np.flatnonzero(size > place)
-        more = (size[longer] > place + 1) * np.uint8(128)
-        data[(ends - size)[longer] + place] = (values[longer] >> np.uint64(7 * place) & np.uint64(127)) | more
-    return data.tobytes(), ends[count - 1 :: count]
+        return values.astype(np.uint8).tobytes(), np.arange(1, len(rows) + 1) * rows.shape[1]
+    if largest < 1 << 32:
+        values = values.astype(np.uint32)
+    width = -(-largest.bit_length() // 7)
+    septets = np.empty((len(values), width), np.uint8)
+    used = np.ones((len(values), width), bool)
+    for place in range(width):
+        septets[:, place] = values & 127
+        values = values >> 7
+        if place + 1 < width:
+            used[:, place + 1] = more = values != 0
+            septets[:, place] |= more.view(np.uint8) << 7
+    return septets[used].tobytes(), used.reshape(len(rows), -1).sum(axis=1).cumsum()
 
 
 @functools.lru_cache(maxsize=1 << 12)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A corpus -> record files: its shards on as many cores as asked for, those made before left alone, then put together."""
+"""A corpus -> record files: the shards that are missing, on as many cores as asked for, then all put together."""
 
 import concurrent.futures
 import dataclasses
@@ -73,8 +73,8 @@ def make_shards(work: Work, workers: int, report: Report) -> None:
 def write_outputs(work: Work) -> None:
     """Put the outputs together from the shards."""
     reports = finished(work)
-    for number, path in enumerate(work.outputs):
-        write_output(number, path, reports, work.folder)
+    for number in range(len(work.outputs)):
+        write_output(number, work.outputs, reports, work.folder)
 
 
 def totals(work: Work) -> Counts:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One shard of text -> one file of pretraining records beside a report; the same bytes wherever and whenever it is made."""
+"""One shard of text -> one file of pretraining records beside a report; the same bytes wherever it is made."""
 
 import contextlib
 import dataclasses
@@ -7,7 +7,7 @@ import functools
 import gzip
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -24,7 +24,7 @@ from jaxbert.records.tfrecord import frame
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import read_vocab
 
-_BLOCK_TOKENS = 1 << 18  # positions of the records that are laid out at once
+_BLOCK_TOKENS = 1 << 17  # positions of the records that are laid out at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,10 +118,10 @@ def finished_shard(folder: str, number: int) -> ShardReport | None:
     return ShardReport(report["number"], tuple(report["sizes"]), Counts(**report["counts"]))
 
 
-def write_output(number: int, path: str, reports: list[ShardReport], folder: str) -> None:
-    """Put one output together: of every shard the part that is its turn, so that records go round over all shards."""
+def write_output(number: int, paths: Sequence[str], reports: Sequence[ShardReport], folder: str) -> None:
+    """Put one of the outputs together: of every shard the part whose turn it is, so that records go round over all."""
     before = 0  # instances in earlier shards
-    with whole_file(path) as target:
+    with whole_file(paths[number]) as target:
         for report in reports:
             turn = (number - before) % len(report.sizes)
             with open(_records_path(folder, report.number), "rb") as source:
@@ -134,7 +134,7 @@ def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
     while size:
         chunk = source.read(min(size, 1 << 20))
         if not chunk:
-            raise InputError("a shard file is shorter than its report says", "remove the `.shards` folder and start again")
+            raise InputError("a shard file is shorter than its report says", "remove its folder and start again")
         target.write(chunk)
         size -= len(chunk)
 

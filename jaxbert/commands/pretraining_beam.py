@@ -29,8 +29,8 @@ def make_shards(work: Work, runner: str, options: Sequence[str]) -> None:
 def write_outputs(work: Work, runner: str, options: Sequence[str]) -> None:
     """Put the outputs together from the shards, each on some machine; arguments as in `make_shards`."""
     with _pipeline(runner, options) as pipeline:
-        outputs = pipeline | beam.Create(list(enumerate(work.outputs))) | beam.Reshuffle()
-        _ = outputs | beam.MapTuple(write_output, finished(work), work.folder)
+        numbers = pipeline | beam.Create(range(len(work.outputs))) | beam.Reshuffle()
+        _ = numbers | beam.Map(write_output, work.outputs, finished(work), work.folder)
 
 
 def _pipeline(runner: str, options: Sequence[str]) -> beam.Pipeline:
