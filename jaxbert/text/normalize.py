@@ -15,6 +15,7 @@ _CJK = (
 # In ASCII, all that can be seen and is no letter or digit is punctuation.
 _ASCII_WORD = re.compile("[a-zA-Z0-9]+|[^a-zA-Z0-9]")
 _CHUNK = re.compile(rf"[{_CJK}]|[^\s{_CJK}]+")
+_CJK_CHAR = re.compile(f"[{_CJK}]")
 
 
 def chunks(text: str) -> list[str]:
@@ -44,6 +45,11 @@ def words(chunk: str, do_lower_case: bool) -> list[str]:
 def basic_tokens(text: str, do_lower_case: bool) -> list[str]:
     """All words of `text`, in order: the output of Google's `BasicTokenizer.tokenize`."""
     return [word for chunk in chunks(text) for word in words(chunk, do_lower_case)]
+
+
+def has_cjk(text: str) -> bool:
+    """Whether some character of `text` is a Chinese one, and so a word by itself."""
+    return not text.isascii() and _CJK_CHAR.search(text) is not None
 
 
 def is_punctuation(char: str) -> bool:
