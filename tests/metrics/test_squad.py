@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SQuAD scores: definitions, and the figures of official scripts on real predictions."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxbert.examples.squad import Answer, Question, read_squad
+from jaxbert.metrics.squad import best_threshold, exact, f1, f1_or_nothing, normalize_answer, score_v1, score_v2
+
+
+def question(id_: str, *texts: str) -> Question:
+    """A question with these gold answers."""
+    return Question(id_, "?", tuple(Answer(text, 0) for text in texts))
+
+
+def load(shared: Path, version: str, name: str) -> tuple[list[Question], dict[str, str]]:
+    """The questions of a development set, and real predictions for them."""
+    paragraphs = read_squad(str(shared / f"data/squad/dev-v{version}.json"))
+    predictions = json.loads((shared / f"data/squad/leaderboard_predictions/{name}.json").read_text())
+    return [one for paragraph in paragraphs for one in paragraph.questions], predictions
+
+
+@pytest.mark.parametrize(
+    ("text", "normalized"),
+    [("The Cat's  hat!", "cats hat"), ("a an the", ""), ("Theater an\n", "theater"), ("Ü–x", "ü–x"), ("the-a", "thea")],
+)
+def test_normalize(text: str, normalized: str) -> None:
+    """Case, ASCII punctuation, articles and white space do not count; punctuation goes before articles do."""
+    assert normalize_answer(text) == normalized
+
+
+def test_exact_and_f1() -> None:
+    """Words in common, counted as often as both have them."""
+    assert exact("The cat.", "cat") == 1
+    assert f1("cat dog dog", "dog cat bird") == pytest.approx(2 / 3)
+    assert f1("cat", "dog") == f1("the", "a") == f1("the", "") == 0
+    assert f1_or_nothing("", "the") == 1
+    assert f1_or_nothing("", "cat") == f1_or_nothing("cat", "") == 0
+    assert f1_or_nothing("cat dog", "cat") == f1("cat dog", "cat")
+
+
+def test_version_1() -> None:
+    """The best gold answer counts; a question without prediction scores 0."""
+    questions = [question("a", "cat", "big dog"), question("b", "x")]
+    assert score_v1(questions, {"a": "dog", "other": "x"}) == {"exact_match": 0.0, "f1": pytest.approx(100 / 3)}
+
+
+def test_version_2() -> None:
+    """Questions with and without answer, their means, and no means of a kind that is not there."""
+    questions = [question("a", "cat dog"), question("b")]
+    assert score_v2(questions, {"a": "cat", "b": ""}) == {
+        "exact": 50.0,
+        "f1": pytest.approx(100 * (2 / 3 + 1) / 2),
+        "total": 2,
+        "HasAns_exact": 0.0,
+        "HasAns_f1": pytest.approx(200 / 3),
+        "HasAns_total": 1,
+        "NoAns_exact": 100.0,
+        "NoAns_f1": 100.0,
+        "NoAns_total": 1,
+    }
+    assert not [name for name in score_v2(questions[:1], {"a": "cat"}) if name.startswith("NoAns")]
+    assert not [name for name in score_v2(questions[1:], {"b": ""}, {"b": 1.0}) if name.startswith(("HasAns", "pr_"))]
+
+
+def test_threshold_of_the_scores() -> None:
+    """Above the threshold a question counts as not answered, whatever was predicted."""
+    questions, predictions = [question("a", "cat"), question("b")], {"a": "cat", "b": "cat"}
+    assert score_v2(questions, predictions, {"a": 0.5, "b": 1.5})["exact"] == 100.0
+    assert score_v2(questions, predictions, {"a": 1.5, "b": 1.5})["exact"] == 50.0
+    assert score_v2(questions, predictions, {"a": 1.5, "b": 1.5}, na_prob_thresh=2.0)["exact"] == 50.0
+    assert score_v2(questions, predictions, {"a": 1.5, "b": 2.5}, na_prob_thresh=2.0)["exact"] == 100.0
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(-3, 3)), min_size=1, max_size=12))
+def test_best_threshold(rows: list[tuple[bool, bool, int]]) -> None:
+    """With odds that are all different, the best threshold is the best of all that could be tried."""
+    questions = [question(str(place), *(["cat"] if has else [])) for place, (has, _, _) in enumerate(rows)]
+    predictions = {str(place): "cat" if answered else "" for place, (_, answered, _) in enumerate(rows)}
+    odds = {str(place): odd + place / 100 for place, (_, _, odd) in enumerate(rows)}
+    has = {one.id: bool(one.answers) for one in questions}
+    scores = {one.id: float(has[one.id] == bool(predictions[one.id])) for one in questions}
+    tried = [
+        sum(scores[id_] if odds[id_] <= threshold else not has[id_] for id_ in scores)
+        for threshold in (-99, *odds.values())
+    ]
+    best, threshold = best_threshold(scores, predictions, odds, has)
+    assert best == pytest.approx(100 * max(tried) / len(rows))
+    assert threshold in (0.0, *odds.values())
+
+
+def test_average_precision() -> None:
+    """The area under the steps of the curve; equal odds are one step."""
+    questions, predictions = [question("a", "x"), question("b"), question("c", "x")], dict.fromkeys("abc", "x")
+    scored = score_v2(questions, predictions, {"a": 0.1, "b": 0.2, "c": 0.3})
+    assert scored["pr_oracle_ap"] == pytest.approx(100 * (1 / 2 + 2 / 3 / 2))
+    scored = score_v2(questions, predictions, dict.fromkeys("abc", 0.1))
+    assert scored["pr_oracle_ap"] == scored["pr_exact_ap"] == scored["pr_f1_ap"] == pytest.approx(100 * 2 / 3)
+
+
+def test_leaderboard_v1(shared: Path) -> None:
+    """The figures that evaluate-v1.1.py prints for a real submission, to the last digit."""
+    questions, predictions = load(shared, "1.1", "bert-ensemble-v1.1")
+    assert score_v1(questions, predictions) == {"exact_match": 86.20624408703878, "f1": 92.19557978351145}
+
+
+def test_leaderboard_v2(shared: Path) -> None:
+    """The figures that evaluate-v2.0.py prints for a real submission, to the last digit and in its order."""
+    questions, predictions = load(shared, "2.0", "bert-single-v2.0")
+    assert list(score_v2(questions, predictions).items()) == [
+        ("exact", 78.74168280973637),
+        ("f1", 81.77528052374723),
+        ("total", 11873),
+        ("HasAns_exact", 74.10593792172739),
+        ("HasAns_f1", 80.181832938335),
+        ("HasAns_total", 5928),
+        ("NoAns_exact", 83.36417157275021),
+        ("NoAns_f1", 83.36417157275021),
+        ("NoAns_total", 5945),
+    ]
