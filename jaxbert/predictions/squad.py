@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the best start and end positions of each window to answers, as `write_predictions` of the original script.
+
+That is: the n best answers of a question over all its windows, their probabilities, and the odds for no answer.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from jaxbert.errors import InputError
+from jaxbert.features.squad import WindowedQuestion, best_window, split_words
+from jaxbert.predictions.squad_text import AnswerTexts
+
+_NO_NULL_SCORE = 1_000_000.0  # odds of a question whose context has no window, as in the original
+
+
+@dataclasses.dataclass(frozen=True)
+class AnswerSettings:
+    """How answers are chosen; defaults are those of the official flags.
+
+    Attributes:
+        n_best_size: answers kept for each question.
+        max_answer_length: in pieces.
+        version_2_with_negative: whether a question may have no answer.
+        null_score_diff_threshold: a question has no answer where its null odds are above this.
+    """
+
+    n_best_size: int = 20
+    max_answer_length: int = 30
+    version_2_with_negative: bool = False
+    null_score_diff_threshold: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidates:
+    """The K best start and end positions of each of N windows, best first, equal ones by position.
+
+    Attributes:
+        starts: positions in the window [N, K].
+        start_logits: their logits [N, K].
+        ends: as `starts`.
+        end_logits: as `start_logits`.
+        null_logits: start and end logit of `[CLS]` [N, 2].
+    """
+
+    starts: np.ndarray
+    start_logits: np.ndarray
+    ends: np.ndarray
+    end_logits: np.ndarray
+    null_logits: np.ndarray
+
+    def __getitem__(self, windows: slice) -> "Candidates":
+        """Those of some of the windows."""
+        return Candidates(*(getattr(self, field.name)[windows] for field in dataclasses.fields(self)))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Choice:
+    """One entry of the n-best list; the text "" means no answer."""
+
+    text: str
+    probability: float
+    start_logit: float
+    end_logit: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prediction:
+    """What is predicted for one question.
+
+    Attributes:
+        id: of the question.
+        text: the answer; "" for none.
+        best_text: the answer, were there certainly one.
+        n_best: the choices, the most probable first (but the null answer last where it had to be added).
+        null_odds: score of no answer minus score of the best answer; None for version 1.1.
+    """
+
+    id: str
+    text: str
+    best_text: str
+    n_best: list[Choice]
+    null_odds: float | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Scored:
+    """A choice before its probability is known."""
+
+    text: str
+    start_logit: float
+    end_logit: float
+
+
+def predict(
+    asked: WindowedQuestion, candidates: Candidates, settings: AnswerSettings, texts: AnswerTexts
+) -> Prediction:
+    """The answer to one question.
+
+    Args:
+        asked: with as many windows as there are in `candidates`.
+        candidates: positions count from `[CLS]`; those outside of the context are passed over.
+        settings: how answers are chosen.
+        texts: of the tokenizer that made the windows.
+
+    Raises:
+        InputError: a logit is not a number.
+    """
+    if any(np.isnan(logits).any() for logits in (candidates.start_logits, candidates.end_logits)):
+        raise InputError(
+            f"the model's output for question `{asked.question.id}` is not a number", "its weights are bad"
+        )
+    null = _null(candidates) if settings.version_2_with_negative else None
+    chosen = _choose(asked, candidates, settings, texts, null)
+    best = next((choice for choice in chosen if choice.text), None)
+    odds = None
+    if settings.version_2_with_negative:
+        odds = _NO_NULL_SCORE if null is None else null.start_logit + null.end_logit
+        odds = odds if best is None else odds - best.start_logit - best.end_logit
+    best_text = best.text if best else ""
+    answered = odds is None or not odds > settings.null_score_diff_threshold
+    probabilities = _softmax([choice.start_logit + choice.end_logit for choice in chosen])
+    n_best = [
+        Choice(choice.text, probability, choice.start_logit, choice.end_logit)
+        for choice, probability in zip(chosen, probabilities, strict=True)
+    ]
+    return Prediction(asked.question.id, best_text if answered else "", best_text, n_best, odds)
+
+
+def _null(candidates: Candidates) -> _Scored | None:
+    """No answer, scored in the window that finds it least likely; None without windows."""
+    if not len(candidates.null_logits):
+        return None
+    start, end = min(candidates.null_logits.astype(np.float64).tolist(), key=sum)
+    return _Scored("", start, end)
+
+
+def _choose(
+    asked: WindowedQuestion, candidates: Candidates, settings: AnswerSettings, texts: AnswerTexts, null: _Scored | None
+) -> list[_Scored]:
+    """At most `n_best_size` answers with different texts, best first; the null answer is one of them or comes last."""
+    chosen: list[_Scored] = []
+    seen: set[str] = set()
+    null_left = null
+    for score, first, last, start_logit, end_logit in _spans(asked, candidates, settings.max_answer_length):
+        if len(chosen) < settings.n_best_size and null_left and null_left.start_logit + null_left.end_logit > score:
+            chosen.append(null_left)
+            null_left = None
+        if len(chosen) >= settings.n_best_size:
+            break
+        begin, end = texts.span(asked.context, first, last)
+        text = asked.context.text[begin:end]
+        key = _comparable(text)
+        if key not in seen:
+            seen.add(key)
+            chosen.append(_Scored(text, start_logit, end_logit))
+    if null_left:
+        chosen.append(null_left)
+    return chosen or [_Scored("", 0.0, 0.0)]
+
+
+def _comparable(text: str) -> str:
+    """The text with single blanks, as the original compares answers."""
+    return text if " " not in text and text.isprintable() else " ".join(split_words(text))
+
+
+def _spans(
+    asked: WindowedQuestion, candidates: Candidates, max_answer_length: int
+) -> Iterator[tuple[float, int, int, float, float]]:
+    """Score, first and last piece, start and end logit of all spans allowed in any window, best first.
+
+    Equal ones come in the order of windows, then of starts, then of ends.
+    """
+    window_starts = np.array([window.start for window in asked.windows], np.int64)[:, None]
+    stops = np.array([window.stop for window in asked.windows], np.int64)[:, None]
+    firsts = candidates.starts - asked.offset + window_starts
+    lasts = candidates.ends - asked.offset + window_starts
+    may_start = (firsts >= window_starts) & (firsts < stops)
+    if len(asked.windows) > 1:
+        for row, column in np.argwhere(may_start).tolist():
+            may_start[row, column] = best_window(asked.windows, int(firsts[row, column])) == row
+    may_end = (lasts >= window_starts) & (lasts < stops)
+    lengths = lasts[:, None, :] - firsts[:, :, None] + 1
+    allowed = may_start[:, :, None] & may_end[:, None, :] & (lengths > 0) & (lengths <= max_answer_length)
+    windows, rows, columns = np.nonzero(allowed)
+    start_logits = candidates.start_logits[windows, rows].astype(np.float64)
+    end_logits = candidates.end_logits[windows, columns].astype(np.float64)
+    scores = start_logits + end_logits
+    order = np.argsort(-scores, kind="stable")
+    columns_of = (scores, firsts[windows, rows], lasts[windows, columns], start_logits, end_logits)
+    return zip(*(values[order].tolist() for values in columns_of), strict=True)
+
+
+def _softmax(scores: list[float]) -> list[float]:
+    """Probabilities in double precision, in the order of the original's sums."""
+    largest = max(scores)
+    powers = [math.exp(score - largest) for score in scores]
+    total = sum(powers)
+    return [power / total for power in powers]

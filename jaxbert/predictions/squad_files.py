@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files of SQuAD predictions, byte for byte in the form of the official scripts, written as predictions come."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable
+from typing import BinaryIO
+
+from jaxbert.files import whole_file
+from jaxbert.predictions.squad import Choice, Prediction
+
+PREDICTIONS_FILE, N_BEST_FILE, NULL_ODDS_FILE = "predictions.json", "nbest_predictions.json", "null_odds.json"
+
+
+def write_answers(
+    folder: str, predictions: Iterable[Prediction], *, version_2_with_negative: bool, prefix: str = ""
+) -> int:
+    """Write `predictions.json`, `nbest_predictions.json` and for version 2.0 `null_odds.json`.
+
+    Args:
+        folder: where the files go.
+        predictions: taken one by one; none is kept.
+        version_2_with_negative: whether predictions have null odds.
+        prefix: of the three names; the official scripts use one where there are several prediction files.
+
+    Returns:
+        The number of predictions.
+    """
+    count = 0
+    with contextlib.ExitStack() as stack:
+
+        def entries(name: str) -> "_Entries":
+            return stack.enter_context(_Entries(stack.enter_context(whole_file(os.path.join(folder, prefix + name)))))
+
+        answers, n_best = entries(PREDICTIONS_FILE), entries(N_BEST_FILE)
+        odds = entries(NULL_ODDS_FILE) if version_2_with_negative else None
+        for prediction in predictions:
+            answers.add(prediction.id, json.dumps(prediction.text))
+            choices = ",\n".join(map(_choice, prediction.n_best))
+            n_best.add(prediction.id, f"[\n{choices}\n    ]")
+            if odds is not None:
+                odds.add(prediction.id, json.dumps(prediction.null_odds))
+            count += 1
+    return count
+
+
+class _Entries(contextlib.AbstractContextManager["_Entries"]):
+    """A JSON object written entry by entry, laid out as `json.dumps(..., indent=4)` does and a line end after it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._mark = "{"
+
+    def add(self, key: str, value: str) -> None:
+        """Write a key and the JSON text of its value."""
+        self._file.write(f"{self._mark}\n    {json.dumps(key)}: {value}".encode())
+        self._mark = ","
+
+    def __exit__(self, *error: object) -> None:
+        self._file.write(b"{}\n" if self._mark == "{" else b"\n}\n")
+
+
+def _choice(choice: Choice) -> str:
+    """One entry of an n-best list; `json` is slow at indenting, so the layout is spelled out."""
+    return (
+        f'        {{\n            "text": {json.dumps(choice.text)},\n'
+        f'            "probability": {choice.probability!r},\n'
+        f'            "start_logit": {choice.start_logit!r},\n'
+        f'            "end_logit": {choice.end_logit!r}\n        }}'
+    )
