@@ -128,7 +128,7 @@ def test_form_of_a_file(path: Path) -> None:
 
 
 def test_dependencies_are_what_is_imported() -> None:
-    """Every library that is imported is a declared dependency or of the extra `beam`, and every declared one is imported."""
+    """Every library that is imported is declared (Beam as an extra), and every declared one is imported."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = [*project["dependencies"], *project["optional-dependencies"]["beam"]]
     distributions = [re.match(r"[\w-]+", requirement)[0] for requirement in declared]  # type: ignore[index]

@@ -15,6 +15,5 @@ def split_sentences(paragraph: str) -> list[str]:
     from nupunkt import sent_tokenize  # it reads its model when imported, which text in lines does not need
 
     pieces = (piece.strip() for piece in _CJK_END.split(paragraph))
-    return [
-        sentence.strip() for piece in pieces if piece for sentence in map(str, sent_tokenize(piece)) if sentence.strip()
-    ]
+    found = (str(sentence).strip() for piece in pieces if piece for sentence in sent_tokenize(piece))
+    return [sentence for sentence in found if sentence]

@@ -55,9 +55,8 @@ class Instances:
 
     def take(self, numbers: np.ndarray) -> "Instances":
         """Those with these numbers."""
-        return Instances(
-            self.pairs[numbers], self.keys[numbers], [self.drawn[i] for i in numbers] if self.drawn else ()
-        )
+        drawn = [self.drawn[number] for number in numbers.tolist()] if self.drawn else ()
+        return Instances(self.pairs[numbers], self.keys[numbers], drawn)
 
 
 def tokenize(documents: Iterable[Sequence[str]], tokenizer: Tokenizer) -> TokenizedText:

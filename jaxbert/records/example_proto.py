@@ -110,9 +110,10 @@ def _pack_integers(rows: np.ndarray) -> tuple[bytes, np.ndarray]:
     used = np.ones((len(values), width), bool)
     for place in range(width):
         septets[:, place] = values & 127
-        values = values >> 7
+        values = np.right_shift(values, 7)
         if place + 1 < width:
-            used[:, place + 1] = more = values != 0
+            more = values != 0
+            used[:, place + 1] = more
             septets[:, place] |= more.view(np.uint8) << 7
     return septets[used].tobytes(), used.reshape(len(rows), -1).sum(axis=1).cumsum()
 

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """A corpus -> record files: the shards that are missing, on as many cores as asked for, then all put together."""
 
-import concurrent.futures
 import dataclasses
+import functools
 import hashlib
 import json
 import multiprocessing
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from jaxbert.errors import InputError
 from jaxbert.examples.corpus import Shard, shards
 from jaxbert.files import read_bytes, read_text, write_text
 from jaxbert.records.pretraining_shards import Counts, Recipe, ShardReport, finished_shard, write_output, write_shard
+from jaxbert.records.workers import in_order
 
 Report = Callable[[int, int], None]
 """Is told how many bytes of text are done, and of how many."""
@@ -59,13 +60,13 @@ def prepare(inputs: Sequence[str], recipe: Recipe, outputs: Sequence[str], shard
 
 
 def make_shards(work: Work, workers: int, report: Report) -> None:
-    """Make the shards that are missing, in this process if one worker is asked for or one shard is missing."""
+    """Make the shards that are missing; when this is stopped, those under way are still finished."""
     total = sum(map(len, work.shards))
     missing = work.missing()
     done = total - sum(map(len, missing))
     report(done, total)
-    make = _make_here if min(workers, len(missing)) <= 1 else _make_in_workers
-    for made in make(missing, work, workers):
+    start = functools.partial(_shard_writer, work.recipe, work.folder)
+    for made in in_order(iter(missing), start, max(1, min(workers, len(missing)))):
         done += made.counts.text_bytes
         report(done, total)
 
@@ -123,24 +124,8 @@ def _agree_on_settings(work: Work, settings: str) -> None:
         )
 
 
-def _make_here(missing: Sequence[Shard], work: Work, workers: int) -> Iterator[ShardReport]:
-    for shard in missing:
-        yield write_shard(shard, work.recipe, work.folder)
-
-
-def _make_in_workers(missing: Sequence[Shard], work: Work, workers: int) -> Iterator[ShardReport]:
-    """In any order; when this is stopped, the shards under way are still finished."""
-    pool = concurrent.futures.ProcessPoolExecutor(
-        min(workers, len(missing)), multiprocessing.get_context("spawn"), initializer=_ignore_interrupt
-    )
-    try:
-        futures = [pool.submit(write_shard, shard, work.recipe, work.folder) for shard in missing]
-        for future in concurrent.futures.as_completed(futures):
-            yield future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _ignore_interrupt() -> None:
-    """Ctrl-C reaches every process of the terminal; the first one decides what happens."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _shard_writer(recipe: Recipe, folder: str) -> Callable[[Shard], ShardReport]:
+    """What makes shards; in a worker, Ctrl-C is left to the first process, which lets shards under way be finished."""
+    if multiprocessing.parent_process() is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return functools.partial(write_shard, recipe=recipe, folder=folder)
