@@ -19,8 +19,9 @@ from jaxbert.errors import InputError, Interrupted
 COMMANDS = {
     "train_vocab": "make a WordPiece vocabulary from text",
     "create_pretraining_data": "turn text into TFRecords for pretraining",
-    "create_finetuning_data": "turn classification or regression data into TFRecords and meta data",
+    "create_finetuning_data": "turn classification, regression or SQuAD data into TFRecords and meta data",
     "run_classifier": "fine-tune a classifier, score it, and predict with it",
+    "evaluate_squad": "score answers to SQuAD questions as the official scripts do",
     "create_sample_data": "make a small task with a vocabulary and a model size to try things out",
 }
 HELP = ("--help", "-help", "--helpfull", "-h", "-?")

@@ -13,7 +13,9 @@ WIDTH = 100
 
 def help_text(options: type[Any], command: str, summary: str) -> str:
     """Usage, then the required flags, then the others by group in the order of their fields."""
-    parts = [f"jaxbert {command}: {summary}\n\nusage: jaxbert {command} --flag=value ... [--flagfile=FILE]\n"]
+    arguments = "".join(f" <{name}>" for name, rule in rules(options).items() if rule.positional)
+    usage = f"usage: jaxbert {command}{arguments} --flag=value ... [--flagfile=FILE]"
+    parts = [f"jaxbert {command}: {summary}\n\n{usage}\n"]
     for heading, names in _groups(rules(options)).items():
         parts.append(f"\n{heading}\n")
         parts += [_described(options, name) for name in names]
@@ -33,11 +35,17 @@ def _groups(fields: dict[str, Rule]) -> dict[str, list[str]]:
 def _described(options: type[Any], name: str) -> str:
     """One flag: its spelling, default and limits on a line, what it means below."""
     rule, of_kind = rules(options)[name], kind(options, name)
+    if rule.positional:
+        return f"  <{name}>\n{_wrapped(rule.help)}\n"
     spelling = f"--[no]{name}" if of_kind is bool else f"--{name}={'|'.join(rule.choices) or TYPE_NAMES[of_kind]}"
     facts = [_default(options, name), limits(rule), f"short: --{rule.short}" if rule.short else ""]
     remarks = ", ".join(fact for fact in facts if fact)
     first = f"  {spelling}" + (f"  ({remarks})" if remarks else "")
-    return f"{first}\n{textwrap.fill(rule.help, WIDTH, initial_indent='      ', subsequent_indent='      ')}\n"
+    return f"{first}\n{_wrapped(rule.help)}\n"
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH, initial_indent="      ", subsequent_indent="      ")
 
 
 def _default(options: type[Any], name: str) -> str:

@@ -30,6 +30,7 @@ class Rule:
     maximum: float | None = None
     group: str = ""
     short: str = ""
+    positional: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,13 +40,11 @@ class Parsed(Generic[T]):
     Attributes:
         options: the dataclass of the command.
         given: names of the flags that were on the command line or in a flag file.
-        positional: arguments that are no flags, in order.
         notes: one sentence for each retired flag that was given.
     """
 
     options: T
     given: frozenset[str]
-    positional: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -82,21 +81,23 @@ def required_flag(
     return dataclasses.field(kw_only=True, metadata={"flag": rule})
 
 
-def parse(
-    options: type[T], argv: Sequence[str], retired: Mapping[str, str] | None = None, *, positional: bool = False
-) -> Parsed[T]:
+def argument(help: str) -> Any:
+    """A dataclass field that is no flag: the command line must give it without a name, in the order of such fields."""
+    return dataclasses.field(kw_only=True, metadata={"flag": Rule(help, required=True, positional=True)})
+
+
+def parse(options: type[T], argv: Sequence[str], retired: Mapping[str, str] | None = None) -> Parsed[T]:
     """Read the arguments of one command.
 
     Args:
-        options: a frozen dataclass whose fields come from `flag` and `required_flag`.
+        options: a frozen dataclass whose fields come from `flag`, `required_flag` and `argument`.
         argv: the arguments after the command's name.
         retired: name -> sentence for flags that are accepted, in any spelling, and do nothing.
-        positional: whether arguments that are no flags are allowed.
 
     Raises:
-        InputError: unknown flag, wrong type, value out of range, missing flag, argument that is no flag.
+        InputError: unknown flag, wrong type, value out of range, missing flag, too many or too few arguments.
     """
-    fields = rules(options)
+    fields = {name: rule for name, rule in rules(options).items() if not rule.positional}
     values = absl_flags.FlagValues()  # type: ignore[no-untyped-call]  # absl's own __init__ has no annotations
     values.set_gnu_getopt(True)
     for field, rule in fields.items():
@@ -107,13 +108,12 @@ def parse(
     )
     negations = [f"no{name}" for name in fields if kind(options, name) is bool]
     rest = _read(values, arguments, [*fields, *negations])
-    if rest and not positional:
-        raise InputError(f"`{rest[0]}` is not a flag", "flags are spelled `--flag=value`")
+    positional = _named(rest, [name for name in rules(options) if name not in fields])
     given = {name: values[name].value for name in fields if values[name].present}
     missing = [f"`--{name}`" for name, rule in fields.items() if rule.required and name not in given]
     if missing:
         raise InputError(f"{', '.join(missing)} must be given", "`--help` says what each flag means")
-    return Parsed(options(**given), frozenset(given), tuple(rest), notes)
+    return Parsed(options(**given, **positional), frozenset(given), notes)
 
 
 def changed(options: Any) -> frozenset[str]:
@@ -258,6 +258,16 @@ def _read(values: absl_flags.FlagValues, arguments: Sequence[str], names: Sequen
         raise InputError(f"unknown flag `--{error.flagname}`", hint) from error
     except (absl_flags.Error, ValueError) as error:  # a flag at the end without its value, `--noflag=value`
         raise InputError(str(error), "flags are spelled `--flag=value`") from error
+
+
+def _named(arguments: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """The arguments that are no flags by the names of their fields."""
+    if len(arguments) > len(names):
+        raise InputError(f"`{arguments[len(names)]}` is not a flag", "flags are spelled `--flag=value`")
+    if len(arguments) < len(names):
+        missing = " ".join(f"<{name}>" for name in names[len(arguments) :])
+        raise InputError(f"{missing} must be given", "`--help` says what each argument means")
+    return dict(zip(names, arguments, strict=True))
 
 
 def _nearest(text: str, known: Sequence[str], prefix: str) -> str:

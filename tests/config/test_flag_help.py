@@ -4,7 +4,7 @@
 import dataclasses
 
 from jaxbert.config.flag_help import WIDTH, help_text
-from jaxbert.config.flags import flag, required_flag
+from jaxbert.config.flags import argument, flag, required_flag
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,3 +33,18 @@ def test_help_text() -> None:
         "--size=INTEGER",
     ]
     assert max(map(len, text.splitlines())) <= WIDTH
+
+
+def test_arguments_without_name() -> None:
+    """An argument that is no flag stands in the usage line and among what is required."""
+
+    @dataclasses.dataclass(frozen=True)
+    class WithArgument:
+        """One of each."""
+
+        source: str = argument("From where.")
+        steps: int = flag(3, "How many.")
+
+    lines = help_text(WithArgument, "run", "does it").splitlines()
+    assert "usage: jaxbert run <source> --flag=value ... [--flagfile=FILE]" in lines
+    assert lines[lines.index("Required") + 1 :][:2] == ["  <source>", "      From where."]

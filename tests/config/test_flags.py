@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxbert.config.flags import changed, flag, parse, required_flag, to_flagfile
+from jaxbert.config.flags import argument, changed, flag, parse, required_flag, to_flagfile
 from jaxbert.errors import InputError
 
 
@@ -104,9 +104,33 @@ def test_missing_required_flag() -> None:
         parse(Flags, ["--steps=3"])
 
 
-def test_positional_arguments_only_where_allowed() -> None:
-    """Arguments that are no flags are kept in order where the command takes them."""
-    assert parse(Flags, ["a", "--md=x", "b"], positional=True).positional == ("a", "b")
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Two arguments that are no flags, and a flag."""
+
+    source: str = argument("From where.")
+    steps: int = flag(3, "How many.")
+    target: str = argument("To where.")
+
+
+def test_positional_arguments() -> None:
+    """Arguments that are no flags go to their fields in order, wherever flags stand between them."""
+    assert parse(Arguments, ["a", "--steps=4", "b"]).options == Arguments(source="a", steps=4, target="b")
+    assert parse(Arguments, ["a", "b"]).given == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "<source> <target> must be given"),
+        (["a"], "<target> must be given"),
+        (["a", "b", "c"], "`c` is not a flag"),
+    ],
+)
+def test_wrong_number_of_positional_arguments(arguments: list[str], message: str) -> None:
+    """Missing arguments are named, and so is the first one too many."""
+    with pytest.raises(InputError, match=message):
+        parse(Arguments, arguments)
 
 
 def test_given_flags_are_known_even_at_their_default() -> None:
