@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make the records and meta data of a classification or regression task."""
+"""Make the records and meta data of a classification or regression task, or of SQuAD."""
 
 import contextlib
 import os
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from jaxbert.commands.squad_data import make_squad_data
 from jaxbert.config.create_finetuning_data import Flags
 from jaxbert.errors import InputError
 from jaxbert.examples.glue import find_task, glue_dataset
@@ -22,11 +23,15 @@ _LINE_EVERY = 100_000  # examples, in a log; a terminal shows a count instead
 
 def run(flags: Flags) -> None:
     """Read the data, write the records, then the meta data; print what was made."""
+    workers = flags.num_workers or cores()
+    if flags.fine_tuning_task_type == "squad":
+        make_squad_data(flags, workers, progress)
+        return
     paths = _paths(flags)
     dataset = _dataset(flags)
     recipe = Recipe(flags.vocab_file, flags.do_lower_case, flags.max_seq_length, dataset.labels)
     with progress() as report:
-        meta = write_dataset(dataset, recipe, paths, flags.num_workers or cores(), report)
+        meta = write_dataset(dataset, recipe, paths, workers, report)
     _print_summary(meta, paths)
 
 

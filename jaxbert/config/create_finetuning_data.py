@@ -13,8 +13,8 @@ class Flags:
 
     fine_tuning_task_type: str = flag(
         "classification",
-        "Whether labels are classes or numbers; the known tasks decide for themselves.",
-        choices=("classification", "regression"),
+        "Whether labels are classes, numbers, or answers to questions; the known tasks decide for themselves.",
+        choices=("classification", "regression", "squad"),
         group="What to make",
     )
     vocab_file: str = required_flag("Vocabulary of the checkpoint, one token a line.")
@@ -41,6 +41,11 @@ class Flags:
     labels: str | None = flag(
         None, "Class names in the order of their ids, separated by commas; default: those of the training file, sorted."
     )
+    squad_data_file: str | None = flag(None, "SQuAD file, version 1.1 or 2.0, to train on.", group="SQuAD")
+    doc_stride: int = flag(128, "Tokens between the beginnings of the windows of a long context.", minimum=1)
+    max_query_length: int = flag(64, "Tokens of a question; longer ones are cut.", minimum=1)
+    version_2_with_negative: bool = flag(False, "SQuAD 2.0, where some questions have no answer.")
+    strict: bool = flag(False, "End at an answer that is not where the file says, instead of leaving its question out.")
     train_data_output_path: str | None = flag(None, "Record file to write for training.", group="Output")
     eval_data_output_path: str | None = flag(None, "Record file to write for evaluation.")
     test_data_output_path: str | None = flag(
