@@ -50,7 +50,7 @@ def run(flags: Flags) -> None:
         training_run.check_paths(flags)
         checkpoint = flags.init_checkpoint
     else:
-        checkpoint = training_run.find_model(flags.model_dir, flags.predict_checkpoint_path or flags.init_checkpoint)
+        checkpoint = flags.predict_checkpoint_path or training_run.find_model(flags)
     config = training_run.read_config(flags, checkpoint)
     classifier = Classifier(flags, config, read_inputs(flags, config, checkpoint), training_run.devices(flags))
     if flags.trains:
@@ -171,7 +171,7 @@ def _train(classifier: Classifier) -> None:
             training_run.say(f"training is finished: {first} of {plan.total_steps} steps are done")
             return
         state = training_run.start_state(states, classifier.table, optimizer, start, classifier.mesh)
-        done = {"train": first, "validation": min(first, evaluated)}
+        done = {"train": first, "validation": first if evaluated == first else first - 1}
         placed = (place(batch, classifier.mesh, 1) for batch in batches.from_step(first, plan.total_steps))
         with contextlib.closing(Summaries(os.path.join(flags.model_dir, "summaries"), done)) as summaries:
             finish_epoch = functools.partial(_finish_epoch, classifier, held_out, summaries)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every trainer does with its flags: where the model comes from, what its folder holds, on which devices it runs."""
+"""What every trainer does with its flags: where the model comes from, what its folder holds, which devices it uses."""
 
 import dataclasses
 import os
@@ -58,18 +58,18 @@ def listed(results: Mapping[str, float]) -> str:
     return "  ".join(f"{name} {value:.4f}" for name, value in results.items())
 
 
-def find_model(model_dir: str, given: str | None) -> str:
-    """Where trained weights are: `given`, or the best or last ones in `model_dir`, or a TensorFlow checkpoint there."""
-    if given is not None:
-        return given
+def find_model(flags: TrainingFlags) -> str:
+    """Where trained weights are: `best`, `last`, a TensorFlow checkpoint in `--model_dir`, or `--init_checkpoint`."""
     for name in ("best", "last"):
-        if model_folder.has_model(os.path.join(model_dir, name)):
-            return os.path.join(model_dir, name)
+        if model_folder.has_model(os.path.join(flags.model_dir, name)):
+            return os.path.join(flags.model_dir, name)
     try:
-        return find_prefix(model_dir)
+        return find_prefix(flags.model_dir)
     except InputError as error:
+        if flags.init_checkpoint is not None:
+            return flags.init_checkpoint
         raise InputError(
-            f"there is no trained model in `{model_dir}`", "train first, or give `--predict_checkpoint_path`"
+            f"there is no trained model in `{flags.model_dir}`", "train first, or give `--predict_checkpoint_path`"
         ) from error
 
 
@@ -143,7 +143,7 @@ def devices(flags: TrainingFlags) -> Mesh:
 
 
 def check_paths(flags: TrainingFlags) -> None:
-    """Fail before any work where `--model_dir` cannot be used or holds another run, or no checkpoint is where it is said."""
+    """Fail before any work where `--model_dir` cannot be used or holds another run, or no checkpoint can be found."""
     files.check_folder(flags.model_dir)
     path = os.path.join(flags.model_dir, FLAG_FILE)
     if TrainingStates.exist(_states_folder(flags)):

@@ -24,7 +24,7 @@ class Summaries:
 
     def __init__(self, folder: str, done: Mapping[str, int]) -> None:
         self._writers = {
-            part: SummaryWriter(os.path.join(folder, part), purge_step=step + 1 if step else None)
+            part: SummaryWriter(os.path.join(folder, part), purge_step=step + 1 if step > 0 else None)
             for part, step in done.items()
         }
         path = os.path.join(folder, "metrics.jsonl")

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tiny task, made once, and a way to run `run_classifier` in the process of the tests."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jaxbert.__main__ import main
+from tests.commands.tiny_task import Task, flags, make_task
+
+Run = Callable[..., tuple[int, str, str]]
+"""Flags -> exit code, standard output, standard error."""
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all runs of the session keep compiled programs."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
+    """The tiny task; nothing may be written into its folders."""
+    return make_task(tmp_path_factory.mktemp("task"))
+
+
+@pytest.fixture
+def classify(cache: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `run_classifier` in this process with batches of 8."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        sizes = flags(compile_cache=cache, train_batch_size=8, eval_batch_size=8)
+        code = main(["run_classifier", *sizes, *arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command from text to pretraining records: its output, notes and messages, and Beam beside the local way."""
+
+from pathlib import Path
+
+import pytest
+
+from jaxbert.__main__ import main
+
+
+@pytest.fixture
+def flags(tmp_path: Path) -> list[str]:
+    """A small corpus, a vocabulary, and where to write."""
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\nd\n")
+    (tmp_path / "text.txt").write_text("a b c\nd a x\n\nb b\nc d a\na\n\n" * 50)
+    return [
+        "create_pretraining_data",
+        f"--input_file={tmp_path}/t*.txt",
+        f"--output_file={tmp_path}/one,{tmp_path}/two",
+        f"--vocab_file={tmp_path}/vocab.txt",
+        "--max_seq_length=16",
+        "--max_predictions_per_seq=3",
+        "--num_workers=1",
+    ]
+
+
+def test_summary(flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The numbers of the text and the records are printed, and the files are there."""
+    assert main(flags) == 0
+    printed = capsys.readouterr()
+    assert "documents   100 with 250 sentences" in printed.out
+    assert "tokens      600, 8.333% [UNK]" in printed.out
+    assert "random next" in printed.out
+    assert "MB/s" in printed.out
+    assert printed.err == ""
+    assert (tmp_path / "one").stat().st_size > (tmp_path / "two").stat().st_size * 0.9 > 0
+
+
+def test_notes(flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Too few predictions, bytes that are no UTF-8 and missing blank lines are said; the records are made."""
+    (tmp_path / "text.txt").write_bytes(b"a b c \xff\nd a x\n" * 10_000)
+    assert main([*flags, "--max_predictions_per_seq=1", "--dupe_factor=1"]) == 0
+    notes = capsys.readouterr().err
+    assert "is less than 0.15 x 16 = 2" in notes
+    assert "10,000 bytes were not UTF-8" in notes
+    assert "put a blank line between documents" in notes
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--output_file=a,b,a", "names a file twice"),
+        ("--max_ngram_size=2", "runs of whole words"),
+        ("--max_seq_length=4", "--max_seq_length=4"),
+        ("--input_file=nowhere*", "no file matches `nowhere*`"),
+        ("--tokenization=SentencePiece", "expected one of WordPiece"),
+        ("--masked_lm_prob=1.5", "--masked_lm_prob=1.5"),
+    ],
+)
+def test_wrong_flags(flags: list[str], capsys: pytest.CaptureFixture[str], flag: str, message: str) -> None:
+    """Wrong flags end with a message, code 2 and no files."""
+    assert main([*flags, flag]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flag", ["--do_whole_word_mask", "--masking=dynamic", "--same_draws_as_google", "--gzip_compress"]
+)
+def test_kinds(flags: list[str], tmp_path: Path, flag: str) -> None:
+    """Every kind of records is made, and twice the same; other than the usual ones."""
+    assert main(flags) == 0
+    usual = (tmp_path / "one").read_bytes()
+    contents = []
+    for _ in range(2):
+        assert main([*flags, flag]) == 0
+        contents.append((tmp_path / "one").read_bytes())
+    assert contents[0] == contents[1] != usual or flag == "--do_whole_word_mask"
+
+
+def test_ngrams(flags: list[str], tmp_path: Path) -> None:
+    """Masks of runs of words come from the seed too."""
+    contents = []
+    for _ in range(2):
+        assert main([*flags, "--do_whole_word_mask", "--max_ngram_size=3"]) == 0
+        contents.append((tmp_path / "one").read_bytes())
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.interop
+@pytest.mark.filterwarnings("default")
+def test_beam(flags: list[str], tmp_path: Path) -> None:
+    """On Beam's local runner, with several shards, the outputs are those of the local way, byte for byte."""
+    pytest.importorskip("apache_beam")
+    (tmp_path / "text.txt").write_text(("a b c d " * 40 + "\n\n") * 8000)
+    assert main([*flags, "--dupe_factor=1", "--shard_mb=1"]) == 0
+    local = [(tmp_path / name).read_bytes() for name in ("one", "two")]
+    assert main([*flags, "--dupe_factor=1", "--shard_mb=1", "--runner=DirectRunner"]) == 0
+    assert [(tmp_path / name).read_bytes() for name in ("one", "two")] == local

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may change how `run_classifier` computes, and what it trains on; measured against one plain run."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from tests.commands.conftest import Run
+from tests.commands.tiny_task import SIZES, Task, flags, start
+
+RATE = 1e-3
+TRAINING = flags(learning_rate=RATE, num_train_epochs=1, log_steps=1)
+
+
+def losses(model_dir: Path, part: str = "train") -> list[float]:
+    """The losses of all steps, or all evaluations."""
+    lines = map(json.loads, (model_dir / "summaries" / "metrics.jsonl").read_text().splitlines())
+    return [line["loss"] for line in lines if line["part"] == part]
+
+
+@pytest.fixture
+def training(task: Task, tmp_path: Path) -> list[str]:
+    """The flags of a training in a folder of its own."""
+    return [*task.records, *TRAINING, *flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=tmp_path)]
+
+
+@pytest.fixture(scope="module")
+def plain(task: Task, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One epoch on one device, in a process of its own."""
+    folder = tmp_path_factory.mktemp("plain")
+    where = flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=folder)
+    process = start(cache, *task.records, *TRAINING, *where)
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+    return folder
+
+
+def assert_same_training(one: Path, other: Path) -> None:
+    """Losses agree to float32 rounding; weights to a hundredth of what one step of Adam moves them."""
+    np.testing.assert_allclose(losses(one), losses(other), rtol=0, atol=2e-6)
+    first, second = (load_file(folder / "last" / "model.safetensors") for folder in (one, other))
+    assert first.keys() == second.keys()
+    for name in first:
+        np.testing.assert_allclose(first[name], second[name], rtol=0, atol=RATE / 100, err_msg=name)
+
+
+@pytest.mark.parametrize("flag", ["--gradient_accumulation_steps=2", "--scan_layers"])
+def test_same_arithmetic(flag: str, training: list[str], classify: Run, plain: Path, tmp_path: Path) -> None:
+    """Micro-batches and a compiled loop over layers train the same model."""
+    code, _, err = classify(*training, flag)
+    assert code == 0, err
+    assert_same_training(plain, tmp_path)
+
+
+def test_devices(training: list[str], cache: Path, plain: Path, tmp_path: Path) -> None:
+    """Four devices train the same model as one."""
+    process = start(cache, *training, XLA_FLAGS=f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4")
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+    assert_same_training(plain, tmp_path)
+
+
+def test_half_precision(training: list[str], classify: Run, plain: Path, tmp_path: Path) -> None:
+    """Products in bfloat16 (8 bits, so a relative error of 2**-9 each) leave losses near ln 2 as they are, to 1 %."""
+    code, _, err = classify(*training, "--dtype=bf16")
+    assert code == 0, err
+    np.testing.assert_allclose(losses(tmp_path), losses(plain), rtol=0, atol=0.01)
+    assert losses(tmp_path) != losses(plain)
+
+
+def test_several_record_files(training: list[str], task: Task, classify: Run, plain: Path, tmp_path: Path) -> None:
+    """A glob reads all files as one list; the meta data knows of half of them, which is said."""
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    for number in range(2):
+        shutil.copy(task.folder / "train.tf_record", parts / f"train-{number}")
+    code, _, err = classify(*training, f"--train_data_path={parts}/train-*", "--mode=train")
+    assert code == 0, err
+    assert f"note: the meta data says {SIZES['train']} records, there are {2 * SIZES['train']} in" in err
+    assert len(losses(tmp_path)) == 2 * len(losses(plain))
+
+
+def test_part_of_the_data_and_evaluations_within_an_epoch(training: list[str], classify: Run, tmp_path: Path) -> None:
+    """Sixteen records evaluated twice an epoch: two epochs are four steps, each followed by an evaluation."""
+    code, _, err = classify(*training, "--train_data_size=16", "--num_eval_per_epoch=2", "--num_train_epochs=2")
+    assert code == 0, err
+    assert len(losses(tmp_path)) == len(losses(tmp_path, "validation")) == 4
