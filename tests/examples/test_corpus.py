@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Corpora: where they are cut, and the documents of each format."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jaxbert.errors import InputError
+from jaxbert.examples.corpus import Format, Part, Shard, read_documents, shards
+
+
+def documents(content: bytes, folder: Path, form: Format = "lines") -> list[list[str]]:
+    """The documents of a file with this content."""
+    path = folder / "text"
+    path.write_bytes(content)
+    return list(read_documents(Shard(0, (Part(str(path), 0, len(content)),)), form)[0])
+
+
+def read_all(paths: list[str], form: Format, size: int) -> list[list[str]]:
+    """The documents of all shards."""
+    return [document for shard in shards(paths, form, size) for document in read_documents(shard, form)[0]]
+
+
+def test_lines(tmp_path: Path) -> None:
+    """Blank lines of any kind part documents; blanks, CRLF, a byte order mark and no last newline are fine."""
+    content = "\ufeffa b\r\n  c \r\n\r\n \t\nd\n\u3000\ne".encode()
+    assert documents(content, tmp_path) == [["a b", "c"], ["d"], ["e"]]
+    assert documents(b"\n\n \n", tmp_path) == []
+
+
+def test_documents(tmp_path: Path) -> None:
+    """A file is a document; lines are joined within a paragraph, and a paragraph ends a sentence."""
+    content = b"One is\nhere. Two is\nthere.\n\nA heading\n\nThree."
+    assert documents(content, tmp_path, "documents") == [["One is here.", "Two is there.", "A heading", "Three."]]
+
+
+def test_jsonl(tmp_path: Path) -> None:
+    """A line is a document; blank lines are skipped."""
+    content = b'{"text": "One. Two.", "id": 1}\n\n{"text": "Three.\\n\\nFour"}\n'
+    assert documents(content, tmp_path, "jsonl") == [["One.", "Two."], ["Three.", "Four"]]
+
+
+@pytest.mark.parametrize("line", [b"plain text", b'{"body": "a"}', b'{"text": 3}', b"[1]"])
+def test_wrong_json(tmp_path: Path, line: bytes) -> None:
+    """What is no object with a text is named with its file."""
+    with pytest.raises(InputError, match=r"text` from byte 0: .* is not a JSON object"):
+        documents(b'{"text": "a"}\n' + line, tmp_path, "jsonl")
+
+
+def test_wikiextractor(tmp_path: Path) -> None:
+    """The title line is left out, entities are characters, an article without text is no sentence."""
+    content = (
+        b'<doc id="1" title="Tom &amp; Jerry">\nTom &amp; Jerry\n\nA cat &lt;and&gt; a mouse. They run.\n</doc>\n'
+        b'<doc id="2" url="u" title="B">\nNot the title.\n</doc>\n<doc id="3" url="u" title="C">\nC\n\n</doc>\n'
+    )
+    expected = [["A cat <and> a mouse.", "They run."], ["Not the title."], []]
+    assert documents(content, tmp_path, "wikiextractor") == expected
+
+
+def test_real_wikipedia(shared: Path) -> None:
+    """Every article of a WikiExtractor file is found, and no markup is left."""
+    path = shared / "data/text/wikipedia/wiki_00"
+    found = read_all([str(path)], "wikiextractor", 100_000)
+    assert len(found) == path.read_text().count("<doc ")
+    assert not any("<doc" in sentence or "</doc" in sentence for document in found for sentence in document)
+
+
+def test_bytes_that_are_not_utf8(tmp_path: Path) -> None:
+    """They are left out and counted; characters that are there are not."""
+    content = b"caf\xc3\xa9 \xff\xfe\xc3 \xef\xbf\xbd b"
+    path = tmp_path / "text"
+    path.write_bytes(content)
+    found, wrong = read_documents(Shard(0, (Part(str(path), 0, len(content)),)), "lines")
+    assert list(found) == [["caf\u00e9  \ufffd b"]]
+    assert wrong == 3
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.lists(st.lists(st.text("ab", min_size=1, max_size=9), min_size=1, max_size=5), max_size=6), min_size=1),
+    st.integers(1, 60),
+)
+def test_cuts_change_nothing(tmp_path: Path, files: list[list[list[str]]], size: int) -> None:
+    """Shards cover every byte once, in order, and hold the documents of the files as long as these are short."""
+    paths = []
+    for number, texts in enumerate(files):
+        paths.append(str(tmp_path / f"{number}.txt"))
+        Path(paths[-1]).write_text("".join("\n".join(document) + "\n\n" for document in texts))
+    expected = [document for texts in files for document in texts]
+    found = list(shards(paths, "lines", size))
+    assert [shard.number for shard in found] == list(range(len(found)))
+    content = b"".join(Path(p.path).read_bytes()[p.start : p.end] for shard in found for p in shard.parts)
+    assert content == b"".join(Path(path).read_bytes() for path in paths)
+    if size > 50:  # no document is longer than 5 x 10 bytes
+        assert read_all(paths, "lines", size) == expected
+    assert [line for document in read_all(paths, "lines", size) for line in document] == [
+        line for document in expected for line in document
+    ]
+
+
+def test_text_without_blank_lines_is_cut(tmp_path: Path) -> None:
+    """Without ends of documents, shards end at lines before they are twice as large."""
+    path = tmp_path / "text"
+    path.write_text("a line of text\n" * 1000)
+    found = list(shards([str(path)], "lines", 1000))
+    assert all(1000 <= len(shard) <= 2015 for shard in found[:-1])
+    assert all(shard.parts[0].end % 15 == 0 for shard in found)
+
+
+def test_file_ends(tmp_path: Path) -> None:
+    """The end of a file ends a document, unless files are to be read as one."""
+    paths = [tmp_path / "a", tmp_path / "b"]
+    paths[0].write_text("one\ntwo\n")
+    paths[1].write_text("three\n\nfour")
+    (shard,) = shards([str(path) for path in paths], "lines", 1 << 30)
+    assert list(read_documents(shard, "lines")[0]) == [["one", "two"], ["three"], ["four"]]
+    assert list(read_documents(shard, "lines", join_files=True)[0]) == [["one", "two", "three"], ["four"]]
+
+
+def test_file_that_shrinks(tmp_path: Path) -> None:
+    """A file that is shorter than when it was cut is named."""
+    path = tmp_path / "text"
+    path.write_text("short")
+    with pytest.raises(InputError, match="became shorter"):
+        read_documents(Shard(0, (Part(str(path), 0, 100),)), "lines")
