@@ -7,6 +7,7 @@ within their context, positions within their window.
 
 import bisect
 import dataclasses
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -104,10 +105,13 @@ def split_words(text: str) -> list[str]:
 
 def make_context(text: str, tokenizer: Tokenizer) -> Context:
     """Split `text` into words and their pieces."""
-    matches = list(_WORD.finditer(text))
-    words = [match.group() for match in matches]
-    ids, lengths = tokenizer.batch_ids(words)
-    return Context(text, words, [match.start() for match in matches], [0, *np.cumsum(lengths).tolist()], ids)
+    words = split_words(text)
+    if " ".join(words) == text:  # nearly always; then lengths say it all
+        starts = list(itertools.accumulate([len(word) + 1 for word in words], initial=0))[:-1]
+    else:
+        starts = [match.start() for match in _WORD.finditer(text)]
+    ids, lengths = tokenizer.batch_word_ids(words)
+    return Context(text, words, starts, [0, *np.cumsum(lengths).tolist()], ids)
 
 
 def ask(paragraph: Paragraph, tokenizer: Tokenizer, settings: WindowSettings) -> Iterator[WindowedQuestion]:
@@ -149,7 +153,7 @@ def teach(paragraph: Paragraph, tokenizer: Tokenizer, settings: WindowSettings) 
             yield Skipped(question.id, problem)
         else:
             pieces = answer_pieces(asked.context, question.answers[0], tokenizer)
-            yield dataclasses.replace(asked, answer=pieces)
+            yield WindowedQuestion(question, asked.context, asked.ids, asked.windows, pieces)
 
 
 def make_windows(pieces: int, room: int, doc_stride: int) -> list[range]:
