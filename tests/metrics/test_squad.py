@@ -70,7 +70,7 @@ def test_version_2() -> None:
 def test_threshold_of_the_scores() -> None:
     """Above the threshold a question counts as not answered, whatever was predicted."""
     questions, predictions = [question("a", "cat"), question("b")], {"a": "cat", "b": "cat"}
-    assert score_v2(questions, predictions, {"a": 0.5, "b": 1.5})["exact"] == 100.0
+    assert score_v2(questions, predictions, {"a": 1.0, "b": 1.5})["exact"] == 100.0
     assert score_v2(questions, predictions, {"a": 1.5, "b": 1.5})["exact"] == 50.0
     assert score_v2(questions, predictions, {"a": 1.5, "b": 1.5}, na_prob_thresh=2.0)["exact"] == 50.0
     assert score_v2(questions, predictions, {"a": 1.5, "b": 2.5}, na_prob_thresh=2.0)["exact"] == 100.0

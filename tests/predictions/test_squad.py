@@ -106,6 +106,18 @@ def test_every_answer_is_part_of_its_context() -> None:
     assert all(text in context and text == text.strip() for text in texts)
 
 
+def test_chinese(shared: Path) -> None:
+    """In text without spaces the answer is just what was chosen, with an unknown character in it too."""
+    tokenizer = Tokenizer(read_vocab(str(shared / "data/vocab/chinese/vocab.txt")))
+    context = "北京是中华人民共和国的首都,人口超过两\U00020000万。"
+    (one,) = ask(Paragraph(context, (Question("q", "多少人口"),)), tokenizer, WindowSettings(48, 16, 8))
+    for answer in ("中华人民共和国", "两\U00020000万"):
+        begin = context.index(answer)
+        starts, ends = np.zeros((2, 1, 48), np.float32)
+        starts[0, one.offset + begin], ends[0, one.offset + begin + len(answer) - 1] = 9, 9
+        assert predict(one, candidates(starts, ends, 20), AnswerSettings(), AnswerTexts(tokenizer)).text == answer
+
+
 def test_context_without_tokens() -> None:
     """A context without windows has the answer "", and for version 2.0 odds that no threshold reaches."""
     one, none = asked(" "), candidates(np.zeros((0, 12)), np.zeros((0, 12)), 20)

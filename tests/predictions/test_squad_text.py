@@ -79,3 +79,17 @@ def test_as_the_original(context: str, data: st.DataObject) -> None:
     pieces = [TOKENIZER.vocab.tokens[id_] for id_ in made.ids[first : last + 1]]
     expected = original(made.words[made.word_of(first) : made.word_of(last) + 1], pieces)
     assert " ".join(split_words(context[start:end])) == expected
+
+
+@given(st.text(st.sampled_from("ab中国。人A ə\u0301\n\u00a0("), min_size=1, max_size=25), st.data())
+def test_always_a_part_of_the_context(context: str, data: st.DataObject) -> None:
+    """Whatever the script, an answer is a part of its context that neither begins nor ends with white space."""
+    made = make_context(context, TOKENIZER)
+    if not len(made.ids):
+        return
+    first = data.draw(st.integers(0, len(made.ids) - 1))
+    last = data.draw(st.integers(first, len(made.ids) - 1))
+    start, end = TEXTS.span(made, first, last)
+    assert 0 <= start < end <= len(context)
+    assert split_words(context[start:end])[0][0] == context[start]
+    assert split_words(context[start:end])[-1][-1] == context[end - 1]
