@@ -109,6 +109,14 @@ def test_text_without_blank_lines_is_cut(tmp_path: Path) -> None:
     assert all(shard.parts[0].end % 15 == 0 for shard in found)
 
 
+def test_shards_go_on_in_the_next_file(tmp_path: Path) -> None:
+    """What a shard has of one file counts towards its size in the next."""
+    paths = [tmp_path / "a", tmp_path / "b"]
+    paths[0].write_text("a\n\n" * 200)
+    paths[1].write_text("b\n\n" * 600)
+    assert [len(shard) for shard in shards([str(path) for path in paths], "lines", 900)] == [903, 903, 594]
+
+
 def test_file_ends(tmp_path: Path) -> None:
     """The end of a file ends a document, unless files are to be read as one."""
     paths = [tmp_path / "a", tmp_path / "b"]

@@ -151,6 +151,7 @@ def test_gzip(tmp_path: Path, corpus: list[str], recipe: Recipe) -> None:
     for path, other in zip(outputs, packed, strict=True):
         assert gzip.decompress(other.read_bytes()) == path.read_bytes()
         assert other.stat().st_size < path.stat().st_size / 2
+        assert other.read_bytes()[4:8] == bytes(4)  # the time of writing
 
 
 def test_v2_names(tmp_path: Path, corpus: list[str], recipe: Recipe) -> None:
