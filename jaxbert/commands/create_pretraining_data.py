@@ -163,6 +163,6 @@ def _problems(counts: Counts, work: Work) -> Iterator[str]:
     if counts.wrong_bytes:
         yield f"{counts.wrong_bytes:,} bytes were not UTF-8 and were left out"
     if counts.lone_documents and counts.text_bytes > _MEGABYTE // 10:
-        shards = f"{counts.lone_documents} of {len(work.shards)} shards hold" if len(work.shards) > 1 else "the text is"
+        of_all = f"{counts.lone_documents} of {len(work.shards)} shards" if len(work.shards) > 1 else "the text"
         cure = "put a blank line between documents, or raise `--shard_mb`"
-        yield f"{shards} a single document, so random next sentences come from the same one; {cure}"
+        yield f"one document is all of {of_all}, so its random next sentences come from itself; {cure}"
