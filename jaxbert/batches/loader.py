@@ -63,14 +63,25 @@ class TrainingBatches:
 
 
 def evaluation_batches(read: Read, size: int, shape: RowShape, window: int) -> Iterator[Arrays]:
-    """All records once, arrays [B, ...] of the usual row count: windows of `window` records are packed together."""
+    """All records once, arrays [B, ...] of the usual row count; only the last batch has rows to spare.
+
+    At least `window` records are packed together; those in the rows that fill no whole batch are packed again with the next.
+    """
     rows = shape.rows[0]
+    waiting = np.zeros(0, np.int64)
     for first in range(0, size, window):
-        numbers = np.arange(first, min(first + window, size))
+        numbers = np.concatenate([waiting, np.arange(first, min(first + window, size))])
         features = read(numbers)
         packed = pack(lengths(features).tolist(), shape.row_length, shape.places)
+        is_last = first + window >= size
         for row in range(0, len(packed), rows):
-            yield lay_out(features, numbers, packed[row : row + rows], (rows, shape.row_length, shape.places))
+            group = packed[row : row + rows]
+            if len(group) < rows and not is_last:
+                waiting = numbers[[index for indexes in group for index in indexes]]
+                break
+            yield lay_out(features, numbers, group, (rows, shape.row_length, shape.places))
+        else:
+            waiting = waiting[:0]
 
 
 class Prefetched(Generic[T]):

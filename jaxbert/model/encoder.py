@@ -92,12 +92,13 @@ def _attention(
     """Multi-head attention from q_in [B, Q, H] to x [B, S, H] where `visible` [B, Q, S]: -> [B, Q, H]; softmax in float32."""
     heads = config.num_attention_heads
     q, k, v = (_split(dense(p[name], y), heads) for name, y in (("query", q_in), ("key", x), ("value", x)))
-    scores = jnp.einsum("bqad,bkad->baqk", q, k).astype(jnp.float32) * (q.shape[-1] ** -0.5)
+    scores = jnp.einsum("baqd,bakd->baqk", q, k).astype(jnp.float32) * (q.shape[-1] ** -0.5)
     probabilities = jax.nn.softmax(jnp.where(visible[:, None], scores, -1e30), axis=-1).astype(x.dtype)
     probabilities = attention_dropout(probabilities, q_noise, k_noise, config.attention_probs_dropout_prob)
-    return jnp.einsum("baqk,bkad->bqad", probabilities, v).reshape(q_in.shape)
+    context = jnp.einsum("baqk,bakd->baqd", probabilities, v)
+    return context.transpose(0, 2, 1, 3).reshape(q_in.shape)
 
 
 def _split(x: jax.Array, heads: int) -> jax.Array:
-    """[B, S, H] -> [B, S, A, D]."""
-    return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads)
+    """[B, S, H] -> [B, A, S, D]."""
+    return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads).transpose(0, 2, 1, 3)
