@@ -82,7 +82,7 @@ def measure(folder: Path, vocab: str, megabytes: float, rounds: int) -> dict[str
         size = prepare(folder, megabytes, text)
         rates = side_by_side(text, vocab, scratch, rounds)
         medians = {name: statistics.median(values) for name, values in rates.items()}
-        prepare(folder, 16, scratch / "larger")
+        prepare(folder, 32, scratch / "larger")
         seconds: dict[str, list[float]] = {"1": [], "2": []}
         for _ in range(rounds):
             for workers, times in seconds.items():
