@@ -2,6 +2,7 @@
 """Packing, reading single positions and scanning change the work done, never the result."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -10,15 +11,18 @@ import pytest
 
 from jaxbert.checkpoints.initial import read_initial
 from jaxbert.config import bert_config
+from jaxbert.model import encoder, heads
 from jaxbert.model.dropout import step_noise
-from jaxbert.model.encoder import encode
-from jaxbert.model.heads import classify, pool
 from jaxbert.model.weights import unflatten
 from jaxbert.train.losses import classification_loss
 from tests.model.conftest import alone_batch, packed_batch
 
 # A sum of some hundred float32 products of order 1 in another order differs by about 1e-6; outputs are of order 1.
 TOLERANCE = 1e-5
+
+# Compiled, as in every run; the configuration is no array.
+encode = jax.jit(encoder.encode, static_argnums=1, static_argnames=("dtype", "scan"))
+classify = jax.jit(heads.classify, static_argnums=1, static_argnames=("dtype", "scan"))
 
 
 def by_example(values: jax.Array, batch: dict[str, np.ndarray]) -> np.ndarray:
@@ -29,6 +33,7 @@ def by_example(values: jax.Array, batch: dict[str, np.ndarray]) -> np.ndarray:
     return result
 
 
+@functools.partial(jax.jit, static_argnums=(1, 3))
 def loss_and_gradients(weights, config, batch, with_dropout):
     def loss(weights):
         noise = step_noise(3, jnp.int32(7), batch["sequences"], batch["positions"]) if with_dropout else None
@@ -53,8 +58,8 @@ def test_packed_equals_alone(config, weights, features, with_dropout):
 def test_dropout_is_part_of_the_test_above(config, weights, features):
     """With noise the loss is another one, so the comparison under dropout compares something."""
     batch = jax.tree.map(jnp.asarray, packed_batch(features))
-    plain, _ = loss_and_gradients(weights, config, batch, with_dropout=False)
-    dropped, _ = loss_and_gradients(weights, config, batch, with_dropout=True)
+    plain, _ = loss_and_gradients(weights, config, batch, False)
+    dropped, _ = loss_and_gradients(weights, config, batch, True)
     assert abs(plain - dropped) > 1e-3
 
 
@@ -123,5 +128,5 @@ def test_official_outputs(shared, era, checkpoint):
         ours = encode(weights["bert"], config, rows)
         difference = np.abs(ours - golden[f"{prefix}sequence_output"])[mask == 1]
         assert difference.max() < 2e-5
-        pooled = pool(weights["bert"]["pooler"], ours[:, :1])[:, 0]
+        pooled = heads.pool(weights["bert"]["pooler"], ours[:, :1])[:, 0]
         np.testing.assert_allclose(pooled, golden[f"{prefix}pooled_output"], atol=2e-5)

@@ -2,6 +2,7 @@
 """A training step: micro-batches equal one batch, and the official trainer's trajectory is followed."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -48,6 +49,7 @@ def loss_of(config):
     return loss
 
 
+@functools.cache
 def run_steps(micro_batches, steps=3):
     """State and metrics after some steps with dropout, from the same start."""
     schedule = LinearSchedule(1e-2, 0.0, 0, 10)
