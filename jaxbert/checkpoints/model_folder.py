@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A folder with everything a trained model needs: weights, configuration, vocabulary, meta data.
 
-`model.safetensors` holds the weights under their TF1 names; `bert_config.json`, `vocab.txt` and `meta_data` are as in the
-released models and in `create_finetuning_data`'s output. Each file is replaced whole, the weights last.
+`model.safetensors` holds the weights under their TF1 names; `bert_config.json`, `vocab.txt` and `meta_data` are as in
+the released models and in `create_finetuning_data`'s output. Each file is replaced whole, `eval_results.json` last.
 """
 
 import json

@@ -32,7 +32,8 @@ class TrainingStates:
 
     def latest_step(self) -> int | None:
         """The newest saved step, None when there is none."""
-        return self._manager.latest_step()
+        step: int | None = self._manager.latest_step()
+        return step
 
     def save(self, step: int, state: Any) -> None:
         """Start saving; a failure of an earlier save is raised here. A step that is saved already is left as it is."""
@@ -41,8 +42,12 @@ class TrainingStates:
                 self._manager.save(step, args=ocp.args.StandardSave(state))
 
     def restore(self, step: int, like: Any, sharding: jax.sharding.Sharding) -> Any:
-        """The state of `step`: a tree of arrays with the shapes and dtypes of the tree `like`, placed as `sharding` says."""
-        abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like)
+        """The state of `step`: a tree of arrays with the shapes and dtypes of `like`, placed as `sharding` says."""
+
+        def placed(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+        abstract = jax.tree.map(placed, like)
         try:
             return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
         except Exception as error:  # orbax and tensorstore raise many kinds for damaged files
