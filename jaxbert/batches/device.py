@@ -21,4 +21,5 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def place(batch: Mapping[str, np.ndarray], mesh: Mesh, row_axis: int) -> dict[str, jax.Array]:
     """Put arrays on the devices of `mesh`, split along `row_axis`, whose size the number of devices divides."""
     sharding = NamedSharding(mesh, PartitionSpec(*[None] * row_axis, "data"))
-    return jax.device_put(dict(batch), sharding)
+    placed: dict[str, jax.Array] = jax.device_put(dict(batch), sharding)
+    return placed

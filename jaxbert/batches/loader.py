@@ -52,7 +52,9 @@ class TrainingBatches:
         rows = self.shape.rows_for(max(map(len, packed)))
         sizes = (rows, self.shape.row_length, self.shape.places)
         parts = [
-            lay_out({name: a[i : i + part] for name, a in features.items()}, numbers[i : i + part], rows_of, sizes, i + 1)
+            lay_out(
+                {name: a[i : i + part] for name, a in features.items()}, numbers[i : i + part], rows_of, sizes, i + 1
+            )
             for i, rows_of in zip(range(0, self.batch_size, part), packed, strict=True)
         ]
         return {name: np.stack([arrays[name] for arrays in parts]) for name in parts[0]}
@@ -65,7 +67,8 @@ class TrainingBatches:
 def evaluation_batches(read: Read, size: int, shape: RowShape, window: int) -> Iterator[Arrays]:
     """All records once, arrays [B, ...] of the usual row count; only the last batch has rows to spare.
 
-    At least `window` records are packed together; those in the rows that fill no whole batch are packed again with the next.
+    At least `window` records are packed together; those in rows that fill no whole batch are packed again with the
+    next.
     """
     rows = shape.rows[0]
     waiting = np.zeros(0, np.int64)

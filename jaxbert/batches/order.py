@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which record stands at which place of training: a pure function of (seed, place), in constant memory.
 
-Training reads an endless row of epochs, each a permutation of all records. The permutation is a keyed bijection (a Feistel
-network over the smallest even number of bits, walked until it lands below the size), so place 10⁹ costs what place 0 does
-and nothing has to be stored or skipped to go on.
+Training reads an endless row of epochs, each a permutation of all records. The permutation is a keyed bijection (a
+Feistel network over the smallest even number of bits, walked until it lands below the size), so place 10⁹ costs what
+place 0 does and nothing has to be stored or skipped to go on.
 """
 
 import numpy as np
@@ -34,7 +34,8 @@ def _mix(x: np.ndarray) -> np.ndarray:
     """The finalizer of SplitMix64 (Steele, Lea, Flood 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    mixed: np.ndarray = x ^ (x >> np.uint64(31))
+    return mixed
 
 
 def _mix_int(number: int) -> np.uint64:

@@ -18,7 +18,7 @@ class RowShape:
 
     Attributes:
         row_length: S, positions in a row.
-        rows: B, ascending: the usual number of rows of a (micro-)batch, then larger ones for the batches that need more;
+        rows: B, ascending: the usual number of rows of a (micro-)batch, then larger ones for batches that need more;
             the last one holds any batch.
         places: N, the most sequences one row may hold.
     """
@@ -33,7 +33,7 @@ class RowShape:
 
 
 def pack(lengths: Sequence[int], row_length: int, places: int) -> list[list[int]]:
-    """Indexes of sequences, row by row: longest first, each into the fullest row that still has room (best fit decreasing).
+    """Indexes of sequences, row by row: longest first, each into the fullest row with room (best fit decreasing).
 
     A row holds at most `row_length` tokens and `places` sequences. Lengths above `row_length` are a `ValueError`.
     """
@@ -56,7 +56,7 @@ def pack(lengths: Sequence[int], row_length: int, places: int) -> list[list[int]
 
 
 def choose_shape(lengths: np.ndarray, batch_size: int, seed: int, multiple: int, devices: int = 1) -> RowShape:
-    """The shape that computes the fewest positions for batches of `batch_size` of these lengths [n], tried on real batches.
+    """The shape that computes the fewest positions for batches of these lengths [n], tried on real batches.
 
     Row lengths are multiples of `multiple` from the longest sequence to twice that, numbers of rows of `devices`.
     """

@@ -2,8 +2,8 @@
 """Records -> the arrays of a batch: real tokens only, several sequences in a row.
 
 Every array has the axes [B, S] (one value per position) or [B, N] (one value per place for a sequence in a row):
-`input_ids`, `type_ids`, `positions`, `sequences` (number of the sequence in the batch from 1, 0 where there is none) and
-`cls_positions`, `label_ids`, `label_weights` (0 where there is no sequence), `examples` (record number, -1 where none).
+`input_ids`, `type_ids`, `positions`, `sequences` (number of the sequence in the batch from 1, 0 where none is) and
+`cls_positions`, `label_ids`, `label_weights` (0 where no sequence is), `examples` (record number, -1 where none is).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,8 @@ Arrays = dict[str, np.ndarray]
 
 def lengths(features: Mapping[str, np.ndarray]) -> np.ndarray:
     """Real tokens per record [n] int64, from `input_mask` [n, S]."""
-    return np.count_nonzero(features["input_mask"], axis=1)
+    counts: np.ndarray = np.count_nonzero(features["input_mask"], axis=1)
+    return counts
 
 
 def lay_out(
@@ -75,6 +76,6 @@ def _places(packed: Sequence[Sequence[int]], sizes: np.ndarray) -> tuple[np.ndar
 def _scatter(
     shape: tuple[int, int], at: tuple[np.ndarray, np.ndarray], values: np.ndarray, dtype: type = np.int32
 ) -> np.ndarray:
-    array = np.zeros(shape, dtype)
+    array: np.ndarray = np.zeros(shape, dtype)
     array[at] = values
     return array

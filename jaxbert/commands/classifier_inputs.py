@@ -102,10 +102,8 @@ def _from_text(flags: Flags, vocab_file: str, known_labels: tuple[str, ...]) -> 
         flags.mode
     ]
     folder = os.path.join(flags.model_dir, "records", _fingerprint(flags, recipe, wanted))
-    paths = RecordPaths(
-        *(os.path.join(folder, name) if name.split(".")[0].rstrip("{}") in wanted else "" for name in _RECORD_FILES),
-        os.path.join(folder, "meta_data"),
-    )
+    files_of = {part: os.path.join(folder, name) for part, name in _RECORD_FILES.items() if part in wanted}
+    paths = RecordPaths(**files_of, meta_data=os.path.join(folder, "meta_data"))
     if not os.path.exists(paths.meta_data):
         say(f"making records of {dataset.name} in {folder}")
         with progress() as report:
@@ -115,7 +113,7 @@ def _from_text(flags: Flags, vocab_file: str, known_labels: tuple[str, ...]) -> 
     return Inputs(read_meta_data(paths.meta_data), vocab_file, _one(paths.train), _one(paths.eval), tests, ids)
 
 
-_RECORD_FILES = ("train.tf_record", "eval.tf_record", "test{}.tf_record")
+_RECORD_FILES = {"train": "train.tf_record", "eval": "eval.tf_record", "test": "test{}.tf_record"}
 
 
 def _one(path: str) -> tuple[str, ...]:

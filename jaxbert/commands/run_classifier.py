@@ -123,7 +123,8 @@ class Classifier:
                 f"`{report.source}` holds no classifier for these labels: {missing}",
                 "give a fine-tuned model, or train one",
             )
-        return jax.device_put(unflatten(found), replicated(self.mesh))
+        weights: Tree = jax.device_put(unflatten(found), replicated(self.mesh))
+        return weights
 
     def outputs(self, weights: Tree, records: ClassificationRecords) -> np.ndarray:
         """Logits [n, C] float32 of all records, in their order."""
@@ -148,7 +149,8 @@ class Classifier:
 def log_softmax(logits: np.ndarray) -> np.ndarray:
     """Along the last axis, in the dtype of `logits`."""
     below_largest = logits - logits.max(-1, keepdims=True)
-    return below_largest - np.log(np.exp(below_largest).sum(-1, keepdims=True))
+    log_probabilities: np.ndarray = below_largest - np.log(np.exp(below_largest).sum(-1, keepdims=True))
+    return log_probabilities
 
 
 def _train(classifier: Classifier) -> None:

@@ -115,10 +115,12 @@ def start_state(states: TrainingStates, table: Table, optimizer: AdamW, start: C
     """The newest saved state, or the first one, with the weights that `start` gives; on the devices of `mesh`."""
     latest = states.latest_step()
     if latest is None:
-        return jax.device_put(initial_state(start(), optimizer), replicated(mesh))
+        state: State = jax.device_put(initial_state(start(), optimizer), replicated(mesh))
+        return state
     say(f"going on after step {latest}")
     like = jax.eval_shape(lambda: initial_state(initialize(table, seed=0, stddev=1.0), optimizer))
-    return states.restore(latest, like, replicated(mesh))
+    restored: State = states.restore(latest, like, replicated(mesh))
+    return restored
 
 
 def start_weights(flags: TrainingFlags, config: BertConfig, table: Table, dense_head: DenseHead) -> Tree:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Dropout as a pure function of (seed, step, place, sequence, position, unit).
 
-Nothing random is stored and nothing depends on where a token lies in a batch: the same token of the same step loses the
-same units whether it is packed or alone, in one batch or in micro-batches, on one device or many, before or after a restart.
+Nothing random is stored and nothing depends on where a token lies in a batch: the same token of the same step loses
+the same units whether it is packed or alone, in one batch or in micro-batches, on one device or many, before or after a
+restart.
 The bits come from a counter hash (32-bit, two multiply-xorshift rounds; constants by C. Wellons' search, "lowbias32"),
 which XLA fuses into the element-wise code around it, so no random array is ever written to memory.
 """
@@ -41,7 +42,7 @@ def _hashed_range(size: int) -> jax.Array:
 
 
 def step_noise(seed: int, step: jax.Array, sequences: jax.Array, positions: jax.Array) -> jax.Array:
-    """A hash per token [B, S] uint32, of the seed, the step, the sequence's number in the step's batch and the position."""
+    """A hash per token [B, S] uint32, of seed, step, the sequence's number in the step's batch, and position."""
     key = _mix(_mix(jnp.uint32(seed & 0xFFFFFFFF)) ^ step.astype(jnp.uint32))
     sequence = _mix(key ^ sequences.astype(jnp.uint32))
     return _mix(sequence ^ (positions.astype(jnp.uint32) + jnp.uint32(1)))

@@ -28,10 +28,10 @@ def encode(
     dtype: jax.typing.DTypeLike = jnp.float32,
     scan: bool = False,
 ) -> jax.Array:
-    """The last layer's output [B, S, H], or [B, P, H] at the positions `read` [B, P] (then nothing else is computed there).
+    """The last layer's output [B, S, H]; with `read` [B, P] computed only at those positions: [B, P, H].
 
-    `p` is the tree below `bert`; `noise` [B, S] as `dropout.step_noise` makes it, None for evaluation; `scan` compiles one
-    layer instead of L, at the price of stacking the weights in every step.
+    `p` is the tree below `bert`; `noise` [B, S] as `dropout.step_noise` makes it, None for evaluation; `scan` compiles
+    one layer instead of L, at the price of stacking the weights in every step.
     """
     x = embed(p["embeddings"], config, rows, noise).astype(dtype)
     *inner, last = (p["encoder"][f"layer_{layer}"] for layer in range(config.num_hidden_layers))
@@ -74,7 +74,9 @@ def _layer(
     probabilities_noise = (at(q_noise, number, Place.PROBABILITIES), at(noise, number, Place.PROBABILITIES))
     context = _attention(p["attention"]["self"], config, q, x, visible, *probabilities_noise)
     h = dense(p["attention"]["output"]["dense"], context)
-    h = layer_norm(p["attention"]["output"]["LayerNorm"], q + dropout(h, at(q_noise, number, Place.ATTENTION_OUTPUT), rate))
+    h = layer_norm(
+        p["attention"]["output"]["LayerNorm"], q + dropout(h, at(q_noise, number, Place.ATTENTION_OUTPUT), rate)
+    )
     f = ACTIVATIONS[config.hidden_act](dense(p["intermediate"]["dense"], h))
     f = dropout(dense(p["output"]["dense"], f), at(q_noise, number, Place.OUTPUT), rate)
     return layer_norm(p["output"]["LayerNorm"], h + f)
@@ -89,7 +91,7 @@ def _attention(
     q_noise: jax.Array | None,
     k_noise: jax.Array | None,
 ) -> jax.Array:
-    """Multi-head attention from q_in [B, Q, H] to x [B, S, H] where `visible` [B, Q, S]: -> [B, Q, H]; softmax in float32."""
+    """Attention from q_in [B, Q, H] to x [B, S, H] where `visible` [B, Q, S]: -> [B, Q, H]; softmax in float32."""
     heads = config.num_attention_heads
     q, k, v = (_split(dense(p[name], y), heads) for name, y in (("query", q_in), ("key", x), ("value", x)))
     scores = jnp.einsum("baqd,bakd->baqk", q, k).astype(jnp.float32) * (q.shape[-1] ** -0.5)

@@ -31,4 +31,5 @@ def classify(
     pooled = pool(weights["bert"]["pooler"], cls)
     head_noise = None if noise is None else jnp.take_along_axis(noise, read, axis=1)
     pooled = dropout(pooled, at(head_noise, config.num_hidden_layers, Place.HEAD), config.hidden_dropout_prob)
-    return pooled.astype(jnp.float32) @ weights["output_weights"].T + weights["output_bias"][None, None]
+    logits: jax.Array = pooled.astype(jnp.float32) @ weights["output_weights"].T + weights["output_bias"][None, None]
+    return logits

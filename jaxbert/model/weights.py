@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of weights: for each path its shape, its initializer and whether it decays; everything else derives from it.
+"""The table of weights: for each path its shape, its initializer, whether it decays; everything else derives from it.
 
-Paths are the variable names of google-research/bert (`bert/encoder/layer_0/attention/self/query/kernel`), in memory as in
-files, so a TF1 checkpoint is the identity map. A tree of weights is plain nested dicts, one level per path component.
+Paths are the variable names of google-research/bert (`bert/encoder/layer_0/attention/self/query/kernel`), in memory as
+in files, so a TF1 checkpoint is the identity map. A tree of weights is plain nested dicts, one level per path
+component.
 """
 
 import zlib
@@ -53,9 +54,7 @@ def _layer_table(config: BertConfig, path: str) -> Table:
     table |= _dense(f"{path}/attention/output/dense", hidden, hidden) | _layer_norm(f"{path}/attention/output", hidden)
     table |= _dense(f"{path}/intermediate/dense", hidden, config.intermediate_size)
     return (
-        table
-        | _dense(f"{path}/output/dense", config.intermediate_size, hidden)
-        | _layer_norm(f"{path}/output", hidden)
+        table | _dense(f"{path}/output/dense", config.intermediate_size, hidden) | _layer_norm(f"{path}/output", hidden)
     )
 
 

@@ -39,9 +39,7 @@ class ClassificationRecords:
 
     def __init__(self, paths: Sequence[str], meta: ClassificationMetaData, bounds: Bounds) -> None:
         self._records = TFRecords(paths)
-        self._schema = classification_schema(
-            meta.max_seq_length, meta.label_type, has_weights=meta.has_sample_weights
-        )
+        self._schema = classification_schema(meta.max_seq_length, meta.label_type, has_weights=meta.has_sample_weights)
         if not len(self._records):
             raise InputError(f"`{', '.join(paths)}` holds no records", "make the file again")
         blocks = [self._check_block(first, bounds) for first in range(0, len(self), _BLOCK)]

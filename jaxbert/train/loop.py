@@ -55,11 +55,11 @@ def train(
 ) -> State:
     """Run `step` (compiled, donating its state) from `state` to `plan.total_steps` and return the last state.
 
-    `batches` starts at the step of `state`. Metrics of a step are read after the next step was sent, so the device never
-    waits for the host. A signal saves the state after the step under way and raises `Interrupted`; a loss that is not a
-    number raises `InputError`.
+    `batches` starts at the step of `state`. Metrics of a step are read after the next step was sent, so the device
+    never waits for the host. A signal saves the state after the step under way and raises `Interrupted`; a loss that is
+    not a number raises `InputError`.
     """
-    done = first = int(state["step"])  # type: ignore[arg-type]  # a scalar array
+    done = first = int(state["step"])
     pending: Mapping[str, jax.Array] | None = None
     with Signals() as signals, ProgressLine(first, plan.total_steps, plan.examples_per_step, plan.log_steps) as line:
 
@@ -78,7 +78,9 @@ def train(
                 states.save(done, state)
             if stop:
                 states.wait()
-                again = f"the state after step {done} of {plan.total_steps} is saved; the same command goes on from there"
+                again = (
+                    f"the state after step {done} of {plan.total_steps} is saved; the same command goes on from there"
+                )
                 raise Interrupted(stop, again)
             if plan.ends_epoch(done):
                 after_epoch(state, done, line.say)

@@ -20,7 +20,7 @@ def prepare(compile_cache: str) -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc reuse large blocks: by default each goes back to the system, and every step pays for zeroed new pages."""
+    """Let glibc reuse large blocks; by default each goes back to the system, and every step pays for new pages."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 @dataclasses.dataclass(frozen=True)
 class LinearSchedule:
-    """Linear warm-up from 0 to `peak`, then linear decay to `end` at `total_steps` (optimization.py of google-research/bert).
+    """Linear warm-up from 0 to `peak`, then linear decay to `end` at `total_steps` (Google's optimization.py).
 
     The decay is counted from step 0, so when the warm-up ends the rate drops from `peak` to the decay's own line; the
     first step has rate 0.

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """One training step as a pure function: micro-batches -> gradients -> clipped AdamW -> new state and metrics.
 
-The state is {"weights": tree, "moments": tree, "step": int32}. A batch is a mapping of arrays [K, B, ...], K micro-batches
-of B rows. Arrays whose name ends in `_weights` weigh targets; before anything else they are divided by their sum over the
-whole batch, so the loss is the weighted mean over all targets however they are spread over micro-batches and devices.
+A batch is a mapping of arrays [K, B, ...], K micro-batches of B rows. Arrays whose name ends in `_weights` weigh
+targets; before anything else they are divided by their sum over the whole batch, so the loss is the weighted mean over
+all targets however they are spread over micro-batches and devices.
 """
 
 from collections.abc import Callable, Mapping
+from typing import TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,13 @@ Batch = Mapping[str, jax.Array]
 Loss = Callable[[Tree, Batch, jax.Array | None], jax.Array]
 """(weights, one micro-batch with weights as shares, noise [B, S] or None) -> this part's loss, float32 scalar."""
 
-State = dict[str, Tree | jax.Array]
+
+class State(TypedDict):
+    """What training changes: `moments` holds the trees `m` and `v`, `step` (int32 scalar) counts the steps done."""
+
+    weights: Tree
+    moments: Tree
+    step: jax.Array
 
 
 def initial_state(weights: Tree, optimizer: AdamW) -> State:

@@ -23,6 +23,7 @@ FEATURES = {
 
 
 def read(numbers):
+    """The features of these records."""
     return {name: array[numbers] for name, array in FEATURES.items()}
 
 
@@ -41,6 +42,7 @@ def examples_of(batch):
 
 
 def expected(number):
+    """What `examples_of` finds for a record."""
     real = slice(0, LENGTHS[number])
     ids, types = FEATURES["input_ids"][number][real].tolist(), FEATURES["segment_ids"][number][real].tolist()
     return (ids, types, list(range(LENGTHS[number])), FEATURES["label_ids"][number], 1.0)
@@ -48,7 +50,7 @@ def expected(number):
 
 @pytest.mark.parametrize("micro_batches", [1, 4])
 def test_a_training_batch_is_its_examples(micro_batches):
-    """The batch of a step holds the examples of its places in the order, each whole and once, over all micro-batches."""
+    """The batch of a step holds the examples of its places in the order, each whole and once."""
     shape = choose_shape(LENGTHS, 8 // micro_batches, seed=0, multiple=8)
     batches = TrainingBatches(read, SIZE, 8, micro_batches, shape, seed=4)
     for step in (0, 5, 6, 100):
@@ -86,6 +88,7 @@ def test_evaluation_reads_every_record_once(window):
 
 def test_weights_and_float_labels_are_carried():
     """Sample weights and regression labels arrive with their examples."""
+
     def read_floats(numbers):
         return read(numbers) | {"label_ids": numbers.astype(np.float32) / 2, "weight": numbers.astype(np.float32)}
 
@@ -98,6 +101,7 @@ def test_weights_and_float_labels_are_carried():
 
 def test_prefetching_keeps_order_and_passes_errors_on():
     """Items arrive in order, and an error in producing one arrives at its place."""
+
     def items():
         yield from range(5)
         raise KeyError("six")

@@ -12,12 +12,14 @@ RATE = 0.1
 
 
 def noise(seed=0, step=0):
+    """The noise of B sequences of S tokens."""
     sequences = jnp.broadcast_to(jnp.arange(1, B + 1)[:, None], (B, S))
     positions = jnp.broadcast_to(jnp.arange(S)[None], (B, S))
     return step_noise(seed, jnp.int32(step), sequences, positions)
 
 
 def kept(noise, place=Place.OUTPUT, layer=0):
+    """Which units [B, S, U] dropout keeps."""
     return np.asarray(dropout(jnp.ones((B, S, U)), at(noise, layer, place), RATE)) > 0
 
 

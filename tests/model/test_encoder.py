@@ -35,20 +35,26 @@ def by_example(values: jax.Array, batch: dict[str, np.ndarray]) -> np.ndarray:
 
 @functools.partial(jax.jit, static_argnums=(1, 3))
 def loss_and_gradients(weights, config, batch, with_dropout):
+    """Of a classifier, with or without dropout."""
+
     def loss(weights):
         noise = step_noise(3, jnp.int32(7), batch["sequences"], batch["positions"]) if with_dropout else None
-        return classification_loss(classify(weights, config, batch, noise=noise), batch["label_ids"], batch["label_weights"])
+        return classification_loss(
+            classify(weights, config, batch, noise=noise), batch["label_ids"], batch["label_weights"]
+        )
 
     return jax.value_and_grad(loss)(weights)
 
 
 @pytest.mark.parametrize("with_dropout", [False, True])
 def test_packed_equals_alone(config, weights, features, with_dropout):
-    """Sequences that share rows give the logits, loss and gradients of sequences alone in their rows, dropout included."""
+    """Sequences that share rows give logits, loss and gradients as alone in their rows, dropout included."""
     batch, alone = (jax.tree.map(jnp.asarray, b) for b in (packed_batch(features), alone_batch(features)))
     assert batch["sequences"].shape[0] < alone["sequences"].shape[0]
     ours = by_example(classify(weights, config, batch), packed_batch(features))
-    np.testing.assert_allclose(ours, by_example(classify(weights, config, alone), alone_batch(features)), atol=TOLERANCE)
+    np.testing.assert_allclose(
+        ours, by_example(classify(weights, config, alone), alone_batch(features)), atol=TOLERANCE
+    )
     packed_loss, packed_gradients = loss_and_gradients(weights, config, batch, with_dropout)
     alone_loss, alone_gradients = loss_and_gradients(weights, config, alone, with_dropout)
     np.testing.assert_allclose(packed_loss, alone_loss, rtol=TOLERANCE)
@@ -75,7 +81,9 @@ def test_a_sequence_does_not_see_its_neighbours(config, weights, features):
     """Changing one sequence of a row changes no bit of the others' logits."""
     rows = [[0, 1], [2, 4], [3, 5, 6]]
     before = classify(weights, config, jax.tree.map(jnp.asarray, packed_batch(features, rows)))
-    changed = features | {"input_ids": np.where(np.arange(7)[:, None] == 5, 39 - features["input_ids"], features["input_ids"])}
+    changed = features | {
+        "input_ids": np.where(np.arange(7)[:, None] == 5, 39 - features["input_ids"], features["input_ids"])
+    }
     after = classify(weights, config, jax.tree.map(jnp.asarray, packed_batch(changed, rows)))
     is_changed = packed_batch(features, rows)["examples"] == 5
     np.testing.assert_array_equal(np.asarray(before)[~is_changed], np.asarray(after)[~is_changed])
@@ -102,7 +110,7 @@ def test_scan_equals_loop(config, weights, features, layers):
 
 
 def test_bfloat16_stays_near_float32(config, weights, features):
-    """Products in bfloat16 (8 bits of mantissa) change logits by less than their own size, and the output is float32."""
+    """Products in bfloat16 (8 bits of mantissa) keep the logits' pattern, and the output is float32."""
     batch = jax.tree.map(jnp.asarray, packed_batch(features))
     wide, narrow = (classify(weights, config, batch, dtype=dtype) for dtype in (jnp.float32, jnp.bfloat16))
     assert narrow.dtype == jnp.float32

@@ -59,5 +59,7 @@ def test_a_new_head_changes_no_weight(config):
     table = encoder_table(config)
     path = "bert/pooler/dense/kernel"
     one = flatten(initialize(table, 3, 0.02))[path]
-    np.testing.assert_array_equal(one, flatten(initialize({"aaa": Weight((2,), "normal", True)} | table, 3, 0.02))[path])
+    np.testing.assert_array_equal(
+        one, flatten(initialize({"aaa": Weight((2,), "normal", True)} | table, 3, 0.02))[path]
+    )
     assert (np.asarray(one) != np.asarray(flatten(initialize(table, 4, 0.02))[path])).any()

@@ -51,7 +51,7 @@ def test_adamw_follows_its_equations(bias_correction, scale):
 
 
 def test_schedule_follows_the_official_numbers():
-    """Peak 2e-3, 2 of 6 steps of warm-up: from 0, up, then down the decay line counted from step 0, and flat at the end."""
+    """Peak 2e-3, 2 of 6 steps of warm-up: up from 0, then down the decay line counted from step 0."""
     schedule = LinearSchedule(peak=2e-3, end=0.0, warmup_steps=2, total_steps=6)
     rates = [float(schedule.rate(jnp.int32(step))) for step in range(8)]
     np.testing.assert_allclose(rates, [0, 1e-3, 4e-3 / 3, 1e-3, 2e-3 / 3, 1e-3 / 3, 0, 0], atol=1e-9)

@@ -42,6 +42,8 @@ FEATURES = {
 
 
 def loss_of(config):
+    """The classifier's loss, as the command makes it."""
+
     def loss(weights, batch, noise):
         logits = classify(weights, config, batch, noise=noise)
         return classification_loss(logits, batch["label_ids"], batch["label_weights"])
@@ -89,7 +91,9 @@ def test_losses_against_plain_sums():
     """Cross entropy and squared error, weighted, equal their definitions in float64."""
     logits = GENERATOR.normal(size=(4, 3, 5)).astype(np.float32)
     labels, shares = GENERATOR.integers(0, 5, (4, 3)), GENERATOR.uniform(size=(4, 3)).astype(np.float32)
-    exact = np.log(np.exp(logits.astype(np.float64)).sum(-1)) - np.take_along_axis(logits, labels[..., None], -1)[..., 0]
+    exact = (
+        np.log(np.exp(logits.astype(np.float64)).sum(-1)) - np.take_along_axis(logits, labels[..., None], -1)[..., 0]
+    )
     np.testing.assert_allclose(cross_entropy(jnp.asarray(logits), jnp.asarray(labels)), exact, rtol=1e-5)
     loss = classification_loss(jnp.asarray(logits), jnp.asarray(labels), jnp.asarray(shares))
     np.testing.assert_allclose(loss, (shares * exact).sum(), rtol=1e-5)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training and prediction with a BERT-base classifier on real MRPC: ours beside transformers on PyTorch, on this CPU.
+
+    python -m bench.classifier --mrpc=glue/MRPC --vocab=uncased_L-12_H-768_A-12/vocab.txt
+
+Float32, batch 32, at most 128 tokens. The peer runs padded to 128, and in its best setting: batches of similar length,
+each padded to its longest example (the batches measured are spread evenly over its epoch from short to long).
+Each round times both sides one after the other on the same number of examples; medians over the rounds, and ratios.
+"""
+
+import argparse
+import statistics
+import tempfile
+from typing import Any
+
+import numpy as np
+
+from bench.side_by_side import Worker, median_and_spread, write_results
+from jaxbert.examples.glue import find_task, glue_dataset
+from jaxbert.features.classification import convert, label_ids
+from jaxbert.text.tokenizer import Tokenizer
+from jaxbert.text.vocab import read_vocab
+
+LENGTH, BATCH = 128, 32
+PREDICT_WINDOW = 512
+BASE = {"vocab_size": 30522, "type_vocab_size": 2}
+
+
+def read_mrpc(folder: str, vocab: str) -> dict[str, np.ndarray]:
+    """Ids and types [n, S], labels and lengths [n] of the training set."""
+    examples = glue_dataset(find_task("MRPC"), folder).train
+    assert examples is not None
+    tokenizer = Tokenizer(read_vocab(vocab), do_lower_case=True)
+    features = convert(list(examples()), tokenizer, LENGTH, label_ids(("0", "1")))
+    names = {"ids": "input_ids", "types": "segment_ids", "labels": "label_ids"}
+    arrays = {short: features[name] for short, name in names.items()}
+    return arrays | {"lengths": np.count_nonzero(features["input_mask"], axis=1)}
+
+
+def sorted_batches(lengths: np.ndarray, count: int) -> list[list[int]]:
+    """`count` batches of similar length, spread evenly over all from the shortest to the longest."""
+    order = np.argsort(lengths, kind="stable")
+    batches = order[: len(order) // BATCH * BATCH].reshape(-1, BATCH)
+    return batches[((np.arange(count) + 0.5) / count * len(batches)).astype(int)].tolist()
+
+
+def measure(folder: str, vocab: str, rounds: int, steps: int) -> dict[str, Any]:
+    """Examples per second of every setting in every round, and what else is reported."""
+    data = read_mrpc(folder, vocab)
+    groups = sorted_batches(data["lengths"], steps)
+    generator = np.random.default_rng(0)
+    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+        np.savez(file, **data)
+        file.flush()
+        settings = {"data": file.name, "config": BASE, "batch_size": BATCH, "window": PREDICT_WINDOW}
+        ours, peer = Worker("bench.classifier_jaxbert", settings), Worker("bench.classifier_transformers", settings)
+        rates: dict[str, list[float]] = {}
+        last: dict[str, Any] = {}
+
+        def record(name: str, answers: list[dict[str, Any]], examples: int) -> None:
+            rates.setdefault(name, []).append(examples / sum(answer["seconds"] for answer in answers))
+            last[name] = answers[-1]
+
+        positions = 0
+        for round_number in range(-1, rounds):  # round -1 warms both sides up and is dropped
+            if round_number == 0:
+                rates.clear()
+                positions = 0
+            answers = [ours.ask(mode="train", number=round_number * steps + k + steps) for k in range(steps)]
+            positions += sum(answer["positions"] for answer in answers)
+            record("train ours", answers, steps * BATCH)
+            record("train sorted", [peer.ask(mode="train", numbers=g, width=None) for g in groups], steps * BATCH)
+            some = generator.choice(len(data["lengths"]), (2, BATCH)).tolist()
+            record("train padded", [peer.ask(mode="train", numbers=n, width=LENGTH) for n in some], 2 * BATCH)
+            window = [ours.ask(mode="predict", number=round_number + 1)]
+            record("predict ours", window, PREDICT_WINDOW)
+            record("predict sorted", [peer.ask(mode="predict", numbers=g, width=None) for g in groups], steps * BATCH)
+            record("predict padded", [peer.ask(mode="predict", numbers=n, width=LENGTH) for n in some], 2 * BATCH)
+        ours.close()
+        peer.close()
+    tokens = data["lengths"].mean()
+    return {
+        "examples_per_second": rates,
+        "ratios": {
+            f"{mode} over {setting}": [
+                o / p for o, p in zip(rates[f"{mode} ours"], rates[f"{mode} {setting}"], strict=True)
+            ]
+            for mode in ("train", "predict")
+            for setting in ("padded", "sorted")
+        },
+        "real_tokens_per_second": statistics.median(rates["train ours"]) * tokens,
+        "share_of_padding": 1 - tokens * BATCH * steps * rounds / positions,
+        "compile_seconds": last["train ours"]["compile_seconds"],
+        "first_step_seconds": last["train ours"]["first_step_seconds"],
+        "peak_mib": {"ours": last["predict ours"]["peak_mib"], "transformers": last["predict padded"]["peak_mib"]},
+    }
+
+
+def main() -> None:
+    """Measure, print the table, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mrpc", required=True, help="folder with MRPC's train.tsv")
+    parser.add_argument("--vocab", required=True, help="vocab.txt of the uncased models")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=6, help="batches a round")
+    arguments = parser.parse_args()
+    results = measure(arguments.mrpc, arguments.vocab, arguments.rounds, arguments.steps)
+    for name, values in results["examples_per_second"].items():
+        print(f"{name:16} {median_and_spread(values)} examples/s")
+    for name, values in results["ratios"].items():
+        print(f"{name:20} {median_and_spread(values)}")
+    for name in ("real_tokens_per_second", "share_of_padding", "compile_seconds", "first_step_seconds", "peak_mib"):
+        print(f"{name}: {results[name]}")
+    print(f"written to {write_results('classifier', results)}")
+
+
+if __name__ == "__main__":
+    main()
