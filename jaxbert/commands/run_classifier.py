@@ -51,6 +51,7 @@ def run(flags: Flags) -> None:
         checkpoint = flags.init_checkpoint
     else:
         checkpoint = flags.predict_checkpoint_path or training_run.find_model(flags)
+        training_run.refuse_changes(flags, ["do_lower_case"])
     config = training_run.read_config(flags, checkpoint)
     classifier = Classifier(flags, config, read_inputs(flags, config, checkpoint), training_run.devices(flags))
     if flags.trains:

@@ -4,7 +4,7 @@
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -147,10 +147,9 @@ def devices(flags: TrainingFlags) -> Mesh:
 def check_paths(flags: TrainingFlags) -> None:
     """Fail before any work where `--model_dir` cannot be used or holds another run, or no checkpoint can be found."""
     files.check_folder(flags.model_dir)
-    path = os.path.join(flags.model_dir, FLAG_FILE)
     if TrainingStates.exist(_states_folder(flags)):
-        if os.path.exists(path):
-            _refuse_other_run(flags, path)
+        names = [field.name for field in dataclasses.fields(flags) if field.name not in FREE_FLAGS]
+        refuse_changes(flags, names)
     elif flags.init_checkpoint is not None:
         check_source(flags.init_checkpoint)
 
@@ -166,9 +165,12 @@ def _states_folder(flags: TrainingFlags) -> str:
     return os.path.join(flags.model_dir, "checkpoints")
 
 
-def _refuse_other_run(flags: TrainingFlags, path: str) -> None:
+def refuse_changes(flags: TrainingFlags, names: Sequence[str]) -> None:
+    """Raise `InputError` when one of these flags differs from what `--model_dir` was trained with."""
+    path = os.path.join(flags.model_dir, FLAG_FILE)
+    if not os.path.exists(path):
+        return
     previous = parse(type(flags), [f"--flagfile={path}"], {}).options
-    names = [field.name for field in dataclasses.fields(flags) if field.name not in FREE_FLAGS]
     other = [name for name in names if getattr(previous, name) != getattr(flags, name)]
     if other:
         changes = ", ".join(f"--{name} was `{getattr(previous, name)}`, is `{getattr(flags, name)}`" for name in other)

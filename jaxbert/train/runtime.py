@@ -8,7 +8,7 @@ import sys
 import jax
 
 # Names from malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 
 
 def prepare(compile_cache: str) -> None:
@@ -23,4 +23,5 @@ def _keep_freed_memory() -> None:
     """Let glibc reuse large blocks; by default each goes back to the system, and every step pays for new pages."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_MMAP_MAX, 0)
-        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(_M_TRIM_THRESHOLD, -1)  # never
+        libc.mallopt(_M_ARENA_MAX, 1)  # the only one whose memory is kept
