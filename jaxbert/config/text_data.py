@@ -9,16 +9,14 @@ TASKS = ("AX", "COLA", "MNLI", "MRPC", "PAWS-X", "QNLI", "QQP", "RTE", "SST-2", 
 
 
 @dataclasses.dataclass(frozen=True)
-class TextDataFlags:
-    """A known task in a folder, or tables of one's own."""
+class TextFlags:
+    """How texts become tokens, which part of a known task is meant, and tables of one's own."""
 
-    data_dir: str | None = flag(
-        None, "Folder with the files of a known task as they were downloaded.", group="Text data instead of records"
+    do_lower_case: bool = flag(
+        True, "Lower-case the text and drop accents; true for uncased vocabularies.", group="From text to tokens"
     )
-    task_name: str | None = flag(None, "Which task; default: the name of the folder.", choices=TASKS)
-    vocab_file: str | None = flag(None, "Vocabulary; default: `vocab.txt` in the folder of the checkpoint.")
-    do_lower_case: bool = flag(True, "Lower-case the text and drop accents; true for uncased vocabularies.")
     max_seq_length: int = flag(128, "Tokens in a record, [CLS] and [SEP] included; longer texts are cut.", minimum=4)
+    num_workers: int = flag(0, "Processes that make records at the same time; 0: one on each core.", minimum=0)
     mnli_type: str = flag("matched", "Which evaluation and test set of MNLI.", choices=("matched", "mismatched"))
     xnli_language: str = flag("en", "Language of the XNLI training set; `all` for its 15 languages.")
     pawsx_language: str = flag("en", "Language of the PAWS-X training set; `all` for its 7 languages.")
@@ -36,8 +34,18 @@ class TextDataFlags:
     labels: str | None = flag(
         None, "Class names in the order of their ids, separated by commas; default: those of the training file, sorted."
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class TextDataFlags(TextFlags):
+    """A known task in a folder, or tables of one's own, for a command that trains on them directly."""
+
     regression: bool = flag(False, "Labels are numbers.")
-    num_workers: int = flag(0, "Processes that make records at the same time; 0: one on each core.", minimum=0)
+    data_dir: str | None = flag(
+        None, "Folder with the files of a known task as they were downloaded.", group="Text data of a known task"
+    )
+    task_name: str | None = flag(None, "Which task; default: the name of the folder.", choices=TASKS)
+    vocab_file: str | None = flag(None, "Vocabulary; default: `vocab.txt` in the folder of the checkpoint.")
 
     @property
     def has_text_data(self) -> bool:
