@@ -77,7 +77,7 @@ def test_embedding_size_that_changes_nothing_is_accepted() -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [('{"vocab_size": 9,\n x}', "line 2"), ("[9]", "no JSON object"), ("{}", "`vocab_size` is missing"), ("", "line 1")],
+    [('{"vocab_size": 9,\nx}', "line 2"), ("[9]", "no JSON object"), ("{}", "`vocab_size` is missing"), ("", "line 1")],
 )
 def test_wrong_files_are_named(tmp_path: Path, text: str, message: str) -> None:
     """Whatever is wrong in a file, its path is in the message."""
