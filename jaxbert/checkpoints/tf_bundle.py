@@ -17,10 +17,11 @@ from google.protobuf.message import DecodeError
 
 from jaxbert.checkpoints.tf_messages import BundleEntry, BundleHeader
 from jaxbert.checkpoints.tf_prefix import find_prefix
-from jaxbert.checkpoints.tf_table import masked_crc32c, read_table, write_table
+from jaxbert.checkpoints.tf_table import read_table, write_table
 from jaxbert.checkpoints.varint import read_varint, write_varint
 from jaxbert.errors import InputError
 from jaxbert.files import map_input, whole_file
+from jaxbert.records.tfrecord import masked_crc
 
 _STRING = 7
 # The numbers are those of TensorFlow's types.proto.
@@ -131,7 +132,7 @@ def _numbers(data: np.ndarray, entry: Entry) -> np.ndarray:
     dtype = _DTYPES[entry.dtype]
     if math.prod(entry.shape) * dtype.itemsize != entry.size:
         raise ValueError(f"shape {list(entry.shape)} of {dtype} does not fill its {entry.size} bytes")
-    _check(masked_crc32c(data), entry)
+    _check(masked_crc(data), entry)
     if not entry.size:
         return np.empty(entry.shape, dtype)
     return np.frombuffer(data, dtype).reshape(entry.shape)
@@ -149,7 +150,7 @@ def _strings(data: np.ndarray, entry: Entry) -> np.ndarray:
     start = place + 4
     if start + sum(lengths) != len(content):
         raise ValueError("the lengths of its strings do not add up to its size")
-    _check(masked_crc32c(_fixed_lengths(lengths) + content[place:]), entry)
+    _check(masked_crc(_fixed_lengths(lengths) + content[place:]), entry)
     strings = np.empty(count, dtype=object)
     for index, length in enumerate(lengths):
         strings[index] = content[start : start + length]
@@ -195,7 +196,7 @@ def _write_tensor(shards: list[BinaryIO], shard: int, tensor: np.ndarray) -> byt
         stored, checked = _string_bytes(tensor)
     else:
         stored = checked = np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).tobytes()
-    entry.size, entry.crc32c = len(stored), masked_crc32c(checked)
+    entry.size, entry.crc32c = len(stored), masked_crc(checked)
     shards[shard].write(stored)
     return bytes(entry.SerializeToString())
 
@@ -204,7 +205,7 @@ def _string_bytes(tensor: np.ndarray) -> tuple[bytes, bytes]:
     """The bytes of a string tensor as stored, and the bytes that its checksum covers."""
     lengths = [len(string) for string in tensor.flat]
     fixed = _fixed_lengths(lengths)
-    rest = masked_crc32c(fixed).to_bytes(4, "little") + b"".join(tensor.flat)
+    rest = masked_crc(fixed).to_bytes(4, "little") + b"".join(tensor.flat)
     return b"".join(map(write_varint, lengths)) + rest, fixed + rest
 
 

@@ -9,13 +9,11 @@ its compression and its checksum.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO
 
-import google_crc32c
-import numpy as np
-
 from jaxbert.checkpoints.snappy import decompress
 from jaxbert.checkpoints.varint import read_varint, write_varint
 from jaxbert.errors import InputError
 from jaxbert.files import map_input, whole_file
+from jaxbert.records.tfrecord import masked_crc
 
 _MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 _FOOTER_BYTES = 48
@@ -24,12 +22,6 @@ _SNAPPY = 1  # the other known compression byte is 0: none
 _BLOCK_BYTES = 4096  # a block is closed when it reaches this size
 _RESTART_INTERVAL = 16  # every 16th key of a block is stored whole
 _LARGEST_EXPANSION = 64  # keys that share prefixes may take this many times the file; real ones take 2 to 5 times
-
-
-def masked_crc32c(data: bytes | np.ndarray) -> int:
-    """The checksum TensorFlow stores: CRC-32C, rotated and offset; an array is uint8 and read-only."""
-    crc: int = google_crc32c.value(data)
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def read_table(path: str) -> dict[bytes, bytes]:
@@ -86,7 +78,7 @@ def _checked_block(content: memoryview, handle: bytes) -> bytes:
         raise ValueError(f"the block at byte {offset} reaches past the end")
     stored = bytes(content[offset : offset + size + _TRAILER_BYTES])
     block, compression = stored[:size], stored[size]
-    if masked_crc32c(stored[: size + 1]) != int.from_bytes(stored[size + 1 :], "little"):
+    if masked_crc(stored[: size + 1]) != int.from_bytes(stored[size + 1 :], "little"):
         raise ValueError(f"the block at byte {offset} has a wrong checksum")
     if compression > _SNAPPY:
         raise ValueError(f"the block at byte {offset} is compressed in the unknown way {compression}")
@@ -157,5 +149,5 @@ def _shared_prefix(one: bytes, other: bytes) -> int:
 def _append(file: BinaryIO, block: bytes) -> bytes:
     """Write a block with its compression byte and checksum; its offset and size as stored in the index."""
     handle = write_varint(file.tell()) + write_varint(len(block))
-    file.write(block + b"\0" + masked_crc32c(block + b"\0").to_bytes(4, "little"))
+    file.write(block + b"\0" + masked_crc(block + b"\0").to_bytes(4, "little"))
     return handle

@@ -25,7 +25,7 @@ from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.run_classifier import Flags
 from jaxbert.errors import InputError
-from jaxbert.metrics.glue import METRICS, metric_names
+from jaxbert.metrics.glue import mean_squared_error, score
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import Table, Tree, classifier_table, flatten, unflatten
 from jaxbert.predictions import glue as predictions
@@ -137,14 +137,11 @@ class Classifier:
     def evaluate(self, weights: Tree, records: ClassificationRecords) -> dict[str, float]:
         """Loss and the metrics of the task, the one that chooses the best weights first."""
         logits = self.outputs(weights, records).astype(np.float64)
-        names = metric_names(self.inputs.meta.processor_type, self.inputs.meta.num_labels)
+        labels, task = records.labels, self.inputs.meta.processor_type
         if self.inputs.meta.is_regression:
-            labels, predicted = records.labels, logits[:, 0]
-            loss = np.mean((labels - predicted) ** 2)
-        else:
-            labels, predicted = records.labels, logits.argmax(-1)
-            loss = -np.mean(log_softmax(logits)[np.arange(len(labels)), labels])
-        return {name: METRICS[name](labels, predicted) for name in names} | {"loss": float(loss)}
+            return score(task, labels, logits[:, 0]) | {"loss": mean_squared_error(labels, logits[:, 0])}
+        loss = -np.mean(log_softmax(logits)[np.arange(len(labels)), labels])
+        return score(task, labels, logits) | {"loss": float(loss)}
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -116,13 +116,6 @@ def parse(options: type[T], argv: Sequence[str], retired: Mapping[str, str] | No
     return Parsed(options(**given, **positional), frozenset(given), notes)
 
 
-def changed(options: Any) -> frozenset[str]:
-    """Names of the fields of the dataclass instance `options` that differ from their default."""
-    return frozenset(
-        field.name for field in dataclasses.fields(options) if getattr(options, field.name) != field.default
-    )
-
-
 def to_flagfile(options: Any) -> str:
     """The text of a flag file with which the same command gets the same `options`."""
     lines = []

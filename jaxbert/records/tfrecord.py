@@ -23,7 +23,7 @@ _LENGTH = struct.Struct("<Q")
 _GZIP = b"\x1f\x8b"
 
 
-def masked_crc(data: bytes) -> int:
+def masked_crc(data: bytes | np.ndarray) -> int:
     """The crc32c of `data`, rotated and shifted as TensorFlow does so that a crc of a crc is not trivial."""
     crc: int = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
