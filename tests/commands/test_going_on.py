@@ -36,9 +36,11 @@ def lines(model_dir: Path) -> list[dict[str, float]]:
 
 
 def stop_after(process: "subprocess.Popen[str]", folder: Path, step: int, number: signal.Signals) -> tuple[int, str]:
-    """Send a signal as soon as the metrics of `step` are written; returns exit code and standard error."""
-    while process.poll() is None and sum(line["part"] == "train" for line in lines_so_far(folder)) < step:
+    """Send a signal as soon as this process wrote metrics and has those of `step`; returns exit code and stderr."""
+    before = now = lines_so_far(folder)  # of a killed run, perhaps of later steps than those saved
+    while process.poll() is None and (now == before or sum(line["part"] == "train" for line in now) < step):
         time.sleep(0.002)
+        now = lines_so_far(folder)
     process.send_signal(number)
     _, err = process.communicate()
     return process.returncode, err
