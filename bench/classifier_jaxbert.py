@@ -11,6 +11,7 @@ import numpy as np
 from bench.side_by_side import peak_memory_mib, serve
 from jaxbert.batches.loader import TrainingBatches, evaluation_batches
 from jaxbert.batches.packing import choose_shape
+from jaxbert.batches.rows import label_targets
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import classifier_table, initialize
@@ -40,7 +41,7 @@ def main() -> None:
 
     batch_size, size = settings["batch_size"], len(data["lengths"])
     shape = choose_shape(data["lengths"], batch_size, seed=0, multiple=8)
-    batches = TrainingBatches(read, size, batch_size, 1, shape, seed=0)
+    batches = TrainingBatches(read, size, batch_size, 1, shape, seed=0, targets=label_targets)
     table = classifier_table(config, 2)
     optimizer = AdamW()
 
@@ -80,7 +81,9 @@ def main() -> None:
         else:
             start = time.perf_counter()
             window = np.arange(settings["window"]) + number * settings["window"]
-            parts = evaluation_batches(lambda numbers: read(window[numbers]), len(window), shape, len(window))
+            parts = evaluation_batches(
+                lambda numbers: read(window[numbers]), len(window), shape, len(window), label_targets
+            )
             outputs = [(predict(state["weights"], part), part["input_ids"].size) for part in parts]
             np.asarray(outputs[-1][0])
             seconds, positions = time.perf_counter() - start, sum(size for _, size in outputs)

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxbert.batches.order import records_at
 from jaxbert.batches.packing import RowShape, pack
-from jaxbert.batches.rows import Arrays, lay_out, lengths
+from jaxbert.batches.rows import Arrays, Targets, lay_out, lengths
 
 Read = Callable[[np.ndarray], Arrays]
 """Record numbers [n] -> their decoded features, arrays [n, ...]."""
@@ -31,6 +31,7 @@ class TrainingBatches:
         micro_batches: K, parts of a batch computed one after the other; it divides `batch_size`.
         shape: sizes of the rows of one micro-batch.
         seed: of the order of records.
+        targets: what the loss compares with.
     """
 
     read: Read
@@ -39,6 +40,7 @@ class TrainingBatches:
     micro_batches: int
     shape: RowShape
     seed: int
+    targets: Targets
 
     def at(self, step: int) -> Arrays:
         """Arrays [K, B, ...] of the step: exactly `batch_size` examples."""
@@ -53,7 +55,12 @@ class TrainingBatches:
         sizes = (rows, self.shape.row_length, self.shape.places)
         parts = [
             lay_out(
-                {name: a[i : i + part] for name, a in features.items()}, numbers[i : i + part], rows_of, sizes, i + 1
+                {name: array[i : i + part] for name, array in features.items()},
+                numbers[i : i + part],
+                rows_of,
+                sizes,
+                self.targets,
+                i + 1,
             )
             for i, rows_of in zip(range(0, self.batch_size, part), packed, strict=True)
         ]
@@ -64,7 +71,7 @@ class TrainingBatches:
         return (self.at(number) for number in range(step, end))
 
 
-def evaluation_batches(read: Read, size: int, shape: RowShape, window: int) -> Iterator[Arrays]:
+def evaluation_batches(read: Read, size: int, shape: RowShape, window: int, targets: Targets) -> Iterator[Arrays]:
     """All records once, arrays [B, ...] of the usual row count; only the last batch has rows to spare.
 
     At least `window` records are packed together; those in rows that fill no whole batch are packed again with the
@@ -82,7 +89,7 @@ def evaluation_batches(read: Read, size: int, shape: RowShape, window: int) -> I
             if len(group) < rows and not is_last:
                 waiting = numbers[[index for indexes in group for index in indexes]]
                 break
-            yield lay_out(features, numbers, group, (rows, shape.row_length, shape.places))
+            yield lay_out(features, numbers, group, (rows, shape.row_length, shape.places), targets)
         else:
             waiting = waiting[:0]
 

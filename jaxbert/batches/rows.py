@@ -1,16 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
 """Records -> the arrays of a batch: real tokens only, several sequences in a row.
 
-Every array has the axes [B, S] (one value per position) or [B, N] (one value per place for a sequence in a row):
-`input_ids`, `type_ids`, `positions`, `sequences` (number of the sequence in the batch from 1, 0 where none is) and
-`cls_positions`, `label_ids`, `label_weights` (0 where no sequence is), `examples` (record number, -1 where none is).
+Arrays have the axes [B, S] (one value per position) or [B, N] (one value per place for a sequence in a row):
+`input_ids`, `type_ids`, `positions`, `sequences` (number of the sequence in the batch from 1, 0 where none is),
+`cls_positions`, `examples` (record number, -1 where none is), and the targets of the task.
 """
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 Arrays = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Where the sequences of a batch lie; of n sequences only those in `used` do.
+
+    Attributes:
+        sizes: (B, S, N).
+        used: [m] numbers, below n, of the sequences that lie in a row.
+        row_of: [n] the row of each sequence.
+        start_of: [n] its first position in the row.
+        place_of: [n] its place among the sequences of the row.
+    """
+
+    sizes: tuple[int, int, int]
+    used: np.ndarray
+    row_of: np.ndarray
+    start_of: np.ndarray
+    place_of: np.ndarray
+
+    def per_sequence(self, values: np.ndarray, dtype: type = np.int32) -> np.ndarray:
+        """Values [n] of the sequences at their places [B, N], 0 where none is."""
+        used = self.used
+        return scatter((self.sizes[0], self.sizes[2]), (self.row_of[used], self.place_of[used]), values[used], dtype)
+
+
+Targets = Callable[[Mapping[str, np.ndarray], Layout], Arrays]
+"""(features of n records, where they lie) -> what a task's loss compares with; names of weights end in `_weights`."""
+
+
+def label_targets(features: Mapping[str, np.ndarray], layout: Layout) -> Arrays:
+    """`label_ids` [B, N] int32 or float32 and `label_weights` [B, N] float32, 0 where no sequence is."""
+    labels = features["label_ids"]
+    weights = features["weight"] if "weight" in features else np.ones(len(labels))
+    return {
+        "label_ids": layout.per_sequence(labels, np.float32 if labels.dtype.kind == "f" else np.int32),
+        "label_weights": layout.per_sequence(weights, np.float32),
+    }
 
 
 def lengths(features: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -24,58 +63,52 @@ def lay_out(
     examples: np.ndarray,
     packed: Sequence[Sequence[int]],
     sizes: tuple[int, int, int],
+    targets: Targets,
     first_sequence: int = 1,
 ) -> Arrays:
-    """Copy the real tokens of `features` (arrays [n, S] and labels [n], any n) into rows.
+    """Copy the real tokens of `features` (arrays [n, S], any n) into rows.
 
     Args:
         features: as `example_proto.decode` returns them; masks may have holes, positions count from the record's start.
         examples: record numbers [n].
         packed: which of the n sequences lie in which row, as `packing.pack` gives it.
         sizes: (B, S, N).
+        targets: what besides the tokens the task needs.
         first_sequence: number of the first of the n sequences in the whole batch.
     """
-    rows, length, places = sizes
-    row_of, start_of, place_of = _places(packed, lengths(features))
+    layout = _layout(packed, lengths(features), sizes)
     record, position = np.nonzero(features["input_mask"])
-    used = np.array([index for row in packed for index in row], np.int64)
     laid = np.zeros(len(features["input_mask"]), bool)
-    laid[used] = True
+    laid[layout.used] = True
     record, position = record[laid[record]], position[laid[record]]
     rank = np.arange(len(record)) - np.searchsorted(record, record)
-    tokens = (row_of[record], start_of[record] + rank)
-    batch = {
-        "input_ids": _scatter((rows, length), tokens, features["input_ids"][record, position]),
-        "type_ids": _scatter((rows, length), tokens, features["segment_ids"][record, position]),
-        "positions": _scatter((rows, length), tokens, position),
-        "sequences": _scatter((rows, length), tokens, record + first_sequence),
-    }
-    slots = (row_of[used], place_of[used])
-    label_ids = features["label_ids"][used]
-    label_dtype = np.float32 if label_ids.dtype.kind == "f" else np.int32
-    weights = features["weight"][used] if "weight" in features else np.ones(len(used))
-    return batch | {
-        "cls_positions": _scatter((rows, places), slots, start_of[used]),
-        "label_ids": _scatter((rows, places), slots, label_ids, label_dtype),
-        "label_weights": _scatter((rows, places), slots, weights, np.float32),
-        "examples": _scatter((rows, places), slots, examples[used] + 1) - 1,
+    tokens = (layout.row_of[record], layout.start_of[record] + rank)
+    return {
+        "input_ids": scatter(sizes[:2], tokens, features["input_ids"][record, position]),
+        "type_ids": scatter(sizes[:2], tokens, features["segment_ids"][record, position]),
+        "positions": scatter(sizes[:2], tokens, position),
+        "sequences": scatter(sizes[:2], tokens, record + first_sequence),
+        "cls_positions": layout.per_sequence(layout.start_of),
+        "examples": layout.per_sequence(examples + 1) - 1,
+        **targets(features, layout),
     }
 
 
-def _places(packed: Sequence[Sequence[int]], sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row, first position and place in the row of each sequence [n]."""
-    row_of, start_of, place_of = (np.zeros(len(sizes), np.int64) for _ in range(3))
+def scatter(
+    shape: tuple[int, int], at: tuple[np.ndarray, np.ndarray], values: np.ndarray, dtype: type = np.int32
+) -> np.ndarray:
+    """An array of this shape with `values` [m] at the indexes `at`, 0 elsewhere."""
+    array: np.ndarray = np.zeros(shape, dtype)
+    array[at] = values
+    return array
+
+
+def _layout(packed: Sequence[Sequence[int]], lengths: np.ndarray, sizes: tuple[int, int, int]) -> Layout:
+    row_of, start_of, place_of = (np.zeros(len(lengths), np.int64) for _ in range(3))
     for row, indexes in enumerate(packed):
         start = 0
         for place, index in enumerate(indexes):
             row_of[index], start_of[index], place_of[index] = row, start, place
-            start += int(sizes[index])
-    return row_of, start_of, place_of
-
-
-def _scatter(
-    shape: tuple[int, int], at: tuple[np.ndarray, np.ndarray], values: np.ndarray, dtype: type = np.int32
-) -> np.ndarray:
-    array: np.ndarray = np.zeros(shape, dtype)
-    array[at] = values
-    return array
+            start += int(lengths[index])
+    used = np.array([index for row in packed for index in row], np.int64)
+    return Layout(sizes, used, row_of, start_of, place_of)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from jaxbert import files
 from jaxbert.checkpoints import model_folder
 from jaxbert.commands.create_finetuning_data import cores, progress
-from jaxbert.commands.training_run import beside, say
+from jaxbert.commands.model_source import beside, say
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.run_classifier import Flags
 from jaxbert.config.text_data import TASKS, TextDataFlags

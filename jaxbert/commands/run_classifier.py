@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fine-tune a classifier or regressor, evaluate it, predict with it."""
 
-import contextlib
 import dataclasses
 import functools
 import json
@@ -18,8 +17,9 @@ from jaxbert import files
 from jaxbert.batches.device import place, replicated
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
 from jaxbert.batches.packing import RowShape, choose_shape
+from jaxbert.batches.rows import label_targets
 from jaxbert.checkpoints import model_folder
-from jaxbert.commands import training_run
+from jaxbert.commands import model_source, training_run
 from jaxbert.commands.classifier_inputs import Inputs, label_names, read_inputs
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
@@ -33,12 +33,12 @@ from jaxbert.records import meta_data
 from jaxbert.records.classification_records import Bounds, ClassificationRecords
 from jaxbert.train import runtime
 from jaxbert.train.evaluate import outputs
-from jaxbert.train.loop import Plan, train
+from jaxbert.train.loop import Plan
 from jaxbert.train.losses import classification_loss, regression_loss
-from jaxbert.train.optimizers import AdamW, decay_mask
+from jaxbert.train.optimizers import AdamW
 from jaxbert.train.report import Summaries
 from jaxbert.train.schedules import LinearSchedule
-from jaxbert.train.step import Batch, State, train_step
+from jaxbert.train.step import Batch, State
 
 DTYPES = {"fp32": jnp.float32, "bf16": jnp.bfloat16}
 
@@ -50,9 +50,9 @@ def run(flags: Flags) -> None:
         training_run.check_paths(flags)
         checkpoint = flags.init_checkpoint
     else:
-        checkpoint = flags.predict_checkpoint_path or training_run.find_model(flags)
+        checkpoint = flags.predict_checkpoint_path or model_source.find_model(flags)
         training_run.refuse_changes(flags, ["do_lower_case"])
-    config = training_run.read_config(flags, checkpoint)
+    config = model_source.read_config(flags, checkpoint)
     classifier = Classifier(flags, config, read_inputs(flags, config, checkpoint), training_run.devices(flags))
     if flags.trains:
         _train(classifier)
@@ -104,7 +104,7 @@ class Classifier:
         sizes = (config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
         records = ClassificationRecords(paths, self.inputs.meta, Bounds(*sizes, self.inputs.meta.num_labels))
         if expected not in (None, len(records)):
-            training_run.say(
+            model_source.say(
                 f"note: the meta data says {expected} records, there are {len(records)} in {', '.join(paths)};"
                 f" all {len(records)} are used"
             )
@@ -117,7 +117,7 @@ class Classifier:
 
     def load(self, checkpoint: str) -> Tree:
         """Trained weights, all of them, on the devices."""
-        found, report = training_run.load(checkpoint, self.config, self.table, "classifier", allow_partial=False)
+        found, report = model_source.load(checkpoint, self.config, self.table, "classifier", allow_partial=False)
         if report.missing or report.other_shapes:
             missing = ", ".join(sorted(set(self.table) - set(found)))
             raise InputError(
@@ -131,7 +131,7 @@ class Classifier:
         """Logits [n, C] float32 of all records, in their order."""
         shape = self.shape(records, min(self.flags.eval_batch_size, len(records)))
         window = 16 * self.flags.eval_batch_size
-        batches = evaluation_batches(records.read, len(records), shape, window)
+        batches = evaluation_batches(records.read, len(records), shape, window, label_targets)
         return outputs(self.logits, weights, Prefetched(place(b, self.mesh, 0) for b in batches), len(records))
 
     def evaluate(self, weights: Tree, records: ClassificationRecords) -> dict[str, float]:
@@ -159,27 +159,18 @@ def _train(classifier: Classifier) -> None:
     plan, schedule = _plan(flags, size)
     batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
     shape = classifier.shape(records, batch_size // parts)
-    batches = TrainingBatches(records.read, size, batch_size, parts, shape, flags.seed)
-    optimizer = AdamW(bias_correction=flags.adam_bias_correction)
-    step = train_step(classifier.loss, optimizer, schedule, decay_mask(classifier.table), flags.seed)
-    start = functools.partial(
-        training_run.start_weights, flags, classifier.config, classifier.table, dense_head="classifier"
+    training = training_run.Training(
+        classifier.table,
+        classifier.loss,
+        AdamW(bias_correction=flags.adam_bias_correction),
+        schedule,
+        plan,
+        TrainingBatches(records.read, size, batch_size, parts, shape, flags.seed, label_targets),
+        functools.partial(model_source.start_weights, flags, classifier.config, classifier.table, "classifier"),
+        functools.partial(_finish_epoch, classifier, held_out),
     )
-    with contextlib.closing(training_run.open_states(flags)) as states:
-        first, evaluated = states.latest_step() or 0, _evaluated_step(flags)
-        if first >= plan.total_steps and evaluated == first:
-            training_run.say(f"training is finished: {first} of {plan.total_steps} steps are done")
-            return
-        state = training_run.start_state(states, classifier.table, optimizer, start, classifier.mesh)
-        done = {"train": first, "validation": first if evaluated == first else first - 1}
-        placed = (place(batch, classifier.mesh, 1) for batch in batches.from_step(first, plan.total_steps))
-        with contextlib.closing(Summaries(os.path.join(flags.model_dir, "summaries"), done)) as summaries:
-            finish_epoch = functools.partial(_finish_epoch, classifier, held_out, summaries)
-            if first and plan.ends_epoch(first) and evaluated != first:
-                finish_epoch(state, first, training_run.say)  # the last command was stopped before it came to this
-            with contextlib.closing(Prefetched(placed)) as loaded:
-                train(jax.jit(step, donate_argnums=0), state, loaded, plan, states, summaries, finish_epoch)
-    training_run.say(f"the model is in {flags.model_dir}: `best` by evaluation, `last` as training ended")
+    training_run.fit(flags, classifier.mesh, training)
+    model_source.say(f"the model is in {flags.model_dir}: `best` by evaluation, `last` as training ended")
 
 
 def _plan(flags: Flags, size: int) -> tuple[Plan, LinearSchedule]:
@@ -203,9 +194,9 @@ def _plan(flags: Flags, size: int) -> tuple[Plan, LinearSchedule]:
 def _finish_epoch(
     classifier: Classifier,
     held_out: ClassificationRecords | None,
-    summaries: Summaries,
     state: State,
     done: int,
+    summaries: Summaries,
     tell: Callable[[str], None],
 ) -> None:
     """Evaluate, and write the weights to `best` when no earlier ones were better, and to `last`: then all is done."""
@@ -232,11 +223,6 @@ def _is_best(flags: Flags, results: dict[str, float], done: int) -> bool:
     return name not in best or best.get("step", done) >= done or results[name] > best[name]
 
 
-def _evaluated_step(flags: Flags) -> int:
-    """The step whose weights are in `last`, 0 for none; it was evaluated before they were written."""
-    return int(model_folder.read_results(os.path.join(flags.model_dir, "last")).get("step", 0))
-
-
 def _evaluate(classifier: Classifier, weights: Tree) -> None:
     """Print the metrics as JSON on standard output."""
     inputs = classifier.inputs
@@ -258,4 +244,4 @@ def _predict(classifier: Classifier, weights: Tree) -> None:
         if submission := predictions.submission_name(meta.processor_type, flags.mnli_type):
             path = os.path.join(flags.model_dir, "submission", submission)
             predictions.write_submission(path, range(len(records)), labels, predicted)
-        training_run.say(f"predicted {len(records)} examples: {results}")
+        model_source.say(f"predicted {len(records)} examples: {results}")

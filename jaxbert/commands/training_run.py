@@ -1,30 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every trainer does with its flags: where the model comes from, what its folder holds, which devices it uses."""
+"""What every trainer does with its flags: what its folder holds, which devices it uses, steps from first to last."""
 
+import contextlib
 import dataclasses
 import os
-import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
-import numpy as np
 from jax.sharding import Mesh
 
 from jaxbert import files
-from jaxbert.batches.device import data_mesh, replicated
+from jaxbert.batches.device import data_mesh, place, replicated
+from jaxbert.batches.loader import Prefetched, TrainingBatches
 from jaxbert.checkpoints import model_folder
-from jaxbert.checkpoints.initial import DenseHead, InitialWeights, check_source, read_initial
-from jaxbert.checkpoints.matching import LoadReport, match
-from jaxbert.checkpoints.tf_prefix import find_prefix
+from jaxbert.checkpoints.initial import check_source
 from jaxbert.checkpoints.training_state import TrainingStates
-from jaxbert.config import bert_config
-from jaxbert.config.bert_config import BertConfig
+from jaxbert.commands.model_source import say
 from jaxbert.config.flags import parse, to_flagfile
 from jaxbert.config.training import TrainingFlags
 from jaxbert.errors import InputError
-from jaxbert.model.weights import Table, Tree, flatten, initialize, shapes, unflatten
-from jaxbert.train.optimizers import AdamW
-from jaxbert.train.step import State, initial_state
+from jaxbert.model.weights import Table, Tree, initialize
+from jaxbert.train.loop import Plan, train
+from jaxbert.train.optimizers import AdamW, decay_mask
+from jaxbert.train.report import Summaries
+from jaxbert.train.schedules import LinearSchedule
+from jaxbert.train.step import Loss, State, initial_state, train_step
 
 FLAG_FILE = "flags.txt"
 # Flags that may change from one command in a folder to the next without making it another training.
@@ -48,91 +49,77 @@ FREE_FLAGS = frozenset(
 )
 
 
-def say(text: str) -> None:
-    """A line for the user, on standard error."""
-    print(text, file=sys.stderr, flush=True)
-
-
 def listed(results: Mapping[str, float]) -> str:
     """Metrics on one line."""
     return "  ".join(f"{name} {value:.4f}" for name, value in results.items())
 
 
-def find_model(flags: TrainingFlags) -> str:
-    """Where trained weights are: `best`, `last`, a TensorFlow checkpoint in `--model_dir`, or `--init_checkpoint`."""
-    for name in ("best", "last"):
-        if model_folder.has_model(os.path.join(flags.model_dir, name)):
-            return os.path.join(flags.model_dir, name)
-    try:
-        return find_prefix(flags.model_dir)
-    except InputError as error:
-        if flags.init_checkpoint is not None:
-            return flags.init_checkpoint
-        raise InputError(
-            f"there is no trained model in `{flags.model_dir}`", "train first, or give `--predict_checkpoint_path`"
-        ) from error
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """What differs from one trainer to the next.
+
+    Attributes:
+        table: the weights.
+        loss: see `train_step`.
+        optimizer: updates the weights.
+        schedule: the learning rate of each step.
+        plan: when things happen.
+        batches: the batch of each step.
+        start: makes the weights before the first step.
+        finish_epoch: (state, step, summaries, say) evaluates the weights, and at last writes them to `last`.
+    """
+
+    table: Table
+    loss: Loss
+    optimizer: AdamW
+    schedule: LinearSchedule
+    plan: Plan
+    batches: TrainingBatches
+    start: Callable[[], Tree]
+    finish_epoch: Callable[[State, int, Summaries, Callable[[str], None]], None]
 
 
-def beside(path: str | None, name: str) -> str | None:
-    """The file `name` in the folder of a checkpoint, if it is there."""
-    if path is None:
-        return None
-    folder = path if os.path.isdir(path) else os.path.dirname(path)
-    candidate = os.path.join(folder, name)
-    return candidate if os.path.isfile(candidate) else None
+def fit(flags: TrainingFlags, mesh: Mesh, training: Training) -> None:
+    """Train from the newest saved state, or from the start, to the last step; what was done already is not repeated."""
+    plan, optimizer = training.plan, training.optimizer
+    step = train_step(training.loss, optimizer, training.schedule, decay_mask(training.table), flags.seed)
+    with contextlib.closing(open_states(flags)) as states:
+        first, evaluated = states.latest_step() or 0, _evaluated_step(flags)
+        if first >= plan.total_steps and evaluated == first:
+            say(f"training is finished: {first} of {plan.total_steps} steps are done")
+            return
+        state = _start_state(states, training, mesh)
+        done = {"train": first, "validation": first if evaluated == first else first - 1}
+        placed = (place(batch, mesh, 1) for batch in training.batches.from_step(first, plan.total_steps))
+        with contextlib.closing(Summaries(os.path.join(flags.model_dir, "summaries"), done)) as summaries:
+
+            def finish_epoch(state: State, step: int, tell: Callable[[str], None]) -> None:
+                training.finish_epoch(state, step, summaries, tell)
+
+            if first and plan.ends_epoch(first) and evaluated != first:
+                finish_epoch(state, first, say)  # the last command was stopped before it came to this
+            with contextlib.closing(Prefetched(placed)) as loaded:
+                started = time.perf_counter()
+                train(jax.jit(step, donate_argnums=0), state, loaded, plan, states, summaries, finish_epoch)
+                share = loaded.waited / (time.perf_counter() - started)
+    say(f"training waited for records {share:.2%} of its time")
 
 
-def read_config(flags: TrainingFlags, checkpoint: str | None) -> BertConfig:
-    """The configuration of `--bert_config_file`, or the one beside the checkpoint."""
-    path = flags.bert_config_file or beside(checkpoint, model_folder.CONFIG_FILE)
-    if path is None:
-        raise InputError("the sizes of the model are not known", "give `--bert_config_file`")
-    return bert_config.read(path)
-
-
-def load(
-    checkpoint: str, config: BertConfig, table: Table, dense_head: DenseHead | None, allow_partial: bool
-) -> tuple[dict[str, np.ndarray], LoadReport]:
-    """The weights of `table` that are in the checkpoint (path -> array), and the report, which is printed."""
-    initial = read_initial(checkpoint, dense_head)
-    _check_heads(initial, config)
-    report = match(initial.weights, shapes(table), initial.source, initial.unused, allow_partial)
-    say(f"{report} ({initial.layout})")
-    return {path: initial.weights[path] for path in report.loaded}, report
-
-
-def _check_heads(initial: InitialWeights, config: BertConfig) -> None:
-    found = initial.attention_heads
-    if found is not None and found != config.num_attention_heads:
-        raise InputError(
-            f"`{initial.source}` has {found} attention heads, bert_config.json says `num_attention_heads`"
-            f" {config.num_attention_heads}",
-            "give the configuration that belongs to the checkpoint",
-        )
-
-
-def start_state(states: TrainingStates, table: Table, optimizer: AdamW, start: Callable[[], Tree], mesh: Mesh) -> State:
+def _start_state(states: TrainingStates, training: Training, mesh: Mesh) -> State:
     """The newest saved state, or the first one, with the weights that `start` gives; on the devices of `mesh`."""
     latest = states.latest_step()
     if latest is None:
-        state: State = jax.device_put(initial_state(start(), optimizer), replicated(mesh))
+        state: State = jax.device_put(initial_state(training.start(), training.optimizer), replicated(mesh))
         return state
     say(f"going on after step {latest}")
-    like = jax.eval_shape(lambda: initial_state(initialize(table, seed=0, stddev=1.0), optimizer))
+    like = jax.eval_shape(lambda: initial_state(initialize(training.table, seed=0, stddev=1.0), training.optimizer))
     restored: State = states.restore(latest, like, replicated(mesh))
     return restored
 
 
-def start_weights(flags: TrainingFlags, config: BertConfig, table: Table, dense_head: DenseHead) -> Tree:
-    """Weights before the first step: from `--init_checkpoint` where it has them, the others at random."""
-    loaded: Mapping[str, np.ndarray] = {}
-    if flags.init_checkpoint is None:
-        say("no --init_checkpoint: training starts from random weights")
-    else:
-        loaded, _ = load(flags.init_checkpoint, config, table, dense_head, flags.allow_partial_init)
-    rest = {path: weight for path, weight in table.items() if path not in loaded}
-    fresh = flatten(initialize(rest, flags.seed, config.initializer_range))
-    return unflatten({path: loaded[path] if path in loaded else fresh[path] for path in table})
+def _evaluated_step(flags: TrainingFlags) -> int:
+    """The step whose weights are in `last`, 0 for none; it was evaluated before they were written."""
+    return int(model_folder.read_results(os.path.join(flags.model_dir, "last")).get("step", 0))
 
 
 def devices(flags: TrainingFlags) -> Mesh:

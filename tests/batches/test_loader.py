@@ -10,6 +10,7 @@ import pytest
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
 from jaxbert.batches.order import records_at
 from jaxbert.batches.packing import choose_shape
+from jaxbert.batches.rows import label_targets
 
 SIZE, LENGTH = 50, 16
 GENERATOR = np.random.default_rng(2)
@@ -52,7 +53,7 @@ def expected(number):
 def test_a_training_batch_is_its_examples(micro_batches):
     """The batch of a step holds the examples of its places in the order, each whole and once."""
     shape = choose_shape(LENGTHS, 8 // micro_batches, seed=0, multiple=8)
-    batches = TrainingBatches(read, SIZE, 8, micro_batches, shape, seed=4)
+    batches = TrainingBatches(read, SIZE, 8, micro_batches, shape, seed=4, targets=label_targets)
     for step in (0, 5, 6, 100):
         batch = batches.at(step)
         assert all(array.shape[0] == micro_batches for array in batch.values())
@@ -69,7 +70,7 @@ def test_sequence_numbers_do_not_depend_on_micro_batches():
     numbers = []
     for micro_batches in (1, 2, 8):
         shape = choose_shape(LENGTHS, 8 // micro_batches, seed=0, multiple=8)
-        batch = TrainingBatches(read, SIZE, 8, micro_batches, shape, seed=4).at(3)
+        batch = TrainingBatches(read, SIZE, 8, micro_batches, shape, seed=4, targets=label_targets).at(3)
         at = np.nonzero(batch["examples"] >= 0)
         starts = batch["cls_positions"][at]
         numbers.append(dict(zip(batch["examples"][at], batch["sequences"][at[0], at[1], starts], strict=True)))
@@ -80,7 +81,7 @@ def test_sequence_numbers_do_not_depend_on_micro_batches():
 def test_evaluation_reads_every_record_once(window):
     """All batches of an evaluation together hold every record once, in one shape."""
     shape = choose_shape(LENGTHS, 8, seed=0, multiple=8)
-    batches = list(evaluation_batches(read, SIZE, shape, window))
+    batches = list(evaluation_batches(read, SIZE, shape, window, label_targets))
     found = [number for batch in batches for number in examples_of(batch)]
     assert sorted(found) == list(range(SIZE))
     assert {batch["input_ids"].shape for batch in batches} == {(shape.rows[0], shape.row_length)}
@@ -93,7 +94,7 @@ def test_weights_and_float_labels_are_carried():
         return read(numbers) | {"label_ids": numbers.astype(np.float32) / 2, "weight": numbers.astype(np.float32)}
 
     shape = choose_shape(LENGTHS, 8, seed=0, multiple=8)
-    batch = TrainingBatches(read_floats, SIZE, 8, 1, shape, seed=4).at(0)
+    batch = TrainingBatches(read_floats, SIZE, 8, 1, shape, seed=4, targets=label_targets).at(0)
     real = batch["examples"] >= 0
     np.testing.assert_array_equal(batch["label_ids"][real], batch["examples"][real] / np.float32(2))
     np.testing.assert_array_equal(batch["label_weights"][real], batch["examples"][real])

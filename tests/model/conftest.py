@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxbert.batches.packing import pack
-from jaxbert.batches.rows import Arrays, lay_out
+from jaxbert.batches.rows import Arrays, label_targets, lay_out
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.weights import Tree, classifier_table, initialize
 
@@ -52,10 +52,10 @@ def packed_batch(features: dict[str, np.ndarray], order: list[list[int]] | None 
     """All sequences in as few rows as they need, or in the given rows."""
     lengths = np.count_nonzero(features["input_mask"], axis=1).tolist()
     rows = pack(lengths, ROW_LENGTH, PLACES) if order is None else order
-    return lay_out(features, np.arange(SEQUENCES), rows, (len(rows), ROW_LENGTH, PLACES))
+    return lay_out(features, np.arange(SEQUENCES), rows, (len(rows), ROW_LENGTH, PLACES), label_targets)
 
 
 def alone_batch(features: dict[str, np.ndarray]) -> Arrays:
     """Each sequence in a row of its own, padded."""
     rows = [[index] for index in range(SEQUENCES)]
-    return lay_out(features, np.arange(SEQUENCES), rows, (SEQUENCES, LENGTH, 1))
+    return lay_out(features, np.arange(SEQUENCES), rows, (SEQUENCES, LENGTH, 1), label_targets)

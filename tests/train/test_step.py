@@ -11,7 +11,7 @@ import pytest
 
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.packing import choose_shape, pack
-from jaxbert.batches.rows import lay_out, lengths
+from jaxbert.batches.rows import label_targets, lay_out, lengths
 from jaxbert.checkpoints.initial import read_initial
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
@@ -58,7 +58,7 @@ def run_steps(micro_batches, steps=3):
     step = jax.jit(train_step(loss_of(CONFIG), AdamW(), schedule, decay_mask(TABLE), seed=5))
     shape = choose_shape(LENGTHS, BATCH // micro_batches, seed=0, multiple=8)
     read = lambda numbers: {name: array[numbers] for name, array in FEATURES.items()}  # noqa: E731
-    batches = TrainingBatches(read, SIZE, BATCH, micro_batches, shape, seed=5)
+    batches = TrainingBatches(read, SIZE, BATCH, micro_batches, shape, seed=5, targets=label_targets)
     state = initial_state(initialize(TABLE, 0, 0.2), AdamW())
     for number in range(steps):
         state, metrics = step(state, batches.at(number))
@@ -126,7 +126,7 @@ def test_official_trajectory(shared):
         numbers = np.arange(4 * number, 4 * number + 4)
         features = records.read(numbers)
         rows = pack(lengths(features).tolist(), meta.max_seq_length, 4)
-        batch = with_shares(lay_out(features, numbers, rows, (4, meta.max_seq_length, 4)))
+        batch = with_shares(lay_out(features, numbers, rows, (4, meta.max_seq_length, 4), label_targets))
         value, gradient = gradients(state["weights"], batch)
         np.testing.assert_allclose(value, loss, atol=1e-5)
         rate, step = schedule.rate(jnp.int32(number)), jnp.int32(number)
