@@ -72,6 +72,11 @@ class ClassificationRecords:
                 f" bert_config.json says {bound}",
                 "give the vocabulary and the configuration that belong to the checkpoint",
             )
+        for name in ("label_ids", "weight"):
+            values = features.get(name, np.zeros(len(numbers)))
+            self._refuse(
+                numbers[~np.isfinite(values)], f"has `{name}` that is not a finite number", "make the file again"
+            )
         if bounds.num_labels is not None:
             wrong = (labels < 0) | (labels >= bounds.num_labels)
             self._refuse(
