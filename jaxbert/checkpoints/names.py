@@ -223,3 +223,6 @@ MASKED_LM: tuple[Mapping[str, str], ...] = (
 # The one dense layer of the other heads (`kernel` [H, C] and `bias`), as paths from the head's node.
 DENSE_HEAD = "layer_with_weights-0"
 CLASSIFIER_HEAD = "out_proj"  # of classifiers since 2.5
+# Since 2.4 or 2.5 models also have edges to their heads that say what they are.
+CLASSIFIER_EDGE, SQUAD_EDGE, NEXT_SENTENCE_EDGE = "classifier", "span_labeling", "classification"
+HEAD_EDGES = {CLASSIFIER_EDGE: CLASSIFIER, SQUAD_EDGE: SQUAD, NEXT_SENTENCE_EDGE: NEXT_SENTENCE}

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from jaxbert.checkpoints.tf_messages import ObjectGraph as ObjectGraphMessage
 
 GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
-_VALUE = "VARIABLE_VALUE"
+VALUE = "VARIABLE_VALUE"  # the attribute that makes a node a variable
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def parse_graph(content: bytes, stored: Container[str]) -> ObjectGraph:
     nodes = []
     for node in message.nodes:
         children = {child.local_name: child.node_id for child in node.children}
-        key = next((attribute.checkpoint_key for attribute in node.attributes if attribute.name == _VALUE), None)
+        key = next((attribute.checkpoint_key for attribute in node.attributes if attribute.name == VALUE), None)
         nodes.append(Node(children, key if key in stored else None))
     if any(not 0 <= child < len(nodes) for node in nodes for child in node.children.values()):
         raise ValueError(f"its object graph names an object that is not among its {len(nodes)}")

@@ -40,10 +40,13 @@ def find_weights(graph: ObjectGraph, shapes: Mapping[str, tuple[int, ...]]) -> F
     node, layout, encoder = max(candidates, key=lambda candidate: len(candidate[2]))
     heads: dict[str, str] = {}
     undecided: tuple[str, str] | None = None
+    same = {node for node, _ in encoders}  # several paths may lead to nodes of one encoder
     for parent in graph.from_root():
-        if node in graph.nodes[parent].children.values():
-            found, other = _heads(graph, parent, node, shapes)
+        if not same.isdisjoint(graph.nodes[parent].children.values()):
+            found, other = _heads(graph, parent, same, shapes)
             heads, undecided = heads | found, other or undecided
+    if undecided and undecided[0] in heads.values():
+        undecided = None  # another edge says what it is
     return FoundWeights(encoder | heads, layout, graph.path_to(node), undecided)
 
 
@@ -76,11 +79,14 @@ def _keys(graph: ObjectGraph, node: int, paths: Mapping[str, str]) -> dict[str, 
 
 
 def _heads(
-    graph: ObjectGraph, parent: int, encoder: int, shapes: Mapping[str, tuple[int, ...]]
+    graph: ObjectGraph, parent: int, encoders: set[int], shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[dict[str, str], tuple[str, str] | None]:
-    """The heads among the children of `parent`, which is a model around `encoder`; and a dense one of unclear kind."""
-    others = list(dict.fromkeys(child for child in graph.nodes[parent].children.values() if child != encoder))
+    """The heads among the children of `parent`, which is a model around an encoder; and a dense one of unclear kind."""
+    children = graph.nodes[parent].children
+    others = list(dict.fromkeys(child for child in children.values() if child not in encoders))
+    named = {children[edge]: kind for edge, kind in names.HEAD_EDGES.items() if edge in children}
     numbers = _layer_numbers(graph, parent)
+    encoder = next((number for child, number in numbers.items() if child in encoders), None)
     masked_lm, found = _masked_lm(graph, others)
     undecided = None
     for head in others:
@@ -90,9 +96,9 @@ def _heads(
             found |= zip(names.CLASSIFIER, new_style, strict=True)
         elif old_style:
             is_pair = shapes[old_style[0]][-1:] == (2,)
-            steps = numbers[head] - numbers[encoder] if {head, encoder} <= numbers.keys() else None
-            kind = names.NEXT_SENTENCE if masked_lm is not None else _dense_kind(is_pair, steps)
-            if kind:
+            steps = numbers[head] - encoder if head in numbers and encoder is not None else None
+            of_graph = names.NEXT_SENTENCE if masked_lm is not None else _dense_kind(is_pair, steps)
+            if kind := named.get(head, of_graph):
                 found |= zip(kind, old_style, strict=True)
             else:
                 undecided = old_style
