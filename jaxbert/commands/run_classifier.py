@@ -30,7 +30,8 @@ from jaxbert.model.heads import classify
 from jaxbert.model.weights import Table, Tree, classifier_table, flatten, unflatten
 from jaxbert.predictions import glue as predictions
 from jaxbert.records import meta_data
-from jaxbert.records.classification_records import Bounds, ClassificationRecords
+from jaxbert.records.bounds import Bounds
+from jaxbert.records.classification_records import ClassificationRecords
 from jaxbert.train import runtime
 from jaxbert.train.evaluate import outputs
 from jaxbert.train.loop import Plan
@@ -102,7 +103,7 @@ class Classifier:
         """The records in these files, checked against the model; says so when they are not `expected` many."""
         config = self.config
         sizes = (config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
-        records = ClassificationRecords(paths, self.inputs.meta, Bounds(*sizes, self.inputs.meta.num_labels))
+        records = ClassificationRecords(paths, self.inputs.meta, Bounds(*sizes))
         if expected not in (None, len(records)):
             model_source.say(
                 f"note: the meta data says {expected} records, there are {len(records)} in {', '.join(paths)};"

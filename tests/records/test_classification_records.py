@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from jaxbert.errors import InputError
-from jaxbert.records.classification_records import Bounds, ClassificationRecords
+from jaxbert.records.bounds import Bounds
+from jaxbert.records.classification_records import ClassificationRecords
 from jaxbert.records.example_proto import encode
 from jaxbert.records.meta_data import ClassificationMetaData
 from jaxbert.records.schema import classification_schema
 from jaxbert.records.tfrecord import write_records
 
 S = 6
-SIZES = Bounds(vocab_size=50, type_vocab_size=2, max_position_embeddings=4, num_labels=None)
+SIZES = Bounds(vocab_size=50, type_vocab_size=2, max_position_embeddings=4)
 META = ClassificationMetaData("sts-b", 3, S, None, label_type="float", has_sample_weights=True)
 
 

@@ -17,7 +17,8 @@ from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import classifier_table, flatten, initialize, unflatten
-from jaxbert.records.classification_records import Bounds, ClassificationRecords
+from jaxbert.records.bounds import Bounds
+from jaxbert.records.classification_records import ClassificationRecords
 from jaxbert.records.meta_data import read_meta_data
 from jaxbert.train.losses import classification_loss, cross_entropy, regression_loss
 from jaxbert.train.optimizers import AdamW, decay_mask, global_norm
@@ -113,7 +114,7 @@ def test_official_trajectory(shared):
     config = dataclasses.replace(config, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     golden = np.load(official / "train" / "golden_train_2.3.npz")
     meta = read_meta_data(str(official / "data" / "official-2.3" / "MRPC_meta_data"))
-    bounds = Bounds(config.vocab_size, config.type_vocab_size, config.max_position_embeddings, meta.num_labels)
+    bounds = Bounds(config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
     records = ClassificationRecords([str(official / "data" / "official-2.3" / "MRPC_train.tf_record")], meta, bounds)
 
     table = classifier_table(config, 2)
