@@ -65,13 +65,13 @@ def main() -> None:
         nonlocal state, first_step
         start = time.perf_counter()
         batch = batches.at(number)
-        rows = batch["input_ids"].shape[1]
+        rows = batch["input_ids"].shape[2]
         if rows not in compiled:  # compiled before the clock starts, as in a long run
             compiled[rows] = jax.jit(step, donate_argnums=0).lower(state, batch).compile()
             start = time.perf_counter()
             batch = batches.at(number)
         state, metrics = compiled[rows](state, batch)
-        float(metrics["loss"])
+        float(metrics["loss"][0])
         first_step = first_step or time.perf_counter() - started
         return time.perf_counter() - start, batch["input_ids"].size
 
@@ -100,7 +100,7 @@ def main() -> None:
 
 def resized(batch: dict[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
     """The batch with this many rows, empty ones added or rows dropped: its shapes are what counts."""
-    return {name: np.resize(array, (1, rows, array.shape[2])) for name, array in batch.items()}
+    return {name: np.resize(array, (1, 1, rows, array.shape[3])) for name, array in batch.items()}
 
 
 if __name__ == "__main__":

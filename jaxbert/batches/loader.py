@@ -11,18 +11,21 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from jaxbert.batches.order import records_at
-from jaxbert.batches.packing import RowShape, pack
-from jaxbert.batches.rows import Arrays, Targets, lay_out, lengths
+from jaxbert.batches.packing import RowShape
+from jaxbert.batches.rows import Arrays, Targets, lay_out, pack_records
 
 Read = Callable[[np.ndarray], Arrays]
 """Record numbers [n] -> their decoded features, arrays [n, ...]."""
+
+Draw = Callable[[Arrays, np.ndarray, np.ndarray], Arrays]
+"""(features of n records, record numbers [n], epochs [n]) -> features with what is drawn anew in each epoch."""
 
 T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingBatches:
-    """The batch of any step, by its number alone.
+    """The batches of any steps, by their numbers alone.
 
     Attributes:
         read: gives records by number.
@@ -32,6 +35,7 @@ class TrainingBatches:
         shape: sizes of the rows of one micro-batch.
         seed: of the order of records.
         targets: what the loss compares with.
+        draw: what of the features is made anew in each epoch, if anything.
     """
 
     read: Read
@@ -41,34 +45,27 @@ class TrainingBatches:
     shape: RowShape
     seed: int
     targets: Targets
+    draw: Draw | None = None
 
-    def at(self, step: int) -> Arrays:
-        """Arrays [K, B, ...] of the step: exactly `batch_size` examples."""
-        numbers = records_at(np.arange(step * self.batch_size, (step + 1) * self.batch_size), self.size, self.seed)
+    def at(self, step: int, count: int = 1) -> Arrays:
+        """Arrays [T, K, B, ...] of the T = `count` steps from `step` on, each of exactly `batch_size` examples."""
+        places = np.arange(step * self.batch_size, (step + count) * self.batch_size)
+        numbers = records_at(places, self.size, self.seed)
         features = self.read(numbers)
+        if self.draw is not None:
+            features = self.draw(features, numbers, places // self.size)
         part = self.batch_size // self.micro_batches
-        packed = [
-            pack(sizes.tolist(), self.shape.row_length, self.shape.places)
-            for sizes in np.split(lengths(features), self.micro_batches)
+        firsts = range(0, len(numbers), part)
+        parts = [{name: array[first : first + part] for name, array in features.items()} for first in firsts]
+        packed = [pack_records(of_part, self.shape) for of_part in parts]
+        sizes = (self.shape.rows_for(max(map(len, packed))), self.shape.row_length, self.shape.places)
+        laid = [
+            lay_out(of_part, numbers[first : first + part], rows, sizes, self.targets, first % self.batch_size + 1)
+            for first, of_part, rows in zip(firsts, parts, packed, strict=True)
         ]
-        rows = self.shape.rows_for(max(map(len, packed)))
-        sizes = (rows, self.shape.row_length, self.shape.places)
-        parts = [
-            lay_out(
-                {name: array[i : i + part] for name, array in features.items()},
-                numbers[i : i + part],
-                rows_of,
-                sizes,
-                self.targets,
-                i + 1,
-            )
-            for i, rows_of in zip(range(0, self.batch_size, part), packed, strict=True)
-        ]
-        return {name: np.stack([arrays[name] for arrays in parts]) for name in parts[0]}
-
-    def from_step(self, step: int, end: int) -> Iterator[Arrays]:
-        """The batches of the steps `step` to `end` - 1."""
-        return (self.at(number) for number in range(step, end))
+        leading = (count, self.micro_batches)
+        stacked = {name: np.stack([arrays[name] for arrays in laid]) for name in laid[0]}
+        return {name: array.reshape(*leading, *array.shape[1:]) for name, array in stacked.items()}
 
 
 def evaluation_batches(read: Read, size: int, shape: RowShape, window: int, targets: Targets) -> Iterator[Arrays]:
@@ -82,7 +79,7 @@ def evaluation_batches(read: Read, size: int, shape: RowShape, window: int, targ
     for first in range(0, size, window):
         numbers = np.concatenate([waiting, np.arange(first, min(first + window, size))])
         features = read(numbers)
-        packed = pack(lengths(features).tolist(), shape.row_length, shape.places)
+        packed = pack_records(features, shape)
         is_last = first + window >= size
         for row in range(0, len(packed), rows):
             group = packed[row : row + rows]

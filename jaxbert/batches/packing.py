@@ -23,51 +23,77 @@ class RowShape:
         rows: B, ascending: the usual number of rows of a (micro-)batch, then larger ones for batches that need more;
             the last one holds any batch.
         places: N, the most sequences one row may hold.
+        predictions: P, the most positions one row may have that are predicted.
     """
 
     row_length: int
     rows: tuple[int, ...]
     places: int
+    predictions: int = 0
 
     def rows_for(self, needed: int) -> int:
         """The smallest compiled number of rows that holds `needed` rows."""
         return self.rows[bisect.bisect_left(self.rows, needed)]
 
 
-def pack(lengths: Sequence[int], row_length: int, places: int) -> list[list[int]]:
+def pack(
+    lengths: Sequence[int], row_length: int, places: int, predicted: Sequence[int] = (), predictions: int = 0
+) -> list[list[int]]:
     """Indexes of sequences, row by row: longest first, each into the fullest row with room (best fit decreasing).
 
-    A row holds at most `row_length` tokens and `places` sequences. Lengths above `row_length` are a `ValueError`.
+    A row holds at most `row_length` tokens, `places` sequences and, where `predicted` says how many positions of each
+    sequence are predicted, `predictions` of those. A sequence above a limit is a `ValueError`.
     """
     rows: list[list[int]] = []
     free: list[tuple[int, int]] = []  # (free positions, row), ascending, only rows that may take more
+    left: list[int] = []  # predictions that each row may still take
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        length = lengths[index]
+        length, count = lengths[index], predicted[index] if predicted else 0
         at = bisect.bisect_left(free, (length, -1))
+        while at < len(free) and left[free[at][1]] < count:
+            at += 1
         if at == len(free):
-            if length > row_length:
-                raise ValueError(f"a sequence of {length} tokens in rows of {row_length}")
+            if length > row_length or count > predictions:
+                limits = f"{row_length} with {predictions} predictions"
+                raise ValueError(f"a sequence of {length} tokens with {count} predictions in rows of {limits}")
             room, row = row_length, len(rows)
             rows.append([])
+            left.append(predictions)
         else:
             room, row = free.pop(at)
         rows[row].append(index)
+        left[row] -= count
         if len(rows[row]) < places:
             bisect.insort(free, (room - length, row))
     return rows
 
 
-def choose_shape(lengths: np.ndarray, batch_size: int, seed: int, multiple: int, devices: int = 1) -> RowShape:
+def choose_shape(
+    lengths: np.ndarray,
+    batch_size: int,
+    seed: int,
+    multiple: int,
+    devices: int = 1,
+    predicted: np.ndarray | None = None,
+) -> RowShape:
     """The shape that computes least for batches of these lengths [n], tried on real batches.
 
-    Row lengths are multiples of `multiple` from the longest sequence to twice that, numbers of rows of `devices`.
+    Row lengths are multiples of `multiple` from the longest sequence to twice that, numbers of rows of `devices`. Where
+    `predicted` [n] says how many positions of each sequence are predicted, rows have room for as many as came together
+    in any row that was tried.
     """
     places = np.arange(min(SIMULATED_BATCHES * batch_size, max(len(lengths), batch_size)))
-    batches = lengths[records_at(places, len(lengths), seed)]
-    batches = batches[: len(batches) // batch_size * batch_size].reshape(-1, batch_size).tolist()
+    places = places[: len(places) // batch_size * batch_size].reshape(-1, batch_size)
+    drawn = records_at(places, len(lengths), seed)
+    batches = lengths[drawn].tolist()
     shortest = _rounded(int(lengths.max()), multiple)
     tried = [_shape_for(batches, length, devices) for length in range(shortest, 2 * shortest + 1, multiple)]
-    return min(tried, key=lambda cost_and_shape: cost_and_shape[0])[1]
+    shape = min(tried, key=lambda cost_and_shape: cost_and_shape[0])[1]
+    if predicted is None:
+        return shape
+    packed = [pack(batch, shape.row_length, shape.places) for batch in batches]
+    together = [predicted[batch[row]].sum() for batch, rows in zip(drawn, packed, strict=True) for row in rows]
+    return dataclasses.replace(shape, predictions=int(max(*together, predicted.max())))
 
 
 def _shape_for(batches: list[list[int]], row_length: int, devices: int) -> tuple[float, RowShape]:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from jaxbert.batches.packing import RowShape, pack
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -56,6 +58,12 @@ def lengths(features: Mapping[str, np.ndarray]) -> np.ndarray:
     """Real tokens per record [n] int64, from `input_mask` [n, S]."""
     counts: np.ndarray = np.count_nonzero(features["input_mask"], axis=1)
     return counts
+
+
+def pack_records(features: Mapping[str, np.ndarray], shape: RowShape) -> list[list[int]]:
+    """Which of n records lie in which row, as `pack` gives it."""
+    predicted = np.count_nonzero(features["masked_lm_weights"], axis=1) if "masked_lm_weights" in features else ()
+    return pack(lengths(features).tolist(), shape.row_length, shape.places, list(predicted), shape.predictions)
 
 
 def lay_out(

@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -26,6 +25,7 @@ from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.run_classifier import Flags
 from jaxbert.errors import InputError
 from jaxbert.metrics.glue import mean_squared_error, score
+from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import Table, Tree, classifier_table, flatten, unflatten
 from jaxbert.predictions import glue as predictions
@@ -40,8 +40,6 @@ from jaxbert.train.optimizers import AdamW
 from jaxbert.train.report import Summaries
 from jaxbert.train.schedules import LinearSchedule
 from jaxbert.train.step import Batch, State
-
-DTYPES = {"fp32": jnp.float32, "bf16": jnp.bfloat16}
 
 
 def run(flags: Flags) -> None:
@@ -77,14 +75,18 @@ class Classifier:
         return classifier_table(self.config, self.inputs.meta.num_labels or 1)
 
     @functools.cached_property
+    def compute(self) -> Compute:
+        """How the layers are computed."""
+        return training_run.compute(self.flags)
+
+    @functools.cached_property
     def logits(self) -> "jax.stages.Wrapped":
         """Compiled: (weights, batch) -> [B, N, C] float32."""
-        return jax.jit(lambda weights, batch: classify(weights, self.config, batch, dtype=DTYPES[self.flags.dtype]))
+        return jax.jit(lambda weights, batch: classify(weights, self.config, batch, compute=self.compute))
 
     def loss(self, weights: Tree, batch: Batch, noise: jax.Array | None) -> jax.Array:
         """This (micro-)batch's part of the loss: mean cross entropy, or mean squared error."""
-        dtype, scan = DTYPES[self.flags.dtype], self.flags.scan_layers
-        logits = classify(weights, self.config, batch, noise=noise, dtype=dtype, scan=scan)
+        logits = classify(weights, self.config, batch, noise=noise, compute=self.compute)
         of_task = regression_loss if self.inputs.meta.is_regression else classification_loss
         return of_task(logits, batch["label_ids"], batch["label_weights"])
 
@@ -188,7 +190,8 @@ def _plan(flags: Flags, size: int) -> tuple[Plan, LinearSchedule]:
     if total == 0:
         raise InputError(f"`--num_train_epochs={flags.num_train_epochs}` leaves no step to train", "raise it")
     warmup = int(epochs * part * flags.warmup_proportion / flags.train_batch_size)
-    plan = Plan(total, epoch_steps, flags.save_checkpoints_steps, flags.log_steps, flags.train_batch_size)
+    every = (flags.save_checkpoints_steps, flags.log_steps, flags.steps_per_loop)
+    plan = Plan(total, epoch_steps, *every, flags.train_batch_size)
     return plan, LinearSchedule(flags.learning_rate, flags.end_lr, warmup, total)
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from jaxbert import files
@@ -20,13 +21,17 @@ from jaxbert.commands.model_source import say
 from jaxbert.config.flags import parse, to_flagfile
 from jaxbert.config.training import TrainingFlags
 from jaxbert.errors import InputError
+from jaxbert.model.encoder import Compute
 from jaxbert.model.weights import Table, Tree, initialize
+from jaxbert.train.compiled import CompiledSteps
 from jaxbert.train.loop import Plan, train
+from jaxbert.train.loss_scale import LossScale
 from jaxbert.train.optimizers import AdamW, decay_mask
 from jaxbert.train.report import Summaries
 from jaxbert.train.schedules import LinearSchedule
-from jaxbert.train.step import Loss, State, initial_state, train_step
+from jaxbert.train.step import UNSCALED, Loss, State, initial_state, train_step
 
+DTYPES = {"fp32": jnp.float32, "bf16": jnp.bfloat16, "fp16": jnp.float16}
 FLAG_FILE = "flags.txt"
 # Flags that may change from one command in a folder to the next without making it another training.
 FREE_FLAGS = frozenset(
@@ -41,6 +46,7 @@ FREE_FLAGS = frozenset(
         "log_steps",
         "save_checkpoints_steps",
         "keep_checkpoints",
+        "steps_per_loop",
         "compile_cache",
         "distribution_strategy",
         "num_gpus",
@@ -82,15 +88,16 @@ class Training:
 def fit(flags: TrainingFlags, mesh: Mesh, training: Training) -> None:
     """Train from the newest saved state, or from the start, to the last step; what was done already is not repeated."""
     plan, optimizer = training.plan, training.optimizer
-    step = train_step(training.loss, optimizer, training.schedule, decay_mask(training.table), flags.seed)
+    scaling, decays = loss_scale(flags), decay_mask(training.table)
+    steps = train_step(training.loss, optimizer, training.schedule, decays, flags.seed, scaling)
     with contextlib.closing(open_states(flags)) as states:
         first, evaluated = states.latest_step() or 0, _evaluated_step(flags)
         if first >= plan.total_steps and evaluated == first:
             say(f"training is finished: {first} of {plan.total_steps} steps are done")
             return
-        state = _start_state(states, training, mesh)
+        state = _start_state(states, training, scaling, mesh)
         done = {"train": first, "validation": first if evaluated == first else first - 1}
-        placed = (place(batch, mesh, 1) for batch in training.batches.from_step(first, plan.total_steps))
+        placed = (place(training.batches.at(step, count), mesh, 2) for step, count in plan.calls(first))
         with contextlib.closing(Summaries(os.path.join(flags.model_dir, "summaries"), done)) as summaries:
 
             def finish_epoch(state: State, step: int, tell: Callable[[str], None]) -> None:
@@ -100,19 +107,22 @@ def fit(flags: TrainingFlags, mesh: Mesh, training: Training) -> None:
                 finish_epoch(state, first, say)  # the last command was stopped before it came to this
             with contextlib.closing(Prefetched(placed)) as loaded:
                 started = time.perf_counter()
-                train(jax.jit(step, donate_argnums=0), state, loaded, plan, states, summaries, finish_epoch)
+                train(CompiledSteps(steps, say), state, loaded, plan, states, summaries, finish_epoch)
                 share = loaded.waited / (time.perf_counter() - started)
     say(f"training waited for records {share:.2%} of its time")
 
 
-def _start_state(states: TrainingStates, training: Training, mesh: Mesh) -> State:
+def _start_state(states: TrainingStates, training: Training, scaling: LossScale, mesh: Mesh) -> State:
     """The newest saved state, or the first one, with the weights that `start` gives; on the devices of `mesh`."""
     latest = states.latest_step()
     if latest is None:
-        state: State = jax.device_put(initial_state(training.start(), training.optimizer), replicated(mesh))
+        first = initial_state(training.start(), training.optimizer, scaling)
+        state: State = jax.device_put(first, replicated(mesh))
         return state
     say(f"going on after step {latest}")
-    like = jax.eval_shape(lambda: initial_state(initialize(training.table, seed=0, stddev=1.0), training.optimizer))
+    like = jax.eval_shape(
+        lambda: initial_state(initialize(training.table, seed=0, stddev=1.0), training.optimizer, scaling)
+    )
     restored: State = states.restore(latest, like, replicated(mesh))
     return restored
 
@@ -120,6 +130,20 @@ def _start_state(states: TrainingStates, training: Training, mesh: Mesh) -> Stat
 def _evaluated_step(flags: TrainingFlags) -> int:
     """The step whose weights are in `last`, 0 for none; it was evaluated before they were written."""
     return int(model_folder.read_results(os.path.join(flags.model_dir, "last")).get("step", 0))
+
+
+def compute(flags: TrainingFlags) -> Compute:
+    """How the layers are computed, by `--dtype`, `--scan_layers` and `--remat`."""
+    if flags.dtype != "fp32" and jax.default_backend() == "cpu":
+        say(f"note: `--dtype={flags.dtype}` saves memory on a CPU, but is not faster there than fp32")
+    return Compute(DTYPES[flags.dtype], flags.scan_layers, flags.remat)
+
+
+def loss_scale(flags: TrainingFlags) -> LossScale:
+    """`--loss_scale`, which only float16 needs."""
+    if flags.dtype != "fp16":
+        return UNSCALED
+    return LossScale(2.0**15, dynamic=True) if flags.loss_scale == "dynamic" else LossScale(float(flags.loss_scale))
 
 
 def devices(flags: TrainingFlags) -> Mesh:

@@ -9,7 +9,7 @@ _CLOUD = "the program runs on the machine that holds the devices; start it there
 _LOOP = "every step is compiled as a whole and the host runs ahead of the device by itself."
 _COMPILED = "the program is always compiled by XLA."
 _REDUCE = "XLA chooses how gradients are summed over devices."
-_SCALE = "half precision is bfloat16, whose range needs no loss scale."
+_SCALE = "there is one way: weights in float32, products in float16, scaled losses."
 _THREADS = "threads are chosen from the number of cores."
 _GIN = "all settings are flags; keep them in a file with `--flagfile`."
 
@@ -21,7 +21,6 @@ RETIRED = {
     "master": _CLOUD,
     "num_tpu_cores": _DEVICES,
     "iterations_per_loop": _LOOP,
-    "steps_per_loop": _LOOP,
     "use_one_hot_embeddings": "embeddings are looked up in the way that is fastest on the device.",
     "scale_loss": "the gradient is always the mean over the whole batch, on any number of devices.",
     "run_eagerly": _COMPILED,
@@ -30,8 +29,6 @@ RETIRED = {
     "allreduce_bytes_per_pack": _REDUCE,
     "all_reduce_alg": _REDUCE,
     "ara": _REDUCE,
-    "loss_scale": _SCALE,
-    "ls": _SCALE,
     "fp16_implementation": _SCALE,
     "tf_gpu_thread_mode": _THREADS,
     "gt_mode": _THREADS,

@@ -35,11 +35,7 @@ class Flags(TextDataFlags, TrainingFlags):
 
     def __post_init__(self) -> None:
         """Raise `InputError` for flags that do not go together."""
-        if self.train_batch_size % self.gradient_accumulation_steps:
-            raise InputError(
-                f"`--gradient_accumulation_steps={self.gradient_accumulation_steps}` does not divide"
-                f" `--train_batch_size={self.train_batch_size}`"
-            )
+        super().__post_init__()
         if self.has_text_data and (self.train_data_path or self.eval_data_path):
             raise InputError(
                 "records and text data are both given",

@@ -2,8 +2,10 @@
 """The flags that all trainers share, with the names and defaults of the official ones."""
 
 import dataclasses
+import math
 
 from jaxbert.config.flags import flag, required_flag
+from jaxbert.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,9 +51,12 @@ class TrainingFlags:
     dtype: str = flag(
         "fp32",
         "Number type of the products; weights, softmax, LayerNorm and losses stay float32.",
-        choices=("fp32", "bf16"),
+        choices=("fp32", "bf16", "fp16"),
         group="Machine",
         short="dt",
+    )
+    loss_scale: str = flag(
+        "dynamic", "With --dtype=fp16, the factor of the loss: a number, or dynamic to find it by itself.", short="ls"
     )
     distribution_strategy: str = flag(
         "mirrored",
@@ -64,6 +69,34 @@ class TrainingFlags:
     scan_layers: bool = flag(
         False, "Compile one layer in place of all of them: compiles faster, runs slower on CPU and GPU."
     )
+    remat: bool = flag(
+        False, "Keep only what goes into each layer for the backward pass: less memory, about a third more work."
+    )
+    steps_per_loop: int = flag(
+        1,
+        "Steps in one call of the compiled program; helps where a step takes a few milliseconds.",
+        minimum=1,
+    )
     compile_cache: str = flag(
         "~/.cache/jaxbert", "Folder where compiled programs are kept from run to run; empty: nowhere."
     )
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for flags that do not go together."""
+        if self.train_batch_size % self.gradient_accumulation_steps:
+            raise InputError(
+                f"`--gradient_accumulation_steps={self.gradient_accumulation_steps}` does not divide"
+                f" `--train_batch_size={self.train_batch_size}`"
+            )
+        if self.loss_scale != "dynamic" and not _is_positive(self.loss_scale):
+            raise InputError(
+                f"`--loss_scale={self.loss_scale}` is neither `dynamic` nor a number above 0",
+                "leave it out, or give a power of 2, like 1024",
+            )
+
+
+def _is_positive(text: str) -> bool:
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False

@@ -5,6 +5,7 @@ Rows are a mapping of int32 arrays [B, S]: `input_ids`, `type_ids`, `positions` 
 `sequences` (the number of the sequence in the batch, from 1; 0 is padding).
 """
 
+import dataclasses
 from collections.abc import Mapping
 
 import jax
@@ -18,6 +19,24 @@ from jaxbert.model.weights import Tree
 Rows = Mapping[str, jax.Array]
 
 
+@dataclasses.dataclass(frozen=True)
+class Compute:
+    """How the layers are computed; results differ by rounding only.
+
+    Attributes:
+        dtype: of products and activations; weights, softmax and LayerNorm statistics are float32.
+        scan: compile one layer in place of all of them, at the price of stacking the weights in every step.
+        remat: keep only what goes into each layer for the backward pass, and compute the rest again there.
+    """
+
+    dtype: jax.typing.DTypeLike = jnp.float32
+    scan: bool = False
+    remat: bool = False
+
+
+FLOAT32 = Compute()
+
+
 def encode(
     p: Tree,
     config: BertConfig,
@@ -25,24 +44,23 @@ def encode(
     *,
     read: jax.Array | None = None,
     noise: jax.Array | None = None,
-    dtype: jax.typing.DTypeLike = jnp.float32,
-    scan: bool = False,
+    compute: Compute = FLOAT32,
 ) -> jax.Array:
     """The last layer's output [B, S, H]; with `read` [B, P] computed only at those positions: [B, P, H].
 
-    `p` is the tree below `bert`; `noise` [B, S] as `dropout.step_noise` makes it, None for evaluation; `scan` compiles
-    one layer instead of L, at the price of stacking the weights in every step.
+    `p` is the tree below `bert`; `noise` [B, S] as `dropout.step_noise` makes it, None for evaluation.
     """
-    x = embed(p["embeddings"], config, rows, noise).astype(dtype)
-    *inner, last = (p["encoder"][f"layer_{layer}"] for layer in range(config.num_hidden_layers))
-    if scan and inner:
+    x = embed(p["embeddings"], config, rows, noise).astype(compute.dtype)
+    layer = jax.checkpoint(_layer, static_argnums=1) if compute.remat else _layer
+    *inner, last = (p["encoder"][f"layer_{number}"] for number in range(config.num_hidden_layers))
+    if compute.scan and inner:
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *inner)
         numbers = jnp.arange(len(inner), dtype=jnp.uint32)
-        x, _ = jax.lax.scan(lambda x, pn: (_layer(pn[0], config, x, rows, noise, pn[1]), None), x, (stacked, numbers))
+        x, _ = jax.lax.scan(lambda x, pn: (layer(pn[0], config, x, rows, noise, pn[1]), None), x, (stacked, numbers))
     else:
         for number, p_layer in enumerate(inner):
-            x = _layer(p_layer, config, x, rows, noise, number)
-    return _layer(last, config, x, rows, noise, config.num_hidden_layers - 1, read)
+            x = layer(p_layer, config, x, rows, noise, number)
+    return layer(last, config, x, rows, noise, config.num_hidden_layers - 1, read)
 
 
 def embed(p: Tree, config: BertConfig, rows: Rows, noise: jax.Array | None) -> jax.Array:
@@ -77,7 +95,8 @@ def _layer(
     h = layer_norm(
         p["attention"]["output"]["LayerNorm"], q + dropout(h, at(q_noise, number, Place.ATTENTION_OUTPUT), rate)
     )
-    f = ACTIVATIONS[config.hidden_act](dense(p["intermediate"]["dense"], h))
+    f = dense(p["intermediate"]["dense"], h)
+    f = ACTIVATIONS[config.hidden_act](f.astype(jnp.float32)).astype(f.dtype)  # its cube overflows float16
     f = dropout(dense(p["output"]["dense"], f), at(q_noise, number, Place.OUTPUT), rate)
     return layer_norm(p["output"]["LayerNorm"], h + f)
 
@@ -94,7 +113,7 @@ def _attention(
     """Attention from q_in [B, Q, H] to x [B, S, H] where `visible` [B, Q, S]: -> [B, Q, H]; softmax in float32."""
     heads = config.num_attention_heads
     q, k, v = (_split(dense(p[name], y), heads) for name, y in (("query", q_in), ("key", x), ("value", x)))
-    scores = jnp.einsum("baqd,bakd->baqk", q, k).astype(jnp.float32) * (q.shape[-1] ** -0.5)
+    scores = jnp.einsum("baqd,bakd->baqk", q, k, preferred_element_type=jnp.float32) * (q.shape[-1] ** -0.5)
     probabilities = jax.nn.softmax(jnp.where(visible[:, None], scores, -1e30), axis=-1).astype(x.dtype)
     probabilities = attention_dropout(probabilities, q_noise, k_noise, config.attention_probs_dropout_prob)
     context = jnp.einsum("baqk,bakd->baqd", probabilities, v)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.dropout import Place, at, dropout
-from jaxbert.model.encoder import Rows, encode
+from jaxbert.model.encoder import FLOAT32, Compute, Rows, encode
 from jaxbert.model.layers import dense
 from jaxbert.model.weights import Tree
 
@@ -22,12 +22,11 @@ def classify(
     rows: Rows,
     *,
     noise: jax.Array | None = None,
-    dtype: jax.typing.DTypeLike = jnp.float32,
-    scan: bool = False,
+    compute: Compute = FLOAT32,
 ) -> jax.Array:
     """Logits [B, N, C] float32 of the sequences whose [CLS] stand at rows["cls_positions"] [B, N]."""
     read = rows["cls_positions"]
-    cls = encode(weights["bert"], config, rows, read=read, noise=noise, dtype=dtype, scan=scan)
+    cls = encode(weights["bert"], config, rows, read=read, noise=noise, compute=compute)
     pooled = pool(weights["bert"]["pooler"], cls)
     head_noise = None if noise is None else jnp.take_along_axis(noise, read, axis=1)
     pooled = dropout(pooled, at(head_noise, config.num_hidden_layers, Place.HEAD), config.hidden_dropout_prob)

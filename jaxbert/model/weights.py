@@ -8,7 +8,7 @@ component.
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import jax
@@ -77,6 +77,23 @@ def classifier_table(config: BertConfig, num_labels: int) -> Table:
         "output_weights": _kernel(num_labels, config.hidden_size),
         "output_bias": Weight((num_labels,), "zeros", decays=False),
     }
+
+
+def pretraining_table(config: BertConfig, *, next_sentence: bool) -> Table:
+    """The encoder and the heads of run_pretraining.py; the masked LM's output kernel is the word embeddings.
+
+    Without `next_sentence` the pooler and the head on it get no gradient, and do not decay.
+    """
+    hidden, head = config.hidden_size, "cls/predictions"
+    table = encoder_table(config) | _dense(f"{head}/transform/dense", hidden, hidden)
+    table |= _layer_norm(f"{head}/transform", hidden)
+    table[f"{head}/output_bias"] = Weight((config.vocab_size,), "zeros", decays=False)
+    table["cls/seq_relationship/output_weights"] = _kernel(2, hidden)
+    table["cls/seq_relationship/output_bias"] = Weight((2,), "zeros", decays=False)
+    if next_sentence:
+        return table
+    idle = {path for path in table if path.startswith(("bert/pooler", "cls/seq_relationship"))}
+    return {path: replace(weight, decays=weight.decays and path not in idle) for path, weight in table.items()}
 
 
 def shapes(table: Table) -> dict[str, tuple[int, ...]]:

@@ -4,17 +4,18 @@
 import dataclasses
 import math
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FrameType
 
 import jax
+import numpy as np
 
 from jaxbert.checkpoints.training_state import TrainingStates
 from jaxbert.errors import InputError, Interrupted
 from jaxbert.train.report import ProgressLine, Summaries
 from jaxbert.train.step import Batch, State
 
-Step = Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]
+Steps = Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Plan:
         epoch_steps: after each so many, and at the end, the weights are evaluated.
         save_steps: the state is saved after each so many, besides the end of each epoch.
         log_steps: metrics are written after each so many.
+        loop_steps: so many are done in one call of the compiled program, fewer before a save or an evaluation.
         examples_per_step: the batch size, for the rate.
     """
 
@@ -33,6 +35,7 @@ class Plan:
     epoch_steps: int
     save_steps: int
     log_steps: int
+    loop_steps: int
     examples_per_step: int
 
     def ends_epoch(self, step: int) -> bool:
@@ -43,9 +46,20 @@ class Plan:
         """Whether the state is saved after `step` steps."""
         return step % self.save_steps == 0 or self.ends_epoch(step)
 
+    def calls(self, first: int) -> Iterator[tuple[int, int]]:
+        """(step, number of steps) of each call of the compiled program from step `first` to the end."""
+        while first < self.total_steps:
+            ends = (self._next(first, every) for every in (self.save_steps, self.epoch_steps))
+            end = min(first + self.loop_steps, self.total_steps, *ends)
+            yield first, end - first
+            first = end
+
+    def _next(self, step: int, every: int) -> int:
+        return (step // every + 1) * every
+
 
 def train(
-    step: Step,
+    steps: Steps,
     state: State,
     batches: Iterable[Batch],
     plan: Plan,
@@ -53,11 +67,11 @@ def train(
     summaries: Summaries,
     after_epoch: Callable[[State, int, Callable[[str], None]], None],
 ) -> State:
-    """Run `step` (compiled, donating its state) from `state` to `plan.total_steps` and return the last state.
+    """Run `steps` (compiled, donating its state) from `state` to `plan.total_steps` and return the last state.
 
-    `batches` starts at the step of `state`. Metrics of a step are read after the next step was sent, so the device
-    never waits for the host. A signal saves the state after the step under way and raises `Interrupted`; a loss that is
-    not a number raises `InputError`.
+    `batches` are those of `plan.calls`. Metrics of a call are read after the next one was sent, so the device
+    never waits for the host. A signal saves the state after the steps under way and raises `Interrupted`; a loss that
+    is not a number raises `InputError`.
     """
     done = first = int(state["step"])
     pending: Mapping[str, jax.Array] | None = None
@@ -65,12 +79,12 @@ def train(
 
         def report() -> None:
             if pending is not None:
-                _report({name: float(value) for name, value in pending.items()}, done, plan, summaries, line)
+                _report(pending, done, plan, summaries, line)
 
         for batch in batches:
-            state, metrics = step(state, batch)
+            state, metrics = steps(state, batch)
             report()
-            done, pending = done + 1, metrics
+            done, pending = done + metrics["loss"].shape[0], metrics
             stop = signals.received
             if plan.saves(done) or stop:
                 report()
@@ -88,12 +102,17 @@ def train(
     return state
 
 
-def _report(metrics: dict[str, float], done: int, plan: Plan, summaries: Summaries, line: ProgressLine) -> None:
-    if not math.isfinite(metrics["loss"]):
-        raise InputError(f"the loss of step {done} is `{metrics['loss']}`", "lower `--learning_rate`")
-    line.step(done, metrics["loss"])
-    if done % plan.log_steps == 0 or done == plan.total_steps:
-        summaries.write("train", done, metrics)
+def _report(metrics: Mapping[str, jax.Array], done: int, plan: Plan, summaries: Summaries, line: ProgressLine) -> None:
+    """Show and write the metrics [T] of the last T of the steps `done`."""
+    series = {name: np.asarray(values).tolist() for name, values in metrics.items()}
+    count = len(series["loss"])
+    for index, number in enumerate(range(done - count + 1, done + 1)):
+        of_step = {name: values[index] for name, values in series.items()}
+        if not math.isfinite(of_step["loss"]):
+            raise InputError(f"the loss of step {number} is `{of_step['loss']}`", "lower `--learning_rate`")
+        line.step(number, of_step["loss"])
+        if number % plan.log_steps == 0 or number == plan.total_steps:
+            summaries.write("train", number, of_step)
 
 
 class Signals:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""AdamW as the official trainers run it: clipping by global norm, then one pass over weights and moments."""
+"""AdamW and LAMB as the official trainers run them: one pass over weights, gradients and moments."""
 
 import dataclasses
 from functools import reduce
@@ -28,8 +28,8 @@ class AdamW:
     clip_norm: float = 1.0
 
     def init(self, weights: Tree) -> Tree:
-        """First and second moments, zero: {"m": tree, "v": tree} like `weights`."""
-        return {name: jax.tree.map(jnp.zeros_like, weights) for name in ("m", "v")}
+        """The moments before the first step."""
+        return zero_moments(weights)
 
     def update(
         self, weights: Tree, gradients: Tree, moments: Tree, decays: Tree, rate: jax.Array, step: jax.Array
@@ -41,26 +41,84 @@ class AdamW:
         norm = global_norm(gradients)
         clip = self.clip_norm / jnp.maximum(norm, self.clip_norm)
         update_rate = rate * self._correction(step)
-
-        def m_next(m: jax.Array, g: jax.Array) -> jax.Array:
-            return self.beta_1 * m + (1 - self.beta_1) * (clip * g)
-
-        def v_next(v: jax.Array, g: jax.Array) -> jax.Array:
-            return self.beta_2 * v + (1 - self.beta_2) * jnp.square(clip * g)
+        new = next_moments(moments, gradients, self.beta_1, self.beta_2, clip)
 
         def weight_next(w: jax.Array, m: jax.Array, v: jax.Array, decays: bool) -> jax.Array:
             decayed = w - rate * self.decay * w if decays else w
             return decayed - update_rate * m / (jnp.sqrt(v) + self.epsilon)
 
-        m = jax.tree.map(m_next, moments["m"], gradients)
-        v = jax.tree.map(v_next, moments["v"], gradients)
-        return jax.tree.map(weight_next, weights, m, v, decays), {"m": m, "v": v}, norm
+        return jax.tree.map(weight_next, weights, new["m"], new["v"], decays), new, norm
 
     def _correction(self, step: jax.Array) -> jax.Array:
         if not self.bias_correction:
             return jnp.ones((), jnp.float32)
         count = (step + 1).astype(jnp.float32)
         return jnp.sqrt(1 - self.beta_2**count) / (1 - self.beta_1**count)
+
+
+@dataclasses.dataclass(frozen=True)
+class Lamb:
+    """LAMB (arXiv 1904.00962, algorithm 2, phi the identity): every weight moves in proportion to its own norm.
+
+    As the official trainers have it, weights that do not decay move as in Adam, and gradients are not clipped.
+    """
+
+    decay: float = 0.01
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-6
+
+    def init(self, weights: Tree) -> Tree:
+        """See `AdamW.init`."""
+        return zero_moments(weights)
+
+    def update(
+        self, weights: Tree, gradients: Tree, moments: Tree, decays: Tree, rate: jax.Array, step: jax.Array
+    ) -> tuple[Tree, Tree, jax.Array]:
+        """See `AdamW.update`."""
+        count = (step + 1).astype(jnp.float32)
+        m_correction, v_correction = 1 - self.beta_1**count, 1 - self.beta_2**count
+        new = next_moments(moments, gradients, self.beta_1, self.beta_2)
+
+        def weight_next(w: jax.Array, m: jax.Array, v: jax.Array, decays: bool) -> jax.Array:
+            direction = (m / m_correction) / (jnp.sqrt(v / v_correction) + self.epsilon)
+            if not decays:
+                return w - rate * direction
+            direction = direction + self.decay * w
+            return w - rate * _trust(w, direction) * direction
+
+        return jax.tree.map(weight_next, weights, new["m"], new["v"], decays), new, global_norm(gradients)
+
+
+Optimizer = AdamW | Lamb
+
+
+def _trust(w: jax.Array, direction: jax.Array) -> jax.Array:
+    """The norm of a weight over that of its direction; 1 where one of them is zero."""
+    w_norm, norm = global_norm({"": w}), global_norm({"": direction})
+    return jnp.where((w_norm > 0) & (norm > 0), w_norm / jnp.where(norm > 0, norm, 1.0), 1.0)
+
+
+def zero_moments(weights: Tree) -> Tree:
+    """First and second moments before the first step: {"m": tree, "v": tree} like `weights`."""
+    return {name: jax.tree.map(jnp.zeros_like, weights) for name in ("m", "v")}
+
+
+def next_moments(
+    moments: Tree, gradients: Tree, beta_1: float, beta_2: float, factor: jax.Array | float = 1.0
+) -> Tree:
+    """Running means of the gradients and of their squares, the gradients times `factor`."""
+
+    def m_next(m: jax.Array, g: jax.Array) -> jax.Array:
+        return beta_1 * m + (1 - beta_1) * (factor * g)
+
+    def v_next(v: jax.Array, g: jax.Array) -> jax.Array:
+        return beta_2 * v + (1 - beta_2) * jnp.square(factor * g)
+
+    return {
+        "m": jax.tree.map(m_next, moments["m"], gradients),
+        "v": jax.tree.map(v_next, moments["v"], gradients),
+    }
 
 
 def global_norm(tree: Tree) -> jax.Array:

@@ -14,9 +14,11 @@ import jax.numpy as jnp
 
 from jaxbert.model.dropout import step_noise
 from jaxbert.model.weights import Tree
+from jaxbert.train.loss_scale import LossScale
 from jaxbert.train.optimizers import AdamW
 from jaxbert.train.schedules import LinearSchedule
 
+UNSCALED = LossScale()
 Batch = Mapping[str, jax.Array]
 Loss = Callable[[Tree, Batch, jax.Array | None], jax.Array]
 """(weights, one micro-batch with weights as shares, noise [B, S] or None) -> this part's loss, float32 scalar."""
@@ -28,31 +30,67 @@ class State(TypedDict):
     weights: Tree
     moments: Tree
     step: jax.Array
+    loss_scale: Tree
 
 
-def initial_state(weights: Tree, optimizer: AdamW) -> State:
+def initial_state(weights: Tree, optimizer: AdamW, scaling: LossScale = UNSCALED) -> State:
     """The state before the first step."""
-    return {"weights": weights, "moments": optimizer.init(weights), "step": jnp.zeros((), jnp.int32)}
+    return {
+        "weights": weights,
+        "moments": optimizer.init(weights),
+        "step": jnp.zeros((), jnp.int32),
+        "loss_scale": scaling.init(),
+    }
 
 
 def train_step(
-    loss: Loss, optimizer: AdamW, schedule: LinearSchedule, decays: Tree, seed: int
+    loss: Loss, optimizer: AdamW, schedule: LinearSchedule, decays: Tree, seed: int, scaling: LossScale = UNSCALED
 ) -> Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]:
-    """The function (state, batch) -> (state, metrics) to compile; metrics are float32 scalars of this step."""
+    """The function to compile: (state, batches [T, K, B, ...]) -> (state after T steps, metrics of each, [T] float32).
+
+    A step whose scaled gradients overflow changes no weight.
+    """
 
     def step(state: State, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
-        number, weights = state["step"], state["weights"]
+        number, weights, factor = state["step"], state["weights"], state["loss_scale"]["factor"]
 
         def part(weights: Tree, micro: Batch) -> jax.Array:
-            return loss(weights, micro, step_noise(seed, number, micro["sequences"], micro["positions"]))
+            value = loss(weights, micro, step_noise(seed, number, micro["sequences"], micro["positions"]))
+            return value * factor if scaling.is_used else value
 
         value, gradients = accumulate(jax.value_and_grad(part), weights, with_shares(batch))
+        if scaling.is_used:
+            value, gradients = value / factor, jax.tree.map(lambda g: g / factor, gradients)
         rate = schedule.rate(number)
         weights, moments, norm = optimizer.update(weights, gradients, state["moments"], decays, rate, number)
         metrics = {"loss": value, "learning_rate": rate, "gradient_norm": norm}
-        return {"weights": weights, "moments": moments, "step": number + 1}, metrics
+        after: State = {"weights": weights, "moments": moments, "step": number + 1, "loss_scale": state["loss_scale"]}
+        if scaling.is_used:
+            after, metrics = _unless_overflow(state, after, scaling, jnp.isfinite(norm)), metrics | {"scale": factor}
+        return after, metrics
 
-    return step
+    def steps(state: State, batches: Batch) -> tuple[State, dict[str, jax.Array]]:
+        if next(iter(batches.values())).shape[0] > 1:
+            return jax.lax.scan(step, state, batches)
+        state, metrics = step(state, {name: array[0] for name, array in batches.items()})
+        return state, {name: value[None] for name, value in metrics.items()}
+
+    return steps
+
+
+def _unless_overflow(before: State, after: State, scaling: LossScale, finite: jax.Array) -> State:
+    """The state after a step; when its gradients overflowed only the count of steps and the scale change."""
+
+    def chosen(new: Tree, old: Tree) -> Tree:
+        tree: Tree = jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, old)
+        return tree
+
+    return {
+        "weights": chosen(after["weights"], before["weights"]),
+        "moments": chosen(after["moments"], before["moments"]),
+        "step": after["step"],
+        "loss_scale": scaling.after(before["loss_scale"], finite),
+    }
 
 
 def with_shares(batch: Batch) -> Batch:

@@ -55,7 +55,7 @@ def test_a_training_batch_is_its_examples(micro_batches):
     shape = choose_shape(LENGTHS, 8 // micro_batches, seed=0, multiple=8)
     batches = TrainingBatches(read, SIZE, 8, micro_batches, shape, seed=4, targets=label_targets)
     for step in (0, 5, 6, 100):
-        batch = batches.at(step)
+        batch = {name: array[0] for name, array in batches.at(step).items()}
         assert all(array.shape[0] == micro_batches for array in batch.values())
         parts = [examples_of({name: array[k] for name, array in batch.items()}) for k in range(micro_batches)]
         found = {number: values for part in parts for number, values in part.items()}
@@ -70,11 +70,28 @@ def test_sequence_numbers_do_not_depend_on_micro_batches():
     numbers = []
     for micro_batches in (1, 2, 8):
         shape = choose_shape(LENGTHS, 8 // micro_batches, seed=0, multiple=8)
-        batch = TrainingBatches(read, SIZE, 8, micro_batches, shape, seed=4, targets=label_targets).at(3)
+        steps = TrainingBatches(read, SIZE, 8, micro_batches, shape, seed=4, targets=label_targets).at(3)
+        batch = {name: array[0] for name, array in steps.items()}
         at = np.nonzero(batch["examples"] >= 0)
         starts = batch["cls_positions"][at]
         numbers.append(dict(zip(batch["examples"][at], batch["sequences"][at[0], at[1], starts], strict=True)))
     assert numbers[0] == numbers[1] == numbers[2]
+
+
+def test_steps_together_are_the_steps_one_by_one():
+    """Three steps asked for at once hold the examples, numbers and weights that each holds alone."""
+    shape = choose_shape(LENGTHS, 4, seed=0, multiple=8)
+    batches = TrainingBatches(read, SIZE, 8, 2, shape, seed=4, targets=label_targets)
+    together = batches.at(5, 3)
+    for number in range(3):
+        alone = batches.at(5 + number)
+        for part in range(2):
+            one, other = (
+                {name: array[index, part] for name, array in arrays.items()}
+                for arrays, index in ((together, number), (alone, 0))
+            )
+            assert examples_of(one) == examples_of(other)
+            assert set(one["sequences"].ravel()) - {0} == set(other["sequences"].ravel()) - {0}
 
 
 @pytest.mark.parametrize("window", [7, 16, 1000])

@@ -49,9 +49,9 @@ def assert_same_training(one: Path, other: Path) -> None:
         np.testing.assert_allclose(first[name], second[name], rtol=0, atol=RATE / 100, err_msg=name)
 
 
-@pytest.mark.parametrize("flag", ["--gradient_accumulation_steps=2", "--scan_layers"])
+@pytest.mark.parametrize("flag", ["--gradient_accumulation_steps=2", "--scan_layers", "--remat", "--steps_per_loop=2"])
 def test_same_arithmetic(flag: str, training: list[str], classify: Run, plain: Path, tmp_path: Path) -> None:
-    """Micro-batches and a compiled loop over layers train the same model."""
+    """Micro-batches, a compiled loop over layers or steps, and recomputing layers train the same model."""
     code, _, err = classify(*training, flag)
     assert code == 0, err
     assert_same_training(plain, tmp_path)
@@ -65,9 +65,10 @@ def test_devices(training: list[str], cache: Path, plain: Path, tmp_path: Path) 
     assert_same_training(plain, tmp_path)
 
 
-def test_half_precision(training: list[str], classify: Run, plain: Path, tmp_path: Path) -> None:
-    """Products in bfloat16 (8 bits, so a relative error of 2**-9 each) leave losses near ln 2 as they are, to 1 %."""
-    code, _, err = classify(*training, "--dtype=bf16")
+@pytest.mark.parametrize("dtype", ["bf16", "fp16"])
+def test_half_precision(dtype: str, training: list[str], classify: Run, plain: Path, tmp_path: Path) -> None:
+    """Products in half precision (relative errors of at most 2**-9) leave losses near ln 2 as they are, to 1 %."""
+    code, _, err = classify(*training, f"--dtype={dtype}")
     assert code == 0, err
     np.testing.assert_allclose(losses(tmp_path), losses(plain), rtol=0, atol=0.01)
     assert losses(tmp_path) != losses(plain)

@@ -13,6 +13,7 @@ from jaxbert.checkpoints.initial import read_initial
 from jaxbert.config import bert_config
 from jaxbert.model import encoder, heads
 from jaxbert.model.dropout import step_noise
+from jaxbert.model.encoder import Compute
 from jaxbert.model.weights import unflatten
 from jaxbert.train.losses import classification_loss
 from tests.model.conftest import alone_batch, packed_batch
@@ -21,8 +22,8 @@ from tests.model.conftest import alone_batch, packed_batch
 TOLERANCE = 1e-5
 
 # Compiled, as in every run; the configuration is no array.
-encode = jax.jit(encoder.encode, static_argnums=1, static_argnames=("dtype", "scan"))
-classify = jax.jit(heads.classify, static_argnums=1, static_argnames=("dtype", "scan"))
+encode = jax.jit(encoder.encode, static_argnums=1, static_argnames="compute")
+classify = jax.jit(heads.classify, static_argnums=1, static_argnames="compute")
 
 
 def by_example(values: jax.Array, batch: dict[str, np.ndarray]) -> np.ndarray:
@@ -105,14 +106,15 @@ def test_scan_equals_loop(config, weights, features, layers):
     config = dataclasses.replace(config, num_hidden_layers=layers)
     batch = jax.tree.map(jnp.asarray, packed_batch(features))
     noise = step_noise(3, jnp.int32(7), batch["sequences"], batch["positions"])
-    outputs = [encode(weights["bert"], config, batch, noise=noise, scan=scan) for scan in (False, True)]
+    ways = (Compute(scan=False), Compute(scan=True))
+    outputs = [encode(weights["bert"], config, batch, noise=noise, compute=way) for way in ways]
     np.testing.assert_allclose(*outputs, atol=TOLERANCE)
 
 
 def test_bfloat16_stays_near_float32(config, weights, features):
     """Products in bfloat16 (8 bits of mantissa) keep the logits' pattern, and the output is float32."""
     batch = jax.tree.map(jnp.asarray, packed_batch(features))
-    wide, narrow = (classify(weights, config, batch, dtype=dtype) for dtype in (jnp.float32, jnp.bfloat16))
+    wide, narrow = (classify(weights, config, batch, compute=Compute(dtype)) for dtype in (jnp.float32, jnp.bfloat16))
     assert narrow.dtype == jnp.float32
     assert np.corrcoef(np.ravel(wide), np.ravel(narrow))[0, 1] > 0.99
 
