@@ -26,6 +26,7 @@ _LAYER_MODULES = (
 _DENSE_HEADS = ("cls/seq_relationship/output", "cls/squad/output", "output")
 
 NEXT_SENTENCE, SQUAD, CLASSIFIER = ((f"{head}_weights", f"{head}_bias") for head in _DENSE_HEADS)
+MASKED_LM_BIAS = "cls/predictions/output_bias"
 WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
 FIRST_QUERY = "bert/encoder/layer_0/attention/self/query/kernel"
 
@@ -47,12 +48,19 @@ def encoder_names(layers: int) -> list[str]:
 _HEAD_MODULES = ("cls/predictions/transform/dense", "cls/predictions/transform/LayerNorm")
 _HEAD_NAMES = (
     *(name for module in _HEAD_MODULES for name in leaves(module)),
-    "cls/predictions/output_bias",
+    MASKED_LM_BIAS,
     *NEXT_SENTENCE,
     *SQUAD,
     *CLASSIFIER,
 )
-_WEIGHT_NAMES = frozenset(encoder_names(1)) | frozenset(_HEAD_NAMES)
+
+
+def weight_names(layers: int) -> list[str]:
+    """The names of all weights of an encoder with this many layers and of every official head."""
+    return [*encoder_names(layers), *_HEAD_NAMES]
+
+
+_WEIGHT_NAMES = frozenset(weight_names(1))
 _LAYER = re.compile(r"^bert/encoder/layer_(0|[1-9]\d{0,3})/")
 
 
@@ -211,7 +219,7 @@ def _masked_lm(dense: str, norm: str, bias: str) -> dict[str, str]:
     return {
         **_module_paths("cls/predictions/transform/dense", dense),
         **_module_paths("cls/predictions/transform/LayerNorm", norm),
-        "cls/predictions/output_bias": bias,
+        MASKED_LM_BIAS: bias,
     }
 
 

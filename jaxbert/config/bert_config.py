@@ -9,13 +9,16 @@ from typing import Any, Literal
 from jaxbert import files
 from jaxbert.errors import InputError
 
-Activation = Literal["gelu", "relu", "tanh", "linear", "swish"]
+Activation = Literal["gelu", "gelu_erf", "relu", "relu6", "tanh", "linear", "swish", "hard_swish", "hard_sigmoid"]
 
-# Names the official code takes, lower-cased, and the function each one means there. Its `gelu` is the tanh form.
+# Names the official code takes, lower-cased, and the function each one means there. Its `gelu` is the tanh form;
+# `gelu_erf`, the exact one, is our name for what the `gelu` of Hugging Face means.
 ACTIVATIONS: dict[str, Activation] = {
     "gelu": "gelu",
     "gelu_new": "gelu",
+    "gelu_erf": "gelu_erf",
     "relu": "relu",
+    "relu6": "relu6",
     "tanh": "tanh",
     "linear": "linear",
     "identity": "linear",
@@ -23,6 +26,8 @@ ACTIVATIONS: dict[str, Activation] = {
     "swish": "swish",
     "silu": "swish",
     "simple_swish": "swish",
+    "hard_swish": "hard_swish",
+    "hard_sigmoid": "hard_sigmoid",
 }
 
 
