@@ -20,7 +20,9 @@ COMMANDS = {
     "train_vocab": "make a WordPiece vocabulary from text",
     "create_pretraining_data": "turn text into TFRecords for pretraining",
     "create_finetuning_data": "turn classification, regression or SQuAD data into TFRecords and meta data",
+    "run_pretraining": "pretrain a BERT on such records",
     "run_classifier": "fine-tune a classifier, score it, and predict with it",
+    "convert_checkpoint": "write a model for TensorFlow 1 or 2, for transformers, or as our own folder",
     "evaluate_squad": "score answers to SQuAD questions as the official scripts do",
     "create_sample_data": "make a small task with a vocabulary and a model size to try things out",
 }

@@ -82,9 +82,8 @@ def choose_shape(
     `predicted` [n] says how many positions of each sequence are predicted, rows have room for as many as came together
     in any row that was tried.
     """
-    places = np.arange(min(SIMULATED_BATCHES * batch_size, max(len(lengths), batch_size)))
-    places = places[: len(places) // batch_size * batch_size].reshape(-1, batch_size)
-    drawn = records_at(places, len(lengths), seed)
+    count = min(SIMULATED_BATCHES, max(len(lengths) // batch_size, 1))
+    drawn = records_at(np.arange(count * batch_size), len(lengths), seed).reshape(count, batch_size)
     batches = lengths[drawn].tolist()
     shortest = _rounded(int(lengths.max()), multiple)
     tried = [_shape_for(batches, length, devices) for length in range(shortest, 2 * shortest + 1, multiple)]

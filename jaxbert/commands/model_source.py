@@ -60,13 +60,14 @@ def load(
 ) -> tuple[dict[str, np.ndarray], LoadReport]:
     """The weights of `table` that are in the checkpoint (path -> array), and the report, which is printed."""
     initial = read_initial(checkpoint, dense_head)
-    _check_heads(initial, config)
+    check_heads(initial, config)
     report = match(initial.weights, shapes(table), initial.source, initial.unused, allow_partial)
     say(f"{report} ({initial.layout})")
     return {path: initial.weights[path] for path in report.loaded}, report
 
 
-def _check_heads(initial: InitialWeights, config: BertConfig) -> None:
+def check_heads(initial: InitialWeights, config: BertConfig) -> None:
+    """Raise `InputError` where the file shows another number of attention heads than the configuration says."""
     found = initial.attention_heads
     if found is not None and found != config.num_attention_heads:
         raise InputError(
@@ -76,7 +77,7 @@ def _check_heads(initial: InitialWeights, config: BertConfig) -> None:
         )
 
 
-def start_weights(flags: TrainingFlags, config: BertConfig, table: Table, dense_head: DenseHead) -> Tree:
+def start_weights(flags: TrainingFlags, config: BertConfig, table: Table, dense_head: DenseHead | None) -> Tree:
     """Weights before the first step: from `--init_checkpoint` where it has them, the others at random."""
     loaded: Mapping[str, np.ndarray] = {}
     if flags.init_checkpoint is None:

@@ -36,7 +36,6 @@ from jaxbert.train import runtime
 from jaxbert.train.evaluate import outputs
 from jaxbert.train.loop import Plan
 from jaxbert.train.losses import classification_loss, regression_loss
-from jaxbert.train.optimizers import AdamW
 from jaxbert.train.report import Summaries
 from jaxbert.train.schedules import LinearSchedule
 from jaxbert.train.step import Batch, State
@@ -165,7 +164,7 @@ def _train(classifier: Classifier) -> None:
     training = training_run.Training(
         classifier.table,
         classifier.loss,
-        AdamW(bias_correction=flags.adam_bias_correction),
+        training_run.optimizer(flags),
         schedule,
         plan,
         TrainingBatches(records.read, size, batch_size, parts, shape, flags.seed, label_targets),

@@ -26,7 +26,7 @@ from jaxbert.model.weights import Table, Tree, initialize
 from jaxbert.train.compiled import CompiledSteps
 from jaxbert.train.loop import Plan, train
 from jaxbert.train.loss_scale import LossScale
-from jaxbert.train.optimizers import AdamW, decay_mask
+from jaxbert.train.optimizers import AdamW, Lamb, Optimizer, decay_mask
 from jaxbert.train.report import Summaries
 from jaxbert.train.schedules import LinearSchedule
 from jaxbert.train.step import UNSCALED, Loss, State, initial_state, train_step
@@ -39,6 +39,7 @@ FREE_FLAGS = frozenset(
         "mode",
         "model_dir",
         "eval_data_path",
+        "eval_files",
         "eval_batch_size",
         "predict_checkpoint_path",
         "test_file",
@@ -72,17 +73,19 @@ class Training:
         plan: when things happen.
         batches: the batch of each step.
         start: makes the weights before the first step.
-        finish_epoch: (state, step, summaries, say) evaluates the weights, and at last writes them to `last`.
+        finish_epoch: (state, step, summaries, say) evaluates the weights, and at last writes them to `folder`.
+        folder: the model folder below `--model_dir` whose results tell up to which step all is done.
     """
 
     table: Table
     loss: Loss
-    optimizer: AdamW
+    optimizer: Optimizer
     schedule: LinearSchedule
     plan: Plan
     batches: TrainingBatches
     start: Callable[[], Tree]
     finish_epoch: Callable[[State, int, Summaries, Callable[[str], None]], None]
+    folder: str = "last"
 
 
 def fit(flags: TrainingFlags, mesh: Mesh, training: Training) -> None:
@@ -91,7 +94,7 @@ def fit(flags: TrainingFlags, mesh: Mesh, training: Training) -> None:
     scaling, decays = loss_scale(flags), decay_mask(training.table)
     steps = train_step(training.loss, optimizer, training.schedule, decays, flags.seed, scaling)
     with contextlib.closing(open_states(flags)) as states:
-        first, evaluated = states.latest_step() or 0, _evaluated_step(flags)
+        first, evaluated = states.latest_step() or 0, _evaluated_step(flags, training.folder)
         if first >= plan.total_steps and evaluated == first:
             say(f"training is finished: {first} of {plan.total_steps} steps are done")
             return
@@ -127,9 +130,20 @@ def _start_state(states: TrainingStates, training: Training, scaling: LossScale,
     return restored
 
 
-def _evaluated_step(flags: TrainingFlags) -> int:
-    """The step whose weights are in `last`, 0 for none; it was evaluated before they were written."""
-    return int(model_folder.read_results(os.path.join(flags.model_dir, "last")).get("step", 0))
+def _evaluated_step(flags: TrainingFlags, folder: str) -> int:
+    """The step whose weights are in the model folder, 0 for none; it was evaluated before they were written."""
+    return int(model_folder.read_results(os.path.join(flags.model_dir, folder)).get("step", 0))
+
+
+def optimizer(flags: TrainingFlags) -> Optimizer:
+    """`--optimizer_type`."""
+    if flags.optimizer_type == "adamw":
+        return AdamW(bias_correction=flags.adam_bias_correction)
+    if not flags.adam_bias_correction:
+        raise InputError(
+            "`--noadam_bias_correction` is for `--optimizer_type=adamw`", "LAMB always corrects its moments"
+        )
+    return Lamb()
 
 
 def compute(flags: TrainingFlags) -> Compute:

@@ -23,6 +23,7 @@ RETIRED = {
     "iterations_per_loop": _LOOP,
     "use_one_hot_embeddings": "embeddings are looked up in the way that is fastest on the device.",
     "scale_loss": "the gradient is always the mean over the whole batch, on any number of devices.",
+    "train_summary_interval": "`--log_steps` says how often metrics are written.",
     "run_eagerly": _COMPILED,
     "use_keras_compile_fit": "there is one training loop.",
     "explicit_allreduce": _REDUCE,

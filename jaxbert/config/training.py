@@ -36,7 +36,9 @@ class TrainingFlags:
     learning_rate: float = flag(5e-5, "Highest learning rate.", minimum=0.0)
     end_lr: float = flag(0.0, "Learning rate at the end of the linear decay.", minimum=0.0)
     warmup_proportion: float = flag(0.1, "Share of training in which the rate rises.", minimum=0.0, maximum=1.0)
-    optimizer_type: str = flag("adamw", "The optimizer.", choices=("adamw",))
+    optimizer_type: str = flag(
+        "adamw", "The optimizer; lamb is for batches of thousands (arXiv 1904.00962).", choices=("adamw", "lamb")
+    )
     adam_bias_correction: bool = flag(
         True,
         "Correct Adam's moments for their start at zero, as the official TensorFlow 2 trainers do;"

@@ -6,11 +6,12 @@ predict. Of the tokens taken 80 % become `[MASK]`, 10 % stay and 10 % become a r
 """
 
 import random
+from collections.abc import Mapping
 
 import numpy as np
 
 from jaxbert.features.drawn_masks import as_columns, gram_masks
-from jaxbert.features.draws import words
+from jaxbert.features.draws import stream_key, words
 from jaxbert.features.masking_rules import Masking, MaskVocab, masked_features
 
 _PLACE = np.uint64(0xFFFF)  # the lowest bits of a sorting key hold the position
@@ -42,6 +43,32 @@ def mask(
     starts = _word_starts(ids, candidate, vocab) if masking.whole_words else candidate
     rows, places = np.nonzero(_chosen(candidate, starts, wanted, keys))
     return masked_features(ids, rows, places, _replaced(ids, rows, places, keys, vocab), masking.max_predictions)
+
+
+def mask_anew(
+    features: Mapping[str, np.ndarray],
+    records: np.ndarray,
+    epochs: np.ndarray,
+    seed: int,
+    masking: Masking,
+    vocab: MaskVocab,
+) -> dict[str, np.ndarray]:
+    """Records with the masks they have in one epoch, a pure function of (seed, epoch, record number).
+
+    Args:
+        features: of n records without masks: `input_ids` and `input_mask` [n, S], and others.
+        records: int64 [n], their numbers.
+        epochs: int64 [n], the epoch each of them is read in.
+        seed: of the masks.
+        masking: how to choose tokens.
+        vocab: facts of the vocabulary.
+    """
+    keys = np.zeros(len(records), np.uint64)
+    for epoch in np.unique(epochs).tolist():
+        of_epoch = epochs == epoch
+        keys[of_epoch] = words(stream_key(seed, epoch), records[of_epoch])
+    lengths = np.count_nonzero(features["input_mask"], axis=1)
+    return {**features, **mask(features["input_ids"], lengths, keys, masking, vocab)}
 
 
 def _word_starts(ids: np.ndarray, candidate: np.ndarray, vocab: MaskVocab) -> np.ndarray:

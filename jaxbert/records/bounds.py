@@ -39,7 +39,8 @@ class Check:
             (np.where(mask, features["segment_ids"], 0), bounds.type_vocab_size, "type_vocab_size"),
             (last_position[:, None], bounds.max_position_embeddings, "max_position_embeddings"),
         ):
-            wrong = ((values < 0) | (values >= bound)).any(axis=1)
+            outside = (values < 0) | (values >= bound)
+            wrong = np.any(outside, axis=1)
             self.refuse(
                 wrong,
                 f"does not fit the model: it needs `{name}` above {values[wrong].max(initial=0)},"

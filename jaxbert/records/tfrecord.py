@@ -95,6 +95,10 @@ class TFRecords:
         """
         return [self._read(index) for index in indices.tolist()]
 
+    def first_of_each_file(self) -> list[int]:
+        """Numbers of the first records of the files that have any."""
+        return sorted({first for first in self._first if first < len(self)})
+
     def place(self, index: int) -> str:
         """File and number in the file of a record, for messages."""
         file = self._file(index)

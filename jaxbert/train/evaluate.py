@@ -38,3 +38,22 @@ def _real(values: jax.Array, examples: jax.Array) -> tuple[np.ndarray, np.ndarra
     numbers = np.asarray(examples)
     real = numbers >= 0
     return numbers[real], np.asarray(values)[real]
+
+
+def totals(
+    sums: Callable[[Tree, Batch], dict[str, jax.Array]], weights: Tree, batches: Iterable[Batch]
+) -> dict[str, float]:
+    """The sums of `sums` (float32 scalars of one batch) over all batches, added in float64."""
+    added: dict[str, float] = {}
+    pending: dict[str, jax.Array] = {}
+    for batch in batches:
+        sent = sums(weights, batch)
+        _add(added, pending)
+        pending = sent
+    _add(added, pending)
+    return added
+
+
+def _add(added: dict[str, float], values: dict[str, jax.Array]) -> None:
+    for name, value in values.items():
+        added[name] = added.get(name, 0.0) + float(value)

@@ -104,9 +104,7 @@ def zero_moments(weights: Tree) -> Tree:
     return {name: jax.tree.map(jnp.zeros_like, weights) for name in ("m", "v")}
 
 
-def next_moments(
-    moments: Tree, gradients: Tree, beta_1: float, beta_2: float, factor: jax.Array | float = 1.0
-) -> Tree:
+def next_moments(moments: Tree, gradients: Tree, beta_1: float, beta_2: float, factor: jax.Array | float = 1.0) -> Tree:
     """Running means of the gradients and of their squares, the gradients times `factor`."""
 
     def m_next(m: jax.Array, g: jax.Array) -> jax.Array:

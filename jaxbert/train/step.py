@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One training step as a pure function: micro-batches -> gradients -> clipped AdamW -> new state and metrics.
+"""One training step as a pure function: micro-batches -> gradients -> optimizer -> new state and metrics.
 
 A batch is a mapping of arrays [K, B, ...], K micro-batches of B rows. Arrays whose name ends in `_weights` weigh
 targets; before anything else they are divided by their sum over the whole batch, so the loss is the weighted mean over
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxbert.model.dropout import step_noise
 from jaxbert.model.weights import Tree
 from jaxbert.train.loss_scale import LossScale
-from jaxbert.train.optimizers import AdamW
+from jaxbert.train.optimizers import Optimizer
 from jaxbert.train.schedules import LinearSchedule
 
 UNSCALED = LossScale()
@@ -33,7 +33,7 @@ class State(TypedDict):
     loss_scale: Tree
 
 
-def initial_state(weights: Tree, optimizer: AdamW, scaling: LossScale = UNSCALED) -> State:
+def initial_state(weights: Tree, optimizer: Optimizer, scaling: LossScale = UNSCALED) -> State:
     """The state before the first step."""
     return {
         "weights": weights,
@@ -44,7 +44,7 @@ def initial_state(weights: Tree, optimizer: AdamW, scaling: LossScale = UNSCALED
 
 
 def train_step(
-    loss: Loss, optimizer: AdamW, schedule: LinearSchedule, decays: Tree, seed: int, scaling: LossScale = UNSCALED
+    loss: Loss, optimizer: Optimizer, schedule: LinearSchedule, decays: Tree, seed: int, scaling: LossScale = UNSCALED
 ) -> Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]:
     """The function to compile: (state, batches [T, K, B, ...]) -> (state after T steps, metrics of each, [T] float32).
 

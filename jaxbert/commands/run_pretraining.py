@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pretrain a BERT: masked language model and next sentence prediction, evaluated on held-out records."""
+
+import dataclasses
+import functools
+import math
+import os
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxbert import files
+from jaxbert.batches.device import place
+from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
+from jaxbert.batches.packing import RowShape, choose_shape
+from jaxbert.batches.predictions import pretraining_targets
+from jaxbert.batches.rows import Targets
+from jaxbert.checkpoints import model_folder
+from jaxbert.commands import model_source, training_run
+from jaxbert.commands.pretraining_inputs import Source, open_records
+from jaxbert.config import bert_config
+from jaxbert.config.bert_config import BertConfig
+from jaxbert.config.run_pretraining import Flags
+from jaxbert.errors import InputError
+from jaxbert.metrics.pretraining import SUMS, metrics
+from jaxbert.model.encoder import Compute
+from jaxbert.model.pretraining_heads import pretrain
+from jaxbert.model.weights import Table, Tree, flatten, pretraining_table
+from jaxbert.train import runtime
+from jaxbert.train.evaluate import totals
+from jaxbert.train.loop import Plan
+from jaxbert.train.losses import classification_loss, cross_entropy
+from jaxbert.train.report import Summaries
+from jaxbert.train.schedules import LinearSchedule
+from jaxbert.train.step import Batch, State
+
+FOLDER = "pretrained"
+
+
+def run(flags: Flags) -> None:
+    """Train from where the run stands, or from the start, to the last step."""
+    runtime.prepare(flags.compile_cache)
+    training_run.check_paths(flags)
+    config = model_source.read_config(flags, flags.init_checkpoint)
+    vocab_file = flags.vocab_file or model_source.beside(flags.init_checkpoint, model_folder.VOCAB_FILE)
+    records = open_records(flags, config, vocab_file, flags.input_files)
+    pretrainer = Pretrainer(flags, config, vocab_file, training_run.devices(flags))
+    held_out = None
+    if flags.eval_files:
+        evaluated = open_records(flags, config, vocab_file, flags.eval_files)
+        held_out = (evaluated, pretrainer.shape(evaluated, min(flags.eval_batch_size, len(evaluated))))
+    batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
+    shape = pretrainer.shape(records, batch_size // parts)
+    batches = TrainingBatches(
+        records.read, len(records), batch_size, parts, shape, flags.seed, targets(shape), records.draw
+    )
+    training = training_run.Training(
+        pretrainer.table,
+        pretrainer.loss,
+        training_run.optimizer(flags),
+        _schedule(flags),
+        _plan(flags),
+        batches,
+        functools.partial(model_source.start_weights, flags, config, pretrainer.table, None),
+        functools.partial(_finish_epoch, pretrainer, held_out),
+        FOLDER,
+    )
+    training_run.fit(flags, pretrainer.mesh, training)
+    model_source.say(f"the model is in {os.path.join(flags.model_dir, FOLDER)}; give it as --init_checkpoint")
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrainer:
+    """One model on some devices: what training and evaluation have in common."""
+
+    flags: Flags
+    config: BertConfig
+    vocab_file: str | None
+    mesh: Mesh
+
+    @functools.cached_property
+    def table(self) -> Table:
+        """The weights of the model."""
+        return pretraining_table(self.config, next_sentence=self.flags.use_next_sentence_label)
+
+    @functools.cached_property
+    def compute(self) -> Compute:
+        """How the layers are computed."""
+        return training_run.compute(self.flags)
+
+    def logits(self, weights: Tree, batch: Batch, noise: jax.Array | None = None) -> tuple[jax.Array, jax.Array | None]:
+        """See `pretrain`."""
+        next_sentence = self.flags.use_next_sentence_label
+        return pretrain(weights, self.config, batch, next_sentence=next_sentence, noise=noise, compute=self.compute)
+
+    def loss(self, weights: Tree, batch: Batch, noise: jax.Array | None) -> jax.Array:
+        """This (micro-)batch's part of the loss: mean cross entropy of masked tokens plus that of next sentences."""
+        masked, following = self.logits(weights, batch, noise)
+        loss = classification_loss(masked, batch["masked_lm_ids"], batch["masked_lm_weights"])
+        if following is None:
+            return loss
+        return loss + classification_loss(following, batch["next_sentence_labels"], batch["next_sentence_weights"])
+
+    @functools.cached_property
+    def sums(self) -> "jax.stages.Wrapped":
+        """Compiled: (weights, batch) -> the sums over the batch that metrics are made of."""
+
+        def sums(weights: Tree, batch: Batch) -> dict[str, jax.Array]:
+            masked, following = self.logits(weights, batch)
+            found = dict(zip(SUMS[:3], _sums(masked, batch["masked_lm_ids"], batch["masked_lm_weights"]), strict=True))
+            if following is None:
+                return found
+            of_next = _sums(following, batch["next_sentence_labels"], batch["next_sentence_weights"])
+            return found | dict(zip(SUMS[3:], of_next, strict=True))
+
+        return jax.jit(sums)
+
+    def shape(self, records: Source, batch_size: int) -> RowShape:
+        """Rows for batches of these records, tried on a sample; TPUs and GPUs like multiples of 128."""
+        on_cpu = self.mesh.devices.flat[0].platform == "cpu"
+        lengths, predicted = records.sample_sizes(self.flags.seed)
+        multiple = 8 if on_cpu else 128
+        return choose_shape(lengths, batch_size, self.flags.seed, multiple, self.mesh.size, predicted)
+
+    def evaluate(self, weights: Tree, records: Source, shape: RowShape) -> dict[str, float]:
+        """Losses and accuracies over all records; those without masks have the masks of epoch 0."""
+        window = 16 * self.flags.eval_batch_size
+        batches = evaluation_batches(records.read_masked, len(records), shape, window, targets(shape))
+        return metrics(totals(self.sums, weights, Prefetched(place(batch, self.mesh, 0) for batch in batches)))
+
+    @functools.cached_property
+    def texts(self) -> dict[str, str]:
+        """What the model folder holds beside the weights: file name -> content."""
+        texts = {model_folder.CONFIG_FILE: bert_config.to_json(self.config)}
+        if self.vocab_file:
+            texts[model_folder.VOCAB_FILE] = files.read_text(self.vocab_file)
+        return texts
+
+
+def targets(shape: RowShape) -> Targets:
+    """What the losses compare with, in rows of this shape."""
+    return functools.partial(pretraining_targets, predictions=shape.predictions)
+
+
+def _sums(logits: jax.Array, labels: jax.Array, weights: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Sums over all labels [B, P] of their weights, of weight x cross entropy, and of the weights of the right ones."""
+    right = (jnp.argmax(logits, axis=-1) == labels).astype(jnp.float32)
+    return jnp.sum(weights), jnp.sum(weights * cross_entropy(logits, labels)), jnp.sum(weights * right)
+
+
+def _plan(flags: Flags) -> Plan:
+    total = round(flags.num_train_epochs * flags.num_steps_per_epoch)
+    if total == 0:
+        raise InputError(f"`--num_train_epochs={flags.num_train_epochs}` leaves no step to train", "raise it")
+    often = (flags.save_checkpoints_steps, flags.log_steps, flags.steps_per_loop)
+    return Plan(total, flags.num_steps_per_epoch, *often, flags.train_batch_size)
+
+
+def _schedule(flags: Flags) -> LinearSchedule:
+    total = _plan(flags).total_steps
+    warmup = int(flags.warmup_proportion * total) if flags.warmup_proportion else int(flags.warmup_steps)
+    if warmup >= total:
+        model_source.say(
+            f"note: the rate rises for {warmup} steps and training ends after {total}: it never gets to"
+            f" `--learning_rate`; give a smaller `--warmup_steps`, or `--warmup_proportion`"
+        )
+    return LinearSchedule(flags.learning_rate, flags.end_lr, warmup, total)
+
+
+def _finish_epoch(
+    pretrainer: Pretrainer,
+    held_out: tuple[Source, RowShape] | None,
+    state: State,
+    done: int,
+    summaries: Summaries,
+    tell: Callable[[str], None],
+) -> None:
+    """Evaluate, then write the model: then all is done."""
+    results = pretrainer.evaluate(state["weights"], *held_out) if held_out else {}
+    if results:
+        if not math.isfinite(results["loss"]):
+            raise InputError(
+                f"the evaluation after step {done} has loss `{results['loss']}`", "lower `--learning_rate`"
+            )
+        summaries.write("validation", done, results)
+        tell(f"evaluation after step {done}: {training_run.listed(results)}")
+    arrays = {path: np.asarray(weight) for path, weight in flatten(state["weights"]).items()}
+    path = os.path.join(pretrainer.flags.model_dir, FOLDER)
+    model_folder.write_model(path, arrays, pretrainer.texts, {"step": done, **results})
