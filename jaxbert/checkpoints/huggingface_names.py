@@ -66,7 +66,7 @@ def tf1_name(name: str) -> str | None:
 
 
 def to_huggingface(name: str, weight: np.ndarray) -> tuple[str, np.ndarray]:
-    """Name and shape with which transformers stores the weight `name`, given in TF1's shape: a view, kernels transposed."""
+    """Name and shape with which transformers stores the weight `name` of TF1: a view, kernels transposed."""
     return huggingface_name(name), weight.T if name.endswith("/kernel") else weight
 
 
