@@ -6,6 +6,7 @@ import glob
 import mmap
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -82,6 +83,48 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+@contextlib.contextmanager
+def whole_folder(path: str) -> Iterator[str]:
+    """A folder to write files into, below `path`; on success its files move up to `path`, otherwise they are removed.
+
+    Raises InputError where `path` holds anything already, or cannot be made.
+    """
+    refuse_filled_folder(path)
+    is_new = not os.path.isdir(path)
+    temporary = os.path.join(path, f".{secrets.token_hex(4)}.tmp")
+    try:
+        os.makedirs(temporary)
+    except OSError as error:
+        raise InputError(f"cannot write into `{path}`: {error.strerror}", "choose another folder") from error
+    try:
+        yield temporary
+        for name in sorted(os.listdir(temporary)):
+            os.replace(os.path.join(temporary, name), os.path.join(path, name))
+        os.rmdir(temporary)
+    except BaseException:
+        _empty(path)
+        if is_new:
+            os.rmdir(path)
+        raise
+
+
+def _empty(folder: str) -> None:
+    for entry in list(os.scandir(folder)):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
+
+
+def refuse_filled_folder(path: str) -> None:
+    """Raise `InputError` where `path` is a folder with something in it, or no folder can be made there."""
+    check_folder(path)
+    if os.path.isdir(path) and (content := sorted(os.listdir(path))):
+        raise InputError(
+            f"`{path}` is not empty: it holds `{content[0]}`", "choose another folder, or remove what is in it"
+        )
 
 
 def check_folder(path: str) -> None:

@@ -26,11 +26,20 @@ CONFIG_FILE, VOCAB_FILE, META_DATA_FILE, RESULTS_FILE = (
 def write_model(
     folder: str, weights: Mapping[str, np.ndarray], texts: Mapping[str, str], results: Mapping[str, float]
 ) -> None:
-    """Write weights (path -> array), the files `texts` (name -> content), and `results`: metrics of these weights."""
+    """Write weights (path -> array), the files `texts` (name -> content), and `results`: metrics of these weights.
+
+    Where there are no results, no file says so.
+    """
     for name, content in texts.items():
         files.write_text(os.path.join(folder, name), content)
     with files.whole_file(os.path.join(folder, OUR_FILE)) as file:
         file.write(save({path: np.ascontiguousarray(weight) for path, weight in weights.items()}))
+    if results:
+        write_results(folder, results)
+
+
+def write_results(folder: str, results: Mapping[str, float]) -> None:
+    """Write the metrics of the weights in `folder`."""
     files.write_text(os.path.join(folder, RESULTS_FILE), json.dumps(results, indent=2) + "\n")
 
 

@@ -37,6 +37,9 @@ def leaves(module: str) -> tuple[str, str]:
     return f"{module}/{kinds[0]}", f"{module}/{kinds[1]}"
 
 
+POOLER = leaves("bert/pooler/dense")
+
+
 def encoder_names(layers: int) -> list[str]:
     """The names of all weights of an encoder with its pooler, in the order of the network: 7 + 16 per layer."""
     modules = ["bert/embeddings/LayerNorm"]

@@ -8,6 +8,7 @@ import re
 from jaxbert.errors import InputError
 from jaxbert.files import read_text
 
+STATE_FILE = "checkpoint"  # names the newest checkpoint of its folder
 _FILE_ENDING = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 _NEWEST = re.compile(r'^\s*model_checkpoint_path\s*:\s*"((?:[^"\\]|\\.)*)"', re.MULTILINE)
 
@@ -36,7 +37,7 @@ def find_prefix(path: str) -> str:
 
 def _prefix_in_folder(folder: str) -> str:
     prefixes = _prefixes(f"{glob.escape(folder)}/*.index")
-    state = os.path.join(folder, "checkpoint")
+    state = os.path.join(folder, STATE_FILE)
     if os.path.isfile(state):
         return _newest(state, folder, prefixes)
     if len(prefixes) == 1:

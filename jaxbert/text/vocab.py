@@ -28,6 +28,11 @@ class Vocab:
         return len(self.tokens)
 
     @property
+    def is_cased(self) -> bool:
+        """Whether capital letters occur, apart from markers such as `[CLS]` and `<S>`: then text keeps its case."""
+        return any(token != token.lower() and token[0] not in "[<" for token in self.tokens)
+
+    @property
     def unk(self) -> int:
         """Id of `[UNK]`, which stands for a word that no pieces cover."""
         return self.ids[UNK]
