@@ -40,8 +40,8 @@ def main() -> None:
         return {name: array[numbers] for name, array in features.items()}
 
     batch_size, size = settings["batch_size"], len(data["lengths"])
-    shape = choose_shape(data["lengths"], batch_size, seed=0, multiple=8)
-    batches = TrainingBatches(read, size, batch_size, 1, shape, seed=0, targets=label_targets)
+    shape = choose_shape(data["lengths"], batch_size, seed=0, multiple=8, even=True)
+    batches = TrainingBatches(read, size, batch_size, 1, shape, seed=0, targets=label_targets, lengths=data["lengths"])
     table = classifier_table(config, 2)
     optimizer = AdamW()
 

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from jaxbert.batches.order import records_at
+from jaxbert.batches.order import even_places, records_at
 from jaxbert.batches.packing import RowShape
 from jaxbert.batches.rows import Arrays, Targets, lay_out, pack_records
 
@@ -19,6 +19,9 @@ Read = Callable[[np.ndarray], Arrays]
 
 Draw = Callable[[Arrays, np.ndarray, np.ndarray], Arrays]
 """(features of n records, record numbers [n], epochs [n]) -> features with what is drawn anew in each epoch."""
+
+Chunk = tuple[np.ndarray, Arrays]
+"""Record numbers [n] and the features of those records, arrays [n, ...]."""
 
 T = TypeVar("T")
 
@@ -36,6 +39,7 @@ class TrainingBatches:
         seed: of the order of records.
         targets: what the loss compares with.
         draw: what of the features is made anew in each epoch, if anything.
+        lengths: [size] tokens of each record, where they are known: then all steps get about the same number of tokens.
     """
 
     read: Read
@@ -46,10 +50,11 @@ class TrainingBatches:
     seed: int
     targets: Targets
     draw: Draw | None = None
+    lengths: np.ndarray | None = None
 
     def at(self, step: int, count: int = 1) -> Arrays:
         """Arrays [T, K, B, ...] of the T = `count` steps from `step` on, each of exactly `batch_size` examples."""
-        places = np.arange(step * self.batch_size, (step + count) * self.batch_size)
+        places = np.concatenate([self._places(number) for number in range(step, step + count)])
         numbers = records_at(places, self.size, self.seed)
         features = self.read(numbers)
         if self.draw is not None:
@@ -67,28 +72,48 @@ class TrainingBatches:
         stacked = {name: np.stack([arrays[name] for arrays in laid]) for name in laid[0]}
         return {name: array.reshape(*leading, *array.shape[1:]) for name, array in stacked.items()}
 
+    def _places(self, step: int) -> np.ndarray:
+        if self.lengths is None:
+            return np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        return even_places(step, self.batch_size, self.lengths, self.seed)
+
 
 def evaluation_batches(read: Read, size: int, shape: RowShape, window: int, targets: Targets) -> Iterator[Arrays]:
+    """All records once, as `packed_batches` gives them; at least `window` records are packed together."""
+    parts = (np.arange(first, min(first + window, size)) for first in range(0, size, window))
+    return packed_batches(((numbers, read(numbers)) for numbers in parts), shape, targets)
+
+
+def packed_batches(chunks: Iterable[Chunk], shape: RowShape, targets: Targets) -> Iterator[Arrays]:
     """All records once, arrays [B, ...] of the usual row count; only the last batch has rows to spare.
 
-    At least `window` records are packed together; those in rows that fill no whole batch are packed again with the
-    next.
+    The records of a chunk are packed together; those in rows that fill no whole batch are packed again with the next.
     """
     rows = shape.rows[0]
-    waiting = np.zeros(0, np.int64)
-    for first in range(0, size, window):
-        numbers = np.concatenate([waiting, np.arange(first, min(first + window, size))])
-        features = read(numbers)
+    waiting: Chunk | None = None
+    for chunk in chunks:
+        numbers, features = _joined(waiting, chunk) if waiting else chunk
         packed = pack_records(features, shape)
-        is_last = first + window >= size
-        for row in range(0, len(packed), rows):
-            group = packed[row : row + rows]
-            if len(group) < rows and not is_last:
-                waiting = numbers[[index for indexes in group for index in indexes]]
-                break
-            yield lay_out(features, numbers, group, (rows, shape.row_length, shape.places), targets)
-        else:
-            waiting = waiting[:0]
+        whole = len(packed) // rows * rows
+        yield from _laid(numbers, features, packed[:whole], shape, targets)
+        left = [index for indexes in packed[whole:] for index in indexes]
+        waiting = (numbers[left], {name: array[left] for name, array in features.items()}) if left else None
+    if waiting:
+        yield from _laid(*waiting, pack_records(waiting[1], shape), shape, targets)
+
+
+def _joined(first: Chunk, second: Chunk) -> Chunk:
+    features = {name: np.concatenate([array, second[1][name]]) for name, array in first[1].items()}
+    return np.concatenate([first[0], second[0]]), features
+
+
+def _laid(
+    numbers: np.ndarray, features: Arrays, packed: list[list[int]], shape: RowShape, targets: Targets
+) -> Iterator[Arrays]:
+    """The packed rows in batches."""
+    sizes = (shape.rows[0], shape.row_length, shape.places)
+    for first in range(0, len(packed), sizes[0]):
+        yield lay_out(features, numbers, packed[first : first + sizes[0]], sizes, targets)
 
 
 class Prefetched(Generic[T]):

@@ -6,9 +6,13 @@ Feistel network over the smallest even number of bits, walked until it lands bel
 place 0 does and nothing has to be stored or skipped to go on.
 """
 
+import math
+
 import numpy as np
 
 ROUNDS = 6
+GROUP = 16  # steps among which examples may change places
+GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 def records_at(places: np.ndarray, size: int, seed: int) -> np.ndarray:
@@ -20,6 +24,38 @@ def records_at(places: np.ndarray, size: int, seed: int) -> np.ndarray:
     while (outside := numbers >= size).any():
         numbers[outside] = _feistel(numbers[outside], [key[outside] for key in keys], half_bits)
     return numbers.astype(np.int64)
+
+
+def even_places(step: int, batch_size: int, lengths: np.ndarray, seed: int) -> np.ndarray:
+    """The places [batch_size] of a step, drawn so that all steps have about the same number of tokens.
+
+    Examples change places within groups of at most 16 steps that end where an epoch's whole batches end, so an epoch
+    has the examples it has without; each run of neighbours in the batch is even as well. `lengths` [size] are the
+    tokens of every record.
+    """
+    first, end = _group(step, max(1, len(lengths) // batch_size))
+    places = np.arange(first * batch_size, end * batch_size)
+    spread: np.ndarray = places[spread_order(lengths[records_at(places, len(lengths), seed)])]
+    return spread[(step - first) * batch_size :][:batch_size]
+
+
+def spread_order(lengths: np.ndarray) -> np.ndarray:
+    """Indexes [n] of these lengths in an order whose every run of neighbours has about the mean length.
+
+    The i-th has the rank of the fractional part of i times the golden ratio, whose runs are evenly spread.
+    """
+    ranks = np.argsort(np.argsort(np.arange(len(lengths)) * GOLDEN % 1.0))
+    order: np.ndarray = np.argsort(lengths, kind="stable")[ranks]
+    return order
+
+
+def _group(step: int, epoch_steps: int) -> tuple[int, int]:
+    """First step and end of the group of a step: an epoch's steps in parts of nearly one size, at most `GROUP`."""
+    epoch, within = divmod(step, epoch_steps)
+    groups = -(-epoch_steps // GROUP)
+    group = ((within + 1) * groups - 1) // epoch_steps
+    first, end = (epoch_steps * number // groups for number in (group, group + 1))
+    return epoch * epoch_steps + first, epoch * epoch_steps + end
 
 
 def _feistel(numbers: np.ndarray, keys: list[np.ndarray], half_bits: int) -> np.ndarray:

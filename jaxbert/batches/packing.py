@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxbert.batches.order import records_at
+from jaxbert.batches.order import even_places, records_at
 
 SIMULATED_BATCHES = 200
 # Attention works more in longer rows: measured on CPU, an eighth of all work at 128 positions (base shape).
@@ -75,15 +75,19 @@ def choose_shape(
     multiple: int,
     devices: int = 1,
     predicted: np.ndarray | None = None,
+    even: bool = False,
 ) -> RowShape:
     """The shape that computes least for batches of these lengths [n], tried on real batches.
 
     Row lengths are multiples of `multiple` from the longest sequence to twice that, numbers of rows of `devices`. Where
     `predicted` [n] says how many positions of each sequence are predicted, rows have room for as many as came together
-    in any row that was tried.
+    in any row that was tried. `even` is for batches made by `even_places`.
     """
     count = min(SIMULATED_BATCHES, max(len(lengths) // batch_size, 1))
-    drawn = records_at(np.arange(count * batch_size), len(lengths), seed).reshape(count, batch_size)
+    places = np.arange(count * batch_size).reshape(count, batch_size)
+    if even:
+        places = np.stack([even_places(step, batch_size, lengths, seed) for step in range(count)])
+    drawn = records_at(places, len(lengths), seed)
     batches = lengths[drawn].tolist()
     shortest = _rounded(int(lengths.max()), multiple)
     tried = [_shape_for(batches, length, devices) for length in range(shortest, 2 * shortest + 1, multiple)]

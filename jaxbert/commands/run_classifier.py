@@ -115,7 +115,8 @@ class Classifier:
     def shape(self, records: ClassificationRecords, batch_size: int) -> RowShape:
         """Rows for batches of these records; TPUs and GPUs like lengths that are multiples of 128."""
         on_cpu = self.mesh.devices.flat[0].platform == "cpu"
-        return choose_shape(records.lengths, batch_size, self.flags.seed, 8 if on_cpu else 128, self.mesh.size)
+        multiple = 8 if on_cpu else 128
+        return choose_shape(records.lengths, batch_size, self.flags.seed, multiple, self.mesh.size, even=True)
 
     def load(self, checkpoint: str) -> Tree:
         """Trained weights, all of them, on the devices."""
@@ -167,7 +168,9 @@ def _train(classifier: Classifier) -> None:
         training_run.optimizer(flags),
         schedule,
         plan,
-        TrainingBatches(records.read, size, batch_size, parts, shape, flags.seed, label_targets),
+        TrainingBatches(
+            records.read, size, batch_size, parts, shape, flags.seed, label_targets, lengths=records.lengths[:size]
+        ),
         functools.partial(model_source.start_weights, flags, classifier.config, classifier.table, "classifier"),
         functools.partial(_finish_epoch, classifier, held_out),
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
-from jaxbert.batches.order import records_at
+from jaxbert.batches.order import even_places, records_at
 from jaxbert.batches.packing import choose_shape
 from jaxbert.batches.rows import label_targets
 
@@ -49,17 +49,19 @@ def expected(number):
     return (ids, types, list(range(LENGTHS[number])), FEATURES["label_ids"][number], 1.0)
 
 
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
 @pytest.mark.parametrize("micro_batches", [1, 4])
-def test_a_training_batch_is_its_examples(micro_batches):
+def test_a_training_batch_is_its_examples(micro_batches, lengths):
     """The batch of a step holds the examples of its places in the order, each whole and once."""
     shape = choose_shape(LENGTHS, 8 // micro_batches, seed=0, multiple=8)
-    batches = TrainingBatches(read, SIZE, 8, micro_batches, shape, seed=4, targets=label_targets)
+    batches = TrainingBatches(read, SIZE, 8, micro_batches, shape, seed=4, targets=label_targets, lengths=lengths)
     for step in (0, 5, 6, 100):
+        places = np.arange(8 * step, 8 * step + 8) if lengths is None else even_places(step, 8, LENGTHS, 4)
         batch = {name: array[0] for name, array in batches.at(step).items()}
         assert all(array.shape[0] == micro_batches for array in batch.values())
         parts = [examples_of({name: array[k] for name, array in batch.items()}) for k in range(micro_batches)]
         found = {number: values for part in parts for number, values in part.items()}
-        assert set(found) == set(records_at(np.arange(8 * step, 8 * step + 8), SIZE, 4).tolist())
+        assert set(found) == set(records_at(places, SIZE, 4).tolist())
         assert all(values == expected(number) for number, values in found.items())
         assert batch["label_weights"].sum() == 8
         assert sorted(set(batch["sequences"].ravel())) in (list(range(9)), list(range(1, 9)))

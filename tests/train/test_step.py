@@ -57,9 +57,9 @@ def run_steps(micro_batches, steps=3):
     """State and metrics after some steps with dropout, from the same start."""
     schedule = LinearSchedule(1e-2, 0.0, 0, 10)
     step = jax.jit(train_step(loss_of(CONFIG), AdamW(), schedule, decay_mask(TABLE), seed=5))
-    shape = choose_shape(LENGTHS, BATCH // micro_batches, seed=0, multiple=8)
+    shape = choose_shape(LENGTHS, BATCH // micro_batches, seed=0, multiple=8, even=True)
     read = lambda numbers: {name: array[numbers] for name, array in FEATURES.items()}  # noqa: E731
-    batches = TrainingBatches(read, SIZE, BATCH, micro_batches, shape, seed=5, targets=label_targets)
+    batches = TrainingBatches(read, SIZE, BATCH, micro_batches, shape, seed=5, targets=label_targets, lengths=LENGTHS)
     state = initial_state(initialize(TABLE, 0, 0.2), AdamW())
     for number in range(steps):
         state, metrics = step(state, batches.at(number))
