@@ -6,7 +6,7 @@ their edges, so the graph has the paths of all of them; each variable is stored 
 one node. Other nodes are never shared: TensorFlow ties a node to the first object that reaches it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,13 +50,16 @@ def write_tf2(prefix: str, weights: Mapping[str, np.ndarray], attention_heads: i
             "there are heads of a classifier and of SQuAD, which stand at the same place in official models",
             "choose another format",
         )
-    places = _places(weights)
-    tensors = {
-        _key(places[name][0]): names.to_tf2(names.form_of(name), weights[name], attention_heads) for name in weights
-    }
+    stored = {name: names.to_tf2(names.form_of(name), weight, attention_heads) for name, weight in weights.items()}
+    objects = [(paths, stored[name]) for name, paths in official_paths(weights).items()]
     # Official code saves by `Checkpoint.save`, and its way of restoring expects the counter of saves.
-    tensors[_key("save_counter")] = np.array(1, np.int64)
-    graph = _graph([*places.values(), ["save_counter"]])
+    write_objects(prefix, [*objects, (["save_counter"], np.array(1, np.int64))])
+
+
+def write_objects(prefix: str, objects: Sequence[tuple[Sequence[str], np.ndarray]]) -> None:
+    """Write variables, each with all paths that lead to it from the root; the first one is its key."""
+    tensors = {_key(paths[0]): value for paths, value in objects}
+    graph = _graph([paths for paths, _ in objects])
     write_bundle(prefix, tensors | {GRAPH_KEY: np.array(graph, dtype=object)})
 
 
@@ -64,7 +67,7 @@ def _key(path: str) -> str:
     return f"{path}/.ATTRIBUTES/{VALUE}"
 
 
-def _places(weights: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
+def official_paths(weights: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
     """For every weight the paths at which official objects look for it; the first one is its key."""
     places: dict[str, dict[str, None]] = {name: {} for name in sorted(weights)}  # no path twice
     for paths in (*_encoder_paths(weights), *_head_paths(weights)):
@@ -100,7 +103,7 @@ def _head_paths(weights: Mapping[str, np.ndarray]) -> Iterator[dict[str, str]]:
             yield {name: f"{node}/{path}" for name, path in names.MASKED_LM[0].items()}
 
 
-def _graph(places: list[list[str]]) -> bytes:
+def _graph(places: Sequence[Sequence[str]]) -> bytes:
     """The serialized graph whose paths from the root are these; all paths of one list end in the same variable."""
     graph: Any = ObjectGraph()
     graph.nodes.add()
