@@ -29,10 +29,6 @@ TIED = {
     "cls.predictions.decoder.weight": names.WORD_EMBEDDINGS,
     "cls.predictions.decoder.bias": names.MASKED_LM_BIAS,
 }
-# Tensors that follow from the configuration and are no weights; old versions saved them.
-BUFFERS = frozenset(
-    f"{prefix}embeddings.{name}" for prefix in ("", "bert.") for name in ("position_ids", "token_type_ids")
-)
 
 _LEAVES = {"kernel": "weight", "gamma": "weight", "beta": "bias", "bias": "bias"}
 _OLD_LEAVES = {".LayerNorm.gamma": ".LayerNorm.weight", ".LayerNorm.beta": ".LayerNorm.bias"}
@@ -73,9 +69,12 @@ def to_huggingface(name: str, weight: np.ndarray) -> tuple[str, np.ndarray]:
 def to_tf1(name: str, weight: np.ndarray) -> tuple[str, np.ndarray] | None:
     """TF1's name and shape of the Hugging Face weight `name`: a view, kernels transposed; None if it is not BERT's."""
     ours = tf1_name(name)
-    if ours is None:
-        return None
-    return ours, weight.T if ours.endswith("/kernel") else weight
+    return None if ours is None else (ours, in_tf1_shape(ours, weight))
+
+
+def in_tf1_shape(name: str, weight: np.ndarray) -> np.ndarray:
+    """A view of `weight`, as transformers stores it, in the shape of TF1's weight `name`."""
+    return weight.T if name.endswith("/kernel") else weight
 
 
 _OURS = {huggingface_name(name): name for name in names.weight_names(layers=1)}

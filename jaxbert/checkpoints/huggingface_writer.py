@@ -12,12 +12,17 @@ from safetensors.numpy import save
 from jaxbert import files
 from jaxbert.checkpoints import huggingface_config, names
 from jaxbert.checkpoints.huggingface_names import ENCODER_PREFIX, to_huggingface
-from jaxbert.checkpoints.initial import OUR_FILE
+from jaxbert.checkpoints.source import OUR_FILE
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
 
 _WITHOUT_POOLER = ("BertForQuestionAnswering", "BertForMaskedLM")
-_TASKS = {"classification": names.CLASSIFIER[0], "SQuAD": names.SQUAD[0], "pretraining": names.MASKED_LM_BIAS}
+_TASKS = {
+    "classification": names.CLASSIFIER[0],
+    "SQuAD": names.SQUAD[0],
+    "masked LM": names.MASKED_LM_BIAS,
+    "next sentence": names.NEXT_SENTENCE[0],
+}
 
 
 def stored_names(weights: Mapping[str, np.ndarray]) -> list[str]:
@@ -26,7 +31,7 @@ def stored_names(weights: Mapping[str, np.ndarray]) -> list[str]:
     Raises InputError where no class has all of the heads.
     """
     tasks = [task for task, head in _TASKS.items() if head in weights]
-    if len(tasks) > 1 or (names.NEXT_SENTENCE[0] in weights and tasks not in ([], ["pretraining"])):
+    if len(tasks) > 1 and tasks != ["masked LM", "next sentence"]:
         raise InputError(
             f"there are heads of several tasks ({', '.join(tasks)}), and no class of `transformers` has them all",
             "choose another format",

@@ -13,7 +13,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from jaxbert import files
-from jaxbert.checkpoints.initial import OUR_FILE
+from jaxbert.checkpoints.source import OUR_FILE
 
 CONFIG_FILE, VOCAB_FILE, META_DATA_FILE, RESULTS_FILE = (
     "bert_config.json",

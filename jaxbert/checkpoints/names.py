@@ -101,17 +101,22 @@ def form_of(name: str) -> Form:
     return next((form for pattern, form in _FORMS if pattern.search(name)), Form.SAME)
 
 
-def to_tf1(form: Form, weight: np.ndarray) -> np.ndarray:
-    """A view of `weight` in its TF1 shape; kernels that are already [H, H] (the 2019 layout) stay as they are."""
+def tf1_shape(form: Form, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape in TF1 of a weight that TF2 stores in `shape`; [H, H], as in the 2019 layout, stays as it is."""
     if form is Form.TRANSPOSED:
-        return weight.T
-    if form is Form.PROJECTION and weight.ndim == 3:
-        return weight.reshape(weight.shape[0], math.prod(weight.shape[1:]))
+        return shape[::-1]
+    if form is Form.PROJECTION and len(shape) == 3:
+        return shape[0], math.prod(shape[1:])
     if form is Form.PROJECTION_BIAS:
-        return weight.reshape(weight.size)
-    if form is Form.ATTENTION_OUTPUT and weight.ndim == 3:
-        return weight.reshape(math.prod(weight.shape[:2]), weight.shape[2])
-    return weight
+        return (math.prod(shape),)
+    if form is Form.ATTENTION_OUTPUT and len(shape) == 3:
+        return math.prod(shape[:2]), shape[2]
+    return shape
+
+
+def to_tf1(form: Form, weight: np.ndarray) -> np.ndarray:
+    """A view of `weight` in its TF1 shape."""
+    return weight.T if form is Form.TRANSPOSED else weight.reshape(tf1_shape(form, weight.shape))
 
 
 def to_tf2(form: Form, weight: np.ndarray, heads: int) -> np.ndarray:

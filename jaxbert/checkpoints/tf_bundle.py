@@ -38,6 +38,11 @@ _DTYPES: dict[int, np.dtype[Any]] = {
 _NUMBERS = {dtype: number for number, dtype in _DTYPES.items()}
 
 
+def dtype_name(number: int) -> str:
+    """NumPy's name of the type with TensorFlow's `number`."""
+    return "string" if number == _STRING else str(_DTYPES.get(number, f"type {number} of types.proto"))
+
+
 @dataclass(frozen=True)
 class Entry:
     """What the index says of one tensor; `dtype` is TensorFlow's number, `offset` and `size` are bytes in its shard."""

@@ -82,7 +82,7 @@ def _config(flags: Flags, initial: InitialWeights) -> BertConfig:
         return bert_config.read(flags.bert_config_file)
     if initial.config is None:
         raise InputError(f"`{initial.source}` does not say the sizes of the model", "give `--bert_config_file`")
-    return bert_config.from_dict(initial.config)
+    return initial.config
 
 
 def _check_weights(initial: InitialWeights, config: BertConfig) -> None:

@@ -86,6 +86,8 @@ def read(path: str) -> BertConfig:
         raise InputError(
             f"`{path}` line {error.lineno} is not JSON: {error.msg}", "expected a bert_config.json"
         ) from error
+    except RecursionError as error:
+        raise InputError(f"`{path}` is not JSON: it is nested too deeply", "expected a bert_config.json") from error
     if not isinstance(content, dict):
         raise InputError(f"`{path}` holds no JSON object", "expected a bert_config.json")
     try:

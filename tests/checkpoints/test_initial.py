@@ -17,9 +17,10 @@ from jaxbert.checkpoints import names
 from jaxbert.checkpoints.initial import InitialWeights, read_initial
 from jaxbert.checkpoints.object_graph import GRAPH_KEY
 from jaxbert.checkpoints.tf_bundle import open_bundle, write_bundle
+from jaxbert.config.bert_config import from_dict
 from jaxbert.errors import InputError
 
-_CONFIG = {"vocab_size": 11, "hidden_act": "gelu"}
+_CONFIG = {"vocab_size": 11, "hidden_size": 6, "num_attention_heads": 2}
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_a_name_based_checkpoint_is_read(tiny_weights: dict[str, np.ndarray], tm
     read = read_initial(str(tmp_path))
     _assert_same(read.weights, tiny_weights | {name: head.astype(np.float32) for name, head in heads.items()})
     assert read.unused == ("78 optimizer slots", "1 optimizer settings and counters", "mystery")
-    assert (read.layout, read.attention_heads, read.config) == ("TF1 name-based", None, _CONFIG)
+    assert (read.layout, read.attention_heads, read.config) == ("TF1 name-based", None, from_dict(_CONFIG))
     assert read.source == f"{tmp_path}/bert_model.ckpt"
 
 
@@ -62,7 +63,7 @@ def test_our_own_folder_is_read(tiny_weights: dict[str, np.ndarray], tmp_path: P
     for path in (tmp_path, tmp_path / "model.safetensors"):
         read = read_initial(str(path))
         _assert_same(read.weights, tiny_weights | head)
-        assert (read.layout, read.config) == ("jaxbert safetensors", _CONFIG)
+        assert (read.layout, read.config) == ("jaxbert safetensors", from_dict(_CONFIG))
 
 
 def test_half_precision_becomes_float32(tiny_weights: dict[str, np.ndarray], tmp_path: Path) -> None:
@@ -104,8 +105,6 @@ def test_a_damaged_object_graph_is_refused(content: np.ndarray, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("files", "kind"),
     [
-        ({"saved_model.pb": b""}, "SavedModel"),
-        ({"config.json": b"{}", "model.safetensors": b""}, "a Hugging Face model"),
         ({"config.json": b"{}", "pytorch_model.bin": b""}, "PyTorch"),
         ({"config.json": b"{}", "tf_model.h5": b""}, "Keras"),
     ],
@@ -114,7 +113,7 @@ def test_folders_of_other_kinds_are_named(files: dict[str, bytes], kind: str, tm
     """A model folder that is not read is answered with what it is."""
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=rf"is .*{kind}.* which is not read\nhint: give a TensorFlow checkpoint"):
+    with pytest.raises(InputError, match=rf"is .*{kind}.* which is not read\nhint: "):
         read_initial(str(tmp_path))
 
 
@@ -125,7 +124,7 @@ def test_folders_of_other_kinds_are_named(files: dict[str, bytes], kind: str, tm
         ("pytorch_model.bin", b"PK\x03\x04", "PyTorch model of Hugging Face"),
         ("model.pt", b"PK\x03\x04", "zip archive"),
         ("old.bin", b"\x80\x02}q", "pickle"),
-        ("bert.tar.gz", b"\x1f\x8b\x08", "gzip"),
+        ("bert.gz", b"\x1f\x8b\x08", "gzip"),
     ],
 )
 def test_files_of_other_kinds_are_named(name: str, content: bytes, kind: str, tmp_path: Path) -> None:
@@ -137,7 +136,7 @@ def test_files_of_other_kinds_are_named(name: str, content: bytes, kind: str, tm
 
 @pytest.mark.parametrize(
     ("weights", "problem"),
-    [(None, "is not a whole safetensors file"), ({"bert.pooler.weight": np.zeros(2, np.float32)}, "no weights under")],
+    [(None, "is not a whole safetensors file"), ({"bert.pooler.weight": np.zeros(2, np.float32)}, "no BERT encoder")],
 )
 def test_other_safetensors_files_are_refused(weights: dict | None, problem: str, tmp_path: Path) -> None:
     """A damaged file, and one with names of another library, each have their message."""
@@ -155,7 +154,7 @@ def test_a_damaged_configuration_is_refused(content: str, tiny_weights: dict, tm
     """What stands beside the weights under the name of a configuration must be one."""
     write_bundle(f"{tmp_path}/c", tiny_weights)
     (tmp_path / "bert_config.json").write_text(content)
-    with pytest.raises(InputError, match=r"bert_config\.json` (is not JSON|holds no JSON object)"):
+    with pytest.raises(InputError, match=r"bert_config\.json` ((line 1 )?is not JSON|holds no JSON object)"):
         read_initial(f"{tmp_path}/c")
 
 
@@ -217,13 +216,14 @@ def test_every_tensor_of_every_official_file_is_accounted_for(shared: Path) -> N
     for prefix in _official(shared):
         read = read_initial(str(prefix))
         entries = open_bundle(str(prefix)).entries
-        assert len(read.weights) + _count_groups(read) + (GRAPH_KEY in entries) == len(entries), prefix
+        notes = (GRAPH_KEY in entries) + any(key.startswith("do_lower_case/") for key in entries)
+        assert len(read.weights) + _count_groups(read) + notes == len(entries), prefix
 
 
 def _count_groups(read: InitialWeights) -> int:
     """The number of unused tensors; unknown ones would not match."""
-    groups = re.compile(r"(\d+) optimizer (slots|settings and counters)|do_lower_case/\.ATTRIBUTES/VARIABLE_VALUE")
-    return sum(int(groups.fullmatch(text)[1] or 1) for text in read.unused)
+    groups = re.compile(r"(\d+) optimizer (slots|settings and counters)")
+    return sum(int(groups.fullmatch(text)[1]) for text in read.unused)
 
 
 @pytest.mark.parametrize(

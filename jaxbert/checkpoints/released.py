@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The released BERT models by name: sizes, letter case, and where each can be downloaded.
+
+Sources: the READMEs of google-research/bert and of official BERT in TensorFlow 2, and the cards of the hub modules.
+The publishers gave no checksums.
+"""
+
+import re
+from dataclasses import dataclass
+
+from jaxbert.config.bert_config import BertConfig
+
+_TF1 = "https://storage.googleapis.com/bert_models"
+_TF2 = "https://storage.googleapis.com/cloud-tpu-checkpoints/bert/keras_bert"
+_SIZES = re.compile(r"L-(\d+)_H-(\d+)_A-(\d+)$")
+
+
+@dataclass(frozen=True)
+class Released:
+    """One model.
+
+    Attributes:
+        folder: the folder in its archives; it ends in the sizes.
+        vocab_size: tokens in its vocabulary.
+        lower_case: whether its text is lower-cased.
+        archives: its checkpoint, TensorFlow 2 first where both exist.
+        module: its hub module below `https://tfhub.dev/`, without version; None where there is none.
+    """
+
+    folder: str
+    vocab_size: int
+    lower_case: bool
+    archives: tuple[str, ...]
+    module: str | None
+
+    @property
+    def config(self) -> BertConfig:
+        """The sizes; all constants are the defaults."""
+        found = _SIZES.search(self.folder)
+        assert found is not None
+        layers, hidden, heads = map(int, found.groups())
+        return BertConfig(self.vocab_size, hidden, layers, heads, 4 * hidden, type_vocab_size=2)
+
+
+# Name, folder, date of the TF1 archive, whether there is a TF2 archive, vocabulary, lower case, hub module.
+_LARGE = "L-24_H-1024_A-16"
+_BASE = "L-12_H-768_A-12"
+_ROWS = (
+    ("bert-base-uncased", f"uncased_{_BASE}", "2018_10_18", True, 30522, True, f"bert_en_uncased_{_BASE}"),
+    ("bert-large-uncased", f"uncased_{_LARGE}", "2018_10_18", True, 30522, True, f"bert_en_uncased_{_LARGE}"),
+    ("bert-base-cased", f"cased_{_BASE}", "2018_10_18", True, 28996, False, f"bert_en_cased_{_BASE}"),
+    ("bert-large-cased", f"cased_{_LARGE}", "2018_10_18", True, 28996, False, f"bert_en_cased_{_LARGE}"),
+    (
+        "bert-large-uncased-whole-word-masking",
+        f"wwm_uncased_{_LARGE}",
+        "2019_05_30",
+        True,
+        30522,
+        True,
+        f"bert_en_wwm_uncased_{_LARGE}",
+    ),
+    (
+        "bert-large-cased-whole-word-masking",
+        f"wwm_cased_{_LARGE}",
+        "2019_05_30",
+        True,
+        28996,
+        False,
+        f"bert_en_wwm_cased_{_LARGE}",
+    ),
+    (
+        "bert-base-multilingual-cased",
+        f"multi_cased_{_BASE}",
+        "2018_11_23",
+        True,
+        119547,
+        False,
+        f"bert_multi_cased_{_BASE}",
+    ),
+    ("bert-base-multilingual-uncased", f"multilingual_{_BASE}", "2018_11_03", False, 105879, True, None),
+    ("bert-base-chinese", f"chinese_{_BASE}", "2018_11_03", False, 21128, True, f"bert_zh_{_BASE}"),
+)
+_SMALL = [
+    f"L-{layers}_H-{hidden}_A-{hidden // 64}" for layers in (2, 4, 6, 8, 10, 12) for hidden in (128, 256, 512, 768)
+]
+
+
+def _archives(folder: str, date: str, has_tf2: bool) -> tuple[str, ...]:
+    return ((f"{_TF2}/{folder}.tar.gz",) if has_tf2 else ()) + (f"{_TF1}/{date}/{folder}.zip",)
+
+
+RELEASED = {
+    name: Released(folder, size, lower, _archives(folder, date, has_tf2), module and f"tensorflow/{module}")
+    for name, folder, date, has_tf2, size, lower, module in _ROWS
+} | {
+    f"bert_uncased_{sizes}": Released(
+        f"uncased_{sizes}",
+        30522,
+        True,
+        _archives(f"uncased_{sizes}", "2020_02_20", has_tf2=False),
+        f"tensorflow/small_bert/bert_en_uncased_{sizes}",
+    )
+    for sizes in _SMALL
+}

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what a user points at to the model there: its kind, recognised by looking, and what lies beside its weights."""
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from jaxbert.checkpoints import contents, huggingface_config
+from jaxbert.checkpoints.contents import Contents
+from jaxbert.checkpoints.other_kinds import refuse_other_kinds
+from jaxbert.checkpoints.places import locate
+from jaxbert.checkpoints.safetensors_contents import INDEX_ENDING, safetensors_contents
+from jaxbert.checkpoints.tf_bundle import open_bundle
+from jaxbert.checkpoints.tf_contents import tf_contents
+from jaxbert.checkpoints.tf_prefix import find_prefix
+from jaxbert.config import bert_config
+from jaxbert.config.bert_config import BertConfig
+from jaxbert.errors import InputError
+from jaxbert.files import read_text
+
+OUR_FILE = "model.safetensors"
+_CONFIG, _VOCAB, _TOKENIZER, _HUGGINGFACE_CONFIG = (
+    "bert_config.json",
+    "vocab.txt",
+    "tokenizer_config.json",
+    "config.json",
+)
+_SAVED_MODEL = "saved_model.pb"
+_SAFETENSORS = (OUR_FILE, f"model{INDEX_ENDING}")
+_CASE_RULE = "do_lower_case/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model on disk.
+
+    Attributes:
+        kind: how its weights are stored; a SavedModel (hub module) holds a TensorFlow checkpoint.
+        path: prefix of the checkpoint, the safetensors file, or the index of several.
+        folder: where configuration and vocabulary are.
+    """
+
+    kind: Literal["checkpoint", "SavedModel", "safetensors"]
+    path: str
+    folder: str
+
+    def beside(self, name: str) -> str | None:
+        """The file `name` beside the weights, if it is there; a SavedModel keeps its vocabulary among its assets."""
+        if name == _VOCAB and self.kind == "SavedModel":
+            return _asset(os.path.join(self.folder, "assets"))
+        path = os.path.join(self.folder, name)
+        return path if os.path.isfile(path) else None
+
+
+def find_source(name: str) -> Source:
+    """The model at a path, or with a name that `locate` knows.
+
+    Raises InputError where there is none, or one of a kind that is not read.
+    """
+    path = locate(name)
+    folder = path if os.path.isdir(path) else os.path.dirname(path)
+    if os.path.basename(path) == _SAVED_MODEL or os.path.isfile(os.path.join(path, _SAVED_MODEL)):
+        return Source("SavedModel", find_prefix(os.path.join(folder, "variables", "variables")), folder)
+    candidates = [os.path.join(path, file) for file in _SAFETENSORS] if os.path.isdir(path) else [path]
+    for file in candidates:
+        if os.path.isfile(file) and file.endswith((".safetensors", INDEX_ENDING)):
+            return Source("safetensors", file, folder)
+    refuse_other_kinds(path)
+    prefix = find_prefix(path)
+    return Source("checkpoint", prefix, os.path.dirname(prefix))
+
+
+def read_contents(source: Source) -> Contents:
+    """What is in the files of a model; no weight is read."""
+    if source.kind == "safetensors":
+        architectures = _json(source.beside(_HUGGINGFACE_CONFIG)).get("architectures")
+        architecture = architectures[0] if isinstance(architectures, list) and architectures else None
+        return safetensors_contents(source.path, architecture)
+    return tf_contents(open_bundle(source.path))
+
+
+def read_config(source: Source) -> BertConfig | None:
+    """The configuration beside the weights; that of a SavedModel, which has none, is what the weights show."""
+    if path := source.beside(_CONFIG):
+        return bert_config.read(path)
+    if source.kind == "safetensors" and (path := source.beside(_HUGGINGFACE_CONFIG)):
+        try:
+            return huggingface_config.from_huggingface(_json(path))
+        except InputError as error:
+            raise InputError(f"`{path}`: {error.message}", error.hint) from error
+    return contents.sizes(read_contents(source)) if source.kind == "SavedModel" else None
+
+
+def read_case_rule(source: Source) -> bool | None:
+    """Whether the model's text is lower-cased, where its files say so."""
+    if source.kind == "SavedModel":
+        bundle = open_bundle(source.path)
+        return bool(bundle.read(_CASE_RULE).all()) if _CASE_RULE in bundle.entries else None
+    rule = _json(source.beside(_TOKENIZER)).get("do_lower_case")
+    return rule if isinstance(rule, bool) else None
+
+
+def read_class_names(source: Source) -> tuple[str, ...]:
+    """The names of a classifier's classes, where a Hugging Face folder says them."""
+    return huggingface_config.class_names(_json(source.beside(_HUGGINGFACE_CONFIG)))
+
+
+def _asset(folder: str) -> str | None:
+    """The vocabulary among a SavedModel's assets: `vocab.txt`, or the only file."""
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    name = _VOCAB if _VOCAB in names else names[0] if len(names) == 1 else None
+    return os.path.join(folder, name) if name else None
+
+
+def _json(path: str | None) -> dict[str, Any]:
+    """The JSON object in a file; empty without a file."""
+    if path is None:
+        return {}
+    try:
+        content = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"`{path}` is not JSON: {error}", "mend or remove the file") from error
+    if not isinstance(content, dict):
+        raise InputError(f"`{path}` holds no JSON object", "mend or remove the file")
+    return content
