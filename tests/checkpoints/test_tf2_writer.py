@@ -3,6 +3,8 @@
 
 from collections import Counter
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,3 +115,75 @@ def test_every_official_object_finds_its_weights(shared: Path, tmp_path: Path) -
         for key in {node.key for node in their_graph.nodes} - {None}:
             if ".OPTIMIZER_SLOT" not in key and not key.startswith(("optimizer/", "global_step", "save_counter")):
                 np.testing.assert_array_equal(ours.read(found[key]), theirs.read(key), err_msg=f"{prefix}: {key}")
+
+
+_A, _B, _C = names.FUNCTIONAL_A, names.FUNCTIONAL_B, names.LAYER_STYLE_C
+_VERSIONS = {"2.2": (_A,), "2.3": (_A, _B), "2.20": (_B, _C), "2.20 layer-style": (_C,)}  # edges of their encoders
+_FIRST = "layer_with_weights-0/"
+_MASKED_LM = {name: f"{_FIRST}layer_with_weights-2/{path}" for name, path in names.MASKED_LM[0].items()}
+# head -> where its model has the encoder, and where its weights, in one version or another
+_MODELS: dict[str, tuple[str, list[dict[str, str]]]] = {
+    "none": ("", [{}]),
+    "classifier": (
+        _FIRST,
+        [
+            {"output_weights": f"{head}/kernel", "output_bias": f"{head}/bias"}
+            for head in ("layer_with_weights-1/layer_with_weights-0", "layer_with_weights-1/out_proj")
+        ],
+    ),
+    "squad": (
+        _FIRST,
+        [
+            {"cls/squad/output_weights": f"{head}/kernel", "cls/squad/output_bias": f"{head}/bias"}
+            for head in ("layer_with_weights-1/layer_with_weights-0", "span_labeling/layer_with_weights-0")
+        ],
+    ),
+    "pretraining": (
+        _FIRST * 2,
+        [
+            _MASKED_LM
+            | {
+                "cls/seq_relationship/output_weights": f"{_FIRST}layer_with_weights-1/layer_with_weights-0/kernel",
+                "cls/seq_relationship/output_bias": f"{_FIRST}layer_with_weights-1/layer_with_weights-0/bias",
+            }
+        ],
+    ),
+}
+
+
+def _objects(tensorflow: ModuleType, variables: dict[str, Any], paths: dict[str, list[str]]) -> Any:
+    """Objects of TensorFlow that hold `variables` (name -> variable), each at all of its paths."""
+    root = tensorflow.Module()
+    for name, places in paths.items():
+        for place in places:
+            *edges, last = place.split("/")
+            node = root
+            for edge in edges:
+                if not hasattr(node, edge):
+                    setattr(node, edge, tensorflow.Module())
+                node = getattr(node, edge)
+            setattr(node, last, variables[name])
+    return root
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("version", _VERSIONS)
+@pytest.mark.parametrize("head", _MODELS)
+def test_tensorflow_restores_objects_of_every_version(version: str, head: str, tmp_path: Path) -> None:
+    """Encoders as `model=`, as `encoder=` and as both, whole models as `model=`: all matched, every bit restored."""
+    tensorflow = pytest.importorskip("tensorflow")
+    weights = random_weights(_CONFIG, head)
+    write_tf2(str(tmp_path / "c"), weights, 2)
+    expected = {name: names.to_tf2(names.form_of(name), array, 2) for name, array in weights.items()}
+    encoder_paths = [layout.paths(2) for layout in _VERSIONS[version]]
+    place, heads = _MODELS[head]
+    cases = [("", {}, roots) for roots in (("model",), ("encoder",), ("model", "encoder"))]
+    cases += [(place, paths, ("model",)) for paths in heads]
+    for prefix, head_paths, roots in cases:
+        paths = {name: [f"{prefix}{found[name]}" for found in encoder_paths] for name in encoder_paths[0]}
+        paths |= {name: [path] for name, path in head_paths.items()}
+        variables = {name: tensorflow.Variable(np.zeros_like(expected[name])) for name in paths}
+        model = _objects(tensorflow, variables, paths)
+        status = tensorflow.train.Checkpoint(**dict.fromkeys(roots, model)).restore(str(tmp_path / "c"))
+        status.assert_existing_objects_matched()
+        assert_same({name: variable.numpy() for name, variable in variables.items()}, {n: expected[n] for n in paths})
