@@ -12,7 +12,7 @@ from safetensors.numpy import save
 from jaxbert import files
 from jaxbert.checkpoints import huggingface_config, names
 from jaxbert.checkpoints.huggingface_names import ENCODER_PREFIX, to_huggingface
-from jaxbert.checkpoints.source import OUR_FILE
+from jaxbert.checkpoints.model_folder import OUR_FILE, TOKENIZER_FILE
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
 
@@ -60,13 +60,13 @@ def write_huggingface(
 
 
 def write_tokenizer(folder: str, config: BertConfig, lower_case: bool) -> None:
-    """Write tokenizer_config.json, which goes with a `vocab.txt`."""
+    """Write the tokenizer's settings, which go with a `vocab.txt`."""
     settings = {
         "do_lower_case": lower_case,
         "model_max_length": config.max_position_embeddings,
         "tokenizer_class": "BertTokenizer",
     }
-    _write_json(os.path.join(folder, "tokenizer_config.json"), settings)
+    _write_json(os.path.join(folder, TOKENIZER_FILE), settings)
 
 
 def _write_json(path: str, content: Mapping[str, Any]) -> None:

@@ -66,7 +66,8 @@ def match(
 ) -> LoadReport:
     """Which of the `expected` weights (name -> shape) can be loaded from those `found` in the file `source`.
 
-    `unused` is what else is in the file, for the report. Missing heads are only reported. Raises InputError, unless
+    `unused` is what else is in the file, for the report. Missing heads, and a missing pooler, are only reported: models
+    of a masked LM or of answers alone are stored without pooler. Raises InputError, unless
     `allow_partial`, where a weight under `bert/` is missing or has another shape, or the file has more layers.
     """
     shapes = {name: weight.shape for name, weight in found.items()}
@@ -90,7 +91,10 @@ def match(
 
 
 def _refuse_partial_encoder(report: LoadReport, expected: Mapping[str, tuple[int, ...]]) -> None:
-    problems = [name for name in report.missing if name.startswith("bert/")]
+    missing = set(report.missing)
+    if missing.issuperset(names.POOLER):
+        missing -= set(names.POOLER)
+    problems = [name for name in report.missing if name in missing and name.startswith("bert/")]
     problems += [_describe(other) for other in report.other_shapes if other.name.startswith("bert/")]
     further_layers = [name for name in report.unused if names.layer_of(name) is not None]
     if not problems and not further_layers:

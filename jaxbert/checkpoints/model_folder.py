@@ -2,7 +2,8 @@
 """A folder with everything a trained model needs: weights, configuration, vocabulary, meta data.
 
 `model.safetensors` holds the weights under their TF1 names; `bert_config.json`, `vocab.txt` and `meta_data` are as in
-the released models and in `create_finetuning_data`'s output. Each file is replaced whole, `eval_results.json` last.
+the released models and in `create_finetuning_data`'s output; `tokenizer_config.json` says whether text is lower-cased.
+Each file is replaced whole, `eval_results.json` last.
 """
 
 import json
@@ -13,11 +14,12 @@ import numpy as np
 from safetensors.numpy import save
 
 from jaxbert import files
-from jaxbert.checkpoints.source import OUR_FILE
 
-CONFIG_FILE, VOCAB_FILE, META_DATA_FILE, RESULTS_FILE = (
+OUR_FILE, CONFIG_FILE, VOCAB_FILE, TOKENIZER_FILE, META_DATA_FILE, RESULTS_FILE = (
+    "model.safetensors",
     "bert_config.json",
     "vocab.txt",
+    "tokenizer_config.json",
     "meta_data",
     "eval_results.json",
 )
@@ -36,6 +38,17 @@ def write_model(
         file.write(save({path: np.ascontiguousarray(weight) for path, weight in weights.items()}))
     if results:
         write_results(folder, results)
+
+
+def tokenizer_texts(vocab_file: str | None, lower_case: bool | None) -> dict[str, str]:
+    """The files for `write_model` that say how text becomes tokens, as far as it is known.
+
+    The case rule is stored as transformers stores it, because a vocabulary does not always tell it.
+    """
+    texts = {} if vocab_file is None else {VOCAB_FILE: files.read_text(vocab_file)}
+    if lower_case is None:
+        return texts
+    return texts | {TOKENIZER_FILE: json.dumps({"do_lower_case": lower_case}, indent=2) + "\n"}
 
 
 def write_results(folder: str, results: Mapping[str, float]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from jaxbert.checkpoints import contents, huggingface_config
 from jaxbert.checkpoints.contents import Contents
+from jaxbert.checkpoints.model_folder import CONFIG_FILE, OUR_FILE, TOKENIZER_FILE, VOCAB_FILE
 from jaxbert.checkpoints.other_kinds import refuse_other_kinds
 from jaxbert.checkpoints.places import locate
 from jaxbert.checkpoints.safetensors_contents import INDEX_ENDING, safetensors_contents
@@ -19,13 +20,7 @@ from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
 from jaxbert.files import read_text
 
-OUR_FILE = "model.safetensors"
-_CONFIG, _VOCAB, _TOKENIZER, _HUGGINGFACE_CONFIG = (
-    "bert_config.json",
-    "vocab.txt",
-    "tokenizer_config.json",
-    "config.json",
-)
+_HUGGINGFACE_CONFIG = "config.json"
 _SAVED_MODEL = "saved_model.pb"
 _SAFETENSORS = (OUR_FILE, f"model{INDEX_ENDING}")
 _CASE_RULE = "do_lower_case/.ATTRIBUTES/VARIABLE_VALUE"
@@ -47,7 +42,7 @@ class Source:
 
     def beside(self, name: str) -> str | None:
         """The file `name` beside the weights, if it is there; a SavedModel keeps its vocabulary among its assets."""
-        if name == _VOCAB and self.kind == "SavedModel":
+        if name == VOCAB_FILE and self.kind == "SavedModel":
             return _asset(os.path.join(self.folder, "assets"))
         path = os.path.join(self.folder, name)
         return path if os.path.isfile(path) else None
@@ -82,7 +77,7 @@ def read_contents(source: Source) -> Contents:
 
 def read_config(source: Source) -> BertConfig | None:
     """The configuration beside the weights; that of a SavedModel, which has none, is what the weights show."""
-    if path := source.beside(_CONFIG):
+    if path := source.beside(CONFIG_FILE):
         return bert_config.read(path)
     if source.kind == "safetensors" and (path := source.beside(_HUGGINGFACE_CONFIG)):
         try:
@@ -97,7 +92,7 @@ def read_case_rule(source: Source) -> bool | None:
     if source.kind == "SavedModel":
         bundle = open_bundle(source.path)
         return bool(bundle.read(_CASE_RULE).all()) if _CASE_RULE in bundle.entries else None
-    rule = _json(source.beside(_TOKENIZER)).get("do_lower_case")
+    rule = _json(source.beside(TOKENIZER_FILE)).get("do_lower_case")
     return rule if isinstance(rule, bool) else None
 
 
@@ -109,7 +104,7 @@ def read_class_names(source: Source) -> tuple[str, ...]:
 def _asset(folder: str) -> str | None:
     """The vocabulary among a SavedModel's assets: `vocab.txt`, or the only file."""
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    name = _VOCAB if _VOCAB in names else names[0] if len(names) == 1 else None
+    name = VOCAB_FILE if VOCAB_FILE in names else names[0] if len(names) == 1 else None
     return os.path.join(folder, name) if name else None
 
 

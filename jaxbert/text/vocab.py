@@ -53,6 +53,11 @@ class Vocab:
         return self.ids[MASK]
 
 
+def lower_cases(choice: bool | None, vocab: Vocab) -> bool:
+    """The user's `choice`; without one text is lower-cased unless the vocabulary has capitals."""
+    return not vocab.is_cased if choice is None else choice
+
+
 def read_vocab(path: str) -> Vocab:
     """Read `vocab.txt`; white space around a token is dropped and a blank line is the token "".
 
