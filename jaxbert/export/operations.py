@@ -45,7 +45,7 @@ class Operations(Protocol):
         ...
 
     def size(self, x: Value, axis: int) -> Value:
-        """How long an axis is, as an int64 vector of one number."""
+        """How long an axis is, as a vector of one whole number."""
         ...
 
     def reshape(self, x: Value, shape: Sequence[int | Value]) -> Value:

@@ -89,6 +89,8 @@ def _objects(model: Exported, shapes: Mapping[str, Sizes], library: Library, ser
     if model.kind == "pretrainer":
         call = objects.add_call(library.masked_lm(), variables)
         children["mlm"] = objects.add(OBJECT, {**_lists(objects, variables), "__call__": call})
+    official = {path: variables[name] for name, paths in official_paths(model.weights).items() for path in paths}
+    children |= objects.add_tree(official)
     if model.vocab is not None:
         children["vocab_file"] = objects.add_asset(0)
     children[_CASE_RULE] = objects.add_variable(_CASE_RULE, (), BOOL, trainable=False)

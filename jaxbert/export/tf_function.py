@@ -11,8 +11,8 @@ from jaxbert.export.operations import Plain, Value
 from jaxbert.export.tf_graph_messages import AttrValue, Function
 
 # The numbers are those of TensorFlow's types.proto.
-FLOAT, INT32, STRING, INT64, BOOL, RESOURCE = 1, 3, 7, 9, 10, 20
-_NUMBERS = {np.dtype(np.float32): FLOAT, np.dtype(np.int32): INT32, np.dtype(np.int64): INT64}
+FLOAT, INT32, STRING, BOOL, RESOURCE = 1, 3, 7, 10, 20
+_NUMBERS = {np.dtype(np.float32): FLOAT, np.dtype(np.int32): INT32}
 
 # Operation -> TensorFlow's, and the name of its result there.
 _PLAIN: dict[Plain, tuple[str, str]] = {
@@ -125,12 +125,12 @@ class TensorflowFunction:
         """StridedSlice of Shape."""
         kind = INT32 if x in self._inputs else FLOAT
         places = (self._integers([place]) for place in (axis, axis + 1, 1))
-        types = {"T": of_type(INT64), "Index": of_type(INT32)}
+        types = {"T": of_type(INT32), "Index": of_type(INT32)}
         return self._node("StridedSlice", "output", [self._shape(x, kind), *places], types)
 
     def reshape(self, x: Value, shape: Sequence[int | Value]) -> Value:
         """Reshape."""
-        types = _OF_FLOATS | {"Tshape": of_type(INT64)}
+        types = _OF_FLOATS | {"Tshape": of_type(INT32)}
         return self._node("Reshape", "output", [x, self._vector(shape)], types)
 
     def transpose(self, x: Value, axes: Sequence[int]) -> Value:
@@ -148,8 +148,8 @@ class TensorflowFunction:
 
     def first_rows(self, table: Value, count: Value, width: int) -> Value:
         """Slice, which fails where the table has too few rows."""
-        sizes = [self._constant(np.zeros(2, np.int64)), self._vector((count, width))]
-        return self._node("Slice", "output", [table, *sizes], _OF_FLOATS | {"Index": of_type(INT64)})
+        sizes = [self._integers([0, 0]), self._vector((count, width))]
+        return self._node("Slice", "output", [table, *sizes], _OF_FLOATS | {"Index": of_type(INT32)})
 
     def at_positions(self, x: Value, positions: Value) -> Value:
         """GatherV2, batch by batch."""
@@ -167,7 +167,7 @@ class TensorflowFunction:
         """RandomUniform, whose numbers below `rate` say what is dropped."""
         if not self._training or rate == 0:
             return x
-        types = {"T": of_type(INT64), "dtype": of_type(FLOAT)}
+        types = {"T": of_type(INT32), "dtype": of_type(FLOAT)}
         uniform = self._node("RandomUniform", "output", [self._shape(x, FLOAT)], types)
         keep = self._node("GreaterEqual", "z", [uniform, self.constant(rate)], _OF_FLOATS)
         keep = self._node("Cast", "y", [keep], {"SrcT": of_type(BOOL), "DstT": of_type(FLOAT)})
@@ -200,15 +200,15 @@ class TensorflowFunction:
         return self._node("Mean", "output", [x, self._integers([-1])], attributes)
 
     def _shape(self, x: Value, kind: int) -> Value:
-        return self._node("Shape", "output", [x], {"T": of_type(kind), "out_type": of_type(INT64)})
+        return self._node("Shape", "output", [x], {"T": of_type(kind), "out_type": of_type(INT32)})
 
     def _vector(self, sizes: Sequence[int | Value]) -> Value:
-        """Sizes as one int64 vector."""
-        if all(isinstance(size, int) for size in sizes):
-            return self._constant(np.array(sizes, np.int64))
+        """Sizes as one vector; of int32, since gradients of older versions take no other."""
+        if (integers := [size for size in sizes if isinstance(size, int)]) == list(sizes):
+            return self._integers(integers)
         if ("vector", *sizes) not in self._seen:
-            parts = [self._constant(np.array([size], np.int64)) if isinstance(size, int) else size for size in sizes]
-            attributes = {"N": AttrValue(i=len(parts)), "T": of_type(INT64), "Tidx": of_type(INT32)}
+            parts = [self._integers([size]) if isinstance(size, int) else size for size in sizes]
+            attributes = {"N": AttrValue(i=len(parts)), "T": of_type(INT32), "Tidx": of_type(INT32)}
             axis = self._constant(np.array(0, np.int32))
             self._seen["vector", *sizes] = self._node("ConcatV2", "output", [*parts, axis], attributes)
         return self._seen["vector", *sizes]

@@ -60,6 +60,16 @@ class Objects:
         """A list."""
         return self.add("trackable_list_wrapper", {str(place): child for place, child in enumerate(children)})
 
+    def add_tree(self, paths: Mapping[str, int]) -> dict[str, int]:
+        """Objects, and objects in them, by which these nodes are reached from outside; the first edges of the paths."""
+        edges: dict[str, dict[str, int]] = {}
+        for path, node in paths.items():
+            edge, _, rest = path.partition("/")
+            edges.setdefault(edge, {})[rest] = node
+        return {
+            edge: inner[""] if "" in inner else self.add(OBJECT, self.add_tree(inner)) for edge, inner in edges.items()
+        }
+
     def add_variable(self, name: str, sizes: Sizes, dtype: int, trainable: bool) -> int:
         """A variable, whose value comes from the checkpoint beside the model."""
         variable = self.graph.nodes.add().variable
