@@ -23,6 +23,7 @@ COMMANDS = {
     "run_pretraining": "pretrain a BERT on such records",
     "run_classifier": "fine-tune a classifier, score it, and predict with it",
     "convert_checkpoint": "write a model for TensorFlow 1 or 2, for transformers, or as our own folder",
+    "run_squad": "fine-tune on SQuAD, answer questions, score the answers",
     "evaluate_squad": "score answers to SQuAD questions as the official scripts do",
     "create_sample_data": "make a small task with a vocabulary and a model size to try things out",
 }

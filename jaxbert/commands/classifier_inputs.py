@@ -3,14 +3,15 @@
 
 import dataclasses
 import glob
-import hashlib
 import os
 from collections.abc import Mapping
 
 from jaxbert import files
 from jaxbert.checkpoints import model_folder
+from jaxbert.checkpoints.source import find_source, read_class_names
 from jaxbert.commands.create_finetuning_data import cores, progress
-from jaxbert.commands.model_source import beside, say
+from jaxbert.commands.made_records import records_folder
+from jaxbert.commands.model_source import beside, find_case_rule, find_vocab, say
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.run_classifier import Flags
 from jaxbert.config.text_data import TASKS, TextDataFlags
@@ -21,7 +22,7 @@ from jaxbert.examples.table import ColumnNames, table_dataset
 from jaxbert.examples.text_example import TextDataset
 from jaxbert.records.meta_data import ClassificationMetaData, read_meta_data
 from jaxbert.records.text_records import Recipe, RecordPaths, write_dataset
-from jaxbert.text.vocab import read_vocab
+from jaxbert.text.vocab import lower_cases, read_vocab
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Inputs:
     Attributes:
         meta: sizes and labels.
         vocab_file: the vocabulary, where it is known.
+        do_lower_case: whether text is lower-cased, where it is known.
         train: paths of the training records.
         eval: paths of the evaluation records.
         tests: paths of the records to predict, by the name of the set ("" for the only one).
@@ -39,6 +41,7 @@ class Inputs:
 
     meta: ClassificationMetaData
     vocab_file: str | None
+    do_lower_case: bool | None
     train: tuple[str, ...] = ()
     eval: tuple[str, ...] = ()
     tests: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
@@ -53,15 +56,10 @@ def read_inputs(flags: Flags, config: BertConfig, checkpoint: str | None) -> Inp
     """
     if not flags.has_text_data:
         return _from_records(flags, checkpoint)
-    vocab_file = flags.vocab_file or beside(checkpoint, model_folder.VOCAB_FILE)
-    if vocab_file is None:
-        raise InputError("the vocabulary is not known", "give `--vocab_file`")
-    if len(vocab := read_vocab(vocab_file)) > config.vocab_size:
-        raise InputError(
-            f"`{vocab_file}` has {len(vocab)} tokens, bert_config.json says `vocab_size` {config.vocab_size}",
-            "give the vocabulary that belongs to the checkpoint",
-        )
-    return _from_text(flags, vocab_file, _known_labels(flags, checkpoint))
+    rule = find_case_rule(flags.do_lower_case, checkpoint)
+    vocab_file = find_vocab(flags.vocab_file, config, checkpoint)
+    lower_case = lower_cases(rule, read_vocab(vocab_file))
+    return _from_text(flags, vocab_file, lower_case, _known_labels(flags, checkpoint))
 
 
 def label_names(meta: ClassificationMetaData) -> tuple[str, ...]:
@@ -79,7 +77,8 @@ def _from_records(flags: Flags, checkpoint: str | None) -> Inputs:
     held_out = _expand(flags, "eval_data_path") if flags.mode != "train" else ()
     tests = {"": held_out} if flags.mode == "predict" else {}
     vocab_file = flags.vocab_file or beside(checkpoint, model_folder.VOCAB_FILE)
-    return Inputs(read_meta_data(meta_path), vocab_file, train, held_out, tests)
+    lower_case = find_case_rule(flags.do_lower_case, checkpoint)
+    return Inputs(read_meta_data(meta_path), vocab_file, lower_case, train, held_out, tests)
 
 
 def _expand(flags: Flags, name: str) -> tuple[str, ...]:
@@ -91,17 +90,19 @@ def _expand(flags: Flags, name: str) -> tuple[str, ...]:
 
 def _known_labels(flags: Flags, checkpoint: str | None) -> tuple[str, ...]:
     """The class names a trained model was trained with."""
-    meta_path = None if flags.trains else beside(checkpoint, model_folder.META_DATA_FILE)
-    return () if meta_path is None else read_meta_data(meta_path).label_list
+    if flags.trains or checkpoint is None:
+        return ()
+    meta_path = beside(checkpoint, model_folder.META_DATA_FILE)
+    return read_class_names(find_source(checkpoint)) if meta_path is None else read_meta_data(meta_path).label_list
 
 
-def _from_text(flags: Flags, vocab_file: str, known_labels: tuple[str, ...]) -> Inputs:
+def _from_text(flags: Flags, vocab_file: str, lower_case: bool, known_labels: tuple[str, ...]) -> Inputs:
     dataset = text_dataset(flags, known_labels)
-    recipe = Recipe(vocab_file, flags.do_lower_case, flags.max_seq_length, dataset.labels)
+    recipe = Recipe(vocab_file, lower_case, flags.max_seq_length, dataset.labels)
     wanted = {"train": ("train",), "train_and_eval": ("train", "eval"), "eval": ("eval",), "predict": ("test",)}[
         flags.mode
     ]
-    folder = os.path.join(flags.model_dir, "records", _fingerprint(flags, recipe, wanted))
+    folder = _folder(flags, flags.model_dir, recipe, wanted)
     files_of = {part: os.path.join(folder, name) for part, name in _RECORD_FILES.items() if part in wanted}
     paths = RecordPaths(**files_of, meta_data=os.path.join(folder, "meta_data"))
     if not os.path.exists(paths.meta_data):
@@ -110,7 +111,8 @@ def _from_text(flags: Flags, vocab_file: str, known_labels: tuple[str, ...]) -> 
             write_dataset(dataset, recipe, paths, flags.num_workers or cores(), report)
     tests = {language: (paths.test.replace("{}", language),) for language in dataset.test} if paths.test else {}
     ids = {language: tuple(example.id for example in dataset.test[language]()) for language in tests}
-    return Inputs(read_meta_data(paths.meta_data), vocab_file, _one(paths.train), _one(paths.eval), tests, ids)
+    sets = (_one(paths.train), _one(paths.eval), tests, ids)
+    return Inputs(read_meta_data(paths.meta_data), vocab_file, lower_case, *sets)
 
 
 _RECORD_FILES = {"train": "train.tf_record", "eval": "eval.tf_record", "test": "test{}.tf_record"}
@@ -140,16 +142,12 @@ def _known_task(flags: TextDataFlags, folder: str) -> TextDataset:
     return glue_dataset(find_task(name, flags.mnli_type), folder, language)
 
 
-def _fingerprint(flags: TextDataFlags, recipe: Recipe, wanted: tuple[str, ...]) -> str:
-    """A name for records that come from these files in their present state by these flags."""
+def _folder(flags: TextDataFlags, model_dir: str, recipe: Recipe, wanted: tuple[str, ...]) -> str:
+    """Where the records of these sets are kept."""
     sources = [flags.train_file, flags.eval_file, flags.test_file, recipe.vocab_file]
     if flags.data_dir is not None:
         sources += glob.glob(os.path.join(glob.escape(flags.data_dir), "**", "*.tsv"), recursive=True)
-    states = []
-    for path in sorted(filter(None, sources)):
-        stat = os.stat(path) if os.path.exists(path) else None
-        states.append((os.path.abspath(path), stat and (stat.st_size, stat.st_mtime_ns)))
     settings = [
         getattr(flags, field.name) for field in dataclasses.fields(TextDataFlags) if field.name != "num_workers"
     ]
-    return hashlib.sha256(repr((states, settings, recipe, wanted)).encode()).hexdigest()[:16]
+    return records_folder(model_dir, sources, (settings, recipe, wanted))

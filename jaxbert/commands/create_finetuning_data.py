@@ -17,6 +17,7 @@ from jaxbert.examples.table import ColumnNames, table_dataset
 from jaxbert.examples.text_example import TextDataset
 from jaxbert.records.meta_data import ClassificationMetaData
 from jaxbert.records.text_records import Recipe, RecordPaths, Report, write_dataset
+from jaxbert.text.vocab import lower_cases, read_vocab
 
 _LINE_EVERY = 100_000  # examples, in a log; a terminal shows a count instead
 
@@ -29,7 +30,8 @@ def run(flags: Flags) -> None:
         return
     paths = _paths(flags)
     dataset = _dataset(flags)
-    recipe = Recipe(flags.vocab_file, flags.do_lower_case, flags.max_seq_length, dataset.labels)
+    lower_case = lower_cases(flags.do_lower_case, read_vocab(flags.vocab_file))
+    recipe = Recipe(flags.vocab_file, lower_case, flags.max_seq_length, dataset.labels)
     with progress() as report:
         meta = write_dataset(dataset, recipe, paths, workers, report)
     _print_summary(meta, paths)

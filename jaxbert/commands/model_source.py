@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a model comes from: trained weights, a checkpoint to start from, the configuration and vocabulary beside it."""
 
+import contextlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from jaxbert.checkpoints import model_folder
+from jaxbert.checkpoints import model_folder, names, source
 from jaxbert.checkpoints.initial import DenseHead, InitialWeights, read_initial
 from jaxbert.checkpoints.matching import LoadReport, match
+from jaxbert.checkpoints.source import find_source
 from jaxbert.checkpoints.tf_prefix import find_prefix
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.training import TrainingFlags
 from jaxbert.errors import InputError
 from jaxbert.model.weights import Table, Tree, flatten, initialize, shapes, unflatten
+from jaxbert.text.vocab import read_vocab
 
 
 def say(text: str) -> None:
@@ -39,20 +42,68 @@ def find_model(flags: TrainingFlags) -> str:
 
 
 def beside(path: str | None, name: str) -> str | None:
-    """The file `name` in the folder of a checkpoint, if it is there."""
+    """The file `name` that comes with the model at `path`, if there is one.
+
+    A run that goes on does not need what it started from: where no model is any more, nothing is beside it.
+    """
     if path is None:
         return None
-    folder = path if os.path.isdir(path) else os.path.dirname(path)
-    candidate = os.path.join(folder, name)
-    return candidate if os.path.isfile(candidate) else None
+    with contextlib.suppress(InputError):
+        return find_source(path).beside(name)
+    return None
 
 
 def read_config(flags: TrainingFlags, checkpoint: str | None) -> BertConfig:
-    """The configuration of `--bert_config_file`, or the one beside the checkpoint."""
-    path = flags.bert_config_file or beside(checkpoint, model_folder.CONFIG_FILE)
-    if path is None:
+    """The configuration of `--bert_config_file`, or the one that comes with the checkpoint."""
+    if flags.bert_config_file is not None:
+        return bert_config.read(flags.bert_config_file)
+    config = None if checkpoint is None else source.read_config(find_source(checkpoint))
+    if config is None:
         raise InputError("the sizes of the model are not known", "give `--bert_config_file`")
-    return bert_config.read(path)
+    return config
+
+
+def find_case_rule(given: bool | None, checkpoint: str | None) -> bool | None:
+    """Whether text is lower-cased: `--do_lower_case`, which must not contradict the model, or what the model says.
+
+    None where neither says it; then the vocabulary shows it (`lower_cases`).
+    """
+    rule = None if checkpoint is None else _case_rule(checkpoint)
+    if None not in (given, rule) and given != rule:
+        raise InputError(
+            f"`--do_lower_case={str(given).lower()}`, but the model in `{checkpoint}`"
+            f" {'lower-cases its text' if rule else 'keeps the case of its text'}",
+            "leave the flag out",
+        )
+    return given if rule is None else rule
+
+
+def _case_rule(checkpoint: str) -> bool | None:
+    with contextlib.suppress(InputError):
+        return source.read_case_rule(find_source(checkpoint))
+    return None
+
+
+def find_vocab(vocab_file: str | None, config: BertConfig, checkpoint: str | None) -> str:
+    """The path of the vocabulary: `--vocab_file`, or the one beside the checkpoint; it must fit the model."""
+    path = vocab_file or beside(checkpoint, model_folder.VOCAB_FILE)
+    if path is None:
+        raise InputError("the vocabulary is not known", "give `--vocab_file`")
+    if len(vocab := read_vocab(path)) > config.vocab_size:
+        raise InputError(
+            f"`{path}` has {len(vocab)} tokens, bert_config.json says `vocab_size` {config.vocab_size}",
+            "give the vocabulary that belongs to the checkpoint",
+        )
+    return path
+
+
+def note_other_size(expected: int | None, found: int, paths: Sequence[str]) -> None:
+    """Say so when there are not as many records as the meta data says."""
+    if expected not in (None, found):
+        say(
+            f"note: the meta data says {expected} records, there are {found} in {', '.join(paths)};"
+            f" all {found} are used"
+        )
 
 
 def load(
@@ -75,6 +126,18 @@ def check_heads(initial: InitialWeights, config: BertConfig) -> None:
             f" {config.num_attention_heads}",
             "give the configuration that belongs to the checkpoint",
         )
+
+
+def load_whole(checkpoint: str, config: BertConfig, table: Table, dense_head: DenseHead, missing_head: str) -> Tree:
+    """Trained weights, all of them; `missing_head` says what a checkpoint without its head lacks."""
+    found, report = load(checkpoint, config, table, dense_head, allow_partial=False)
+    not_needed = names.POOLER if dense_head == "squad" else ()
+    if rest := set(table) - set(found) - set(not_needed):
+        missing = ", ".join(sorted(rest))
+        raise InputError(
+            f"`{report.source}` holds no {missing_head}: {missing}", "give a fine-tuned model, or train one"
+        )
+    return unflatten(found)
 
 
 def start_weights(flags: TrainingFlags, config: BertConfig, table: Table, dense_head: DenseHead | None) -> Tree:

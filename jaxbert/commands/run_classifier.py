@@ -12,7 +12,6 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbert import files
 from jaxbert.batches.device import place, replicated
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
 from jaxbert.batches.packing import RowShape, choose_shape
@@ -27,17 +26,15 @@ from jaxbert.errors import InputError
 from jaxbert.metrics.glue import mean_squared_error, score
 from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import classify
-from jaxbert.model.weights import Table, Tree, classifier_table, flatten, unflatten
+from jaxbert.model.weights import Table, Tree, classifier_table, flatten
 from jaxbert.predictions import glue as predictions
 from jaxbert.records import meta_data
 from jaxbert.records.bounds import Bounds
 from jaxbert.records.classification_records import ClassificationRecords
 from jaxbert.train import runtime
 from jaxbert.train.evaluate import outputs
-from jaxbert.train.loop import Plan
 from jaxbert.train.losses import classification_loss, regression_loss
 from jaxbert.train.report import Summaries
-from jaxbert.train.schedules import LinearSchedule
 from jaxbert.train.step import Batch, State
 
 
@@ -49,7 +46,6 @@ def run(flags: Flags) -> None:
         checkpoint = flags.init_checkpoint
     else:
         checkpoint = flags.predict_checkpoint_path or model_source.find_model(flags)
-        training_run.refuse_changes(flags, ["do_lower_case"])
     config = model_source.read_config(flags, checkpoint)
     classifier = Classifier(flags, config, read_inputs(flags, config, checkpoint), training_run.devices(flags))
     if flags.trains:
@@ -96,20 +92,14 @@ class Classifier:
             model_folder.CONFIG_FILE: bert_config.to_json(self.config),
             model_folder.META_DATA_FILE: meta_data.to_json(self.inputs.meta),
         }
-        if self.inputs.vocab_file:
-            texts[model_folder.VOCAB_FILE] = files.read_text(self.inputs.vocab_file)
-        return texts
+        return texts | model_folder.tokenizer_texts(self.inputs.vocab_file, self.inputs.do_lower_case)
 
     def records(self, paths: tuple[str, ...], expected: int | None = None) -> ClassificationRecords:
         """The records in these files, checked against the model; says so when they are not `expected` many."""
         config = self.config
         sizes = (config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
         records = ClassificationRecords(paths, self.inputs.meta, Bounds(*sizes))
-        if expected not in (None, len(records)):
-            model_source.say(
-                f"note: the meta data says {expected} records, there are {len(records)} in {', '.join(paths)};"
-                f" all {len(records)} are used"
-            )
+        model_source.note_other_size(expected, len(records), paths)
         return records
 
     def shape(self, records: ClassificationRecords, batch_size: int) -> RowShape:
@@ -120,14 +110,9 @@ class Classifier:
 
     def load(self, checkpoint: str) -> Tree:
         """Trained weights, all of them, on the devices."""
-        found, report = model_source.load(checkpoint, self.config, self.table, "classifier", allow_partial=False)
-        if report.missing or report.other_shapes:
-            missing = ", ".join(sorted(set(self.table) - set(found)))
-            raise InputError(
-                f"`{report.source}` holds no classifier for these labels: {missing}",
-                "give a fine-tuned model, or train one",
-            )
-        weights: Tree = jax.device_put(unflatten(found), replicated(self.mesh))
+        head = "classifier for these labels"
+        found = model_source.load_whole(checkpoint, self.config, self.table, "classifier", head)
+        weights: Tree = jax.device_put(found, replicated(self.mesh))
         return weights
 
     def outputs(self, weights: Tree, records: ClassificationRecords) -> np.ndarray:
@@ -159,7 +144,7 @@ def _train(classifier: Classifier) -> None:
     records = classifier.records(inputs.train, inputs.meta.train_data_size)
     held_out = classifier.records(inputs.eval, inputs.meta.eval_data_size) if inputs.eval else None
     size = min(len(records), flags.train_data_size or len(records))
-    plan, schedule = _plan(flags, size)
+    plan, schedule = training_run.fine_tuning_plan(flags, size, flags.num_eval_per_epoch)
     batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
     shape = classifier.shape(records, batch_size // parts)
     training = training_run.Training(
@@ -176,25 +161,6 @@ def _train(classifier: Classifier) -> None:
     )
     training_run.fit(flags, classifier.mesh, training)
     model_source.say(f"the model is in {flags.model_dir}: `best` by evaluation, `last` as training ended")
-
-
-def _plan(flags: Flags, size: int) -> tuple[Plan, LinearSchedule]:
-    """Steps and learning rates for `size` examples, counted as the official trainer counts them."""
-    part = size // flags.num_eval_per_epoch
-    epoch_steps = part // flags.train_batch_size
-    if epoch_steps == 0:
-        raise InputError(
-            f"`--train_batch_size={flags.train_batch_size}` is more than the {part} examples between evaluations",
-            "lower it, or `--num_eval_per_epoch`",
-        )
-    epochs = flags.num_train_epochs * flags.num_eval_per_epoch
-    total = int(epochs * epoch_steps)
-    if total == 0:
-        raise InputError(f"`--num_train_epochs={flags.num_train_epochs}` leaves no step to train", "raise it")
-    warmup = int(epochs * part * flags.warmup_proportion / flags.train_batch_size)
-    every = (flags.save_checkpoints_steps, flags.log_steps, flags.steps_per_loop)
-    plan = Plan(total, epoch_steps, *every, flags.train_batch_size)
-    return plan, LinearSchedule(flags.learning_rate, flags.end_lr, warmup, total)
 
 
 def _finish_epoch(
@@ -216,17 +182,12 @@ def _finish_epoch(
         summaries.write("validation", done, results)
         tell(f"evaluation after step {done}: {training_run.listed(results)}")
     arrays = {path: np.asarray(weight) for path, weight in flatten(weights).items()}
-    folders = ["best", "last"] if results and _is_best(classifier.flags, results, done) else ["last"]
+    metric = next(iter(results), "")
+    is_best = bool(metric) and training_run.is_best(classifier.flags, metric, results[metric], done)
+    folders = ["best", "last"] if is_best else ["last"]
     for folder in folders:
         path = os.path.join(classifier.flags.model_dir, folder)
         model_folder.write_model(path, arrays, classifier.texts, {"step": done, **results})
-
-
-def _is_best(flags: Flags, results: dict[str, float], done: int) -> bool:
-    """Whether the first metric, of which more is better, is above that of every earlier evaluation."""
-    name = next(iter(results))
-    best = model_folder.read_results(os.path.join(flags.model_dir, "best"))
-    return name not in best or best.get("step", done) >= done or results[name] > best[name]
 
 
 def _evaluate(classifier: Classifier, weights: Tree) -> None:

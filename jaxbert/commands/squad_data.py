@@ -8,26 +8,48 @@ from contextlib import AbstractContextManager
 from jaxbert.config.create_finetuning_data import Flags
 from jaxbert.errors import InputError
 from jaxbert.examples.squad import check_version, read_squad
-from jaxbert.features.squad import Skipped, WindowSettings
+from jaxbert.features.squad import WindowSettings
 from jaxbert.records.squad_meta_data import SquadMetaData, write_squad_meta_data
 from jaxbert.records.squad_records import SquadRecipe, Written, write_squad_records
 from jaxbert.records.text_records import Report
+from jaxbert.text.vocab import lower_cases, read_vocab
+
+Progress = Callable[[], AbstractContextManager[Report]]
+"""Opens what shows how many questions are written."""
 
 
-def make_squad_data(flags: Flags, workers: int, progress: Callable[[], AbstractContextManager[Report]]) -> None:
+def make_squad_data(flags: Flags, workers: int, progress: Progress) -> None:
     """Read the questions, write the records, then the meta data; print what was made and what was left out."""
     source, target = _paths(flags)
     settings = WindowSettings(flags.max_seq_length, flags.doc_stride, flags.max_query_length)
-    recipe = SquadRecipe(flags.vocab_file, flags.do_lower_case, settings)
-    paragraphs = check_version(read_squad(source), flags.version_2_with_negative, source)
+    recipe = SquadRecipe(flags.vocab_file, lower_cases(flags.do_lower_case, read_vocab(flags.vocab_file)), settings)
+    outputs = (target, flags.meta_data_file_path)
+    written = make_records(source, outputs, recipe, flags.version_2_with_negative, flags.strict, workers, progress)
+    print(f"train    {written.records:>9,} records  {target}")
+    print(f"         {written.questions:>9,} questions read, {len(written.skipped):,} left out because of their answer")
+    print(f"meta     {flags.meta_data_file_path}")
+
+
+def make_records(
+    source: str,
+    outputs: tuple[str, str],
+    recipe: SquadRecipe,
+    version_2_with_negative: bool,
+    strict: bool,
+    workers: int,
+    progress: Progress,
+) -> Written:
+    """Write the records and then the meta data of a SQuAD file to `outputs`; name the questions left out."""
+    records, meta_data = outputs
+    paragraphs = check_version(read_squad(source), version_2_with_negative, source)
     with progress() as report:
         written = write_squad_records(
-            target, paragraphs, recipe, workers, lambda count: report("questions", count), strict=flags.strict
+            records, paragraphs, recipe, workers, lambda count: report("questions", count), strict=strict
         )
-    meta = SquadMetaData(written.records, settings, flags.version_2_with_negative)
-    write_squad_meta_data(flags.meta_data_file_path, meta)
-    _print_skipped(written.skipped)
-    _print_summary(written, target, flags.meta_data_file_path)
+    write_squad_meta_data(meta_data, SquadMetaData(written.records, recipe.settings, version_2_with_negative))
+    for one in written.skipped:
+        print(f"left out: question `{one.id}` {one.reason}", file=sys.stderr)
+    return written
 
 
 def _paths(flags: Flags) -> tuple[str, str]:
@@ -43,14 +65,3 @@ def _paths(flags: Flags) -> tuple[str, str]:
     if flags.train_data_output_path == flags.meta_data_file_path:
         raise InputError(f"two outputs are the same file: `{flags.meta_data_file_path}`", "name them apart")
     return flags.squad_data_file, flags.train_data_output_path
-
-
-def _print_skipped(skipped: tuple[Skipped, ...]) -> None:
-    for one in skipped:
-        print(f"left out: question `{one.id}` {one.reason}", file=sys.stderr)
-
-
-def _print_summary(written: Written, target: str, meta_data: str) -> None:
-    print(f"train    {written.records:>9,} records  {target}")
-    print(f"         {written.questions:>9,} questions read, {len(written.skipped):,} left out because of their answer")
-    print(f"meta     {meta_data}")

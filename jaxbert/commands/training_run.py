@@ -41,6 +41,11 @@ FREE_FLAGS = frozenset(
         "eval_data_path",
         "eval_files",
         "eval_batch_size",
+        "predict_file",
+        "predict_batch_size",
+        "n_best_size",
+        "max_answer_length",
+        "null_score_diff_threshold",
         "predict_checkpoint_path",
         "test_file",
         "num_workers",
@@ -144,6 +149,34 @@ def optimizer(flags: TrainingFlags) -> Optimizer:
             "`--noadam_bias_correction` is for `--optimizer_type=adamw`", "LAMB always corrects its moments"
         )
     return Lamb()
+
+
+def fine_tuning_plan(flags: TrainingFlags, size: int, evaluations: int = 1) -> tuple[Plan, LinearSchedule]:
+    """Steps and learning rates for `size` examples, counted as the official trainers count them.
+
+    `evaluations` is their number in an epoch.
+    """
+    part = size // evaluations
+    epoch_steps = part // flags.train_batch_size
+    if epoch_steps == 0:
+        raise InputError(
+            f"`--train_batch_size={flags.train_batch_size}` is more than the {part} examples between evaluations",
+            "lower it" + (", or `--num_eval_per_epoch`" if evaluations > 1 else ""),
+        )
+    epochs = flags.num_train_epochs * evaluations
+    total = int(epochs * epoch_steps)
+    if total == 0:
+        raise InputError(f"`--num_train_epochs={flags.num_train_epochs}` leaves no step to train", "raise it")
+    warmup = int(epochs * part * flags.warmup_proportion / flags.train_batch_size)
+    every = (flags.save_checkpoints_steps, flags.log_steps, flags.steps_per_loop)
+    plan = Plan(total, epoch_steps, *every, flags.train_batch_size)
+    return plan, LinearSchedule(flags.learning_rate, flags.end_lr, warmup, total)
+
+
+def is_best(flags: TrainingFlags, name: str, value: float, done: int) -> bool:
+    """Whether the metric `name`, of which more is better, is above that of every evaluation before step `done`."""
+    best = model_folder.read_results(os.path.join(flags.model_dir, "best"))
+    return name not in best or best.get("step", done) >= done or value > best[name]
 
 
 def compute(flags: TrainingFlags) -> Compute:

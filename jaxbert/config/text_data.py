@@ -12,8 +12,10 @@ TASKS = ("AX", "COLA", "MNLI", "MRPC", "PAWS-X", "QNLI", "QQP", "RTE", "SST-2", 
 class TextFlags:
     """How texts become tokens, which part of a known task is meant, and tables of one's own."""
 
-    do_lower_case: bool = flag(
-        True, "Lower-case the text and drop accents; true for uncased vocabularies.", group="From text to tokens"
+    do_lower_case: bool | None = flag(
+        None,
+        "Lower-case the text and drop accents; default: as the model says, or else unless the vocabulary has capitals.",
+        group="From text to tokens",
     )
     max_seq_length: int = flag(128, "Tokens in a record, [CLS] and [SEP] included; longer texts are cut.", minimum=4)
     num_workers: int = flag(0, "Processes that make records at the same time; 0: one on each core.", minimum=0)

@@ -90,10 +90,23 @@ def pretraining_table(config: BertConfig, *, next_sentence: bool) -> Table:
     table[f"{head}/output_bias"] = Weight((config.vocab_size,), "zeros", decays=False)
     table["cls/seq_relationship/output_weights"] = _kernel(2, hidden)
     table["cls/seq_relationship/output_bias"] = Weight((2,), "zeros", decays=False)
-    if next_sentence:
-        return table
-    idle = {path for path in table if path.startswith(("bert/pooler", "cls/seq_relationship"))}
-    return {path: replace(weight, decays=weight.decays and path not in idle) for path, weight in table.items()}
+    return table if next_sentence else _with_idle(table, "bert/pooler", "cls/seq_relationship")
+
+
+def squad_table(config: BertConfig) -> Table:
+    """The encoder and the head of run_squad.py; the pooler, which answers do not need, gets no gradient, nor decay."""
+    table = encoder_table(config) | {
+        "cls/squad/output_weights": _kernel(2, config.hidden_size),
+        "cls/squad/output_bias": Weight((2,), "zeros", decays=False),
+    }
+    return _with_idle(table, "bert/pooler")
+
+
+def _with_idle(table: Table, *modules: str) -> Table:
+    """The table with the weights of these modules kept as they are."""
+    return {
+        path: replace(weight, decays=weight.decays and not path.startswith(modules)) for path, weight in table.items()
+    }
 
 
 def shapes(table: Table) -> dict[str, tuple[int, ...]]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from typing import BinaryIO
 
-from jaxbert.files import whole_file
+from jaxbert.files import read_bytes, whole_file
 from jaxbert.predictions.squad import Choice, Prediction
 
 PREDICTIONS_FILE, N_BEST_FILE, NULL_ODDS_FILE = "predictions.json", "nbest_predictions.json", "null_odds.json"
@@ -43,6 +43,22 @@ def write_answers(
                 odds.add(prediction.id, json.dumps(prediction.null_odds))
             count += 1
     return count
+
+
+def write_texts(folder: str, texts: Iterable[tuple[str, str]]) -> None:
+    """Write `predictions.json` anew, from question ids and answers."""
+    with whole_file(os.path.join(folder, PREDICTIONS_FILE)) as file, _Entries(file) as answers:
+        for id_, text in texts:
+            answers.add(id_, json.dumps(text))
+
+
+def copy_answers(source: str, target: str) -> None:
+    """Copy those of the three files that are in the folder `source`."""
+    for name in (PREDICTIONS_FILE, N_BEST_FILE, NULL_ODDS_FILE):
+        path = os.path.join(source, name)
+        if os.path.exists(path):
+            with whole_file(os.path.join(target, name)) as file:
+                file.write(read_bytes(path))
 
 
 class _Entries(contextlib.AbstractContextManager["_Entries"]):

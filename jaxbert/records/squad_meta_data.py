@@ -27,8 +27,8 @@ class SquadMetaData:
     version_2_with_negative: bool
 
 
-def write_squad_meta_data(path: str, meta: SquadMetaData) -> None:
-    """Write the JSON file."""
+def to_json(meta: SquadMetaData) -> str:
+    """The text of the JSON file."""
     keys = {
         "task_type": _TASK,
         "train_data_size": meta.train_data_size,
@@ -37,7 +37,12 @@ def write_squad_meta_data(path: str, meta: SquadMetaData) -> None:
         "doc_stride": meta.settings.doc_stride,
         "version_2_with_negative": meta.version_2_with_negative,
     }
-    write_text(path, json.dumps(keys, indent=4) + "\n")
+    return json.dumps(keys, indent=4) + "\n"
+
+
+def write_squad_meta_data(path: str, meta: SquadMetaData) -> None:
+    """Write the JSON file."""
+    write_text(path, to_json(meta))
 
 
 def read_squad_meta_data(path: str) -> SquadMetaData:

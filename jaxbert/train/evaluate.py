@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outputs of a model for every example of a set, in the order of the set."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,29 +16,38 @@ def outputs(
 ) -> np.ndarray:
     """Logits [size, C] float32 of examples 0 to `size` - 1, each of which stands once in some batch.
 
-    `logits` gives [B, N, C] for a batch, whose `examples` [B, N] says which example each place holds (-1: none). The
-    result of a batch is read after the next one was sent.
+    `logits` gives [B, N, C] for a batch, whose `examples` [B, N] says which example each place holds (-1: none).
     """
-    found: list[tuple[np.ndarray, np.ndarray]] = []
-    pending: tuple[jax.Array, jax.Array] | None = None
-    for batch in batches:
-        sent = (logits(weights, batch), batch["examples"])
-        if pending is not None:
-            found.append(_real(*pending))
-        pending = sent
-    if pending is not None:
-        found.append(_real(*pending))
+    found = list(streamed_outputs(logits, weights, batches))
     ordered = np.full((size, found[0][1].shape[-1]), np.nan, np.float32)
     for examples, values in found:
         ordered[examples] = values
     return ordered
 
 
-def _real(values: jax.Array, examples: jax.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Example numbers [n] and their values [n, C], places without an example left out."""
+def streamed_outputs(
+    values: Callable[[Tree, Batch], Any], weights: Tree, batches: Iterable[Batch]
+) -> Iterator[tuple[np.ndarray, Any]]:
+    """Example numbers [n] and what `values` gives for them, batch by batch in the order of batches.
+
+    `values` gives an array [B, N, ...] or several of them in a dict; the same comes out with [n, ...]. The result of a
+    batch is read after the next one was sent.
+    """
+    pending: tuple[Any, jax.Array] | None = None
+    for batch in batches:
+        sent = (values(weights, batch), batch["examples"])
+        if pending is not None:
+            yield _real(*pending)
+        pending = sent
+    if pending is not None:
+        yield _real(*pending)
+
+
+def _real(values: Any, examples: jax.Array) -> tuple[np.ndarray, Any]:
+    """Example numbers [n] and their values [n, ...], places without an example left out."""
     numbers = np.asarray(examples)
     real = numbers >= 0
-    return numbers[real], np.asarray(values)[real]
+    return numbers[real], jax.tree.map(lambda array: np.asarray(array)[real], values)
 
 
 def totals(

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Losses as sums over targets that carry their share of the whole batch, so parts of a batch add up to its loss."""
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 
@@ -16,6 +18,42 @@ def classification_loss(logits: jax.Array, labels: jax.Array, shares: jax.Array)
     return jnp.sum(shares * cross_entropy(logits, labels))
 
 
+def pretraining_loss(masked: jax.Array, following: jax.Array | None, targets: Mapping[str, jax.Array]) -> jax.Array:
+    """Cross entropy of masked tokens plus that of next sentences, if any, each a sum of shares.
+
+    Args:
+        masked: [B, P, V'], see `pretrain`.
+        following: [B, N, 2] or None.
+        targets: as `pretraining_targets` makes them, weights as shares.
+    """
+    loss = classification_loss(masked, targets["masked_lm_ids"], targets["masked_lm_weights"])
+    if following is None:
+        return loss
+    return loss + classification_loss(following, targets["next_sentence_labels"], targets["next_sentence_weights"])
+
+
+def score_sums(logits: jax.Array, labels: jax.Array, weights: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Sums of the weights, of weight x cross entropy, and of the weights where the largest logit is the label's.
+
+    Logits [..., C], labels [...] int32, weights [...].
+    """
+    right = (jnp.argmax(logits, axis=-1) == labels).astype(jnp.float32)
+    return jnp.sum(weights), jnp.sum(weights * cross_entropy(logits, labels)), jnp.sum(weights * right)
+
+
 def regression_loss(logits: jax.Array, labels: jax.Array, shares: jax.Array) -> jax.Array:
     """Sum of share x squared error: logits [B, N, 1], labels [B, N] float32, shares [B, N]."""
     return jnp.sum(shares * jnp.square(logits[..., 0].astype(jnp.float32) - labels))
+
+
+def span_loss(logits: jax.Array, starts: jax.Array, ends: jax.Array, shares: jax.Array) -> jax.Array:
+    """Sum of share x mean cross entropy of start and end, as `run_squad.py`.
+
+    Args:
+        logits: [B, N, 2, S], -inf where a window has no position.
+        starts: positions in the row [B, N] int32, each one of its window.
+        ends: as `starts`.
+        shares: [B, N].
+    """
+    of_both = cross_entropy(logits, jnp.stack([starts, ends], axis=-1))
+    return jnp.sum(shares * jnp.mean(of_both, axis=-1))

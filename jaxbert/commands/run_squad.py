@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fine-tune a model on SQuAD, answer questions with it, score the answers."""
+
+import contextlib
+import functools
+import json
+import os
+from collections.abc import Callable, Iterator
+
+import jax
+import numpy as np
+
+from jaxbert.batches.device import replicated
+from jaxbert.batches.loader import TrainingBatches
+from jaxbert.batches.spans import span_targets
+from jaxbert.checkpoints import model_folder
+from jaxbert.commands import model_source, training_run
+from jaxbert.commands.create_finetuning_data import progress
+from jaxbert.commands.squad_answers import THRESHOLD, Answerer, Report
+from jaxbert.commands.squad_inputs import Inputs, answers_prefix, read_inputs
+from jaxbert.config import bert_config
+from jaxbert.config.run_squad import Flags
+from jaxbert.errors import InputError
+from jaxbert.features.question_file import QuestionFile
+from jaxbert.model.weights import Tree, flatten
+from jaxbert.predictions.squad_files import PREDICTIONS_FILE, copy_answers
+from jaxbert.records import squad_meta_data
+from jaxbert.records.bounds import Bounds
+from jaxbert.records.window_records import WindowRecords
+from jaxbert.train import runtime
+from jaxbert.train.report import Summaries
+from jaxbert.train.step import State
+
+
+def run(flags: Flags) -> None:
+    """Do what `--mode` says."""
+    runtime.prepare(flags.compile_cache)
+    if flags.trains:
+        training_run.check_paths(flags)
+        checkpoint = flags.init_checkpoint
+    else:
+        checkpoint = flags.predict_checkpoint_path or model_source.find_model(flags)
+    config = model_source.read_config(flags, checkpoint)
+    inputs = read_inputs(flags, config, checkpoint)
+    answerer = Answerer(flags, config, inputs.meta.version_2_with_negative, training_run.devices(flags))
+    if flags.mode == "eval":
+        assert checkpoint is not None  # find_model gave it
+        _evaluate(answerer, checkpoint, inputs.questions[0])
+        return
+    if flags.trains:
+        held_out = _held_out(flags, inputs)
+        _train(answerer, inputs, held_out)
+        if held_out is not None:
+            _finish(flags)
+            return
+        checkpoint = os.path.join(flags.model_dir, "last")
+    if flags.answers:
+        assert checkpoint is not None
+        _predict(answerer, checkpoint, inputs.questions)
+
+
+def _held_out(flags: Flags, inputs: Inputs) -> QuestionFile | None:
+    """The questions that are scored after each epoch."""
+    if flags.mode != "train_and_eval":
+        return None
+    (questions,) = inputs.questions
+    if not questions.has_answers:
+        model_source.say(f"note: `{questions.path}` holds no gold answers: it is answered, and not scored")
+        return None
+    return questions
+
+
+def _train(answerer: Answerer, inputs: Inputs, held_out: QuestionFile | None) -> None:
+    flags, config = answerer.flags, answerer.config
+    bounds = Bounds(config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
+    records = WindowRecords(inputs.train, inputs.meta.settings.max_seq_length, bounds)
+    model_source.note_other_size(inputs.meta.train_data_size, len(records), inputs.train)
+    plan, schedule = training_run.fine_tuning_plan(flags, len(records))
+    batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
+    shape = answerer.shape(records.lengths, batch_size // parts, even=True)
+    training = training_run.Training(
+        answerer.table,
+        answerer.loss,
+        training_run.optimizer(flags),
+        schedule,
+        plan,
+        TrainingBatches(
+            records.read, len(records), batch_size, parts, shape, flags.seed, span_targets, lengths=records.lengths
+        ),
+        functools.partial(model_source.start_weights, flags, config, answerer.table, "squad"),
+        functools.partial(_finish_epoch, answerer, inputs, held_out),
+    )
+    training_run.fit(flags, answerer.mesh, training)
+
+
+def _finish_epoch(
+    answerer: Answerer,
+    inputs: Inputs,
+    held_out: QuestionFile | None,
+    state: State,
+    done: int,
+    summaries: Summaries,
+    tell: Callable[[str], None],
+) -> None:
+    """Answer and score, and write the weights to `best` when no earlier ones were better, and to `last`."""
+    flags, weights = answerer.flags, state["weights"]
+    best, last = (os.path.join(flags.model_dir, name) for name in ("best", "last"))
+    folders, results = [last], {}
+    if held_out is not None:
+        results = answerer.evaluate(weights, held_out, last, lambda count: None)
+        summaries.write("validation", done, results)
+        shown = {name: value for name, value in results.items() if name in ("exact_match", "exact", "f1", THRESHOLD)}
+        tell(f"evaluation after step {done}: {training_run.listed(shown)}")
+        if training_run.is_best(flags, "f1", results["f1"], done):
+            copy_answers(last, best)
+            folders = [best, last]
+    arrays = {path: np.asarray(weight) for path, weight in flatten(weights).items()}
+    texts = {
+        model_folder.CONFIG_FILE: bert_config.to_json(answerer.config),
+        model_folder.META_DATA_FILE: squad_meta_data.to_json(inputs.meta),
+    }
+    texts |= model_folder.tokenizer_texts(inputs.vocab_file, inputs.do_lower_case)
+    for folder in folders:
+        model_folder.write_model(folder, arrays, texts, {"step": done, **results})
+
+
+def _finish(flags: Flags) -> None:
+    """Put the answers of the best weights where the official program puts its answers; print their scores."""
+    best = os.path.join(flags.model_dir, "best")
+    copy_answers(best, flags.model_dir)
+    model_source.say(f"the model is in {flags.model_dir}: `best` by F1, `last` as training ended")
+    results = model_folder.read_results(best)
+    print(json.dumps({name: value for name, value in results.items() if name != "step"}))
+
+
+def _load(answerer: Answerer, checkpoint: str) -> Tree:
+    """Trained weights on the devices."""
+    head = "head for answers, which would be random"
+    found = model_source.load_whole(checkpoint, answerer.config, answerer.table, "squad", head)
+    weights: Tree = jax.device_put(found, replicated(answerer.mesh))
+    return weights
+
+
+def _evaluate(answerer: Answerer, checkpoint: str, questions: QuestionFile) -> None:
+    """Write the answers, print the scores as JSON, keep the best threshold beside the weights."""
+    if not questions.has_answers:
+        raise InputError(f"`{questions.path}` holds no gold answers", "use `--mode=predict`")
+    with _reporting() as report:
+        results = answerer.evaluate(_load(answerer, checkpoint), questions, answerer.flags.model_dir, report)
+    if answerer.version_2_with_negative:
+        _keep_threshold(checkpoint, results[THRESHOLD])
+    print(json.dumps(results))
+
+
+def _predict(answerer: Answerer, checkpoint: str, questions: tuple[QuestionFile, ...]) -> None:
+    """Write the answers to each file of questions."""
+    flags, weights = answerer.flags, _load(answerer, checkpoint)
+    threshold = flags.null_score_diff_threshold
+    if threshold is None:
+        threshold = model_folder.read_results(_folder_of(checkpoint)).get(THRESHOLD, 0.0)
+    for one in questions:
+        prefix = answers_prefix(one.path) if len(questions) > 1 else ""
+        with _reporting() as report:
+            answerer.answer(weights, one, flags.model_dir, prefix, threshold, report)
+        above = f", no answer where null odds are above {threshold}" if answerer.version_2_with_negative else ""
+        path = os.path.join(flags.model_dir, prefix + PREDICTIONS_FILE)
+        model_source.say(f"answered {one.count} questions{above}: {path}")
+
+
+def _keep_threshold(checkpoint: str, threshold: float) -> None:
+    folder = _folder_of(checkpoint)
+    try:
+        model_folder.write_results(folder, model_folder.read_results(folder) | {THRESHOLD: threshold})
+    except InputError as error:
+        model_source.say(f"note: {error.message}; give `--null_score_diff_threshold={threshold}` to predict with it")
+
+
+def _folder_of(checkpoint: str) -> str:
+    return checkpoint if os.path.isdir(checkpoint) else os.path.dirname(checkpoint)
+
+
+@contextlib.contextmanager
+def _reporting() -> Iterator[Report]:
+    """Shows how many questions are answered."""
+    with progress() as report:
+        yield functools.partial(report, "questions")
