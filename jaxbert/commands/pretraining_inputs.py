@@ -74,7 +74,7 @@ def open_records(flags: Flags, config: BertConfig, vocab_file: str | None, patte
     """
     bounds = Bounds(config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
     paths = tuple(files.expand(patterns))
-    records = PretrainingRecords(paths, bounds, has_next_sentence=flags.use_next_sentence_label)
+    records = PretrainingRecords(paths, bounds, flags.use_next_sentence_label)
     S, P = records.max_seq_length, records.max_predictions
     if flags.max_seq_length not in (None, S):
         raise _other_size("max_seq_length", flags.max_seq_length, f"{S} positions", paths)

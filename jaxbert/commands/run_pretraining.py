@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -32,7 +31,7 @@ from jaxbert.model.weights import Table, Tree, flatten, pretraining_table
 from jaxbert.train import runtime
 from jaxbert.train.evaluate import totals
 from jaxbert.train.loop import Plan
-from jaxbert.train.losses import classification_loss, cross_entropy
+from jaxbert.train.losses import pretraining_loss, score_sums
 from jaxbert.train.report import Summaries
 from jaxbert.train.schedules import LinearSchedule
 from jaxbert.train.step import Batch, State
@@ -97,12 +96,9 @@ class Pretrainer:
         return pretrain(weights, self.config, batch, next_sentence=next_sentence, noise=noise, compute=self.compute)
 
     def loss(self, weights: Tree, batch: Batch, noise: jax.Array | None) -> jax.Array:
-        """This (micro-)batch's part of the loss: mean cross entropy of masked tokens plus that of next sentences."""
+        """This (micro-)batch's part of the loss: of masked tokens and next sentences."""
         masked, following = self.logits(weights, batch, noise)
-        loss = classification_loss(masked, batch["masked_lm_ids"], batch["masked_lm_weights"])
-        if following is None:
-            return loss
-        return loss + classification_loss(following, batch["next_sentence_labels"], batch["next_sentence_weights"])
+        return pretraining_loss(masked, following, batch)
 
     @functools.cached_property
     def sums(self) -> "jax.stages.Wrapped":
@@ -110,10 +106,12 @@ class Pretrainer:
 
         def sums(weights: Tree, batch: Batch) -> dict[str, jax.Array]:
             masked, following = self.logits(weights, batch)
-            found = dict(zip(SUMS[:3], _sums(masked, batch["masked_lm_ids"], batch["masked_lm_weights"]), strict=True))
+            found = dict(
+                zip(SUMS[:3], score_sums(masked, batch["masked_lm_ids"], batch["masked_lm_weights"]), strict=True)
+            )
             if following is None:
                 return found
-            of_next = _sums(following, batch["next_sentence_labels"], batch["next_sentence_weights"])
+            of_next = score_sums(following, batch["next_sentence_labels"], batch["next_sentence_weights"])
             return found | dict(zip(SUMS[3:], of_next, strict=True))
 
         return jax.jit(sums)
@@ -143,12 +141,6 @@ class Pretrainer:
 def targets(shape: RowShape) -> Targets:
     """What the losses compare with, in rows of this shape."""
     return functools.partial(pretraining_targets, predictions=shape.predictions)
-
-
-def _sums(logits: jax.Array, labels: jax.Array, weights: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Sums over all labels [B, P] of their weights, of weight x cross entropy, and of the weights of the right ones."""
-    right = (jnp.argmax(logits, axis=-1) == labels).astype(jnp.float32)
-    return jnp.sum(weights), jnp.sum(weights * cross_entropy(logits, labels)), jnp.sum(weights * right)
 
 
 def _plan(flags: Flags) -> Plan:

@@ -30,7 +30,7 @@ class PretrainingRecords:
         InputError: no record, a damaged one, files of different kinds.
     """
 
-    def __init__(self, paths: Sequence[str], bounds: Bounds, *, has_next_sentence: bool) -> None:
+    def __init__(self, paths: Sequence[str], bounds: Bounds, has_next_sentence: bool) -> None:
         self._records, self._bounds = TFRecords(paths), bounds
         if not len(self._records):
             raise InputError(f"`{', '.join(paths)}` holds no records", "make the file again")

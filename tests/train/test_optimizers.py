@@ -1,35 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""AdamW, the schedule and accumulation against plain float64 transcriptions of their equations."""
+"""AdamW, LAMB, the schedule and accumulation against plain float64 transcriptions of their equations."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxbert.train.optimizers import AdamW
+from jaxbert.train.optimizers import AdamW, Lamb
 from jaxbert.train.schedules import LinearSchedule
+from tests.train.plain_optimizers import plain_adamw, plain_lamb
 
-
-def plain_adamw(weights, gradients, rates, bias_correction):
-    """Clip by global norm 1, decay by rate x 0.01, then Adam; float64, one list of arrays after another."""
-    weights = {name: w.astype(np.float64) for name, w in weights.items()}
-    m, v = ({name: np.zeros_like(w) for name, w in weights.items()} for _ in range(2))
-    for t, (step, rate) in enumerate(zip(gradients, rates, strict=True), 1):
-        norm = np.sqrt(sum((g.astype(np.float64) ** 2).sum() for g in step.values()))
-        for name, gradient in step.items():
-            g = gradient.astype(np.float64) / max(norm, 1.0)
-            m[name] = 0.9 * m[name] + 0.1 * g
-            v[name] = 0.999 * v[name] + 0.001 * g**2
-            corrected = rate * np.sqrt(1 - 0.999**t) / (1 - 0.9**t) if bias_correction else rate
-            decayed = weights[name] * (1 - rate * 0.01) if name == "kernel" else weights[name]
-            weights[name] = decayed - corrected * m[name] / (np.sqrt(v[name]) + 1e-6)
-    return weights
+RATES = [1e-3 * (10 - t) / 10 for t in range(10)]
 
 
 @pytest.mark.parametrize("bias_correction", [True, False])
 @pytest.mark.parametrize("scale", [0.01, 10.0])
 def test_adamw_follows_its_equations(bias_correction, scale):
     """Ten steps agree with float64 to 1e-6, with gradients below and above the clipping norm."""
+    weights, gradients = ten_steps(scale)
+    expected = plain_adamw(weights, gradients, RATES, bias_correction)
+    assert_follows(AdamW(bias_correction), weights, gradients, expected)
+
+
+@pytest.mark.parametrize("scale", [0.01, 10.0])
+def test_lamb_follows_its_equations(scale):
+    """Ten steps agree with float64 to 1e-6; the size of the gradients does not matter to it, so none is clipped."""
+    weights, gradients = ten_steps(scale)
+    assert_follows(Lamb(), weights, gradients, plain_lamb(weights, gradients, RATES))
+
+
+def test_lamb_moves_weights_that_are_zero():
+    """Without a norm of its own a weight moves as in Adam; one without gradient and decay stays."""
+    weights = {"kernel": jnp.zeros((2, 2)), "bias": jnp.ones(2)}
+    gradients = {"kernel": jnp.ones((2, 2)), "bias": jnp.zeros(2)}
+    lamb = Lamb()
+    decays = {"kernel": True, "bias": False}
+    new, _, _ = lamb.update(weights, gradients, lamb.init(weights), decays, jnp.float32(0.1), jnp.int32(0))
+    np.testing.assert_allclose(new["kernel"], -0.1, rtol=1e-5)
+    np.testing.assert_array_equal(new["bias"], 1.0)
+
+
+def ten_steps(scale):
+    """Weights and gradients of ten steps."""
     generator = np.random.default_rng(0)
     weights = {"kernel": generator.normal(size=(5, 3)), "bias": generator.normal(size=3)}
     weights = {name: w.astype(np.float32) for name, w in weights.items()}
@@ -37,17 +49,19 @@ def test_adamw_follows_its_equations(bias_correction, scale):
         {name: (scale * generator.normal(size=w.shape)).astype(np.float32) for name, w in weights.items()}
         for _ in range(10)
     ]
-    rates = [1e-3 * (10 - t) / 10 for t in range(10)]
-    optimizer = AdamW(bias_correction)
+    return weights, gradients
+
+
+def assert_follows(optimizer, weights, gradients, expected):
+    """The optimizer brings the weights to within 1e-6 of `expected`, and tells the norm of each step's gradients."""
     ours = jax.tree.map(jnp.asarray, weights)
-    moments = optimizer.init(ours)
-    for t, (step, rate) in enumerate(zip(gradients, rates, strict=True)):
-        decays = {"kernel": True, "bias": False}
+    moments, decays = optimizer.init(ours), {"kernel": True, "bias": False}
+    for t, (step, rate) in enumerate(zip(gradients, RATES, strict=True)):
         ours, moments, norm = optimizer.update(ours, step, moments, decays, jnp.float32(rate), jnp.int32(t))
         squares = sum(float((g.astype(np.float64) ** 2).sum()) for g in step.values())
         np.testing.assert_allclose(norm, np.sqrt(squares), rtol=1e-6)
-    for name, expected in plain_adamw(weights, gradients, rates, bias_correction).items():
-        np.testing.assert_allclose(ours[name], expected, rtol=0, atol=1e-6)
+    for name in weights:
+        np.testing.assert_allclose(ours[name], expected[name], rtol=0, atol=1e-6)
 
 
 def test_schedule_follows_the_official_numbers():
