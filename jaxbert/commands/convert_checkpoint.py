@@ -11,18 +11,19 @@ from jaxbert import files
 from jaxbert.checkpoints import huggingface_writer, model_folder, names
 from jaxbert.checkpoints.initial import InitialWeights, read_initial
 from jaxbert.checkpoints.matching import match
+from jaxbert.checkpoints.source import find_source, read_class_names
 from jaxbert.checkpoints.tf2_writer import write_tf2
 from jaxbert.checkpoints.tf_bundle import write_bundle
 from jaxbert.checkpoints.tf_prefix import STATE_FILE
 from jaxbert.commands.classifier_inputs import label_names
-from jaxbert.commands.model_source import beside, check_heads, say
+from jaxbert.commands.model_source import check_heads, find_case_rule, find_vocab, say
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.convert_checkpoint import Flags
 from jaxbert.errors import InputError
-from jaxbert.model.weights import classifier_table, encoder_table, pretraining_table, shapes
+from jaxbert.model.weights import classifier_table, encoder_table, pretraining_table, shapes, squad_table
 from jaxbert.records.meta_data import read_meta_data
-from jaxbert.text.vocab import Vocab, read_vocab
+from jaxbert.text.vocab import lower_cases, read_vocab
 
 _PREFIX = "bert_model.ckpt"  # as in the released archives
 _TF_ACTIVATIONS = ("gelu", "relu", "tanh", "linear")  # known to every version of the official code
@@ -35,16 +36,16 @@ class Model:
     Attributes:
         weights: TF1 name -> float32 array; encoder and heads, each whole.
         config: sizes of the encoder.
-        vocab: the vocabulary, if it is known.
-        texts: content of files that go along unchanged, by name: vocabulary, meta data.
+        texts: content of files that go along in every format, by name: vocabulary, case rule, meta data.
         labels: names of a classifier's classes, if they are known.
+        lower_case: whether its text is lower-cased; None without a vocabulary.
     """
 
     weights: Mapping[str, np.ndarray]
     config: BertConfig
-    vocab: Vocab | None
     texts: Mapping[str, str]
     labels: tuple[str, ...]
+    lower_case: bool | None
 
 
 def run(flags: Flags) -> None:
@@ -52,37 +53,31 @@ def run(flags: Flags) -> None:
     files.refuse_filled_folder(flags.output_dir)
     model = _read(flags)
     with files.whole_folder(flags.output_dir) as folder:
-        stored = _write(model, flags, folder)
+        stored = _write(model, flags.to, folder)
         _compare(folder, {name: model.weights[name] for name in stored})
         written = sorted(os.listdir(folder))
     say(f"wrote {len(stored)} tensors, and read them back bit for bit: {', '.join(written)} in {flags.output_dir}")
 
 
 def _read(flags: Flags) -> Model:
-    source = flags.init_checkpoint
-    initial = read_initial(source)
-    config = _config(flags, initial)
+    source = find_source(flags.init_checkpoint)
+    initial = read_initial(flags.init_checkpoint)
+    config = bert_config.read(flags.bert_config_file) if flags.bert_config_file else initial.config
+    if config is None:
+        raise InputError(f"`{initial.source}` does not say the sizes of the model", "give `--bert_config_file`")
     check_heads(initial, config)
     _check_weights(initial, config)
     texts: dict[str, str] = {}
-    labels: tuple[str, ...] = ()
-    vocab = None
-    if vocab_file := flags.vocab_file or beside(source, model_folder.VOCAB_FILE):
-        vocab = _read_vocab(vocab_file, config)
-        texts[model_folder.VOCAB_FILE] = files.read_text(vocab_file)
-    if meta_file := beside(source, model_folder.META_DATA_FILE):
+    labels, lower_case = read_class_names(source), None
+    if vocab_file := flags.vocab_file or source.beside(model_folder.VOCAB_FILE):
+        rule = find_case_rule(flags.do_lower_case, flags.init_checkpoint)
+        texts = model_folder.tokenizer_texts(find_vocab(vocab_file, config, None), rule)
+        lower_case = lower_cases(rule, read_vocab(vocab_file))
+    if meta_file := source.beside(model_folder.META_DATA_FILE):
         texts[model_folder.META_DATA_FILE] = files.read_text(meta_file)
         if names.CLASSIFIER[0] in initial.weights:
             labels = label_names(read_meta_data(meta_file))
-    return Model(initial.weights, config, vocab, texts, labels)
-
-
-def _config(flags: Flags, initial: InitialWeights) -> BertConfig:
-    if flags.bert_config_file is not None:
-        return bert_config.read(flags.bert_config_file)
-    if initial.config is None:
-        raise InputError(f"`{initial.source}` does not say the sizes of the model", "give `--bert_config_file`")
-    return initial.config
+    return Model(initial.weights, config, texts, labels, lower_case)
 
 
 def _check_weights(initial: InitialWeights, config: BertConfig) -> None:
@@ -103,34 +98,24 @@ def _check_weights(initial: InitialWeights, config: BertConfig) -> None:
 
 def _head_shapes(weights: Mapping[str, np.ndarray], config: BertConfig) -> dict[str, tuple[int, ...]]:
     """The shapes of all weights of those heads of which some weight is there."""
-    hidden, classes = config.hidden_size, len(weights.get(names.CLASSIFIER[0], [()]))
-    of_heads = shapes(pretraining_table(config, next_sentence=True) | classifier_table(config, classes))
-    of_heads |= {names.SQUAD[0]: (2, hidden), names.SQUAD[1]: (2,)}
+    classes = len(weights.get(names.CLASSIFIER[0], [()]))
+    tables = pretraining_table(config, next_sentence=True) | squad_table(config) | classifier_table(config, classes)
     heads: tuple[Collection[str], ...] = (names.MASKED_LM[0], names.NEXT_SENTENCE, names.SQUAD, names.CLASSIFIER)
-    return {name: of_heads[name] for head in heads if not weights.keys().isdisjoint(head) for name in head}
+    found = [head for head in heads if not weights.keys().isdisjoint(head)]
+    return {name: shapes(tables)[name] for head in found for name in head}
 
 
-def _read_vocab(path: str, config: BertConfig) -> Vocab:
-    vocab = read_vocab(path)
-    if len(vocab) > config.vocab_size:
-        raise InputError(
-            f"`{path}` has {len(vocab)} tokens, the model has `vocab_size` {config.vocab_size}",
-            "give the vocabulary that belongs to the checkpoint",
-        )
-    return vocab
-
-
-def _write(model: Model, flags: Flags, folder: str) -> Collection[str]:
+def _write(model: Model, to: str, folder: str) -> Collection[str]:
     """Write all files; the names of the weights that are in them."""
-    if flags.to == "huggingface":
-        return _write_huggingface(model, flags, folder)
     texts = {model_folder.CONFIG_FILE: bert_config.to_json(model.config), **model.texts}
-    if flags.to == "jaxbert":
+    if to == "jaxbert":
         model_folder.write_model(folder, model.weights, texts, {})
+    elif to == "huggingface":
+        return _write_huggingface(model, folder)
     else:
-        _write_tensorflow(model, flags.to, folder)
-        texts[STATE_FILE] = f'model_checkpoint_path: "{_PREFIX}"\nall_model_checkpoint_paths: "{_PREFIX}"\n'
-        _write_texts(folder, texts)
+        _write_tensorflow(model, to, folder)
+        state = f'model_checkpoint_path: "{_PREFIX}"\nall_model_checkpoint_paths: "{_PREFIX}"\n'
+        _write_texts(folder, texts | {STATE_FILE: state})
     return model.weights
 
 
@@ -147,17 +132,16 @@ def _write_tensorflow(model: Model, to: str, folder: str) -> None:
         )
 
 
-def _write_huggingface(model: Model, flags: Flags, folder: str) -> Collection[str]:
+def _write_huggingface(model: Model, folder: str) -> Collection[str]:
     stored = huggingface_writer.stored_names(model.weights)
     if len(stored) < len(model.weights):
         say("note: the class of `transformers` for this head has no pooler; it is left out")
     huggingface_writer.write_huggingface(folder, model.weights, model.config, model.labels)
-    if model.vocab is not None:
-        lower_case = not model.vocab.is_cased if flags.do_lower_case is None else flags.do_lower_case
-        huggingface_writer.write_tokenizer(folder, model.config, lower_case)
-    else:
-        say("note: no vocabulary is known, so there is none for the tokenizer")
     _write_texts(folder, model.texts)
+    if model.lower_case is None:
+        say("note: no vocabulary is known, so there is none for the tokenizer")
+    else:
+        huggingface_writer.write_tokenizer(folder, model.config, model.lower_case)
     return stored
 
 

@@ -22,5 +22,5 @@ class Flags:
     )
     vocab_file: str | None = flag(None, "The vocabulary to go with it; default: the one in the checkpoint's folder.")
     do_lower_case: bool | None = flag(
-        None, "Whether its text is lower-cased, for `--to=huggingface`; default: unless the vocabulary has capitals."
+        None, "Whether its text is lower-cased; default: as the model says, or unless the vocabulary has capitals."
     )
