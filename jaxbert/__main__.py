@@ -25,6 +25,7 @@ COMMANDS = {
     "convert_checkpoint": "write a model for TensorFlow 1 or 2, for transformers, or as our own folder",
     "run_squad": "fine-tune on SQuAD, answer questions, score the answers",
     "evaluate_squad": "score answers to SQuAD questions as the official scripts do",
+    "inspect": "say what a model file, records, meta data or a vocabulary is",
     "create_sample_data": "make a small task with a vocabulary and a model size to try things out",
 }
 HELP = ("--help", "-help", "--helpfull", "-h", "-?")

@@ -76,17 +76,17 @@ def groups(contents: Contents) -> tuple[dict[str, int], list[str]]:
     return {group: count for group, count in counts.items() if count}, sorted(others)
 
 
-def sizes(contents: Contents) -> BertConfig:
+def sizes(contents: Contents, attention_heads: int | None = None) -> BertConfig:
     """The sizes that the weights show, with the constants of the released models.
 
-    Where kernels are not stored per head, heads are as wide as in every released model. Raises InputError where the
-    weights do not tell.
+    Where kernels are not stored per head there are `attention_heads`, or else they are as wide as in every released
+    model. Raises InputError where the weights do not tell.
     """
     shapes = [contents.shapes.get(name, ()) for name in _SIZES]
     if any(len(shape) != 2 for shape in shapes):
         raise _unknown(contents, "its encoder is not whole")
     (vocab_size, hidden), (positions, _), (types, _), (_, intermediate) = shapes
-    heads = contents.attention_heads or (hidden // _HEAD_SIZE if hidden % _HEAD_SIZE == 0 else None)
+    heads = contents.attention_heads or attention_heads or (hidden // _HEAD_SIZE if hidden % _HEAD_SIZE == 0 else None)
     if heads is None:
         raise _unknown(
             contents, f"the number of attention heads does not show, {hidden} is no multiple of {_HEAD_SIZE}"

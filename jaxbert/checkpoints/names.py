@@ -186,11 +186,14 @@ _NUMBERED = (
     4,
 )
 
-# The letters are the names under which these layouts are known in this project; versions are tf-models-official's.
-FUNCTIONAL_A = Layout("functional layout A", *_NUMBERED, _EARLY_MODULES, "layer_with_weights-{n}")  # 2.1 to 2.3
-FUNCTIONAL_B = Layout("functional layout B", *_NUMBERED, _LATE_MODULES, "layer_with_weights-{n}")  # 2.4 and later
-LAYER_STYLE_C = Layout(  # BertEncoderV2
-    "layer-style layout C",
+# The letters are the names under which these layouts are known in this project; versions are those of
+# tf-models-official whose files have the layout.
+FUNCTIONAL_A = Layout("functional layout A (official 2.1 to 2.3)", *_NUMBERED, _EARLY_MODULES, "layer_with_weights-{n}")
+FUNCTIONAL_B = Layout(
+    "functional layout B (official 2.4 and later)", *_NUMBERED, _LATE_MODULES, "layer_with_weights-{n}"
+)
+LAYER_STYLE_C = Layout(
+    "layer-style layout C (BertEncoderV2)",
     ("_embedding_layer/embeddings", "_position_embedding_layer/embeddings", "_type_embedding_layer/embeddings"),
     "_embedding_norm_layer",
     "_transformer_layers/{n}",

@@ -27,7 +27,7 @@ def locate(name: str) -> str:
     Raises InputError where a model with a known name is not here and cannot be fetched.
     """
     if name.endswith(archive.ENDINGS) and os.path.isfile(name):
-        return archive.unpack(name, os.path.join(_cache(), "archives"))
+        return archive.unpack(name, place_of("archives"))
     if os.path.exists(name):
         return name
     if module := _TFHUB.match(name):
@@ -42,13 +42,13 @@ def locate(name: str) -> str:
     return _released(name) if name in RELEASED else name
 
 
-def _cache() -> str:
-    return os.path.expanduser(_CACHE)
+def place_of(name: str) -> str:
+    """Where a model with this name is put by hand."""
+    return os.path.join(os.path.expanduser(_CACHE), *name.split("/"))
 
 
 def _kept(name: str) -> str | None:
-    """The folder where a model is put by hand."""
-    folder = os.path.join(_cache(), *name.split("/"))
+    folder = place_of(name)
     return folder if os.path.isdir(folder) and os.listdir(folder) else None
 
 
@@ -59,7 +59,7 @@ def _released(name: str) -> str:
         return inner if os.path.isdir(inner) else folder
     raise InputError(
         f"the released model `{name}` is not on this machine",
-        f"download {model.archives[0]} and unpack it into {os.path.join(_cache(), name)}",
+        f"download {model.archives[0]} and unpack it into {place_of(name)}",
     )
 
 
@@ -77,8 +77,7 @@ def kaggle_handle(module: str, version: str) -> str:
 @functools.cache
 def _from_kaggle(module: str, version: str) -> str:
     handle = kaggle_handle(module, version)
-    place = os.path.join(_cache(), *module.split("/"), version)
-    by_hand = f"download https://www.kaggle.com/models/{handle} and unpack it into {place}"
+    by_hand = f"download https://www.kaggle.com/models/{handle} and unpack it into {place_of(f'{module}/{version}')}"
     client = _client("kagglehub", by_hand)
     try:
         folder: str = client.model_download(handle)
@@ -89,8 +88,8 @@ def _from_kaggle(module: str, version: str) -> str:
 
 @functools.cache
 def _from_huggingface(repository: str) -> str:
-    place = os.path.join(_cache(), *repository.split("/"))
-    by_hand = f"download config.json, vocab.txt and *.safetensors of https://huggingface.co/{repository} into {place}"
+    files = f"config.json, vocab.txt and *.safetensors of https://huggingface.co/{repository}"
+    by_hand = f"download {files} into {place_of(repository)}"
     client = _client("huggingface_hub", by_hand)
     try:
         folder: str = client.snapshot_download(repository, allow_patterns=list(_FILES))

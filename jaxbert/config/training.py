@@ -19,8 +19,14 @@ class TrainingFlags:
     )
     init_checkpoint: str | None = flag(
         None,
-        "Pretrained weights: a TensorFlow 1 or 2 checkpoint (prefix, index file or folder) or a folder of jaxbert."
+        "Pretrained weights: a TensorFlow 1 or 2 checkpoint (prefix, index file or folder), a folder of Hugging Face or"
+        " jaxbert, a hub module, or the name of a released model such as bert-base-uncased."
         " Without it training starts from random weights.",
+    )
+    hub_module_url: str | None = flag(
+        None,
+        "The same for a hub module: a folder, a .tar.gz file, https://tfhub.dev/tensorflow/bert_.../1 or hf://owner/name."
+        " Vocabulary and letter case come with it.",
     )
     allow_partial_init: bool = flag(False, "Go on although weights of the encoder are missing in --init_checkpoint.")
     bert_config_file: str | None = flag(
@@ -62,12 +68,24 @@ class TrainingFlags:
     )
     distribution_strategy: str = flag(
         "mirrored",
-        "off and one_device use the first device of this machine, the others all of them (or --num_gpus).",
-        choices=("off", "one_device", "mirrored", "tpu"),
+        "off and one_device use the first device of this machine, mirrored all of them (or --num_gpus), tpu those of"
+        " the TPU and all its hosts, multi_worker_mirrored those of all hosts: start the same command on each.",
+        choices=("off", "one_device", "mirrored", "multi_worker_mirrored", "tpu"),
         short="ds",
     )
-    num_gpus: int | None = flag(None, "Devices to use; default: all.", minimum=0, short="ng")
-    tpu: str | None = flag(None, "Not needed: start the program on the machine that has the TPU.")
+    num_gpus: int | None = flag(None, "Devices of this machine to use; default: all.", minimum=0, short="ng")
+    worker_hosts: str | None = flag(
+        None,
+        "All hosts as host:port, separated by commas, the same on each; default: what TF_CONFIG, SLURM, Open MPI,"
+        " Kubernetes or Cloud TPU say.",
+    )
+    task_index: int = flag(-1, "Which of --worker_hosts this one is, from 0.", minimum=-1)
+    tpu: str = flag("", "Empty or local: a TPU is used from its own machine; addresses mean nothing any more.")
+    mesh: str = flag(
+        "",
+        "How devices share the work, like data:4,fsdp:2,tensor:1: examples are split over data x fsdp, stored weights"
+        " over fsdp x tensor, each layer's work over tensor, which should divide the attention heads; default: data.",
+    )
     scan_layers: bool = flag(
         False, "Compile one layer in place of all of them: compiles faster, runs slower on CPU and GPU."
     )
@@ -84,7 +102,15 @@ class TrainingFlags:
     )
 
     def __post_init__(self) -> None:
-        """Raise `InputError` for flags that do not go together."""
+        """Raise `InputError` for flags that do not go together; weights to start from have two names and one place."""
+        if self.hub_module_url is not None:
+            if self.init_checkpoint not in (None, self.hub_module_url):
+                raise InputError(
+                    f"`--hub_module_url={self.hub_module_url}` and `--init_checkpoint={self.init_checkpoint}` both say"
+                    " where the weights come from",
+                    "leave out one of them",
+                )
+            object.__setattr__(self, "init_checkpoint", self.hub_module_url)
         if self.train_batch_size % self.gradient_accumulation_steps:
             raise InputError(
                 f"`--gradient_accumulation_steps={self.gradient_accumulation_steps}` does not divide"
