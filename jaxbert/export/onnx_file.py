@@ -8,10 +8,10 @@ import jaxbert
 from jaxbert import files
 from jaxbert.errors import InputError
 from jaxbert.export.exported import Exported
-from jaxbert.export.network import IDS, MASK, TYPES, Output
+from jaxbert.export.network import IDS, MASK, TYPES
 from jaxbert.export.onnx_graph import FILE_VERSION, OPERATORS, OnnxGraph
 from jaxbert.export.onnx_messages import Model
-from jaxbert.export.results import encoder_results, head_results
+from jaxbert.export.results import served_results
 
 MODEL_FILE = "model.onnx"
 INPUTS = {IDS: "input_ids", MASK: "attention_mask", TYPES: "token_type_ids"}
@@ -44,9 +44,6 @@ def onnx_model(model: Exported) -> Any:
     graph = OnnxGraph(message.graph, model.weights)
     for name in INPUTS.values():
         graph.add_input(name, ("B", "S"))
-    results = (encoder_results if model.kind == "encoder" else head_results)(graph, model, INPUTS)
-    for name, output in results.items():
-        if name in OUTPUTS:
-            assert isinstance(output, Output)
-            graph.add_output(OUTPUTS[name], output.value, output.shape)
+    for name, output in served_results(graph, model, INPUTS).items():
+        graph.add_output(OUTPUTS[name], output.value, output.shape)
     return message

@@ -27,6 +27,17 @@ def head_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) ->
     return _of_head(g, model, encode(g, model.config, inputs), inputs.get(POSITIONS))
 
 
+def last_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) -> dict[str, Output]:
+    """Those of the encoder's last layer."""
+    last = network.sequence_output(g, model.config, encode(g, model.config, inputs), -1)
+    return {"pooled_output": network.pool(g, model.config, last), "sequence_output": last}
+
+
+def served_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) -> dict[str, Output]:
+    """What a user of the trained model wants: the head's, or the last layer's of an encoder alone."""
+    return (last_results if model.kind == "encoder" else head_results)(g, model, inputs)
+
+
 def all_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) -> Results:
     """Those of the encoder and of the head."""
     encoded = encode(g, model.config, inputs)

@@ -6,7 +6,15 @@ from typing import Any
 
 from jaxbert.export.exported import Exported
 from jaxbert.export.network import IDS, MASK, POSITIONS, TYPES, Output
-from jaxbert.export.results import Network, Results, all_results, encoder_results, head_results
+from jaxbert.export.results import (
+    Network,
+    Results,
+    all_results,
+    encoder_results,
+    head_results,
+    last_results,
+    served_results,
+)
 from jaxbert.export.tf_function import INT32, Sizes, TensorflowFunction
 from jaxbert.export.tf_objects import Signature, Tensor
 
@@ -38,12 +46,10 @@ class Library:
         return self._by_dict("masked_lm", _DICT_WITH_POSITIONS, all_results)
 
     def serving(self) -> Signature:
-        """What servers compute, by names of arguments and results: of an encoder no inner layers."""
-        is_encoder = self._model.kind == "encoder"
+        """What servers compute, by names of arguments and results."""
         arguments = _DICT_WITH_POSITIONS if self._model.kind == "pretrainer" else _DICT
-        name, network = "serve", _last_of_encoder if is_encoder else head_results
-        results, captured = self._add(name, arguments, network, training=False)
-        return Signature(name, (), _integers(arguments), _described(results), captured)
+        results, captured = self._add("serve", arguments, served_results, training=False)
+        return Signature("serve", (), _integers(arguments), _described(results), captured)
 
     def _by_dict(self, name: str, arguments: Sequence[str], network: Network) -> list[Signature]:
         signatures = []
@@ -54,7 +60,7 @@ class Library:
         return signatures
 
     def _by_list(self, name: str, training: bool) -> Signature:
-        results, captured = self._add(name, _LIST, _last_of_encoder, training)
+        results, captured = self._add(name, _LIST, last_results, training)
         positional = (list(_integers(_LIST).values()), training)
         return Signature(name, positional, {}, list(_described(results).values()), captured)
 
@@ -68,11 +74,6 @@ class Library:
             flat |= _flat(key, results[key])
         self._message.function.append(function.finish({key: (out.value, out.shape) for key, out in flat.items()}))
         return results, function.captured
-
-
-def _last_of_encoder(g: Any, model: Exported, inputs: Mapping[str, str]) -> Results:
-    results = encoder_results(g, model, inputs)
-    return {name: results[name] for name in ("pooled_output", "sequence_output")}
 
 
 def _integers(arguments: Sequence[str]) -> dict[str, Tensor]:
