@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxbert.batches.order import even_places, records_at
 from jaxbert.batches.packing import RowShape
-from jaxbert.batches.rows import Arrays, Targets, lay_out, pack_records
+from jaxbert.batches.rows import Arrays, Targets, lay_out, pack_lengths, pack_records
 
 Read = Callable[[np.ndarray], Arrays]
 """Record numbers [n] -> their decoded features, arrays [n, ...]."""
@@ -40,6 +40,8 @@ class TrainingBatches:
         targets: what the loss compares with.
         draw: what of the features is made anew in each epoch, if anything.
         lengths: [size] tokens of each record, where they are known: then all steps get about the same number of tokens.
+        own_rows: number of rows -> which of them this host makes, all by default; where `lengths` are known it reads
+            the records in these rows only.
     """
 
     read: Read
@@ -51,19 +53,30 @@ class TrainingBatches:
     targets: Targets
     draw: Draw | None = None
     lengths: np.ndarray | None = None
+    own_rows: Callable[[int], np.ndarray] = np.arange
 
     def at(self, step: int, count: int = 1) -> Arrays:
-        """Arrays [T, K, B, ...] of the T = `count` steps from `step` on, each of exactly `batch_size` examples."""
+        """Arrays [T, K, B, ...] of the T = `count` steps from `step` on, each of exactly `batch_size` examples.
+
+        Of the B rows only this host's are made; which sequence lies in which row is the same for any number of hosts.
+        """
         places = np.concatenate([self._places(number) for number in range(step, step + count)])
         numbers = records_at(places, self.size, self.seed)
-        features = self.read(numbers)
-        if self.draw is not None:
-            features = self.draw(features, numbers, places // self.size)
         part = self.batch_size // self.micro_batches
         firsts = range(0, len(numbers), part)
-        parts = [{name: array[first : first + part] for name, array in features.items()} for first in firsts]
-        packed = [pack_records(of_part, self.shape) for of_part in parts]
-        sizes = (self.shape.rows_for(max(map(len, packed))), self.shape.row_length, self.shape.places)
+        if self.lengths is not None:
+            packed = [pack_lengths(sizes, self.shape) for sizes in np.split(self.lengths[numbers], len(firsts))]
+            packed = self._own(packed)
+            laid_here = [first + i for first, rows in zip(firsts, packed, strict=True) for row in rows for i in row]
+            features = _read_some(self.read, numbers, np.sort(np.array(laid_here, np.int64)))
+            parts = [{name: array[first : first + part] for name, array in features.items()} for first in firsts]
+        else:
+            features = self.read(numbers)
+            if self.draw is not None:
+                features = self.draw(features, numbers, places // self.size)
+            parts = [{name: array[first : first + part] for name, array in features.items()} for first in firsts]
+            packed = self._own([pack_records(of_part, self.shape) for of_part in parts])
+        sizes = (len(packed[0]), self.shape.row_length, self.shape.places)
         laid = [
             lay_out(of_part, numbers[first : first + part], rows, sizes, self.targets, first % self.batch_size + 1)
             for first, of_part, rows in zip(firsts, parts, packed, strict=True)
@@ -72,10 +85,26 @@ class TrainingBatches:
         stacked = {name: np.stack([arrays[name] for arrays in laid]) for name in laid[0]}
         return {name: array.reshape(*leading, *array.shape[1:]) for name, array in stacked.items()}
 
+    def _own(self, packed: list[list[list[int]]]) -> list[list[list[int]]]:
+        """This host's rows of each micro-batch, empty ones included."""
+        own = self.own_rows(self.shape.rows_for(max(map(len, packed)))).tolist()
+        return [[rows[row] if row < len(rows) else [] for row in own] for rows in packed]
+
     def _places(self, step: int) -> np.ndarray:
         if self.lengths is None:
             return np.arange(step * self.batch_size, (step + 1) * self.batch_size)
         return even_places(step, self.batch_size, self.lengths, self.seed)
+
+
+def _read_some(read: Read, numbers: np.ndarray, indexes: np.ndarray) -> Arrays:
+    """Features of the records `numbers` [n], zero but for those at the ascending `indexes`, which alone are read."""
+    features = read(numbers[indexes])
+    if len(indexes) == len(numbers):
+        return features
+    spread = {name: np.zeros((len(numbers), *array.shape[1:]), array.dtype) for name, array in features.items()}
+    for name, array in features.items():
+        spread[name][indexes] = array
+    return spread
 
 
 def evaluation_batches(read: Read, size: int, shape: RowShape, window: int, targets: Targets) -> Iterator[Arrays]:

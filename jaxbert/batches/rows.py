@@ -66,6 +66,11 @@ def pack_records(features: Mapping[str, np.ndarray], shape: RowShape) -> list[li
     return pack(lengths(features).tolist(), shape.row_length, shape.places, list(predicted), shape.predictions)
 
 
+def pack_lengths(lengths: np.ndarray, shape: RowShape) -> list[list[int]]:
+    """The same for records of which the tokens are known [n], and nothing is predicted in rows."""
+    return pack(lengths.tolist(), shape.row_length, shape.places)
+
+
 def lay_out(
     features: Mapping[str, np.ndarray],
     examples: np.ndarray,

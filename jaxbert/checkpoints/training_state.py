@@ -41,13 +41,13 @@ class TrainingStates:
             with self._failures():
                 self._manager.save(step, args=ocp.args.StandardSave(state))
 
-    def restore(self, step: int, like: Any, sharding: jax.sharding.Sharding) -> Any:
-        """The state of `step`: a tree of arrays with the shapes and dtypes of `like`, placed as `sharding` says."""
+    def restore(self, step: int, like: Any, shardings: Any) -> Any:
+        """The state of `step`: a tree of arrays with the shapes and dtypes of `like`, placed as `shardings` say."""
 
-        def placed(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+        def placed(leaf: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
-        abstract = jax.tree.map(placed, like)
+        abstract = jax.tree.map(placed, like, shardings)
         try:
             return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
         except Exception as error:  # orbax and tensorstore raise many kinds for damaged files

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxbert.batches.device import whole
 from jaxbert.model.weights import Tree
 from jaxbert.train.step import Batch
 
@@ -35,7 +36,7 @@ def streamed_outputs(
     """
     pending: tuple[Any, jax.Array] | None = None
     for batch in batches:
-        sent = (values(weights, batch), batch["examples"])
+        sent = jax.tree.map(whole, (values(weights, batch), batch["examples"]))
         if pending is not None:
             yield _real(*pending)
         pending = sent

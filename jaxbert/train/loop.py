@@ -66,12 +66,14 @@ def train(
     states: TrainingStates,
     summaries: Summaries,
     after_epoch: Callable[[State, int, Callable[[str], None]], None],
+    agreed: Callable[[int], int],
 ) -> State:
     """Run `steps` (compiled, donating its state) from `state` to `plan.total_steps` and return the last state.
 
     `batches` are those of `plan.calls`. Metrics of a call are read after the next one was sent, so the device
-    never waits for the host. A signal saves the state after the steps under way and raises `Interrupted`; a loss that
-    is not a number raises `InputError`.
+    never waits for the host. A signal saves the state after the steps under way and raises `Interrupted`; `agreed`
+    turns the one that came here (0: none) into the one that all hosts stop for at this step. A loss that is not a
+    number raises `InputError`.
     """
     done = first = int(state["step"])
     pending: Mapping[str, jax.Array] | None = None
@@ -85,7 +87,7 @@ def train(
             state, metrics = steps(state, batch)
             report()
             done, pending = done + metrics["loss"].shape[0], metrics
-            stop = signals.received
+            stop = agreed(signals.received)
             if plan.saves(done) or stop:
                 report()
                 pending = None

@@ -19,16 +19,19 @@ class Summaries:
     """The folder `<model_dir>/summaries`: events for TensorBoard below `train` and `validation`, and `metrics.jsonl`.
 
     `done` says up to which step each part stands. What an interrupted run had written after it is dropped, so every
-    step stands there once.
+    step stands there once. With `is_written` false nothing is written.
     """
 
-    def __init__(self, folder: str, done: Mapping[str, int]) -> None:
+    def __init__(self, folder: str, done: Mapping[str, int], is_written: bool = True) -> None:
         self._writers = {
-            part: SummaryWriter(os.path.join(folder, part), purge_step=step + 1 if step > 0 else None)
+            part: SummaryWriter(
+                os.path.join(folder, part), purge_step=step + 1 if step > 0 else None, write_to_disk=is_written
+            )
             for part, step in done.items()
         }
-        path = os.path.join(folder, "metrics.jsonl")
-        _drop_lines_after(path, done)
+        path = os.path.join(folder, "metrics.jsonl") if is_written else os.devnull
+        if is_written:
+            _drop_lines_after(path, done)
         self._lines = open(path, "a", encoding="utf-8")  # noqa: SIM115 (closed by `close`)
 
     def write(self, part: str, step: int, metrics: Mapping[str, float]) -> None:
