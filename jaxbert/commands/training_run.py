@@ -3,32 +3,37 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from jaxbert import files
-from jaxbert.batches.device import data_mesh, place, replicated
+from jaxbert.batches.device import own_rows, place, put, whole
 from jaxbert.batches.loader import Prefetched, TrainingBatches
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.initial import check_source
 from jaxbert.checkpoints.training_state import TrainingStates
+from jaxbert.commands import machines
 from jaxbert.commands.model_source import say
 from jaxbert.config.flags import parse, to_flagfile
 from jaxbert.config.training import TrainingFlags
 from jaxbert.errors import InputError
 from jaxbert.model.encoder import Compute
-from jaxbert.model.weights import Table, Tree, initialize
+from jaxbert.model.weights import Table, Tree, flatten, initialize
+from jaxbert.train import hosts
 from jaxbert.train.compiled import CompiledSteps
 from jaxbert.train.loop import Plan, train
 from jaxbert.train.loss_scale import LossScale
 from jaxbert.train.optimizers import AdamW, Lamb, Optimizer, decay_mask
 from jaxbert.train.report import Summaries
 from jaxbert.train.schedules import LinearSchedule
+from jaxbert.train.sharding import gathering, state_shardings
 from jaxbert.train.step import UNSCALED, Loss, State, initial_state, train_step
 
 DTYPES = {"fp32": jnp.float32, "bf16": jnp.bfloat16, "fp16": jnp.float16}
@@ -56,7 +61,10 @@ FREE_FLAGS = frozenset(
         "compile_cache",
         "distribution_strategy",
         "num_gpus",
+        "worker_hosts",
+        "task_index",
         "tpu",
+        "mesh",
     }
 )
 
@@ -97,7 +105,8 @@ def fit(flags: TrainingFlags, mesh: Mesh, training: Training) -> None:
     """Train from the newest saved state, or from the start, to the last step; what was done already is not repeated."""
     plan, optimizer = training.plan, training.optimizer
     scaling, decays = loss_scale(flags), decay_mask(training.table)
-    steps = train_step(training.loss, optimizer, training.schedule, decays, flags.seed, scaling)
+    loss = gathering(training.loss, training.table, mesh)
+    steps = train_step(loss, optimizer, training.schedule, decays, flags.seed, scaling)
     with contextlib.closing(open_states(flags)) as states:
         first, evaluated = states.latest_step() or 0, _evaluated_step(flags, training.folder)
         if first >= plan.total_steps and evaluated == first:
@@ -105,8 +114,9 @@ def fit(flags: TrainingFlags, mesh: Mesh, training: Training) -> None:
             return
         state = _start_state(states, training, scaling, mesh)
         done = {"train": first, "validation": first if evaluated == first else first - 1}
-        placed = (place(training.batches.at(step, count), mesh, 2) for step, count in plan.calls(first))
-        with contextlib.closing(Summaries(os.path.join(flags.model_dir, "summaries"), done)) as summaries:
+        batches = dataclasses.replace(training.batches, own_rows=functools.partial(own_rows, mesh))
+        placed = (place(batches.at(step, count), mesh, 2) for step, count in plan.calls(first))
+        with contextlib.closing(_summaries(flags, done)) as summaries:
 
             def finish_epoch(state: State, step: int, tell: Callable[[str], None]) -> None:
                 training.finish_epoch(state, step, summaries, tell)
@@ -115,24 +125,43 @@ def fit(flags: TrainingFlags, mesh: Mesh, training: Training) -> None:
                 finish_epoch(state, first, say)  # the last command was stopped before it came to this
             with contextlib.closing(Prefetched(placed)) as loaded:
                 started = time.perf_counter()
-                train(CompiledSteps(steps, say), state, loaded, plan, states, summaries, finish_epoch)
+                stop = hosts.AgreedStop()
+                train(CompiledSteps(steps, say), state, loaded, plan, states, summaries, finish_epoch, stop)
                 share = loaded.waited / (time.perf_counter() - started)
     say(f"training waited for records {share:.2%} of its time")
 
 
 def _start_state(states: TrainingStates, training: Training, scaling: LossScale, mesh: Mesh) -> State:
     """The newest saved state, or the first one, with the weights that `start` gives; on the devices of `mesh`."""
+
+    def first(weights: Tree) -> State:
+        return initial_state(weights, training.optimizer, scaling)
+
+    like = jax.eval_shape(lambda: first(initialize(training.table, seed=0, stddev=1.0)))
+    places = state_shardings(like, training.table, mesh)
     latest = states.latest_step()
     if latest is None:
-        first = initial_state(training.start(), training.optimizer, scaling)
-        state: State = jax.device_put(first, replicated(mesh))
+        state: State = jax.jit(first, out_shardings=places)(put(training.start(), places["weights"]))
         return state
     say(f"going on after step {latest}")
-    like = jax.eval_shape(
-        lambda: initial_state(initialize(training.table, seed=0, stddev=1.0), training.optimizer, scaling)
-    )
-    restored: State = states.restore(latest, like, replicated(mesh))
+    restored: State = states.restore(latest, like, places)
     return restored
+
+
+def _summaries(flags: TrainingFlags, done: Mapping[str, int]) -> Summaries:
+    """Those of `--model_dir`, which only the first host writes."""
+    return Summaries(os.path.join(flags.model_dir, "summaries"), done, is_written=hosts.is_first())
+
+
+def write_model(folders: Sequence[str], weights: Tree, texts: Mapping[str, str], results: Mapping[str, float]) -> None:
+    """Write a model, see `model_folder.write_model`, into each folder; all hosts call it, the first one writes.
+
+    Weights come to the hosts one at a time, and only the first host keeps them.
+    """
+    gathered = ((path, whole(weight)) for path, weight in flatten(weights).items())
+    arrays = {path: np.asarray(weight) for path, weight in gathered if hosts.is_first()}
+    for folder in folders if hosts.is_first() else ():
+        model_folder.write_model(folder, arrays, texts, results)
 
 
 def _evaluated_step(flags: TrainingFlags, folder: str) -> int:
@@ -193,13 +222,7 @@ def loss_scale(flags: TrainingFlags) -> LossScale:
     return LossScale(2.0**15, dynamic=True) if flags.loss_scale == "dynamic" else LossScale(float(flags.loss_scale))
 
 
-def devices(flags: TrainingFlags) -> Mesh:
-    """The devices that `--distribution_strategy` and `--num_gpus` name."""
-    found = jax.local_devices()
-    wanted = 1 if flags.distribution_strategy in ("off", "one_device") else (flags.num_gpus or len(found))
-    if wanted > len(found):
-        raise InputError(f"`--num_gpus={wanted}`: this machine has {len(found)} devices ({found[0].platform})")
-    return data_mesh(found[:wanted])
+devices = machines.devices
 
 
 def check_paths(flags: TrainingFlags) -> None:
@@ -215,7 +238,8 @@ def check_paths(flags: TrainingFlags) -> None:
 def open_states(flags: TrainingFlags) -> TrainingStates:
     """The saved states of `--model_dir`, beside which the flags of the run are written."""
     states = TrainingStates(_states_folder(flags), flags.keep_checkpoints)
-    files.write_text(os.path.join(flags.model_dir, FLAG_FILE), to_flagfile(flags))
+    if hosts.is_first():
+        files.write_text(os.path.join(flags.model_dir, FLAG_FILE), to_flagfile(flags))
     return states
 
 

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several hosts as one program: joining them, who speaks, an agreed stop, and the end when one of them is lost."""
+
+import atexit
+import contextlib
+import ctypes
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxbert.errors import InputError, Interrupted
+
+# A host that is silent for so long counts as lost; one whose connections break is noticed at once.
+HEARTBEAT_SECONDS = 60
+SHUTDOWN_SECONDS = 20
+LOST = "another host of this run is gone, or ended with a message of its own; the same command on all hosts goes on"
+_LOST_WORDS = re.compile(r"gloo|nccl|coordination|heartbeat|unavailable|deadline_exceeded|connection", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The hosts of a run: `address` of the first one as host:port, how many there are, and which this one is."""
+
+    address: str
+    count: int
+    index: int
+
+
+@contextlib.contextmanager
+def joined(cluster: Cluster | None) -> Iterator[None]:
+    """While entered, `jax.devices()` are those of all hosts, and only the first host prints.
+
+    Without `cluster` jax looks for one (SLURM, Open MPI, Kubernetes, Cloud TPU); where it finds none, this host is
+    alone. When a host is lost the others end with exit code 1: by an `OSError` here, or where jax would abort.
+    """
+    _connect(cluster)
+    with contextlib.ExitStack() as stack:
+        if not is_first():
+            nowhere = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+            stack.enter_context(contextlib.redirect_stderr(nowhere))
+        with _lost_hosts() if jax.process_count() > 1 else contextlib.nullcontext():
+            yield
+            wait_for_all("the end")  # the first host may write for longer than the others would wait to shut down
+
+
+def _connect(cluster: Cluster | None) -> None:
+    # Its own handler would take SIGTERM away from the training loop, and knows nothing of Ctrl-C.
+    jax.config.update("jax_enable_preemption_service", False)
+    try:
+        jax.distributed.initialize(
+            cluster.address if cluster else None,
+            cluster.count if cluster else None,
+            cluster.index if cluster else None,
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+            shutdown_timeout_seconds=SHUTDOWN_SECONDS,
+        )
+    except ValueError:
+        if cluster is not None:
+            raise
+    except RuntimeError as error:
+        where = f" at `{cluster.address}`" if cluster else ""
+        raise OSError(f"cannot meet the other hosts{where}: {_one_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _lost_hosts() -> Iterator[None]:
+    """Turn what jax does when a host is lost into one message and exit code 1."""
+    _Abort.install()
+    try:
+        yield
+    except InputError:
+        _Abort.code = 2
+        raise
+    except Interrupted as stop:
+        _Abort.code = 128 + stop.signal_number
+        raise
+    except Exception as error:
+        _Abort.code = 1
+        atexit.register(_leave, 1)  # jax's own exit would wait for the lost host
+        if _LOST_WORDS.search(str(error)):
+            raise OSError(f"{LOST} ({_one_line(error)})") from error
+        raise
+
+
+class _Abort:
+    """What happens on SIGABRT, by which jax ends a process that loses the others: a message, and exit code 1.
+
+    Handlers made by `signal.signal` run in the main thread when it comes to it; an abort does not wait for that, so
+    this one is given to the C library.
+    """
+
+    code = 0  # of the message that was given already, if any
+
+    @staticmethod
+    def install() -> None:
+        libc = ctypes.CDLL(None)
+        libc.signal.restype = ctypes.c_void_p
+        libc.signal(signal.SIGABRT, _ABORT_HANDLER)
+
+
+def _aborted(_: int) -> None:
+    if not _Abort.code:
+        os.write(2, f"error: {LOST}\n".encode())
+    os._exit(_Abort.code or 1)
+
+
+_ABORT_HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_int)(_aborted)  # must live as long as the process
+
+
+def _leave(code: int) -> None:
+    """End the process without waiting for anything."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def is_first() -> bool:
+    """Whether this host writes the files of the run, and speaks."""
+    return bool(jax.process_index() == 0)
+
+
+def wait_for_all(name: str) -> None:
+    """Return when all hosts have come to the place called `name`."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
+@contextlib.contextmanager
+def one_after_the_first(name: str) -> Iterator[None]:
+    """The first host does what is inside before the others: they find the files that it made."""
+    if not is_first():
+        wait_for_all(name)
+    yield
+    if is_first():
+        wait_for_all(name)
+
+
+class AgreedStop:
+    """The signal that any host received, which all of them learn at the same step: one call later.
+
+    Each call sends this host's signal number (0 for none) into a maximum over all devices and returns that of the
+    call before, which is there already: nobody waits.
+    """
+
+    def __init__(self) -> None:
+        mesh = Mesh(np.array(jax.devices()), ("device",))
+        self._sharding = NamedSharding(mesh, PartitionSpec("device"))
+        self._largest = jax.jit(jnp.max, out_shardings=NamedSharding(mesh, PartitionSpec()))
+        self._pending: jax.Array | None = None
+
+    def __call__(self, received: int) -> int:
+        """The largest signal number of all hosts, as of the last call; with one host that of this call."""
+        if jax.process_count() == 1:
+            return received
+        votes = np.full(jax.local_device_count(), received, np.int32)
+        before = self._pending
+        self._pending = self._largest(jax.make_array_from_process_local_data(self._sharding, votes))
+        return 0 if before is None else int(before)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which weight lies how on the devices: one table of rules from paths to axes of the mesh.
+
+Along `tensor` a layer's work is split as in Megatron (arXiv 1909.08053): heads and intermediate units belong to one
+device each, so a layer sums over devices twice. Along `fsdp` (ZeRO, arXiv 1910.02054) weights and moments are only
+stored in parts: a step gathers a weight where it is used, and each device gets the sum of its part of the gradient.
+Vectors and heads are small and whole everywhere.
+"""
+
+import re
+
+import jax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxbert.batches.device import replicated
+from jaxbert.model.weights import Table, Tree, unflatten
+from jaxbert.train.step import Batch, Loss, State
+
+_LAYER = r"bert/encoder/layer_\d+"
+
+# A path matches exactly one pattern as a whole; each axis of the weight is split along the mesh axis named.
+RULES = (
+    (r"bert/embeddings/word_embeddings", PartitionSpec("tensor", "fsdp")),
+    (r"bert/embeddings/(token_type|position)_embeddings", PartitionSpec(None, "fsdp")),
+    (rf"{_LAYER}/(attention/self/(query|key|value)|intermediate/dense)/kernel", PartitionSpec("fsdp", "tensor")),
+    (rf"{_LAYER}/(attention/self/(query|key|value)|intermediate/dense)/bias", PartitionSpec("tensor")),
+    (rf"{_LAYER}/(attention/output|output)/dense/kernel", PartitionSpec("tensor", "fsdp")),
+    (rf"{_LAYER}/(attention/output|output)/dense/bias", PartitionSpec()),
+    (r"(bert/pooler|cls/predictions/transform)/dense/kernel", PartitionSpec("fsdp", None)),
+    (r"(bert/pooler|cls/predictions/transform)/dense/bias", PartitionSpec()),
+    (r".*/LayerNorm/(gamma|beta)", PartitionSpec()),
+    (r"(cls/(seq_relationship|squad)/)?output_(weights|bias)|cls/predictions/output_bias", PartitionSpec()),
+)
+
+
+def rule(path: str) -> PartitionSpec:
+    """How the rules split the weight `path`."""
+    return next(spec for pattern, spec in RULES if re.fullmatch(pattern, path))
+
+
+def weight_shardings(table: Table, mesh: Mesh, *, gathered: bool = False) -> Tree:
+    """The sharding of each weight; an axis that the mesh does not divide stays whole, with `gathered` those on `fsdp`.
+
+    The tree is like the weights.
+    """
+
+    def divides(size: int, axis: str | None) -> bool:
+        return axis is not None and size % mesh.shape[axis] == 0 and not (gathered and axis == "fsdp")
+
+    def sharding(path: str, shape: tuple[int, ...]) -> NamedSharding:
+        split = [axis if divides(size, axis) else None for size, axis in zip(shape, rule(path), strict=False)]
+        return NamedSharding(mesh, PartitionSpec(*split))
+
+    return unflatten({path: sharding(path, weight.shape) for path, weight in table.items()})
+
+
+def state_shardings(state: State, table: Table, mesh: Mesh) -> State:
+    """The shardings of a training state (arrays or their shapes): moments lie as their weights, scalars everywhere."""
+    weights = weight_shardings(table, mesh)
+    places: State = jax.tree.map(lambda _: replicated(mesh), state)
+    places["weights"], places["moments"] = weights, dict.fromkeys(state["moments"], weights)
+    return places
+
+
+def gathering(loss: Loss, table: Table, mesh: Mesh) -> Loss:
+    """The loss with each weight whole along `fsdp` while it is used, so that rows never move between devices."""
+    if mesh.shape["fsdp"] == 1:
+        return loss
+    places = weight_shardings(table, mesh, gathered=True)
+
+    def gathered_loss(weights: Tree, batch: Batch, noise: jax.Array | None) -> jax.Array:
+        return loss(jax.lax.with_sharding_constraint(weights, places), batch, noise)
+
+    return gathered_loss
