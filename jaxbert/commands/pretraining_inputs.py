@@ -8,7 +8,7 @@ import numpy as np
 from jaxbert import files
 from jaxbert.batches.order import records_at
 from jaxbert.batches.rows import lengths
-from jaxbert.commands.model_source import say
+from jaxbert.commands.model_source import find_vocab, say
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.run_pretraining import Flags
 from jaxbert.errors import InputError
@@ -66,7 +66,7 @@ class Source:
         )
 
 
-def open_records(flags: Flags, config: BertConfig, vocab_file: str | None, patterns: str) -> Source:
+def open_records(flags: Flags, config: BertConfig, patterns: str) -> Source:
     """The records in the files that match `patterns`.
 
     Raises:
@@ -79,7 +79,7 @@ def open_records(flags: Flags, config: BertConfig, vocab_file: str | None, patte
     if flags.max_seq_length not in (None, S):
         raise _other_size("max_seq_length", flags.max_seq_length, f"{S} positions", paths)
     if P is None:
-        return Source(records, _mask(flags, config, S, vocab_file))
+        return Source(records, _mask(flags, config, S))
     if flags.max_predictions_per_seq not in (None, P):
         raise _other_size("max_predictions_per_seq", flags.max_predictions_per_seq, f"{P} masked positions", paths)
     if flags.masked_lm_prob is not None or flags.do_whole_word_mask or flags.max_ngram_size:
@@ -98,18 +98,11 @@ def _other_size(flag: str, value: object, found: str, paths: tuple[str, ...]) ->
     )
 
 
-def _mask(flags: Flags, config: BertConfig, max_seq_length: int, vocab_file: str | None) -> Mask:
+def _mask(flags: Flags, config: BertConfig, max_seq_length: int) -> Mask:
     """How the flags say that records are masked."""
-    if vocab_file is None:
-        raise InputError("the records hold no masks, and the vocabulary is not known", "give `--vocab_file`")
     if flags.max_ngram_size and not flags.do_whole_word_mask:
         raise InputError("`--max_ngram_size` masks runs of whole words", "add `--do_whole_word_mask`")
-    vocab = read_vocab(vocab_file)
-    if len(vocab) > config.vocab_size:
-        raise InputError(
-            f"`{vocab_file}` has {len(vocab)} tokens, bert_config.json says `vocab_size` {config.vocab_size}",
-            "give the vocabulary that belongs to the model",
-        )
+    vocab = read_vocab(find_vocab(flags.vocab_file, config, flags.init_checkpoint))
     share = 0.15 if flags.masked_lm_prob is None else flags.masked_lm_prob
     full = max(1, round(max_seq_length * share))
     most = flags.max_predictions_per_seq or full

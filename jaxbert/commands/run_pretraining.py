@@ -5,13 +5,12 @@ import dataclasses
 import functools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbert import files
 from jaxbert.batches.device import place
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
 from jaxbert.batches.packing import RowShape, choose_shape
@@ -45,16 +44,19 @@ def run(flags: Flags) -> None:
     training_run.check_paths(flags)
     config = model_source.read_config(flags, flags.init_checkpoint)
     vocab_file = flags.vocab_file or model_source.beside(flags.init_checkpoint, model_folder.VOCAB_FILE)
-    records = open_records(flags, config, vocab_file, flags.input_files)
-    pretrainer = Pretrainer(flags, config, vocab_file, training_run.devices(flags))
+    lower_case = model_source.find_case_rule(flags.do_lower_case, flags.init_checkpoint)
+    texts = {model_folder.CONFIG_FILE: bert_config.to_json(config)}
+    texts |= model_folder.tokenizer_texts(vocab_file, lower_case)
+    records = open_records(flags, config, flags.input_files)
+    pretrainer = Pretrainer(flags, config, training_run.devices(flags))
     held_out = None
     if flags.eval_files:
-        evaluated = open_records(flags, config, vocab_file, flags.eval_files)
+        evaluated = open_records(flags, config, flags.eval_files)
         held_out = (evaluated, pretrainer.shape(evaluated, min(flags.eval_batch_size, len(evaluated))))
     batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
     shape = pretrainer.shape(records, batch_size // parts)
     batches = TrainingBatches(
-        records.read, len(records), batch_size, parts, shape, flags.seed, targets(shape), records.draw
+        records.read, len(records), batch_size, parts, shape, flags.seed, targets(shape), draw=records.draw
     )
     training = training_run.Training(
         pretrainer.table,
@@ -64,7 +66,7 @@ def run(flags: Flags) -> None:
         _plan(flags),
         batches,
         functools.partial(model_source.start_weights, flags, config, pretrainer.table, None),
-        functools.partial(_finish_epoch, pretrainer, held_out),
+        functools.partial(_finish_epoch, pretrainer, held_out, texts),
         FOLDER,
     )
     training_run.fit(flags, pretrainer.mesh, training)
@@ -77,7 +79,6 @@ class Pretrainer:
 
     flags: Flags
     config: BertConfig
-    vocab_file: str | None
     mesh: Mesh
 
     @functools.cached_property
@@ -129,14 +130,6 @@ class Pretrainer:
         batches = evaluation_batches(records.read_masked, len(records), shape, window, targets(shape))
         return metrics(totals(self.sums, weights, Prefetched(place(batch, self.mesh, 0) for batch in batches)))
 
-    @functools.cached_property
-    def texts(self) -> dict[str, str]:
-        """What the model folder holds beside the weights: file name -> content."""
-        texts = {model_folder.CONFIG_FILE: bert_config.to_json(self.config)}
-        if self.vocab_file:
-            texts[model_folder.VOCAB_FILE] = files.read_text(self.vocab_file)
-        return texts
-
 
 def targets(shape: RowShape) -> Targets:
     """What the losses compare with, in rows of this shape."""
@@ -165,6 +158,7 @@ def _schedule(flags: Flags) -> LinearSchedule:
 def _finish_epoch(
     pretrainer: Pretrainer,
     held_out: tuple[Source, RowShape] | None,
+    texts: Mapping[str, str],
     state: State,
     done: int,
     summaries: Summaries,
@@ -181,4 +175,4 @@ def _finish_epoch(
         tell(f"evaluation after step {done}: {training_run.listed(results)}")
     arrays = {path: np.asarray(weight) for path, weight in flatten(state["weights"]).items()}
     path = os.path.join(pretrainer.flags.model_dir, FOLDER)
-    model_folder.write_model(path, arrays, pretrainer.texts, {"step": done, **results})
+    model_folder.write_model(path, arrays, texts, {"step": done, **results})

@@ -35,6 +35,9 @@ class Flags(TrainingFlags):
     vocab_file: str | None = flag(
         None, "Vocabulary of the records; default: `vocab.txt` beside --init_checkpoint. It goes with the model."
     )
+    do_lower_case: bool | None = flag(
+        None, "Whether the text of the records was lower-cased, to be told to who uses the model; default: not known."
+    )
 
     num_train_epochs: float = flag(3.0, "Times --num_steps_per_epoch.", minimum=0.0)
     num_steps_per_epoch: int = flag(1000, "Steps between evaluations.", minimum=1, group="Steps")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tiny task, made once, and a way to run `run_classifier` in the process of the tests."""
+"""The tiny task and the tiny corpus, made once, and ways to run trainers in the process of the tests."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from jaxbert.__main__ import main
+from tests.commands.tiny_pretraining import Corpus, make_corpus
 from tests.commands.tiny_task import Task, flags, make_task
 
 Run = Callable[..., tuple[int, str, str]]
@@ -33,6 +34,25 @@ def classify(cache: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         capsys.readouterr()
         sizes = flags(compile_cache=cache, train_batch_size=8, eval_batch_size=8)
         code = main(["run_classifier", *sizes, *arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """The tiny corpus; nothing may be written into its folder."""
+    return make_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture
+def pretrain(cache: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `run_pretraining` in this process."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(["run_pretraining", f"--compile_cache={cache}", *arguments])
         out, err = capsys.readouterr()
         return code, out, err
 

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pretraining from records to a model that other commands take, stopped and spread in every way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from jaxbert.__main__ import main
+from tests.commands.conftest import Run
+from tests.commands.test_ways_to_train import losses
+from tests.commands.tiny_pretraining import STEPS, Corpus, training
+from tests.commands.tiny_task import Task, flags
+
+METRICS = ("masked_lm_accuracy", "masked_lm_loss", "next_sentence_accuracy", "next_sentence_loss", "loss", "perplexity")
+
+
+def start(cache: Path, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+    """`run_pretraining` as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "jaxbert", "run_pretraining", f"--compile_cache={cache}", *arguments],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, **environment},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def weights(model_dir: Path) -> dict[str, np.ndarray]:
+    """Of the model that was written."""
+    return dict(load_file(model_dir / "pretrained" / "model.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def straight(corpus: Corpus, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with fresh masks that nothing stops; an epoch of the records ends in the middle of it."""
+    folder = tmp_path_factory.mktemp("straight")
+    assert main(["run_pretraining", f"--compile_cache={cache}", *training(corpus, corpus.whole, folder)]) == 0
+    return folder
+
+
+def test_outputs(straight: Path, corpus: Corpus) -> None:
+    """The loss falls, held-out metrics agree with each other, and the model folder holds what a model needs."""
+    assert len(losses(straight)) == STEPS
+    assert losses(straight)[-1] < losses(straight)[0]
+    results = json.loads((straight / "pretrained" / "eval_results.json").read_text())
+    assert set(METRICS) < set(results)
+    assert results["step"] == STEPS
+    assert results["loss"] == pytest.approx(results["masked_lm_loss"] + results["next_sentence_loss"])
+    assert results["perplexity"] == pytest.approx(np.exp(results["masked_lm_loss"]))
+    assert 0 <= results["masked_lm_accuracy"] <= 1
+    assert (straight / "pretrained" / "vocab.txt").read_text() == (corpus.folder / "vocab.txt").read_text()
+    found = weights(straight)
+    assert found["bert/embeddings/word_embeddings"].shape[0] == found["cls/predictions/output_bias"].shape[0] == 13
+
+
+def test_stopped_within_an_epoch_goes_on_to_the_same_bits(
+    straight: Path, corpus: Corpus, cache: Path, pretrain: Run, tmp_path: Path
+) -> None:
+    """SIGTERM saves; the same command goes on with the same records and masks, and ends at the same bits."""
+    flags = training(corpus, corpus.whole, tmp_path, num_steps_per_epoch=STEPS // 2)
+    process = start(cache, *flags)
+    path = tmp_path / "summaries" / "metrics.jsonl"
+    while process.poll() is None and not (path.exists() and path.read_text().count("\n") > 1):
+        time.sleep(0.002)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate()
+    if process.returncode:  # it may have been done already
+        assert process.returncode == 128 + signal.SIGTERM, err
+        assert "the same command goes on" in err
+    code, _, err = pretrain(*flags)
+    assert code == 0, err
+    assert (tmp_path / "pretrained" / "model.safetensors").read_bytes() == (
+        straight / "pretrained" / "model.safetensors"
+    ).read_bytes()
+    assert path.read_text() == (straight / "summaries" / "metrics.jsonl").read_text()
+
+
+def test_goes_on_from_any_saved_step(straight: Path, corpus: Corpus, pretrain: Run, tmp_path: Path) -> None:
+    """A run that saved in the middle of an epoch and lost everything after it ends at the same bits."""
+    flags = training(corpus, corpus.whole, tmp_path)
+    assert pretrain(*flags, "--save_checkpoints_steps=5", "--keep_checkpoints=9")[0] == 0
+    for step in sorted(map(int, os.listdir(tmp_path / "checkpoints")))[1:]:
+        (tmp_path / "checkpoints" / str(step)).rename(tmp_path / f"lost-{step}")
+    (tmp_path / "pretrained" / "eval_results.json").unlink()
+    code, _, err = pretrain(*flags)
+    assert code == 0, err
+    assert "going on after step 5" in err
+    assert all(np.array_equal(weight, weights(straight)[path]) for path, weight in weights(tmp_path).items())
+    assert losses(tmp_path) == losses(straight)
+
+
+@pytest.mark.parametrize("devices", [4])
+def test_devices(devices: int, straight: Path, corpus: Corpus, cache: Path, tmp_path: Path) -> None:
+    """Several devices train the same model as one."""
+    xla_flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
+    process = start(cache, *training(corpus, corpus.whole, tmp_path), XLA_FLAGS=xla_flags)
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+    np.testing.assert_allclose(losses(tmp_path), losses(straight), rtol=0, atol=1e-5)
+
+
+def test_records_with_masks_as_a_start_for_others(
+    corpus: Corpus, pretrain: Run, classify: Run, task: Task, tmp_path: Path
+) -> None:
+    """Masked records, LAMB, parts of a batch; the model is taken with its heads by pretraining, without by others."""
+    first = training(corpus, corpus.masked, tmp_path / "first", num_train_epochs=1)
+    code, _, err = pretrain(*first, "--optimizer_type=lamb", "--gradient_accumulation_steps=2")
+    assert code == 0, err
+    model = tmp_path / "first" / "pretrained"
+    again = training(corpus, corpus.masked, tmp_path / "second", num_train_epochs=1, init_checkpoint=model)
+    code, _, err = pretrain(*again, "--nouse_next_sentence_label")
+    assert code == 0, err
+    assert "(100.0 % of the values)" in err
+    results = json.loads((tmp_path / "second" / "pretrained" / "eval_results.json").read_text())
+    assert "next_sentence_loss" not in results
+    before, after = weights(tmp_path / "first"), weights(tmp_path / "second")
+    for path in ("bert/pooler/dense/kernel", "cls/seq_relationship/output_weights"):
+        np.testing.assert_array_equal(before[path], after[path])
+    where = flags(init_checkpoint=model, model_dir=tmp_path / "third", num_train_epochs=1)
+    code, _, err = classify(*task.records, *where)
+    assert code == 0, err
+    assert "not used: cls/predictions/output_bias" in err
+
+
+def test_evaluation_masks_do_not_change(straight: Path, corpus: Corpus, pretrain: Run, tmp_path: Path) -> None:
+    """A rate of zero leaves the weights, so both evaluations of records without masks agree to the bit."""
+    code, _, err = pretrain(*training(corpus, corpus.whole, tmp_path, learning_rate=0))
+    assert code == 0, err
+    lines = map(json.loads, (tmp_path / "summaries" / "metrics.jsonl").read_text().splitlines())
+    first, second = ({**line, "step": 0} for line in lines if line["part"] == "validation")
+    assert first == second
+    assert len(set(losses(tmp_path))) == STEPS
