@@ -1,108 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write a model in the format of another world: TensorFlow 1, TensorFlow 2, Hugging Face or our own."""
 
-import dataclasses
 import os
-from collections.abc import Collection, Mapping
-
-import numpy as np
+from collections.abc import Collection
 
 from jaxbert import files
-from jaxbert.checkpoints import huggingface_writer, model_folder, names
-from jaxbert.checkpoints.initial import InitialWeights, read_initial
-from jaxbert.checkpoints.matching import match
-from jaxbert.checkpoints.source import find_source, read_class_names
+from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.tf2_writer import write_tf2
 from jaxbert.checkpoints.tf_bundle import write_bundle
 from jaxbert.checkpoints.tf_prefix import STATE_FILE
-from jaxbert.commands.classifier_inputs import label_names
-from jaxbert.commands.model_source import check_heads, find_case_rule, find_vocab, say
+from jaxbert.commands.model_source import say
+from jaxbert.commands.whole_model import Model, compare, read_model, write_huggingface, write_texts
 from jaxbert.config import bert_config
-from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.convert_checkpoint import Flags
-from jaxbert.errors import InputError
-from jaxbert.model.weights import classifier_table, encoder_table, pretraining_table, shapes, squad_table
-from jaxbert.records.meta_data import read_meta_data
-from jaxbert.text.vocab import lower_cases, read_vocab
 
 _PREFIX = "bert_model.ckpt"  # as in the released archives
 _TF_ACTIVATIONS = ("gelu", "relu", "tanh", "linear")  # known to every version of the official code
 
 
-@dataclasses.dataclass(frozen=True)
-class Model:
-    """What is converted.
-
-    Attributes:
-        weights: TF1 name -> float32 array; encoder and heads, each whole.
-        config: sizes of the encoder.
-        texts: content of files that go along in every format, by name: vocabulary, case rule, meta data.
-        labels: names of a classifier's classes, if they are known.
-        lower_case: whether its text is lower-cased; None without a vocabulary.
-    """
-
-    weights: Mapping[str, np.ndarray]
-    config: BertConfig
-    texts: Mapping[str, str]
-    labels: tuple[str, ...]
-    lower_case: bool | None
-
-
 def run(flags: Flags) -> None:
     """Read, check, write, and compare what was written with what was read."""
     files.refuse_filled_folder(flags.output_dir)
-    model = _read(flags)
+    model = read_model(flags)
     with files.whole_folder(flags.output_dir) as folder:
         stored = _write(model, flags.to, folder)
-        _compare(folder, {name: model.weights[name] for name in stored})
+        compare(folder, {name: model.weights[name] for name in stored})
         written = sorted(os.listdir(folder))
     say(f"wrote {len(stored)} tensors, and read them back bit for bit: {', '.join(written)} in {flags.output_dir}")
-
-
-def _read(flags: Flags) -> Model:
-    source = find_source(flags.init_checkpoint)
-    initial = read_initial(flags.init_checkpoint)
-    config = bert_config.read(flags.bert_config_file) if flags.bert_config_file else initial.config
-    if config is None:
-        raise InputError(f"`{initial.source}` does not say the sizes of the model", "give `--bert_config_file`")
-    check_heads(initial, config)
-    _check_weights(initial, config)
-    texts: dict[str, str] = {}
-    labels, lower_case = read_class_names(source), None
-    if vocab_file := flags.vocab_file or source.beside(model_folder.VOCAB_FILE):
-        rule = find_case_rule(flags.do_lower_case, flags.init_checkpoint)
-        texts = model_folder.tokenizer_texts(find_vocab(vocab_file, config, None), rule)
-        lower_case = lower_cases(rule, read_vocab(vocab_file))
-    if meta_file := source.beside(model_folder.META_DATA_FILE):
-        texts[model_folder.META_DATA_FILE] = files.read_text(meta_file)
-        if names.CLASSIFIER[0] in initial.weights:
-            labels = label_names(read_meta_data(meta_file))
-    return Model(initial.weights, config, texts, labels, lower_case)
-
-
-def _check_weights(initial: InitialWeights, config: BertConfig) -> None:
-    """Refuse an encoder or a head that is not whole, or has other sizes than `config`."""
-    expected = shapes(encoder_table(config)) | _head_shapes(initial.weights, config)
-    if initial.weights.keys().isdisjoint(names.POOLER):
-        expected = {name: shape for name, shape in expected.items() if name not in names.POOLER}
-        say("note: there is no pooler, so what is written has none")
-    report = match(initial.weights, expected, initial.source, initial.unused)
-    say(f"{report} ({initial.layout})")
-    if report.missing or report.other_shapes:
-        wrong = ", ".join((*report.missing, *(other.name for other in report.other_shapes)))
-        raise InputError(
-            f"a head in `{initial.source}` is not whole or does not fit the encoder: {wrong}",
-            "give a whole checkpoint",
-        )
-
-
-def _head_shapes(weights: Mapping[str, np.ndarray], config: BertConfig) -> dict[str, tuple[int, ...]]:
-    """The shapes of all weights of those heads of which some weight is there."""
-    classes = len(weights.get(names.CLASSIFIER[0], [()]))
-    tables = pretraining_table(config, next_sentence=True) | squad_table(config) | classifier_table(config, classes)
-    heads: tuple[Collection[str], ...] = (names.MASKED_LM[0], names.NEXT_SENTENCE, names.SQUAD, names.CLASSIFIER)
-    found = [head for head in heads if not weights.keys().isdisjoint(head)]
-    return {name: shapes(tables)[name] for head in found for name in head}
 
 
 def _write(model: Model, to: str, folder: str) -> Collection[str]:
@@ -111,11 +35,11 @@ def _write(model: Model, to: str, folder: str) -> Collection[str]:
     if to == "jaxbert":
         model_folder.write_model(folder, model.weights, texts, {})
     elif to == "huggingface":
-        return _write_huggingface(model, folder)
+        return write_huggingface(model, folder)
     else:
         _write_tensorflow(model, to, folder)
         state = f'model_checkpoint_path: "{_PREFIX}"\nall_model_checkpoint_paths: "{_PREFIX}"\n'
-        _write_texts(folder, texts | {STATE_FILE: state})
+        write_texts(folder, texts | {STATE_FILE: state})
     return model.weights
 
 
@@ -130,33 +54,3 @@ def _write_tensorflow(model: Model, to: str, folder: str) -> None:
             f"note: official code will refuse `hidden_act` `{activation}` in bert_config.json"
             + ("; `gelu` there is the tanh form, close to it" if activation == "gelu_erf" else "")
         )
-
-
-def _write_huggingface(model: Model, folder: str) -> Collection[str]:
-    stored = huggingface_writer.stored_names(model.weights)
-    if len(stored) < len(model.weights):
-        say("note: the class of `transformers` for this head has no pooler; it is left out")
-    huggingface_writer.write_huggingface(folder, model.weights, model.config, model.labels)
-    _write_texts(folder, model.texts)
-    if model.lower_case is None:
-        say("note: no vocabulary is known, so there is none for the tokenizer")
-    else:
-        huggingface_writer.write_tokenizer(folder, model.config, model.lower_case)
-    return stored
-
-
-def _write_texts(folder: str, texts: Mapping[str, str]) -> None:
-    for name, text in texts.items():
-        files.write_text(os.path.join(folder, name), text)
-
-
-def _compare(folder: str, weights: Mapping[str, np.ndarray]) -> None:
-    """Fail where reading `folder` gives anything but the bits of `weights`."""
-    written = read_initial(folder).weights
-    other = {name for name in weights if name not in written or not _same_bits(written[name], weights[name])}
-    if other := other | (written.keys() - weights.keys()):
-        raise RuntimeError(f"what was written does not read back the same in {sorted(other)}")
-
-
-def _same_bits(one: np.ndarray, other: np.ndarray) -> bool:
-    return one.shape == other.shape and np.array_equal(one.view(np.uint32), other.view(np.uint32))
