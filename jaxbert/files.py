@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opening, listing and writing files; the one place that touches paths, so storage is decided here."""
+"""Opening, listing and writing files, here or in a remote storage; what others ask of paths, they ask here.
+
+Paths are joined and taken apart by `os.path`, which does it for `gs://bucket/folder/file` as for any other.
+"""
 
 import contextlib
 import glob
@@ -7,14 +10,19 @@ import mmap
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from jaxbert import storage
 from jaxbert.errors import InputError
+from jaxbert.storage import RemoteBytes, is_remote
 
 
 def open_input(path: str) -> BinaryIO:
     """Open `path` for reading bytes; a missing, unreadable or folder path is an `InputError`."""
+    if is_remote(path):
+        return storage.open_input(path)
     try:
         return open(path, "rb")
     except OSError as error:
@@ -23,16 +31,40 @@ def open_input(path: str) -> BinaryIO:
 
 def read_bytes(path: str) -> bytes:
     """The whole content of `path`."""
+    if is_remote(path):
+        return bytes(RemoteBytes(path).whole())
     with open_input(path) as file:
         return file.read()
 
 
 def map_input(path: str) -> memoryview:
-    """The content of `path` as read-only memory; the system reads each part when it is first touched."""
+    """The content of `path` as read-only memory; the system reads each part when it is first touched.
+
+    Remote content is read at once; `view_input` reads only what is looked at.
+    """
+    if is_remote(path):
+        return memoryview(RemoteBytes(path).whole()).toreadonly()
     with open_input(path) as file:
         if os.fstat(file.fileno()).st_size == 0:  # an empty file cannot be mapped
             return memoryview(b"")
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def view_input(path: str) -> memoryview | RemoteBytes:
+    """The content of `path` to take slices of: mapped, or fetched slice by slice."""
+    return RemoteBytes(path) if is_remote(path) else map_input(path)
+
+
+@contextlib.contextmanager
+def local_copy(path: str) -> Iterator[str]:
+    """The path of a file on this machine with the content of `path`; a copy is removed afterwards."""
+    if not is_remote(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = os.path.join(folder, os.path.basename(path))
+        storage.fetch(path, copy)
+        yield copy
 
 
 def read_text(path: str) -> str:
@@ -52,16 +84,74 @@ def expand(patterns: str) -> list[str]:
     """Paths for a comma-separated list of globs, each sorted; a pattern that matches nothing is an `InputError`."""
     paths: list[str] = []
     for pattern in patterns.split(","):
-        matches = sorted(glob.glob(pattern.strip()))
+        matches = find(pattern.strip())
         if not matches:
             raise InputError(f"no file matches `{pattern}`", "check the path; several patterns are separated by commas")
         paths += matches
     return paths
 
 
+def find(pattern: str, *, recursive: bool = False) -> list[str]:
+    """Sorted paths that match one glob; with `recursive`, `**` stands for any folders."""
+    return storage.matches(pattern) if is_remote(pattern) else sorted(glob.glob(pattern, recursive=recursive))
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file or folder at `path`."""
+    return storage.info(path) is not None if is_remote(path) else os.path.exists(path)
+
+
+def is_file(path: str) -> bool:
+    """Whether there is a file at `path`."""
+    return _remote_kind(path) == "file" if is_remote(path) else os.path.isfile(path)
+
+
+def is_folder(path: str) -> bool:
+    """Whether there is a folder at `path`."""
+    return _remote_kind(path) == "directory" if is_remote(path) else os.path.isdir(path)
+
+
+def _remote_kind(path: str) -> str:
+    found = storage.info(path)
+    return "" if found is None else str(found["type"])
+
+
+def names(folder: str) -> list[str]:
+    """Sorted names of what is in a folder; none where there is no folder."""
+    if not is_folder(folder):
+        return []
+    return storage.names(folder) if is_remote(folder) else sorted(os.listdir(folder))
+
+
+def version(path: str) -> tuple[int, str] | None:
+    """Size of a file, and what changes whenever it is written; None where there is no such file."""
+    if is_remote(path):
+        found = storage.info(path)
+        return None if found is None else (found["size"], storage.version(found))
+    if not os.path.exists(path):
+        return None
+    stat = os.stat(path)
+    return stat.st_size, str(stat.st_mtime_ns)
+
+
+def remove_folder(path: str) -> None:
+    """Remove a folder with all that is in it."""
+    if is_remote(path):
+        storage.remove(path)
+    else:
+        shutil.rmtree(path)
+
+
 @contextlib.contextmanager
 def whole_file(path: str) -> Iterator[BinaryIO]:
-    """Write `path` under a temporary name; on success it is synced and renamed, otherwise it leaves no trace."""
+    """Write `path` under a temporary name; on success it is synced and renamed, otherwise it leaves no trace.
+
+    A remote file is written on this machine and sent when it is complete.
+    """
+    if is_remote(path):
+        with storage.whole_file(path) as file:
+            yield file
+        return
     folder = os.path.dirname(path) or "."
     temporary = os.path.join(folder, f".{os.path.basename(path)}.{secrets.token_hex(4)}.tmp")
     try:
@@ -92,6 +182,10 @@ def whole_folder(path: str) -> Iterator[str]:
     Raises InputError where `path` holds anything already, or cannot be made.
     """
     refuse_filled_folder(path)
+    if is_remote(path):
+        with storage.whole_folder(path) as folder:
+            yield folder
+        return
     is_new = not os.path.isdir(path)
     temporary = os.path.join(path, f".{secrets.token_hex(4)}.tmp")
     try:
@@ -121,7 +215,7 @@ def _empty(folder: str) -> None:
 def refuse_filled_folder(path: str) -> None:
     """Raise `InputError` where `path` is a folder with something in it, or no folder can be made there."""
     check_folder(path)
-    if os.path.isdir(path) and (content := sorted(os.listdir(path))):
+    if content := names(path):
         raise InputError(
             f"`{path}` is not empty: it holds `{content[0]}`", "choose another folder, or remove what is in it"
         )
@@ -129,6 +223,9 @@ def refuse_filled_folder(path: str) -> None:
 
 def check_folder(path: str) -> None:
     """Raise `InputError` where nothing can be written into the folder `path`, which need not exist yet."""
+    if is_remote(path):
+        storage.check_folder(path)
+        return
     existing = os.path.abspath(path)
     while not os.path.lexists(existing):
         existing = os.path.dirname(existing)

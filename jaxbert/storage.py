@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that are not on this machine: `gs://`, `s3://` and `memory://` by fsspec, whose libraries try again what fails.
+
+Objects become visible when they are complete, so a file is written here first and then sent. Listings are never
+remembered: other machines write too.
+"""
+
+import contextlib
+import io
+import itertools
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, NamedTuple
+
+from jaxbert.errors import InputError
+
+SCHEMES = ("gs", "s3", "memory")
+TIMEOUT_SECONDS = 60  # without an answer, or for a piece of a file
+ATTEMPTS = 5  # of S3's client, with growing pauses; Google's makes six
+_PIECE = 1 << 24  # bytes asked for at once where a file is read in order
+_PIECES = 4  # asked for at a time where all of a file is read
+_GAP = 1 << 16  # ranges of a file that are this near come in one answer
+
+
+class Range(NamedTuple):
+    """The bytes of a file from `start` to the one before `end`."""
+
+    path: str
+    start: int
+    end: int
+
+
+def is_remote(path: str) -> bool:
+    """Whether `path` is one of those that this file is about."""
+    return path.partition("://")[0] in SCHEMES and "://" in path
+
+
+def shared_by_processes(path: str) -> bool:
+    """Whether other processes see the file; `memory://` is that of one process."""
+    return not path.startswith("memory://")
+
+
+def info(path: str) -> dict[str, Any] | None:
+    """What the storage says of a file or folder, None where there is none."""
+    with _failures("read", path):
+        try:
+            return dict(_filesystem(path).info(path))
+        except FileNotFoundError:
+            return None
+
+
+def version(found: Mapping[str, Any]) -> str:
+    """What changes whenever a file is written, of what `info` says of it."""
+    return str(next((found[name] for name in ("ETag", "generation", "etag", "created") if name in found), ""))
+
+
+def names(folder: str) -> list[str]:
+    """Sorted names of what is in a folder."""
+    with _failures("list", folder):
+        found = _filesystem(folder).ls(folder, detail=False)
+    inside = (name.rstrip("/") for name in found)
+    return sorted({os.path.basename(name) for name in inside} - {os.path.basename(folder.rstrip("/"))})
+
+
+def matches(pattern: str) -> list[str]:
+    """Sorted paths of the files and folders that match a glob."""
+    scheme = pattern.partition("://")[0]
+    with _failures("list", pattern):
+        return sorted(f"{scheme}://{name.lstrip('/')}" for name in _filesystem(pattern).glob(pattern))
+
+
+class RemoteBytes:
+    """The bytes of a file, of which slices are fetched when they are asked for, the next piece of the file with them.
+
+    Raises InputError where there is no such file.
+    """
+
+    def __init__(self, path: str) -> None:
+        found = info(path)
+        if found is None or found["type"] != "file":
+            raise InputError(f"cannot read `{path}`: no such file", "check the path and its permissions")
+        self._path, self._size = path, int(found["size"])
+        self._piece = (0, b"")
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice) -> bytes:
+        start, stop, _ = part.indices(self._size)
+        first, piece = self._piece
+        if not first <= start <= stop <= first + len(piece):
+            first, end = start, min(self._size, max(stop, start + _PIECE))
+            (piece,) = read_ranges([Range(self._path, first, end)])
+            self._piece = first, piece
+        return piece[start - first : stop - first]
+
+    def whole(self) -> bytearray:
+        """All bytes, several pieces under way at once."""
+        content = bytearray(self._size)
+        starts = range(0, self._size, _PIECE)
+        for row in (starts[index : index + _PIECES] for index in range(0, len(starts), _PIECES)):
+            ranges = [Range(self._path, start, min(start + _PIECE, self._size)) for start in row]
+            for place, piece in zip(ranges, _fetch(ranges), strict=True):
+                content[place.start : place.end] = piece
+        return content
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, content: RemoteBytes) -> None:
+        self._content, self._place = content, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: len(self._content)}[whence]
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._content[self._place : self._place + len(buffer)]
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)
+
+
+def open_input(path: str) -> BinaryIO:
+    """The file as a stream for reading, from any place."""
+    return io.BufferedReader(_Reader(RemoteBytes(path)), 1 << 20)
+
+
+def read_ranges(ranges: Sequence[Range]) -> list[bytes]:
+    """The bytes of each range; those that lie close together come in one answer, the answers at the same time."""
+    order = sorted(range(len(ranges)), key=lambda index: ranges[index])
+    results = [b""] * len(ranges)
+    for group in _neighbours(ranges, order):
+        joined = [
+            Range(ranges[near[0]].path, ranges[near[0]].start, max(ranges[i].end for i in near)) for near in group
+        ]
+        for near, whole, content in zip(group, joined, _fetch(joined), strict=True):
+            for index in near:
+                results[index] = content[ranges[index].start - whole.start : ranges[index].end - whole.start]
+    return results
+
+
+def _neighbours(ranges: Sequence[Range], order: Sequence[int]) -> list[list[list[int]]]:
+    """For each storage, runs of indexes whose ranges are read as one."""
+    runs: list[list[int]] = []
+    for index in order:
+        path, start, end = ranges[index]
+        if runs and ranges[runs[-1][0]].path == path:
+            first, before = ranges[runs[-1][0]].start, ranges[runs[-1][-1]].end
+            if start - before <= _GAP and end - first <= _PIECE:
+                runs[-1].append(index)
+                continue
+        runs.append([index])
+    by_scheme = itertools.groupby(runs, key=lambda run: ranges[run[0]].path.partition("://")[0])
+    return [list(group) for _, group in by_scheme]
+
+
+def _fetch(ranges: Sequence[Range]) -> list[bytes]:
+    paths, starts, ends = (list(part) for part in zip(*ranges, strict=True))
+    with _failures("read", paths[0]):
+        contents: list[bytes] = _filesystem(paths[0]).cat_ranges(paths, starts, ends, on_error="raise")
+    for place, content in zip(ranges, contents, strict=True):
+        if len(content) != place.end - place.start:
+            raise OSError(f"cannot read `{place.path}`: {len(content)} bytes came from byte {place.start} on")
+    return contents
+
+
+@contextlib.contextmanager
+def whole_file(path: str) -> Iterator[BinaryIO]:
+    """Write a file here; on success it is sent to `path`."""
+    with tempfile.NamedTemporaryFile() as file:
+        yield file  # type: ignore[misc]  # it has what files have
+        file.flush()
+        send(file.name, path)
+
+
+@contextlib.contextmanager
+def whole_folder(path: str) -> Iterator[str]:
+    """A folder here to write files into; on success they are sent below `path`, and all removed if one cannot be."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield folder
+        files = [os.path.join(at, name) for at, _, names in sorted(os.walk(folder)) for name in sorted(names)]
+        try:
+            for file in files:
+                send(file, os.path.join(path, os.path.relpath(file, folder)))
+        except BaseException:
+            with contextlib.suppress(InputError, OSError):
+                remove(path)
+            raise
+
+
+def check_folder(path: str) -> None:
+    """Raise `InputError` where nothing can be written below `path`, by writing something and removing it."""
+    found = info(path)
+    if found is not None and found["type"] == "file":
+        raise InputError(f"cannot write to `{path}`: it is a file", "choose another folder")
+    trial = os.path.join(path, f".{secrets.token_hex(4)}.tmp")
+    with _failures("write to", path):
+        _filesystem(trial).pipe_file(trial, b"")
+    remove(trial)
+
+
+def send(local: str, path: str) -> None:
+    """Make the file at `path` the same as one here."""
+    with _failures("write", path):
+        _filesystem(path).put_file(local, path)
+
+
+def fetch(path: str, local: str) -> None:
+    """Make a file here that is the same as that at `path`."""
+    content = RemoteBytes(path)
+    with open(local, "wb") as file:
+        for start in range(0, len(content), _PIECE):
+            file.write(content[start : start + _PIECE])
+
+
+def remove(path: str) -> None:
+    """Remove a file, or a folder with what is in it."""
+    with _failures("remove", path):
+        _filesystem(path).rm(path, recursive=True)
+
+
+def _filesystem(path: str) -> Any:
+    import fsspec  # takes a sixth of a second, which only those who need it pay
+
+    scheme = path.partition("://")[0]
+    attempts = {"mode": "standard", "total_max_attempts": ATTEMPTS}
+    waits = {"connect_timeout": TIMEOUT_SECONDS, "read_timeout": TIMEOUT_SECONDS, "retries": attempts}
+    settings = {"gs": {"requests_timeout": TIMEOUT_SECONDS}, "s3": {"config_kwargs": waits}}
+    try:
+        return fsspec.filesystem(scheme, use_listings_cache=False, **settings.get(scheme, {}))
+    except ImportError as error:
+        raise InputError(f"`{path}` needs a library: {error}", "`pip install 'jaxbert[cloud]'`") from error
+
+
+@contextlib.contextmanager
+def _failures(verb: str, path: str) -> Iterator[None]:
+    """One message for whatever the libraries raise: `InputError` for what trying again does not change."""
+    try:
+        yield
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"cannot {verb} `{path}`: no such file or bucket", "check the path") from error
+    except PermissionError as error:
+        raise InputError(
+            f"cannot {verb} `{path}`: permission denied", "check the path, and that you are logged in to the storage"
+        ) from error
+    except Exception as error:  # each library has exceptions of its own
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise OSError(f"cannot {verb} `{path}`: {reason}") from error
