@@ -15,7 +15,7 @@ from jaxbert.config import bert_config
 from jaxbert.config.convert_checkpoint import Flags
 
 _PREFIX = "bert_model.ckpt"  # as in the released archives
-_TF_ACTIVATIONS = ("gelu", "relu", "tanh", "linear")  # known to every version of the official code
+_TF1_ACTIVATIONS = ("gelu", "relu", "tanh", "linear")
 
 
 def run(flags: Flags) -> None:
@@ -49,8 +49,9 @@ def _write_tensorflow(model: Model, to: str, folder: str) -> None:
         write_bundle(prefix, model.weights)
     else:
         write_tf2(prefix, model.weights, model.config.num_attention_heads)
-    if activation not in _TF_ACTIVATIONS:
+    if activation == "gelu_erf":
         say(
-            f"note: official code will refuse `hidden_act` `{activation}` in bert_config.json"
-            + ("; `gelu` there is the tanh form, close to it" if activation == "gelu_erf" else "")
+            "note: official code has no exact GELU and will refuse `gelu_erf`; its `gelu` is the tanh form, close to it"
         )
+    elif to == "tf1" and activation not in _TF1_ACTIVATIONS:
+        say(f"note: google-research/bert does not know `hidden_act` `{activation}` and will refuse it")

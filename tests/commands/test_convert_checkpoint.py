@@ -165,7 +165,8 @@ def test_the_case_rule_goes_along(to: str, convert: Convert, tmp_path: Path) -> 
     [
         (CONFIG, "none", "huggingface", "no vocabulary is known, so there is none for the tokenizer"),
         (CONFIG, "squad", "huggingface", "has no pooler; it is left out"),
-        (BertConfig(11, 6, 2, 2, 8, "gelu_erf"), "none", "tf2", "official code will refuse `hidden_act` `gelu_erf`"),
+        (BertConfig(11, 6, 2, 2, 8, "gelu_erf"), "none", "tf2", "official code has no exact GELU and will refuse"),
+        (BertConfig(11, 6, 2, 2, 8, "swish"), "none", "tf1", "google-research/bert does not know `hidden_act` `swish`"),
     ],
 )
 def test_what_is_lost_or_missing_is_said(
