@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from jaxbert import storage
@@ -140,6 +140,11 @@ def remove_folder(path: str) -> None:
         storage.remove(path)
     else:
         shutil.rmtree(path)
+
+
+def processes(workers: int, paths: Iterable[str]) -> int:
+    """How many processes can work with these files: one alone sees `memory://`."""
+    return 1 if any(path.startswith("memory://") for path in paths) else workers
 
 
 @contextlib.contextmanager

@@ -37,11 +37,6 @@ def is_remote(path: str) -> bool:
     return path.partition("://")[0] in SCHEMES and "://" in path
 
 
-def shared_by_processes(path: str) -> bool:
-    """Whether other processes see the file; `memory://` is that of one process."""
-    return not path.startswith("memory://")
-
-
 def info(path: str) -> dict[str, Any] | None:
     """What the storage says of a file or folder, None where there is none."""
     with _failures("read", path):
@@ -233,7 +228,7 @@ def _filesystem(path: str) -> Any:
     scheme = path.partition("://")[0]
     attempts = {"mode": "standard", "total_max_attempts": ATTEMPTS}
     waits = {"connect_timeout": TIMEOUT_SECONDS, "read_timeout": TIMEOUT_SECONDS, "retries": attempts}
-    settings = {"gs": {"requests_timeout": TIMEOUT_SECONDS}, "s3": {"config_kwargs": waits}}
+    settings: dict[str, dict[str, Any]] = {"gs": {"requests_timeout": TIMEOUT_SECONDS}, "s3": {"config_kwargs": waits}}
     try:
         return fsspec.filesystem(scheme, use_listings_cache=False, **settings.get(scheme, {}))
     except ImportError as error:

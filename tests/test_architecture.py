@@ -31,6 +31,7 @@ LINES = [
     {"model"},
     {"config"},
     {"files"},
+    {"storage"},
     {"errors", "__init__"},
 ]
 DATA = {"text", "examples", "features", "records", "metrics", "predictions"}
