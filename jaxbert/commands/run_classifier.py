@@ -12,12 +12,12 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbert.batches.device import place, replicated
+from jaxbert.batches.device import place_whole, put, row_parts
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
 from jaxbert.batches.packing import RowShape, choose_shape
 from jaxbert.batches.rows import label_targets
 from jaxbert.checkpoints import model_folder
-from jaxbert.commands import model_source, training_run
+from jaxbert.commands import machines, model_source, training_run
 from jaxbert.commands.classifier_inputs import Inputs, label_names, read_inputs
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
@@ -26,28 +26,36 @@ from jaxbert.errors import InputError
 from jaxbert.metrics.glue import mean_squared_error, score
 from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import classify
-from jaxbert.model.weights import Table, Tree, classifier_table, flatten
+from jaxbert.model.weights import Table, Tree, classifier_table
 from jaxbert.predictions import glue as predictions
 from jaxbert.records import meta_data
 from jaxbert.records.bounds import Bounds
 from jaxbert.records.classification_records import ClassificationRecords
-from jaxbert.train import runtime
+from jaxbert.train import hosts
 from jaxbert.train.evaluate import outputs
 from jaxbert.train.losses import classification_loss, regression_loss
 from jaxbert.train.report import Summaries
+from jaxbert.train.sharding import gathering, weight_shardings
 from jaxbert.train.step import Batch, State
 
 
 def run(flags: Flags) -> None:
     """Do what `--mode` says."""
-    runtime.prepare(flags.compile_cache)
+    with machines.prepared(flags):
+        _run(flags)
+
+
+def _run(flags: Flags) -> None:
     if flags.trains:
         training_run.check_paths(flags)
         checkpoint = flags.init_checkpoint
     else:
         checkpoint = flags.predict_checkpoint_path or model_source.find_model(flags)
     config = model_source.read_config(flags, checkpoint)
-    classifier = Classifier(flags, config, read_inputs(flags, config, checkpoint), training_run.devices(flags))
+    mesh = machines.devices(flags)
+    with hosts.one_after_the_first("records"):
+        inputs = read_inputs(flags, config, checkpoint)
+    classifier = Classifier(flags, config, inputs, mesh)
     if flags.trains:
         _train(classifier)
     else:
@@ -77,7 +85,11 @@ class Classifier:
     @functools.cached_property
     def logits(self) -> "jax.stages.Wrapped":
         """Compiled: (weights, batch) -> [B, N, C] float32."""
-        return jax.jit(lambda weights, batch: classify(weights, self.config, batch, compute=self.compute))
+
+        def logits(weights: Tree, batch: Batch) -> jax.Array:
+            return classify(weights, self.config, batch, compute=self.compute)
+
+        return jax.jit(gathering(logits, self.table, self.mesh))
 
     def loss(self, weights: Tree, batch: Batch, noise: jax.Array | None) -> jax.Array:
         """This (micro-)batch's part of the loss: mean cross entropy, or mean squared error."""
@@ -106,13 +118,13 @@ class Classifier:
         """Rows for batches of these records; TPUs and GPUs like lengths that are multiples of 128."""
         on_cpu = self.mesh.devices.flat[0].platform == "cpu"
         multiple = 8 if on_cpu else 128
-        return choose_shape(records.lengths, batch_size, self.flags.seed, multiple, self.mesh.size, even=True)
+        return choose_shape(records.lengths, batch_size, self.flags.seed, multiple, row_parts(self.mesh), even=True)
 
     def load(self, checkpoint: str) -> Tree:
         """Trained weights, all of them, on the devices."""
         head = "classifier for these labels"
         found = model_source.load_whole(checkpoint, self.config, self.table, "classifier", head)
-        weights: Tree = jax.device_put(found, replicated(self.mesh))
+        weights: Tree = put(found, weight_shardings(self.table, self.mesh))
         return weights
 
     def outputs(self, weights: Tree, records: ClassificationRecords) -> np.ndarray:
@@ -120,7 +132,7 @@ class Classifier:
         shape = self.shape(records, min(self.flags.eval_batch_size, len(records)))
         window = 16 * self.flags.eval_batch_size
         batches = evaluation_batches(records.read, len(records), shape, window, label_targets)
-        return outputs(self.logits, weights, Prefetched(place(b, self.mesh, 0) for b in batches), len(records))
+        return outputs(self.logits, weights, Prefetched(place_whole(b, self.mesh) for b in batches), len(records))
 
     def evaluate(self, weights: Tree, records: ClassificationRecords) -> dict[str, float]:
         """Loss and the metrics of the task, the one that chooses the best weights first."""
@@ -181,13 +193,11 @@ def _finish_epoch(
             )
         summaries.write("validation", done, results)
         tell(f"evaluation after step {done}: {training_run.listed(results)}")
-    arrays = {path: np.asarray(weight) for path, weight in flatten(weights).items()}
     metric = next(iter(results), "")
     is_best = bool(metric) and training_run.is_best(classifier.flags, metric, results[metric], done)
     folders = ["best", "last"] if is_best else ["last"]
-    for folder in folders:
-        path = os.path.join(classifier.flags.model_dir, folder)
-        model_folder.write_model(path, arrays, classifier.texts, {"step": done, **results})
+    paths = [os.path.join(classifier.flags.model_dir, folder) for folder in folders]
+    training_run.write_model(paths, weights, classifier.texts, {"step": done, **results})
 
 
 def _evaluate(classifier: Classifier, weights: Tree) -> None:
@@ -202,6 +212,8 @@ def _predict(classifier: Classifier, weights: Tree) -> None:
     labels = label_names(meta)
     for name, paths in classifier.inputs.tests.items():
         logits = classifier.outputs(weights, records := classifier.records(paths))
+        if not hosts.is_first():
+            continue
         predicted = logits[:, 0] if meta.is_regression else np.exp(log_softmax(logits))
         suffix = f"_{name}" if name else ""
         results = os.path.join(flags.model_dir, f"test_results{suffix}.tsv")

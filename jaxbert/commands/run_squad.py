@@ -7,14 +7,11 @@ import json
 import os
 from collections.abc import Callable, Iterator
 
-import jax
-import numpy as np
-
-from jaxbert.batches.device import replicated
+from jaxbert.batches.device import put
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.spans import span_targets
 from jaxbert.checkpoints import model_folder
-from jaxbert.commands import model_source, training_run
+from jaxbert.commands import machines, model_source, training_run
 from jaxbert.commands.create_finetuning_data import progress
 from jaxbert.commands.squad_answers import THRESHOLD, Answerer, Report
 from jaxbert.commands.squad_inputs import Inputs, answers_prefix, read_inputs
@@ -22,27 +19,34 @@ from jaxbert.config import bert_config
 from jaxbert.config.run_squad import Flags
 from jaxbert.errors import InputError
 from jaxbert.features.question_file import QuestionFile
-from jaxbert.model.weights import Tree, flatten
+from jaxbert.model.weights import Tree
 from jaxbert.predictions.squad_files import PREDICTIONS_FILE, copy_answers
 from jaxbert.records import squad_meta_data
 from jaxbert.records.bounds import Bounds
 from jaxbert.records.window_records import WindowRecords
-from jaxbert.train import runtime
+from jaxbert.train import hosts
 from jaxbert.train.report import Summaries
+from jaxbert.train.sharding import weight_shardings
 from jaxbert.train.step import State
 
 
 def run(flags: Flags) -> None:
     """Do what `--mode` says."""
-    runtime.prepare(flags.compile_cache)
+    with machines.prepared(flags):
+        _run(flags)
+
+
+def _run(flags: Flags) -> None:
     if flags.trains:
         training_run.check_paths(flags)
         checkpoint = flags.init_checkpoint
     else:
         checkpoint = flags.predict_checkpoint_path or model_source.find_model(flags)
     config = model_source.read_config(flags, checkpoint)
-    inputs = read_inputs(flags, config, checkpoint)
-    answerer = Answerer(flags, config, inputs.meta.version_2_with_negative, training_run.devices(flags))
+    mesh = machines.devices(flags)
+    with hosts.one_after_the_first("records"):
+        inputs = read_inputs(flags, config, checkpoint)
+    answerer = Answerer(flags, config, inputs.meta.version_2_with_negative, mesh)
     if flags.mode == "eval":
         assert checkpoint is not None  # find_model gave it
         _evaluate(answerer, checkpoint, inputs.questions[0])
@@ -114,14 +118,12 @@ def _finish_epoch(
         if training_run.is_best(flags, "f1", results["f1"], done):
             copy_answers(last, best)
             folders = [best, last]
-    arrays = {path: np.asarray(weight) for path, weight in flatten(weights).items()}
     texts = {
         model_folder.CONFIG_FILE: bert_config.to_json(answerer.config),
         model_folder.META_DATA_FILE: squad_meta_data.to_json(inputs.meta),
     }
     texts |= model_folder.tokenizer_texts(inputs.vocab_file, inputs.do_lower_case)
-    for folder in folders:
-        model_folder.write_model(folder, arrays, texts, {"step": done, **results})
+    training_run.write_model(folders, weights, texts, {"step": done, **results})
 
 
 def _finish(flags: Flags) -> None:
@@ -137,7 +139,7 @@ def _load(answerer: Answerer, checkpoint: str) -> Tree:
     """Trained weights on the devices."""
     head = "head for answers, which would be random"
     found = model_source.load_whole(checkpoint, answerer.config, answerer.table, "squad", head)
-    weights: Tree = jax.device_put(found, replicated(answerer.mesh))
+    weights: Tree = put(found, weight_shardings(answerer.table, answerer.mesh))
     return weights
 
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbert.batches.device import place
+from jaxbert.batches.device import place_whole, row_parts
 from jaxbert.batches.loader import Prefetched, packed_batches
 from jaxbert.batches.packing import RowShape, choose_shape
 from jaxbert.batches.spans import no_targets
@@ -34,6 +34,7 @@ from jaxbert.predictions.squad_order import in_question_order
 from jaxbert.predictions.squad_text import AnswerTexts
 from jaxbert.train.evaluate import streamed_outputs
 from jaxbert.train.losses import span_loss
+from jaxbert.train.sharding import gathering
 from jaxbert.train.step import Batch
 
 CHUNK = 16  # batches whose windows are packed together
@@ -76,12 +77,12 @@ class Answerer:
             logits = answer_spans(weights, self.config, batch, compute=self.compute)
             return best_positions(logits, batch, self.flags.n_best_size)
 
-        return jax.jit(candidates)
+        return jax.jit(gathering(candidates, self.table, self.mesh))
 
     def shape(self, lengths: np.ndarray, batch_size: int, *, even: bool) -> RowShape:
         """Rows for batches of windows of these lengths; TPUs and GPUs like lengths that are multiples of 128."""
         multiple = 8 if self.mesh.devices.flat[0].platform == "cpu" else 128
-        return choose_shape(lengths, batch_size, self.flags.seed, multiple, self.mesh.size, even=even)
+        return choose_shape(lengths, batch_size, self.flags.seed, multiple, row_parts(self.mesh), even=even)
 
     def predictions(self, weights: Tree, questions: QuestionFile, threshold: float) -> Iterator[Prediction]:
         """The answer to each question in order; questions are read, packed and answered as they come."""
@@ -93,7 +94,7 @@ class Answerer:
         asked: collections.deque[WindowedQuestion] = collections.deque()
         vocab, max_seq_length = questions.tokenizer.vocab, questions.settings.max_seq_length
         chunks = window_chunks(_noting(questions, asked), vocab, max_seq_length, CHUNK * flags.predict_batch_size)
-        placed = (place(batch, self.mesh, 0) for batch in packed_batches(chunks, shape, no_targets))
+        placed = (place_whole(batch, self.mesh) for batch in packed_batches(chunks, shape, no_targets))
         with contextlib.closing(Prefetched(placed)) as loaded:
             found = streamed_outputs(self.candidates, weights, loaded)
             yield from in_question_order(asked, found, lambda one, best: predict(one, best, settings, texts))

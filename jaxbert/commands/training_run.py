@@ -19,7 +19,6 @@ from jaxbert.batches.loader import Prefetched, TrainingBatches
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.initial import check_source
 from jaxbert.checkpoints.training_state import TrainingStates
-from jaxbert.commands import machines
 from jaxbert.commands.model_source import say
 from jaxbert.config.flags import parse, to_flagfile
 from jaxbert.config.training import TrainingFlags
@@ -220,9 +219,6 @@ def loss_scale(flags: TrainingFlags) -> LossScale:
     if flags.dtype != "fp16":
         return UNSCALED
     return LossScale(2.0**15, dynamic=True) if flags.loss_scale == "dynamic" else LossScale(float(flags.loss_scale))
-
-
-devices = machines.devices
 
 
 def check_paths(flags: TrainingFlags) -> None:

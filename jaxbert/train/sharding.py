@@ -8,13 +8,18 @@ Vectors and heads are small and whole everywhere.
 """
 
 import re
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
 
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxbert.batches.device import replicated
 from jaxbert.model.weights import Table, Tree, unflatten
-from jaxbert.train.step import Batch, Loss, State
+from jaxbert.train.step import State
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _LAYER = r"bert/encoder/layer_\d+"
 
@@ -62,13 +67,15 @@ def state_shardings(state: State, table: Table, mesh: Mesh) -> State:
     return places
 
 
-def gathering(loss: Loss, table: Table, mesh: Mesh) -> Loss:
-    """The loss with each weight whole along `fsdp` while it is used, so that rows never move between devices."""
+def gathering(
+    function: Callable[Concatenate[Tree, P], T], table: Table, mesh: Mesh
+) -> Callable[Concatenate[Tree, P], T]:
+    """A function of weights with each weight whole along `fsdp` while it is used, so that rows stay where they are."""
     if mesh.shape["fsdp"] == 1:
-        return loss
+        return function
     places = weight_shardings(table, mesh, gathered=True)
 
-    def gathered_loss(weights: Tree, batch: Batch, noise: jax.Array | None) -> jax.Array:
-        return loss(jax.lax.with_sharding_constraint(weights, places), batch, noise)
+    def with_whole_weights(weights: Tree, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return function(jax.lax.with_sharding_constraint(weights, places), *args, **kwargs)
 
-    return gathered_loss
+    return with_whole_weights
