@@ -8,16 +8,15 @@ import os
 from collections.abc import Callable, Mapping
 
 import jax
-import numpy as np
 from jax.sharding import Mesh
 
-from jaxbert.batches.device import place
+from jaxbert.batches.device import place_whole, row_parts
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
 from jaxbert.batches.packing import RowShape, choose_shape
 from jaxbert.batches.predictions import pretraining_targets
 from jaxbert.batches.rows import Targets
 from jaxbert.checkpoints import model_folder
-from jaxbert.commands import model_source, training_run
+from jaxbert.commands import machines, model_source, training_run
 from jaxbert.commands.pretraining_inputs import Source, open_records
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
@@ -26,13 +25,13 @@ from jaxbert.errors import InputError
 from jaxbert.metrics.pretraining import SUMS, metrics
 from jaxbert.model.encoder import Compute
 from jaxbert.model.pretraining_heads import pretrain
-from jaxbert.model.weights import Table, Tree, flatten, pretraining_table
-from jaxbert.train import runtime
+from jaxbert.model.weights import Table, Tree, pretraining_table
 from jaxbert.train.evaluate import totals
 from jaxbert.train.loop import Plan
 from jaxbert.train.losses import pretraining_loss, score_sums
 from jaxbert.train.report import Summaries
 from jaxbert.train.schedules import LinearSchedule
+from jaxbert.train.sharding import gathering
 from jaxbert.train.step import Batch, State
 
 FOLDER = "pretrained"
@@ -40,7 +39,11 @@ FOLDER = "pretrained"
 
 def run(flags: Flags) -> None:
     """Train from where the run stands, or from the start, to the last step."""
-    runtime.prepare(flags.compile_cache)
+    with machines.prepared(flags):
+        _run(flags)
+
+
+def _run(flags: Flags) -> None:
     training_run.check_paths(flags)
     config = model_source.read_config(flags, flags.init_checkpoint)
     vocab_file = flags.vocab_file or model_source.beside(flags.init_checkpoint, model_folder.VOCAB_FILE)
@@ -48,7 +51,7 @@ def run(flags: Flags) -> None:
     texts = {model_folder.CONFIG_FILE: bert_config.to_json(config)}
     texts |= model_folder.tokenizer_texts(vocab_file, lower_case)
     records = open_records(flags, config, flags.input_files)
-    pretrainer = Pretrainer(flags, config, training_run.devices(flags))
+    pretrainer = Pretrainer(flags, config, machines.devices(flags))
     held_out = None
     if flags.eval_files:
         evaluated = open_records(flags, config, flags.eval_files)
@@ -115,20 +118,20 @@ class Pretrainer:
             of_next = score_sums(following, batch["next_sentence_labels"], batch["next_sentence_weights"])
             return found | dict(zip(SUMS[3:], of_next, strict=True))
 
-        return jax.jit(sums)
+        return jax.jit(gathering(sums, self.table, self.mesh))
 
     def shape(self, records: Source, batch_size: int) -> RowShape:
         """Rows for batches of these records, tried on a sample; TPUs and GPUs like multiples of 128."""
         on_cpu = self.mesh.devices.flat[0].platform == "cpu"
         lengths, predicted = records.sample_sizes(self.flags.seed)
         multiple = 8 if on_cpu else 128
-        return choose_shape(lengths, batch_size, self.flags.seed, multiple, self.mesh.size, predicted)
+        return choose_shape(lengths, batch_size, self.flags.seed, multiple, row_parts(self.mesh), predicted)
 
     def evaluate(self, weights: Tree, records: Source, shape: RowShape) -> dict[str, float]:
         """Losses and accuracies over all records; those without masks have the masks of epoch 0."""
         window = 16 * self.flags.eval_batch_size
         batches = evaluation_batches(records.read_masked, len(records), shape, window, targets(shape))
-        return metrics(totals(self.sums, weights, Prefetched(place(batch, self.mesh, 0) for batch in batches)))
+        return metrics(totals(self.sums, weights, Prefetched(place_whole(batch, self.mesh) for batch in batches)))
 
 
 def targets(shape: RowShape) -> Targets:
@@ -173,6 +176,5 @@ def _finish_epoch(
             )
         summaries.write("validation", done, results)
         tell(f"evaluation after step {done}: {training_run.listed(results)}")
-    arrays = {path: np.asarray(weight) for path, weight in flatten(state["weights"]).items()}
     path = os.path.join(pretrainer.flags.model_dir, FOLDER)
-    model_folder.write_model(path, arrays, texts, {"step": done, **results})
+    training_run.write_model([path], state["weights"], texts, {"step": done, **results})
