@@ -23,6 +23,7 @@ COMMANDS = {
     "run_pretraining": "pretrain a BERT on such records",
     "run_classifier": "fine-tune a classifier, score it, and predict with it",
     "convert_checkpoint": "write a model for TensorFlow 1 or 2, for transformers, or as our own folder",
+    "export": "write a model as SavedModel (hub module), ONNX file or Hugging Face folder",
     "run_squad": "fine-tune on SQuAD, answer questions, score the answers",
     "evaluate_squad": "score answers to SQuAD questions as the official scripts do",
     "inspect": "say what a model file, records, meta data or a vocabulary is",

@@ -31,14 +31,14 @@ class Exported:
         config: sizes of the encoder.
         weights: TF1 name -> float32 array, all that results are computed from and no others.
         vocab: content of the vocabulary file, if it is known.
-        lower_case: whether its text is lower-cased.
+        lower_case: whether its text is lower-cased, if the vocabulary is known.
     """
 
     kind: Kind
     config: BertConfig
     weights: Mapping[str, np.ndarray]
     vocab: str | None
-    lower_case: bool
+    lower_case: bool | None
 
     @property
     def has_next_sentence(self) -> bool:

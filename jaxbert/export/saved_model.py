@@ -35,10 +35,10 @@ def write_saved_model(folder: str, model: Exported) -> None:
     message = saved_model(model, {name: weight.shape for name, weight in stored.items()})
     official = official_paths(model.weights)
     objects = [([*paths, *official[name]], stored[name]) for name, paths in _paths(model).items()]
-    case_rule = ([_CASE_RULE], np.array(model.lower_case))
-    write_objects(os.path.join(folder, "variables", "variables"), [*objects, case_rule])
     if model.vocab is not None:
+        objects.append(([_CASE_RULE], np.array(model.lower_case)))
         files.write_text(os.path.join(folder, "assets", _VOCAB), model.vocab)
+    write_objects(os.path.join(folder, "variables", "variables"), objects)
     with files.whole_file(os.path.join(folder, MODEL_FILE)) as file:
         file.write(message.SerializeToString())
 
@@ -67,9 +67,10 @@ def saved_model(model: Exported, shapes: Mapping[str, Sizes]) -> Any:
     meta.meta_info_def.tensorflow_version = "2.3.0"
     meta.graph_def.versions.producer, meta.graph_def.versions.min_consumer = _GRAPH_VERSION, 12
     variables = [tf_serving.Stored(name, _key(paths[0]), shapes[name], FLOAT) for name, paths in _paths(model).items()]
-    tf_serving.add_variables(meta, [*variables, tf_serving.Stored(_CASE_RULE, _key(_CASE_RULE), (), BOOL)])
     if model.vocab is not None:
+        variables.append(tf_serving.Stored(_CASE_RULE, _key(_CASE_RULE), (), BOOL))
         tf_serving.add_asset(meta, _VOCAB)
+    tf_serving.add_variables(meta, variables)
     library = Library(model, shapes, meta.graph_def.library)
     serving = library.serving()
     tf_serving.add_signature(meta, "serving_default", serving)
@@ -93,7 +94,7 @@ def _objects(model: Exported, shapes: Mapping[str, Sizes], library: Library, ser
     children |= objects.add_tree(official)
     if model.vocab is not None:
         children["vocab_file"] = objects.add_asset(0)
-    children[_CASE_RULE] = objects.add_variable(_CASE_RULE, (), BOOL, trainable=False)
+        children[_CASE_RULE] = objects.add_variable(_CASE_RULE, (), BOOL, trainable=False)
     children["signatures"] = objects.add_signatures({"serving_default": serving}, variables)
     objects.describe(ROOT, OBJECT, children)
     return objects
