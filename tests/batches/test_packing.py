@@ -44,6 +44,28 @@ def test_the_shape_holds_any_batch(lengths, batch_size, devices):
     assert list(shape.rows) == sorted(set(shape.rows))
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 32), st.integers(0, 6)), min_size=1, max_size=60), st.integers(6, 10))
+def test_predictions_are_within_their_limit_too(sizes, limit):
+    """Each sequence is in one row; no row has more predicted positions than it may."""
+    lengths, predicted = ([size[part] for size in sizes] for part in range(2))
+    rows = pack(lengths, 32, len(sizes), predicted, limit)
+    assert sorted(index for row in rows for index in row) == list(range(len(sizes)))
+    assert max(sum(predicted[index] for index in row) for row in rows) <= limit
+    with pytest.raises(ValueError, match="7 predictions"):
+        pack([*lengths, 1], 32, 4, [*predicted, 7], 6)
+
+
+def test_room_for_predictions_is_what_rows_need():
+    """Rows of the chosen shape take the masks of 15 % of their tokens, hardly more, and pack as if without limit."""
+    lengths = np.random.default_rng(0).integers(20, 129, 4000)
+    predicted = np.maximum(1, np.round(lengths * 0.15).astype(int))
+    shape = choose_shape(lengths, 64, seed=0, multiple=8, predicted=predicted)
+    assert shape.row_length * 0.15 <= shape.predictions <= shape.row_length * 0.15 + shape.places
+    unlimited = choose_shape(lengths, 64, seed=0, multiple=8)
+    assert (shape.rows, shape.row_length) == (unlimited.rows, unlimited.row_length)
+
+
 def test_real_lengths_fill_the_rows():
     """For lengths spread like MRPC's, at least 85 % of the computed positions hold a token, in even steps 92 %."""
     lengths = np.clip(np.random.default_rng(0).normal(53, 14, 3668).round(), 10, 103).astype(int)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jaxbert.features.drawn_masks import Drawn, as_columns, gram_masks, single_masks
 from jaxbert.features.draws import stream_key, words
-from jaxbert.features.masking import mask
+from jaxbert.features.masking import mask, mask_anew
 from jaxbert.features.masking_rules import Masking, MaskVocab, mask_vocab, masked_features
 from jaxbert.text.vocab import make_vocab
 
@@ -156,3 +156,22 @@ def test_gram_lengths() -> None:
 def test_number_of_masks(length: int, count: int) -> None:
     """15 % of all tokens, halves to the even number, at least one, at most what is allowed."""
     assert Masking().count(length) == count
+
+
+def test_masks_of_an_epoch_depend_on_seed_epoch_and_record_alone() -> None:
+    """Read in any company and order a record has the same masks; another epoch or seed gives others."""
+    ids = np.tile(np.arange(FIRST, END), (6, 2))
+    ids[:, 0] = CLS
+    features = {"input_ids": ids, "input_mask": np.ones_like(ids), "next_sentence_labels": np.arange(6)}
+
+    def masked(numbers: list[int], epochs: list[int], seed: int = 7) -> np.ndarray:
+        some = {name: array[numbers] for name, array in features.items()}
+        found = mask_anew(some, np.array(numbers), np.array(epochs), seed, Masking(), VOCAB)
+        assert found["next_sentence_labels"].tolist() == numbers
+        return found["masked_lm_positions"]
+
+    together = masked([0, 1, 2, 3], [4, 4, 5, 5])
+    np.testing.assert_array_equal(masked([3, 0], [5, 4]), together[[3, 0]])
+    assert (masked([0, 1, 2, 3], [4, 4, 4, 4])[2:] != together[2:]).any(axis=1).all()
+    assert (masked([0, 1, 2, 3], [4, 4, 5, 5], seed=8) != together).any(axis=1).all()
+    assert (together[0] != together[1]).any()
