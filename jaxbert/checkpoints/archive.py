@@ -10,7 +10,8 @@ import zlib
 from typing import IO
 
 from jaxbert.errors import InputError
-from jaxbert.files import check_folder
+from jaxbert.files import check_folder, open_input, version
+from jaxbert.storage import is_remote
 
 ENDINGS = (".tar.gz", ".tgz")
 _CHUNK = 1 << 20
@@ -23,8 +24,8 @@ def unpack(path: str, cache: str) -> str:
     A folder that is alone in the archive is gone into. Raises InputError where the archive is damaged, holds anything
     but files and folders, names a place outside of itself, or does not fit on the disk.
     """
-    stat = os.stat(path)
-    state = f"{os.path.abspath(path)} {stat.st_size} {stat.st_mtime_ns}"
+    place = path if is_remote(path) else os.path.abspath(path)
+    state = f"{place} {version(path)}"
     folder = os.path.join(cache, hashlib.sha256(state.encode()).hexdigest()[:16])
     if not os.path.isdir(folder):
         check_folder(folder)
@@ -42,7 +43,7 @@ def unpack(path: str, cache: str) -> str:
 
 def _unpack(path: str, folder: str) -> None:
     try:
-        with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+        with open_input(path) as file, gzip.open(file) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
                 _unpack_member(archive, member, folder)
             while stream.read(_CHUNK):

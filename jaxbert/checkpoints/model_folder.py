@@ -59,9 +59,9 @@ def write_results(folder: str, results: Mapping[str, float]) -> None:
 def read_results(folder: str) -> dict[str, float]:
     """The metrics written with the weights in `folder`; empty when there are none."""
     path = os.path.join(folder, RESULTS_FILE)
-    return dict(json.loads(files.read_text(path))) if os.path.exists(path) else {}
+    return dict(json.loads(files.read_text(path))) if files.is_file(path) else {}
 
 
 def has_model(folder: str) -> bool:
     """Whether `folder` holds weights."""
-    return os.path.isfile(os.path.join(folder, OUR_FILE))
+    return files.is_file(os.path.join(folder, OUR_FILE))

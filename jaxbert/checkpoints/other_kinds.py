@@ -4,7 +4,7 @@
 import os
 
 from jaxbert.errors import InputError
-from jaxbert.files import open_input
+from jaxbert.files import is_file, is_folder, names, open_input
 
 _HINT = (
     "give a TensorFlow checkpoint (the prefix of its `.index` file, for example `bert_model.ckpt`), a hub module, or a "
@@ -33,18 +33,18 @@ _BEGINNINGS = (
 
 def refuse_other_kinds(path: str) -> None:
     """Raise an InputError that says what `path` is, if it is a model of a kind that is known but not read."""
-    kind = _kind_of_folder(path) if os.path.isdir(path) else _kind_of_file(path)
+    kind = _kind_of_folder(path) if is_folder(path) else _kind_of_file(path)
     if kind:
         raise InputError(f"`{path}` is {kind[0]}, which is not read", kind[1])
 
 
 def _kind_of_folder(path: str) -> tuple[str, str] | None:
-    present = set(os.listdir(path))
+    present = set(names(path))
     return next(((kind, hint) for name, kind, hint in _NAMES if name in present), None)
 
 
 def _kind_of_file(path: str) -> tuple[str, str] | None:
-    if not os.path.isfile(path):
+    if not is_file(path):
         return None
     by_name = next(((kind, hint) for name, kind, hint in _NAMES if name == os.path.basename(path)), None)
     with open_input(path) as file:

@@ -14,6 +14,7 @@ from types import ModuleType
 from jaxbert.checkpoints import archive
 from jaxbert.checkpoints.released import RELEASED
 from jaxbert.errors import InputError
+from jaxbert.files import exists, is_file
 
 _CACHE = "~/.cache/jaxbert/models"
 _TFHUB = re.compile(r"^https?://(?:www\.)?tfhub\.dev/(tensorflow/(?:small_bert/)?bert_[\w-]+)/(\d+)/?$")
@@ -26,9 +27,9 @@ def locate(name: str) -> str:
 
     Raises InputError where a model with a known name is not here and cannot be fetched.
     """
-    if name.endswith(archive.ENDINGS) and os.path.isfile(name):
+    if name.endswith(archive.ENDINGS) and is_file(name):
         return archive.unpack(name, place_of("archives"))
-    if os.path.exists(name):
+    if exists(name):
         return name
     if module := _TFHUB.match(name):
         return _kept(f"{module[1]}/{module[2]}") or _from_kaggle(module[1], module[2])

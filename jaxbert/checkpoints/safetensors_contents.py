@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from jaxbert.checkpoints import huggingface_names, names
 from jaxbert.checkpoints.contents import Contents, Tensor
 from jaxbert.errors import InputError
-from jaxbert.files import read_text
+from jaxbert.files import is_file, local_copy, read_text
 
 INDEX_ENDING = ".safetensors.index.json"
 _DAMAGE = (SafetensorError, OSError, TypeError, ValueError, KeyError, AttributeError)  # as damage shows itself
@@ -93,10 +93,11 @@ def _read_index(path: str) -> dict[str, str]:
 
 
 def _open(path: str) -> Any:
-    if not os.path.isfile(path):
+    if not is_file(path):
         raise InputError(f"`{path}` is missing", "download the model again")
     try:
-        return safe_open(path, framework="numpy")
+        with local_copy(path) as here:
+            return safe_open(here, framework="numpy")
     except _DAMAGE as error:
         raise InputError(f"`{path}` is not a whole safetensors file: {error}", "copy the file again") from error
 

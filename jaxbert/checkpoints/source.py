@@ -18,7 +18,7 @@ from jaxbert.checkpoints.tf_prefix import find_prefix
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
-from jaxbert.files import read_text
+from jaxbert.files import is_file, is_folder, names, read_text
 
 _HUGGINGFACE_CONFIG = "config.json"
 _SAVED_MODEL = "saved_model.pb"
@@ -45,7 +45,7 @@ class Source:
         if name == VOCAB_FILE and self.kind == "SavedModel":
             return _asset(os.path.join(self.folder, "assets"))
         path = os.path.join(self.folder, name)
-        return path if os.path.isfile(path) else None
+        return path if is_file(path) else None
 
 
 def find_source(name: str) -> Source:
@@ -54,12 +54,12 @@ def find_source(name: str) -> Source:
     Raises InputError where there is none, or one of a kind that is not read.
     """
     path = locate(name)
-    folder = path if os.path.isdir(path) else os.path.dirname(path)
-    if os.path.basename(path) == _SAVED_MODEL or os.path.isfile(os.path.join(path, _SAVED_MODEL)):
+    folder = path if is_folder(path) else os.path.dirname(path)
+    if os.path.basename(path) == _SAVED_MODEL or is_file(os.path.join(path, _SAVED_MODEL)):
         return Source("SavedModel", find_prefix(os.path.join(folder, "variables", "variables")), folder)
-    candidates = [os.path.join(path, file) for file in _SAFETENSORS] if os.path.isdir(path) else [path]
+    candidates = [os.path.join(path, file) for file in _SAFETENSORS] if is_folder(path) else [path]
     for file in candidates:
-        if os.path.isfile(file) and file.endswith((".safetensors", INDEX_ENDING)):
+        if file.endswith((".safetensors", INDEX_ENDING)) and is_file(file):
             return Source("safetensors", file, folder)
     refuse_other_kinds(path)
     prefix = find_prefix(path)
@@ -103,8 +103,8 @@ def read_class_names(source: Source) -> tuple[str, ...]:
 
 def _asset(folder: str) -> str | None:
     """The vocabulary among a SavedModel's assets: `vocab.txt`, or the only file."""
-    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    name = VOCAB_FILE if VOCAB_FILE in names else names[0] if len(names) == 1 else None
+    assets = names(folder)
+    name = VOCAB_FILE if VOCAB_FILE in assets else assets[0] if len(assets) == 1 else None
     return os.path.join(folder, name) if name else None
 
 

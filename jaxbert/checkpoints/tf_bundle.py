@@ -20,8 +20,9 @@ from jaxbert.checkpoints.tf_prefix import find_prefix
 from jaxbert.checkpoints.tf_table import read_table, write_table
 from jaxbert.checkpoints.varint import read_varint, write_varint
 from jaxbert.errors import InputError
-from jaxbert.files import map_input, whole_file
+from jaxbert.files import view_input, whole_file
 from jaxbert.records.tfrecord import masked_crc
+from jaxbert.storage import RemoteBytes
 
 _STRING = 7
 # The numbers are those of TensorFlow's types.proto.
@@ -57,15 +58,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Bundle:
-    """An open checkpoint: its entries by name, and its data shards, each mapped when first read."""
+    """An open checkpoint: its entries by name, and its data shards, each opened when first read."""
 
     prefix: str
     num_shards: int
     entries: Mapping[str, Entry]
-    _shards: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+    _shards: dict[int, memoryview | RemoteBytes] = field(default_factory=dict, repr=False)
 
     def read(self, key: str) -> np.ndarray:
-        """The tensor `key`, its checksum verified: a read-only view of the mapped file, not always aligned.
+        """The tensor `key`, its checksum verified: read-only, not always aligned, of a local file a view.
 
         String tensors come as an object array of bytes. Raises InputError for damaged or unsupported tensors.
         """
@@ -82,15 +83,15 @@ class Bundle:
     def _bytes_of(self, entry: Entry) -> np.ndarray:
         if entry.shard not in self._shards:
             self._shards[entry.shard] = self._map_shard(entry.shard)
-        return self._shards[entry.shard][entry.offset : entry.offset + entry.size]
+        return np.frombuffer(self._shards[entry.shard][entry.offset : entry.offset + entry.size], np.uint8)
 
-    def _map_shard(self, shard: int) -> np.ndarray:
+    def _map_shard(self, shard: int) -> memoryview | RemoteBytes:
         path = _shard_path(self.prefix, shard, self.num_shards)
-        content = np.frombuffer(map_input(path), np.uint8)
+        content = view_input(path)
         expected = max(entry.offset + entry.size for entry in self.entries.values() if entry.shard == shard)
-        if content.size < expected:
+        if len(content) < expected:
             raise InputError(
-                f"`{path}` is cut: it has {content.size} bytes, its index describes {expected}",
+                f"`{path}` is cut: it has {len(content)} bytes, its index describes {expected}",
                 "copy or download the checkpoint again",
             )
         return content

@@ -6,7 +6,7 @@ import os
 import re
 
 from jaxbert.errors import InputError
-from jaxbert.files import read_text
+from jaxbert.files import find, is_file, is_folder, read_text
 
 STATE_FILE = "checkpoint"  # names the newest checkpoint of its folder
 _FILE_ENDING = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
@@ -20,10 +20,10 @@ def find_prefix(path: str) -> str:
     `tf.train.Checkpoint.save` appends (where only one number exists), or a folder: then the newest
     according to its `checkpoint` file, or else the only checkpoint in it. Raises InputError naming the candidates.
     """
-    if os.path.isdir(path):
+    if is_folder(path):
         return _prefix_in_folder(path)
     prefix = _FILE_ENDING.sub("", path)
-    if os.path.isfile(f"{prefix}.index"):
+    if is_file(f"{prefix}.index"):
         return prefix
     numbered = _prefixes(f"{glob.escape(prefix)}-*.index")
     if len(numbered) == 1:
@@ -38,7 +38,7 @@ def find_prefix(path: str) -> str:
 def _prefix_in_folder(folder: str) -> str:
     prefixes = _prefixes(f"{glob.escape(folder)}/*.index")
     state = os.path.join(folder, STATE_FILE)
-    if os.path.isfile(state):
+    if is_file(state):
         return _newest(state, folder, prefixes)
     if len(prefixes) == 1:
         return prefixes[0]
@@ -55,7 +55,7 @@ def _newest(state: str, folder: str, prefixes: list[str]) -> str:
         raise InputError(f'`{state}` has no line `model_checkpoint_path: "..."`', _candidates(prefixes, folder))
     name = re.sub(r"\\(.)", r"\1", named[1])
     prefix = os.path.join(folder, os.path.basename(name))
-    if not os.path.isfile(f"{prefix}.index"):
+    if not is_file(f"{prefix}.index"):
         raise InputError(
             f"`{state}` names `{name}`, but `{prefix}.index` does not exist", _candidates(prefixes, folder)
         )
@@ -63,7 +63,7 @@ def _newest(state: str, folder: str, prefixes: list[str]) -> str:
 
 
 def _prefixes(pattern: str) -> list[str]:
-    return sorted(path.removesuffix(".index") for path in glob.glob(pattern))
+    return sorted(path.removesuffix(".index") for path in find(pattern))
 
 
 def _candidates(prefixes: list[str], folder: str) -> str:

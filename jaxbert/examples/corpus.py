@@ -11,7 +11,8 @@ from typing import Literal
 
 from jaxbert.errors import InputError
 from jaxbert.examples.sentences import split_sentences
-from jaxbert.files import map_input, open_input
+from jaxbert.files import open_input, view_input
+from jaxbert.storage import RemoteBytes
 
 Format = Literal["lines", "documents", "jsonl", "wikiextractor"]
 Document = list[str]
@@ -99,7 +100,7 @@ def read_documents(shard: Shard, form: Format, *, join_files: bool = False) -> t
 
 def _parts(path: str, form: Format, size: int, taken: int) -> Iterator[Part]:
     """The pieces of one file; `taken` bytes of the first shard are already there."""
-    content = map_input(path)
+    content = view_input(path)
     start, end = 0, len(content)
     while start < end:
         goal = start + size - taken
@@ -108,14 +109,13 @@ def _parts(path: str, form: Format, size: int, taken: int) -> Iterator[Part]:
         start, taken = cut, 0
 
 
-def _cut(content: memoryview, form: Format, goal: int, limit: int) -> int:
+def _cut(content: memoryview | RemoteBytes, form: Format, goal: int, limit: int) -> int:
     """The first good place for a cut from `goal` on."""
-    *best, line_end = _ENDS[form]
-    for pattern in best:
-        if found := pattern.search(content, goal, limit):
-            return found.end()
-    found = line_end.search(content, goal)
-    return found.end() if found else len(content)
+    for pattern in _ENDS[form]:
+        if found := pattern.search(content[goal:limit]):
+            return goal + found.end()
+    found = _LINE_END.search(content[limit:])
+    return limit + found.end() if found else len(content)
 
 
 def _read(part: Part) -> bytes:

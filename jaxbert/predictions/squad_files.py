@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from typing import BinaryIO
 
-from jaxbert.files import read_bytes, whole_file
+from jaxbert.files import is_file, read_bytes, whole_file
 from jaxbert.predictions.squad import Choice, Prediction
 
 PREDICTIONS_FILE, N_BEST_FILE, NULL_ODDS_FILE = "predictions.json", "nbest_predictions.json", "null_odds.json"
@@ -56,7 +56,7 @@ def copy_answers(source: str, target: str) -> None:
     """Copy those of the three files that are in the folder `source`."""
     for name in (PREDICTIONS_FILE, N_BEST_FILE, NULL_ODDS_FILE):
         path = os.path.join(source, name)
-        if os.path.exists(path):
+        if is_file(path):
             with whole_file(os.path.join(target, name)) as file:
                 file.write(read_bytes(path))
 

@@ -7,13 +7,12 @@ import hashlib
 import json
 import multiprocessing
 import os
-import shutil
 import signal
 from collections.abc import Callable, Sequence
 
 from jaxbert.errors import InputError
 from jaxbert.examples.corpus import Shard, shards
-from jaxbert.files import read_bytes, read_text, write_text
+from jaxbert.files import exists, processes, read_bytes, read_text, remove_folder, version, write_text
 from jaxbert.records.pretraining_shards import Counts, Recipe, ShardReport, finished_shard, write_output, write_shard
 from jaxbert.records.workers import in_order
 
@@ -43,6 +42,11 @@ class Work:
         """The shards that are still to be made."""
         return [shard for shard in self.shards if finished_shard(self.folder, shard.number) is None]
 
+    def paths(self) -> set[str]:
+        """Of all that is read and written."""
+        inputs = {part.path for shard in self.shards for part in shard.parts}
+        return inputs | {self.recipe.vocab_file, self.folder}
+
 
 def prepare(inputs: Sequence[str], recipe: Recipe, outputs: Sequence[str], shard_bytes: int) -> Work:
     """Cut the corpus, and open the folder for its shards: `<first output>.shards`.
@@ -66,7 +70,8 @@ def make_shards(work: Work, workers: int, report: Report) -> None:
     done = total - sum(map(len, missing))
     report(done, total)
     start = functools.partial(_shard_writer, work.recipe, work.folder)
-    for made in in_order(iter(missing), start, max(1, min(workers, len(missing)))):
+    workers = processes(max(1, min(workers, len(missing))), work.paths())
+    for made in in_order(iter(missing), start, workers):
         done += made.counts.text_bytes
         report(done, total)
 
@@ -93,7 +98,7 @@ def totals(work: Work) -> Counts:
 
 def remove_shards(work: Work) -> None:
     """Remove the folder of shards, when the outputs are written."""
-    shutil.rmtree(work.folder)
+    remove_folder(work.folder)
 
 
 def finished(work: Work) -> list[ShardReport]:
@@ -105,7 +110,7 @@ def finished(work: Work) -> list[ShardReport]:
 def _settings(inputs: Sequence[str], recipe: Recipe, size: int) -> str:
     """All that decides the shards, as JSON."""
     settings = {
-        "inputs": [[path, os.path.getsize(path), os.stat(path).st_mtime_ns] for path in inputs],
+        "inputs": [[path, version(path)] for path in inputs],
         "recipe": dataclasses.asdict(recipe),
         "vocab": hashlib.sha256(read_bytes(recipe.vocab_file)).hexdigest(),
         "shard_bytes": size,
@@ -115,7 +120,7 @@ def _settings(inputs: Sequence[str], recipe: Recipe, size: int) -> str:
 
 def _agree_on_settings(work: Work, settings: str) -> None:
     path = os.path.join(work.folder, "settings.json")
-    if not os.path.exists(path):
+    if not exists(path):
         write_text(path, settings)
     elif read_text(path) != settings:
         raise InputError(

@@ -17,7 +17,7 @@ from jaxbert.examples.corpus import Format, Shard, read_documents
 from jaxbert.features.masking_rules import Masking, mask_vocab
 from jaxbert.features.pairs import TokenizedText
 from jaxbert.features.pretraining import Instances, PairRecipe, features, make_instances, tokenize
-from jaxbert.files import read_text, whole_file, write_text
+from jaxbert.files import exists, open_input, read_text, whole_file, write_text
 from jaxbert.records.example_proto import encode
 from jaxbert.records.schema import pretraining_schema
 from jaxbert.records.tfrecord import frame
@@ -112,7 +112,7 @@ def write_shard(shard: Shard, recipe: Recipe, folder: str) -> ShardReport:
 
 def finished_shard(folder: str, number: int) -> ShardReport | None:
     """The report of a shard that was made before."""
-    if not os.path.exists(_report_path(folder, number)):
+    if not exists(_report_path(folder, number)):
         return None
     report = json.loads(read_text(_report_path(folder, number)))
     return ShardReport(report["number"], tuple(report["sizes"]), Counts(**report["counts"]))
@@ -124,7 +124,7 @@ def write_output(number: int, paths: Sequence[str], reports: Sequence[ShardRepor
     with whole_file(paths[number]) as target:
         for report in reports:
             turn = (number - before) % len(report.sizes)
-            with open(_records_path(folder, report.number), "rb") as source:
+            with open_input(_records_path(folder, report.number)) as source:
                 source.seek(sum(report.sizes[:turn]))
                 _copy(source, target, report.sizes[turn])
             before += report.counts.instances

@@ -20,7 +20,7 @@ from jaxbert.features.squad import (
     teach,
     window_arrays,
 )
-from jaxbert.files import whole_file
+from jaxbert.files import processes, whole_file
 from jaxbert.records.example_proto import entries, message
 from jaxbert.records.schema import squad_schema
 from jaxbert.records.tfrecord import frame
@@ -84,6 +84,7 @@ def write_squad_records(
     Raises:
         InputError: wrong data, or nothing to write.
     """
+    workers = processes(workers, [recipe.vocab_file])
     head = list(itertools.islice(paragraphs, _WORTH_WORKERS if workers > 1 else 0))
     chunks = _chunks(itertools.chain(head, paragraphs))
     parts = in_order(chunks, functools.partial(_Converter, recipe), workers if len(head) == _WORTH_WORKERS else 1)

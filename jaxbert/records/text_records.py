@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from jaxbert.errors import InputError
 from jaxbert.examples.text_example import Split, TextDataset, TextExample
 from jaxbert.features.classification import convert, label_ids
-from jaxbert.files import whole_file
+from jaxbert.files import processes, whole_file
 from jaxbert.records.example_proto import encode
 from jaxbert.records.meta_data import ClassificationMetaData, write_meta_data
 from jaxbert.records.schema import classification_schema
@@ -116,6 +116,7 @@ def write_text_records(
     Returns:
         The number of records.
     """
+    workers = processes(workers, [recipe.vocab_file])
     head = list(itertools.islice(examples, _WORTH_WORKERS if workers > 1 else 0))
     chunks = _chunks(itertools.chain(head, examples))
     in_this_process = len(head) < _WORTH_WORKERS

@@ -15,7 +15,8 @@ import google_crc32c
 import numpy as np
 
 from jaxbert.errors import InputError
-from jaxbert.files import map_input, whole_file
+from jaxbert.files import view_input, whole_file
+from jaxbert.storage import Range, RemoteBytes, is_remote, read_ranges
 
 _HEADER = struct.Struct("<QI")
 _CHECKSUM = struct.Struct("<I")
@@ -57,14 +58,16 @@ def stream(path: str) -> Iterator[bytes]:
     Raises:
         InputError: as `TFRecords`, when the record in question is reached.
     """
-    content = map_input(path)
+    content = view_input(path)
     for number, (start, length) in enumerate(_spans(content, path)):
-        yield _payload(content, start, length, functools.partial("`{}` record {}".format, path, number))
+        stored = content[start : start + length + _CHECKSUM.size]
+        yield _payload(stored, start, functools.partial("`{}` record {}".format, path, number))
 
 
 class TFRecords:
     """Several files as one list of records; nothing but the places of records is held in memory.
 
+    Remote files are read once in order to find their records; then the records of each `read` are fetched together.
     Reading is safe from several threads at once.
 
     Raises:
@@ -74,7 +77,8 @@ class TFRecords:
 
     def __init__(self, paths: Sequence[str]) -> None:
         self.paths = tuple(paths)
-        self._contents = [map_input(path) for path in paths]
+        self._contents = [view_input(path) for path in paths]
+        self._are_remote = any(map(is_remote, paths))
         self._first: list[int] = []  # number of the first record of each file
         starts, lengths = array.array("q"), array.array("q")
         for path, content in zip(self.paths, self._contents, strict=True):
@@ -93,7 +97,14 @@ class TFRecords:
         Raises:
             InputError: the checksum of a payload is wrong.
         """
-        return [self._read(index) for index in indices.tolist()]
+        numbers: list[int] = indices.tolist()
+        if not self._are_remote:
+            return [self._read(index) for index in numbers]
+        fetched = read_ranges([self._range(index) for index in numbers])
+        return [
+            _payload(stored, self._starts[index], functools.partial(self.place, index))
+            for index, stored in zip(numbers, fetched, strict=True)
+        ]
 
     def first_of_each_file(self) -> list[int]:
         """Numbers of the first records of the files that have any."""
@@ -105,20 +116,25 @@ class TFRecords:
         return f"`{self.paths[file]}` record {index - self._first[file]}"
 
     def _read(self, index: int) -> bytes:
-        content = self._contents[self._file(index)]
-        return _payload(content, self._starts[index], self._lengths[index], lambda: self.place(index))
+        start = self._starts[index]
+        stored = self._contents[self._file(index)][start : start + self._lengths[index] + _CHECKSUM.size]
+        return _payload(stored, start, lambda: self.place(index))
+
+    def _range(self, index: int) -> Range:
+        start = self._starts[index]
+        return Range(self.paths[self._file(index)], start, start + self._lengths[index] + _CHECKSUM.size)
 
     def _file(self, index: int) -> int:
         return bisect.bisect_right(self._first, index) - 1
 
 
-def _spans(content: memoryview, path: str) -> Iterator[tuple[int, int]]:
+def _spans(content: memoryview | RemoteBytes, path: str) -> Iterator[tuple[int, int]]:
     """First byte and length of each payload, hopping from header to header."""
     position, size, number = 0, len(content), 0
     while position < size:
         if size - position < _HEADER.size:
             raise _truncated(path, number, position)
-        length, crc = _HEADER.unpack_from(content, position)
+        length, crc = _HEADER.unpack(content[position : position + _HEADER.size])
         if crc != masked_crc(bytes(content[position : position + _LENGTH.size])):
             raise _no_record(content, path, number, position)
         start = position + _HEADER.size
@@ -129,10 +145,10 @@ def _spans(content: memoryview, path: str) -> Iterator[tuple[int, int]]:
         number += 1
 
 
-def _payload(content: memoryview, start: int, length: int, place: Callable[[], str]) -> bytes:
-    """The checked payload."""
-    payload = bytes(content[start : start + length])
-    if _CHECKSUM.unpack_from(content, start + length)[0] != masked_crc(payload):
+def _payload(stored: memoryview | bytes, start: int, place: Callable[[], str]) -> bytes:
+    """The payload of a record from byte `start` on, checked by what is stored behind it."""
+    payload = bytes(stored[: -_CHECKSUM.size])
+    if _CHECKSUM.unpack(stored[-_CHECKSUM.size :])[0] != masked_crc(payload):
         raise InputError(
             f"{place()} (byte {start}) has a wrong checksum: its content was changed after it was written",
             "copy the file again from where it came, or make it again",
@@ -147,7 +163,7 @@ def _truncated(path: str, number: int, position: int) -> InputError:
     )
 
 
-def _no_record(content: memoryview, path: str, number: int, position: int) -> InputError:
+def _no_record(content: memoryview | RemoteBytes, path: str, number: int, position: int) -> InputError:
     if position == 0 and content[:2] == _GZIP:
         return InputError(f"`{path}` is GZIP-compressed, which is not read", "unpack it: `gunzip < file > records`")
     hint = "is this a TFRecord file?" if number == 0 else "copy the file again from where it came, or make it again"
