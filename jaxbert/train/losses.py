@@ -9,8 +9,11 @@ import jax.numpy as jnp
 
 def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     """-log softmax(logits)[label] in float32: logits [..., C], labels [...] int32 -> [...]."""
-    log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32), axis=-1)
-    return -jnp.take_along_axis(log_probabilities, labels[..., None], axis=-1)[..., 0]
+    wide = logits.astype(jnp.float32)
+    # A comparison, unlike an index, is fused into the sum, and its gradient into the softmax's.
+    is_label = jax.lax.broadcasted_iota(labels.dtype, wide.shape, wide.ndim - 1) == labels[..., None]
+    of_label = jnp.sum(jnp.where(is_label, wide, jnp.zeros((), jnp.float32)), axis=-1)
+    return jax.nn.logsumexp(wide, axis=-1) - of_label
 
 
 def classification_loss(logits: jax.Array, labels: jax.Array, shares: jax.Array) -> jax.Array:
