@@ -8,10 +8,10 @@ import numpy as np
 
 from jaxbert import files
 from jaxbert.checkpoints import huggingface_writer, model_folder
-from jaxbert.commands.model_source import say
+from jaxbert.commands.model_source import find_model, say
 from jaxbert.commands.result_comparison import Arrays, largest_difference, our_results, random_inputs
 from jaxbert.commands.whole_model import Model, compare, read_model, write_huggingface, write_texts
-from jaxbert.config import bert_config
+from jaxbert.config import bert_config, run_classifier
 from jaxbert.config.export import Flags
 from jaxbert.export.evaluation import run_onnx, run_saved_model
 from jaxbert.export.exported import Exported, Kind, choose_weights, kind_of
@@ -29,6 +29,20 @@ def run(flags: Flags) -> None:
     chosen = cast(Kind | None, flags.model)
     model = read_model(flags, chosen if chosen in ("classifier", "squad") else None)
     export(model, chosen or kind_of(model.weights), cast(Format, flags.format), flags.output_dir)
+
+
+def export_trained(flags: run_classifier.Flags, output_dir: str) -> None:
+    """Write the model in `--model_dir`, or of `--predict_checkpoint_path`, as a SavedModel."""
+    trained = Flags(
+        init_checkpoint=flags.predict_checkpoint_path or find_model(flags),
+        output_dir=output_dir,
+        bert_config_file=flags.bert_config_file,
+        vocab_file=flags.vocab_file,
+        do_lower_case=flags.do_lower_case,
+        format="saved_model",
+        model="classifier",
+    )
+    run(trained)
 
 
 def export(model: Model, kind: Kind, to: Format, output_dir: str) -> None:

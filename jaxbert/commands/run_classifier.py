@@ -12,12 +12,13 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from jaxbert import files
 from jaxbert.batches.device import place_whole, put, row_parts
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
 from jaxbert.batches.packing import RowShape, choose_shape
 from jaxbert.batches.rows import label_targets
 from jaxbert.checkpoints import model_folder
-from jaxbert.commands import machines, model_source, training_run
+from jaxbert.commands import export, machines, model_source, training_run
 from jaxbert.commands.classifier_inputs import Inputs, label_names, read_inputs
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
@@ -41,8 +42,13 @@ from jaxbert.train.step import Batch, State
 
 def run(flags: Flags) -> None:
     """Do what `--mode` says."""
+    if flags.export_folder is not None:
+        files.refuse_filled_folder(flags.export_folder)
     with machines.prepared(flags):
-        _run(flags)
+        if flags.mode != "export_only":
+            _run(flags)
+        if flags.export_folder is not None and hosts.is_first():
+            export.export_trained(flags, flags.export_folder)
 
 
 def _run(flags: Flags) -> None:

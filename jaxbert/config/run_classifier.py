@@ -14,7 +14,10 @@ class Flags(TextDataFlags, TrainingFlags):
     """Fine-tuning a classifier or regressor, from records or straight from the files of a task."""
 
     mode: str = flag(
-        "train_and_eval", "What to do.", choices=("train_and_eval", "train", "eval", "predict"), group="What to do"
+        "train_and_eval",
+        "What to do.",
+        choices=("train_and_eval", "train", "eval", "predict", "export_only"),
+        group="What to do",
     )
     train_data_path: str | None = flag(
         None, "Training records, globs separated by commas.", group="Records, as create_finetuning_data writes them"
@@ -27,6 +30,17 @@ class Flags(TextDataFlags, TrainingFlags):
     predict_checkpoint_path: str | None = flag(
         None, "Weights for --mode=predict and eval; default: the best ones in --model_dir, or the last."
     )
+
+    model_export_path: str | None = flag(
+        None,
+        "A new folder for the trained model as a SavedModel, written after training or with --mode=export_only;"
+        " `jaxbert export` knows more formats.",
+    )
+
+    @property
+    def export_folder(self) -> str | None:
+        """Where a SavedModel is written, if the mode writes one."""
+        return self.model_export_path if self.trains or self.mode == "export_only" else None
 
     @property
     def trains(self) -> bool:
@@ -41,6 +55,8 @@ class Flags(TextDataFlags, TrainingFlags):
                 "records and text data are both given",
                 "give `--train_data_path` and `--eval_data_path`, or `--data_dir`, or `--train_file` and its like",
             )
+        if self.mode == "export_only" and self.model_export_path is None:
+            raise InputError("`--mode=export_only` needs a place to export to", "give `--model_export_path`")
         if not self.has_text_data and self.input_meta_data_path is None and self.trains:
             raise InputError(
                 "there is no data: `--input_meta_data_path` is not given",

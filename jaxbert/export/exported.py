@@ -19,7 +19,6 @@ _SIGNS: dict[Kind, str] = {
     "classifier": names.CLASSIFIER[0],
     "pretrainer": names.MASKED_LM_BIAS,
 }
-_POOLER = names.leaves("bert/pooler/dense")
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def choose_weights(weights: Mapping[str, np.ndarray], kind: Kind, layers: int) -
     """
     needed = names.encoder_names(layers)
     if kind == "squad":
-        needed = [name for name in needed if name not in _POOLER or name in weights]
+        needed = [name for name in needed if name not in names.POOLER or name in weights]
         needed += names.SQUAD
     elif kind == "classifier":
         needed += names.CLASSIFIER

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tiny models of every kind to export, and inputs for them."""
+
+import numpy as np
+
+from jaxbert.config.bert_config import Activation, BertConfig
+from jaxbert.export.exported import Exported, Kind, choose_weights
+from tests.checkpoints.random_models import random_weights
+
+KINDS: tuple[Kind, ...] = ("encoder", "classifier", "squad", "pretrainer")
+VOCAB = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nred\nblue\n"
+_HEADS: dict[Kind, str] = {"encoder": "none", "classifier": "classifier", "squad": "squad", "pretrainer": "pretraining"}
+
+
+def exported(kind: Kind, activation: Activation = "gelu", vocab: str | None = VOCAB) -> Exported:
+    """A model with odd sizes, and weights small enough that nothing saturates."""
+    config = BertConfig(11, 6, 2, 2, 8, activation, max_position_embeddings=7, type_vocab_size=3)
+    weights = {name: 0.4 * weight for name, weight in random_weights(config, _HEADS[kind], classes=3).items()}
+    chosen = choose_weights({name: w.astype(np.float32) for name, w in weights.items()}, kind, 2)
+    return Exported(kind, config, chosen, vocab, None if vocab is None else True)
