@@ -17,7 +17,7 @@ _NOT_WEIGHTS = (  # in the order in which they are looked for
     ("optimizer slots", re.compile(r"/\.OPTIMIZER_SLOT/|/(adam|lamb)_[mv]$")),
     ("optimizer settings and counters", re.compile(r"(^|/)optimizer/|^(global_step|save_counter)(/\.ATTRIBUTES/|$)")),
     ("lists of positions or types", re.compile(r"(^|\.)embeddings\.(position_ids|token_type_ids)$")),
-    (NOTES, re.compile(r"^_CHECKPOINTABLE_OBJECT_GRAPH$|^do_lower_case/\.ATTRIBUTES/")),
+    (NOTES, re.compile(r"^_CHECKPOINTABLE_OBJECT_GRAPH$|(^|/)(do_lower_case|Variable:0)/\.ATTRIBUTES/")),
 )
 _SIZES = (  # the weights that tell the sizes of an encoder
     names.WORD_EMBEDDINGS,

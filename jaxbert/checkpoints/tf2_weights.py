@@ -40,11 +40,13 @@ def find_weights(graph: ObjectGraph, shapes: Mapping[str, tuple[int, ...]]) -> F
     node, layout, encoder = max(candidates, key=lambda candidate: len(candidate[2]))
     heads: dict[str, str] = {}
     undecided: tuple[str, str] | None = None
-    same = {node for node, _ in encoders}  # several paths may lead to nodes of one encoder
+    same = _standing_for(graph, {node for node, _ in encoders})
     for parent in graph.from_root():
         if not same.isdisjoint(graph.nodes[parent].children.values()):
             found, other = _heads(graph, parent, same, shapes)
             heads, undecided = heads | found, other or undecided
+    if heads.get(names.NEXT_SENTENCE[0]) == heads.get(names.CLASSIFIER[0]):
+        heads = {name: key for name, key in heads.items() if name not in names.CLASSIFIER}  # seen from two objects
     if undecided and undecided[0] in heads.values():
         undecided = None  # another edge says what it is
     return FoundWeights(encoder | heads, layout, graph.path_to(node), undecided)
@@ -65,6 +67,23 @@ def _encoders(graph: ObjectGraph) -> list[tuple[int, names.Layout]]:
     return found
 
 
+def _standing_for(graph: ObjectGraph, encoders: set[int]) -> set[int]:
+    """The nodes of the encoder, several of which may lead to it, and layers that a model has in its place.
+
+    Such a layer holds a hub module, or is a model with nothing but such a layer.
+    """
+    modules = set()
+    for node in graph.from_root():
+        module = graph.nodes[node].children.get(names.HUB_EDGE)
+        if module is not None and not encoders.isdisjoint(graph.nodes[module].children.values()):
+            modules.add(node)
+    for node in graph.from_root():
+        children = graph.nodes[node].children
+        if children.get("layer_with_weights-0") in modules and "layer_with_weights-1" not in children:
+            modules.add(node)
+    return encoders | modules
+
+
 def _encoder_keys(graph: ObjectGraph, node: int, layout: names.Layout) -> dict[str, str]:
     layers = 0
     while graph.follow(node, f"{layout.layer.format(n=layout.first + layers)}/{layout.modules[0]}") is not None:
@@ -83,18 +102,24 @@ def _heads(
 ) -> tuple[dict[str, str], tuple[str, str] | None]:
     """The heads among the children of `parent`, which is a model around an encoder; and a dense one of unclear kind."""
     children = graph.nodes[parent].children
-    others = list(dict.fromkeys(child for child in children.values() if child not in encoders))
+    listed = graph.nodes[children[names.HEADS_EDGE]].children.values() if names.HEADS_EDGE in children else ()
+    others = list(dict.fromkeys(child for child in (*children.values(), *listed) if child not in encoders))
     named = {children[edge]: kind for edge, kind in names.HEAD_EDGES.items() if edge in children}
     numbers = _layer_numbers(graph, parent)
     encoder = next((number for child, number in numbers.items() if child in encoders), None)
     masked_lm, found = _masked_lm(graph, others)
     undecided = None
+    if names.POOLER_EDGE in children:
+        found |= _pooler(graph, children[names.POOLER_EDGE])
     for head in others:
-        new_style = graph.follow(head, "dense") is None and _dense(graph, head, names.CLASSIFIER_HEAD)
-        old_style = head != masked_lm and _dense(graph, head, names.DENSE_HEAD)
-        if new_style:
-            found |= zip(names.CLASSIFIER, new_style, strict=True)
-        elif old_style:
+        new_style = _dense(graph, head, f"{names.CLASSIFIER_HEAD}/")
+        own_pooler = _pooler(graph, head, "dense/")
+        plain = None if parent in encoders else _dense(graph, head)  # an encoder's plain dense layer is its pooler
+        old_style = head != masked_lm and (_dense(graph, head, f"{names.DENSE_HEAD}/") or plain)
+        if new_style and (own_pooler or graph.follow(head, "dense") is None):
+            found |= zip(names.CLASSIFIER if masked_lm is None else names.NEXT_SENTENCE, new_style, strict=True)
+            found |= own_pooler
+        elif old_style and head != children.get(names.POOLER_EDGE):
             is_pair = shapes[old_style[0]][-1:] == (2,)
             steps = numbers[head] - encoder if head in numbers and encoder is not None else None
             of_graph = names.NEXT_SENTENCE if masked_lm is not None else _dense_kind(is_pair, steps)
@@ -121,9 +146,15 @@ def _masked_lm(graph: ObjectGraph, nodes: list[int]) -> tuple[int | None, dict[s
     return None, {}
 
 
-def _dense(graph: ObjectGraph, node: int, path: str) -> tuple[str, str] | None:
-    kernel, bias = graph.key(node, f"{path}/kernel"), graph.key(node, f"{path}/bias")
+def _dense(graph: ObjectGraph, node: int, path: str = "") -> tuple[str, str] | None:
+    kernel, bias = graph.key(node, f"{path}kernel"), graph.key(node, f"{path}bias")
     return (kernel, bias) if kernel and bias else None
+
+
+def _pooler(graph: ObjectGraph, node: int, path: str = "") -> dict[str, str]:
+    """The pooler that a head has for itself: it was trained, and the encoder's had no part in the loss."""
+    found = _dense(graph, node, path)
+    return dict(zip(names.POOLER, found, strict=True)) if found else {}
 
 
 def _dense_kind(is_pair: bool, steps: int | None) -> tuple[str, str] | None:

@@ -101,10 +101,10 @@ def test_heads_get_their_tf1_names_and_shapes(
     _assert_same(read_initial(f"{tmp_path}/c").weights, expected)
 
 
-def test_a_head_with_its_own_pooler_is_not_taken(
+def test_a_head_with_half_a_pooler_is_not_taken(
     tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path
 ) -> None:
-    """A head that does not read the encoder's pooler would give wrong scores under TF1's names: it stays unused."""
+    """A head that does not read the encoder's pooler would give wrong scores with it: it stays unused."""
     variables = _model_with_head(tiny_weights, "layer_with_weights-1/out_proj", _KERNEL)
     save_tf2(f"{tmp_path}/c", variables | {"model/layer_with_weights-1/dense/kernel": _KERNEL})
     read = read_initial(f"{tmp_path}/c")
@@ -157,3 +157,81 @@ def test_an_incomplete_encoder_gives_what_is_there(
     save_tf2(f"{tmp_path}/c", variables)
     read = read_initial(f"{tmp_path}/c")
     assert tiny_weights.keys() - read.weights.keys() == {"bert/pooler/dense/bias"}
+
+
+def _newer_pretrainer(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A model in pretraining whose next sentence head has a pooler of its own, and the masked LM head beside it."""
+    masked_lm = {"dense/kernel": _KERNEL, "dense/bias": _BIAS, "layer_norm/gamma": _BIAS, "layer_norm/beta": _BIAS}
+    head = {"dense/kernel": _POOLER, "dense/bias": _POOLER[0], "out_proj/kernel": _KERNEL, "out_proj/bias": _BIAS}
+    return (
+        _encoder(weights, names.LAYER_STYLE_C, "model/encoder_network/")
+        | {f"model/masked_lm/{path}": array for path, array in {"bias": _BIAS, **masked_lm}.items()}
+        | {f"model/classification_heads/0/{path}": array for path, array in head.items()}
+    )
+
+
+_POOLER = np.arange(36, dtype=np.float32).reshape(6, 6)
+
+
+def test_the_trained_pooler_is_that_of_the_head(
+    tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path
+) -> None:
+    """The newer pretrainer trains the pooler of its next sentence head; the encoder's is left over."""
+    aliases = {"model/_config/encoder_network": "model/encoder_network"}
+    aliases["model/_config/classification_heads"] = "model/classification_heads"
+    save_tf2(f"{tmp_path}/c", _newer_pretrainer(tiny_weights), aliases)
+    read = read_initial(f"{tmp_path}/c")
+    trained = dict(zip(names.POOLER, (_POOLER, _POOLER[0]), strict=True))
+    heads = dict(
+        zip((*names.MASKED_LM[0], *names.NEXT_SENTENCE), (_KERNEL, *[_BIAS] * 4, _KERNEL.T, _BIAS), strict=True)
+    )
+    _assert_same(read.weights, tiny_weights | trained | heads)
+    assert [key.split("/")[2] for key in read.unused] == ["_pooler_layer"] * 2
+
+
+def test_the_trained_pooler_is_known_by_its_name(
+    tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path
+) -> None:
+    """The parts of such a model are also saved by name, the pooler without its head."""
+    variables = _encoder(tiny_weights, names.LAYER_STYLE_C, "encoder/")
+    pooler = {"next_sentence.pooler_dense/kernel": _POOLER, "next_sentence.pooler_dense/bias": _POOLER[0]}
+    save_tf2(f"{tmp_path}/c", variables | pooler)
+    read = read_initial(f"{tmp_path}/c")
+    _assert_same(read.weights, tiny_weights | dict(zip(names.POOLER, pooler.values(), strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("hub_layer", "head", "found"),
+    [
+        ("layer_with_weights-0", "", names.CLASSIFIER),
+        ("layer_with_weights-0/layer_with_weights-0", "/layer_with_weights-0", names.SQUAD),
+    ],
+)
+def test_models_around_a_hub_module_are_read(
+    hub_layer: str,
+    head: str,
+    found: tuple[str, str],
+    tiny_weights: dict[str, np.ndarray],
+    save_tf2: Save,
+    tmp_path: Path,
+) -> None:
+    """Where official code trains a hub module, the encoder is inside a layer, and the classifier a bare dense layer."""
+    variables = _encoder(tiny_weights, names.FUNCTIONAL_A, f"model/{hub_layer}/_func/layer_with_weights-0/")
+    variables |= {f"model/layer_with_weights-1{head}/kernel": _KERNEL, f"model/layer_with_weights-1{head}/bias": _BIAS}
+    variables[f"model/{hub_layer}/Variable:0"] = np.array(True)
+    steps = 2 if found == names.CLASSIFIER else 1
+    save_tf2(f"{tmp_path}/c", variables, _layer_numbers(3, 3 + steps))
+    read = read_initial(f"{tmp_path}/c")
+    _assert_same(read.weights, tiny_weights | dict(zip(found, (_KERNEL.T, _BIAS), strict=True)))
+    assert read.unused == ()
+
+
+@pytest.mark.parametrize("layout", names.LAYOUTS, ids=lambda layout: layout.name)
+def test_weights_saved_by_keras_are_read(
+    layout: names.Layout, tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path
+) -> None:
+    """`save_weights` makes the model the root: an encoder, or a classifier around it."""
+    head = {"layer_with_weights-1/out_proj/kernel": _KERNEL, "layer_with_weights-1/out_proj/bias": _BIAS}
+    save_tf2(f"{tmp_path}/c", _encoder(tiny_weights, layout, "layer_with_weights-0/") | head)
+    expected = tiny_weights | dict(zip(names.CLASSIFIER, (_KERNEL.T, _BIAS), strict=True))
+    _assert_same(read_initial(f"{tmp_path}/c").weights, expected)
