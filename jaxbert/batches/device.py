@@ -35,15 +35,20 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
+def row_sharding(mesh: Mesh, row_axis: int) -> NamedSharding:
+    """Split along the rows of a batch."""
+    return NamedSharding(mesh, PartitionSpec(*[None] * row_axis, ROWS))
+
+
 def own_rows(mesh: Mesh, rows: int) -> np.ndarray:
     """Which of a batch's rows lie on this host's devices, ascending; `row_parts` divides `rows`."""
-    parts = NamedSharding(mesh, PartitionSpec(ROWS)).addressable_devices_indices_map((rows,)).values()
+    parts = row_sharding(mesh, 0).addressable_devices_indices_map((rows,)).values()
     return np.unique(np.concatenate([np.arange(rows)[part] for part in parts]))
 
 
 def place(batch: Mapping[str, np.ndarray], mesh: Mesh, row_axis: int) -> dict[str, jax.Array]:
     """Put this host's rows of a batch on its devices, split along `row_axis`; together they are the whole batch."""
-    sharding = NamedSharding(mesh, PartitionSpec(*[None] * row_axis, ROWS))
+    sharding = row_sharding(mesh, row_axis)
     placed: dict[str, jax.Array] = jax.make_array_from_process_local_data(sharding, dict(batch))
     return placed
 

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-import jax
 import orbax.checkpoint as ocp
 
 from jaxbert.errors import InputError
@@ -41,15 +40,10 @@ class TrainingStates:
             with self._failures():
                 self._manager.save(step, args=ocp.args.StandardSave(state))
 
-    def restore(self, step: int, like: Any, shardings: Any) -> Any:
-        """The state of `step`: a tree of arrays with the shapes and dtypes of `like`, placed as `shardings` say."""
-
-        def placed(leaf: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
-            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
-
-        abstract = jax.tree.map(placed, like, shardings)
+    def restore(self, step: int, like: Any) -> Any:
+        """The state of `step`: a tree of arrays with the shapes, dtypes and shardings of `like`."""
         try:
-            return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+            return self._manager.restore(step, args=ocp.args.StandardRestore(like))
         except Exception as error:  # orbax and tensorstore raise many kinds for damaged files
             raise InputError(
                 f"the training state in `{os.path.join(self._folder, str(step))}` cannot be restored:"

@@ -26,13 +26,13 @@ from jaxbert.errors import InputError
 from jaxbert.model.encoder import Compute
 from jaxbert.model.weights import Table, Tree, flatten, initialize
 from jaxbert.train import hosts
-from jaxbert.train.compiled import CompiledSteps
+from jaxbert.train.compiled import CompiledSteps, Steps
 from jaxbert.train.loop import Plan, train
 from jaxbert.train.loss_scale import LossScale
 from jaxbert.train.optimizers import AdamW, Lamb, Optimizer, decay_mask
 from jaxbert.train.report import Summaries
 from jaxbert.train.schedules import LinearSchedule
-from jaxbert.train.sharding import gathering, state_shardings
+from jaxbert.train.sharding import gathering, state_shardings, with_shardings
 from jaxbert.train.step import UNSCALED, Loss, State, initial_state, train_step
 
 DTYPES = {"fp32": jnp.float32, "bf16": jnp.bfloat16, "fp16": jnp.float16}
@@ -102,16 +102,13 @@ class Training:
 
 def fit(flags: TrainingFlags, mesh: Mesh, training: Training) -> None:
     """Train from the newest saved state, or from the start, to the last step; what was done already is not repeated."""
-    plan, optimizer = training.plan, training.optimizer
-    scaling, decays = loss_scale(flags), decay_mask(training.table)
-    loss = gathering(training.loss, training.table, mesh)
-    steps = train_step(loss, optimizer, training.schedule, decays, flags.seed, scaling)
+    plan = training.plan
     with contextlib.closing(open_states(flags)) as states:
         first, evaluated = states.latest_step() or 0, _evaluated_step(flags, training.folder)
         if first >= plan.total_steps and evaluated == first:
             say(f"training is finished: {first} of {plan.total_steps} steps are done")
             return
-        state = _start_state(states, training, scaling, mesh)
+        state = _start_state(states, flags, training, mesh)
         done = {"train": first, "validation": first if evaluated == first else first - 1}
         batches = dataclasses.replace(training.batches, own_rows=functools.partial(own_rows, mesh))
         placed = (place(batches.at(step, count), mesh, 2) for step, count in plan.calls(first))
@@ -124,27 +121,41 @@ def fit(flags: TrainingFlags, mesh: Mesh, training: Training) -> None:
                 finish_epoch(state, first, say)  # the last command was stopped before it came to this
             with contextlib.closing(Prefetched(placed)) as loaded:
                 started = time.perf_counter()
-                stop = hosts.AgreedStop()
-                train(CompiledSteps(steps, say), state, loaded, plan, states, summaries, finish_epoch, stop)
+                compiled, stop = CompiledSteps(steps(flags, training, mesh), say), hosts.AgreedStop()
+                train(compiled, state, loaded, plan, states, summaries, finish_epoch, stop)
                 share = loaded.waited / (time.perf_counter() - started)
     say(f"training waited for records {share:.2%} of its time")
 
 
-def _start_state(states: TrainingStates, training: Training, scaling: LossScale, mesh: Mesh) -> State:
+def steps(flags: TrainingFlags, training: Training, mesh: Mesh) -> Steps:
+    """The function that is compiled: (state, batches) -> (state after them, metrics), see `train_step`."""
+    loss, decays = gathering(training.loss, training.table, mesh), decay_mask(training.table)
+    return train_step(loss, training.optimizer, training.schedule, decays, flags.seed, loss_scale(flags))
+
+
+def state_like(flags: TrainingFlags, training: Training, mesh: Mesh) -> State:
+    """Shapes, dtypes and shardings of the training state."""
+
+    def first() -> State:
+        weights = initialize(training.table, seed=0, stddev=1.0)
+        return initial_state(weights, training.optimizer, loss_scale(flags))
+
+    like: State = jax.eval_shape(first)
+    return with_shardings(like, state_shardings(like, training.table, mesh))
+
+
+def _start_state(states: TrainingStates, flags: TrainingFlags, training: Training, mesh: Mesh) -> State:
     """The newest saved state, or the first one, with the weights that `start` gives; on the devices of `mesh`."""
-
-    def first(weights: Tree) -> State:
-        return initial_state(weights, training.optimizer, scaling)
-
-    like = jax.eval_shape(lambda: first(initialize(training.table, seed=0, stddev=1.0)))
-    places = state_shardings(like, training.table, mesh)
+    like = state_like(flags, training, mesh)
     latest = states.latest_step()
-    if latest is None:
-        state: State = jax.jit(first, out_shardings=places)(put(training.start(), places["weights"]))
-        return state
-    say(f"going on after step {latest}")
-    restored: State = states.restore(latest, like, places)
-    return restored
+    if latest is not None:
+        say(f"going on after step {latest}")
+        restored: State = states.restore(latest, like)
+        return restored
+    places = jax.tree.map(lambda leaf: leaf.sharding, like)
+    first = functools.partial(initial_state, optimizer=training.optimizer, scaling=loss_scale(flags))
+    state: State = jax.jit(first, out_shardings=places)(put(training.start(), places["weights"]))
+    return state
 
 
 def _summaries(flags: TrainingFlags, done: Mapping[str, int]) -> Summaries:

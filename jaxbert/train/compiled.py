@@ -26,14 +26,18 @@ class CompiledSteps:
         """The state after the steps and their metrics."""
         shape = batch["input_ids"].shape
         if shape not in self._programs:
-            places = jax.tree.map(lambda leaf: leaf.sharding, state)
-            jitted = jax.jit(self._steps, donate_argnums=0, out_shardings=(places, None))
-            program = jitted.lower(state, batch).compile()
+            program = traced(self._steps, state, batch).lower().compile()
             if not self._programs:
                 self._say(memory(state, program))
             self._programs[shape] = program
         after: tuple[State, dict[str, jax.Array]] = self._programs[shape](state, batch)
         return after
+
+
+def traced(steps: Steps, state: State, batch: Batch) -> jax.stages.Traced:
+    """`steps` for arrays of these shapes and shardings, ready to be lowered for any platform."""
+    places = jax.tree.map(lambda leaf: leaf.sharding, state)
+    return jax.jit(steps, donate_argnums=0, out_shardings=(places, None)).trace(state, batch)
 
 
 def memory(state: State, program: jax.stages.Compiled) -> str:

@@ -9,7 +9,7 @@ Vectors and heads are small and whole everywhere.
 
 import re
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TypeVar, TypeVarTuple
 
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -18,7 +18,7 @@ from jaxbert.batches.device import replicated
 from jaxbert.model.weights import Table, Tree, unflatten
 from jaxbert.train.step import State
 
-P = ParamSpec("P")
+A = TypeVarTuple("A")
 T = TypeVar("T")
 
 _LAYER = r"bert/encoder/layer_\d+"
@@ -67,15 +67,23 @@ def state_shardings(state: State, table: Table, mesh: Mesh) -> State:
     return places
 
 
-def gathering(
-    function: Callable[Concatenate[Tree, P], T], table: Table, mesh: Mesh
-) -> Callable[Concatenate[Tree, P], T]:
+def with_shardings(like: T, shardings: T) -> T:
+    """The shapes and dtypes of a tree together with these shardings."""
+
+    def placed(leaf: jax.ShapeDtypeStruct, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+    tree: T = jax.tree.map(placed, like, shardings)
+    return tree
+
+
+def gathering(function: Callable[[Tree, *A], T], table: Table, mesh: Mesh) -> Callable[[Tree, *A], T]:
     """A function of weights with each weight whole along `fsdp` while it is used, so that rows stay where they are."""
     if mesh.shape["fsdp"] == 1:
         return function
     places = weight_shardings(table, mesh, gathered=True)
 
-    def with_whole_weights(weights: Tree, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return function(jax.lax.with_sharding_constraint(weights, places), *args, **kwargs)
+    def with_whole_weights(weights: Tree, /, *others: *A) -> T:
+        return function(jax.lax.with_sharding_constraint(weights, places), *others)
 
     return with_whole_weights

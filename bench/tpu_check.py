@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compile what the trainers run for TPUs, without a TPU: does it compile, does it fit, how long should it take?
+
+    python -m bench.tpu_check [--only=v5e:2x4] [--model=base] [--mesh=data:4,fsdp:2] [--dtype=bf16]
+
+Compilers are those of libtpu (`make tpu-check` installs it). Prints a table; exit code 1 when a program does not
+compile or does not fit the chip.
+"""
+
+import argparse
+import dataclasses
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # the devices of this machine; a topology needs none
+os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # there is no TPU machine to ask about
+
+import jax
+import numpy as np
+from jax.experimental import topologies
+from jax.sharding import Mesh
+
+from bench.programs import TRAINERS, Programs
+from jaxbert.batches.device import device_mesh
+from jaxbert.config.bert_config import BertConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Chip:
+    """Peaks of one chip, from cloud.google.com/tpu/docs/{v5e,v5p,v6e} as of November 2026.
+
+    Attributes:
+        flops: bfloat16 operations a second.
+        memory: bytes of HBM.
+        bandwidth: of HBM, bytes a second.
+        links: bytes a second out of the chip over all links to its neighbours, one direction.
+    """
+
+    flops: float
+    memory: float
+    bandwidth: float
+    links: float
+
+
+CHIPS = {
+    "v5e": Chip(197e12, 16e9, 819e9, 200e9),
+    "v5p": Chip(459e12, 95e9, 2765e9, 600e9),
+    "v6e": Chip(918e12, 32e9, 1638e9, 400e9),
+}
+TOPOLOGIES = ("v5e:2x4", "v5e:16x16", "v5p:2x2x2", "v6e:2x4")
+# (layers, width, heads)
+SIZES = {"base": (12, 768, 12), "large": (24, 1024, 16)}
+PER_CHIP = {"run_classifier": 32, "run_squad": 8, "run_pretraining": 8}  # sequences of a step
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """One compiled program.
+
+    Attributes:
+        memory: bytes a chip needs at most.
+        flops: operations of one chip.
+        touched: bytes of HBM that it reads and writes.
+        sent: bytes that it sends to other chips.
+        estimate: the compiler's own estimate in seconds, 0 where it gives none.
+        compile_seconds: how long compiling took here.
+    """
+
+    memory: float
+    flops: float
+    touched: float
+    sent: float
+    estimate: float
+    compile_seconds: float
+
+    def seconds(self, chip: Chip) -> tuple[float, float]:
+        """Time at peak rates: of arithmetic or memory, whichever is longer, and of sending."""
+        return max(self.flops / chip.flops, self.touched / chip.bandwidth), self.sent / chip.links
+
+
+def measure(traced: jax.stages.Traced) -> Measured:
+    """Compile for the devices in the arguments' shardings."""
+    started = time.perf_counter()
+    compiled = traced.lower().compile()
+    seconds = time.perf_counter() - started
+    memory, costs = compiled.memory_analysis(), compiled.cost_analysis() or {}
+    held = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    return Measured(
+        held + memory.temp_size_in_bytes + memory.generated_code_size_in_bytes,
+        costs.get("flops", 0.0),
+        costs.get("bytes accessed", 0.0),
+        sum(_sent(compiled.as_text())),
+        costs.get("optimal_seconds", 0.0),
+        seconds,
+    )
+
+
+_COLLECTIVE = re.compile(
+    r"= (?P<result>.*?) (?P<kind>all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(-start)?\("
+    r".*?(replica_groups=(?P<groups>\S+))?"
+)
+_ARRAY = re.compile(r"\b(pred|[usf]\d+|bf16)\[([\d,]*)\]")
+_BYTES = {"pred": 1, "bf16": 2}
+
+
+def _sent(text: str) -> Iterator[float]:
+    """Bytes that each collective operation of a program makes a chip send, by the ring algorithms, for many chips."""
+    for line in text.splitlines():
+        if found := _COLLECTIVE.search(line):
+            sizes = [_size(*array) for array in _ARRAY.findall(found["result"])]
+            kind = found["kind"]
+            if kind == "all-reduce":
+                yield 2 * sum(sizes)
+            elif kind == "reduce-scatter":
+                yield sum(sizes) * _group_size(line)
+            else:
+                yield max(sizes, default=0)
+
+
+def _size(dtype: str, shape: str) -> int:
+    count = int(np.prod([int(size) for size in shape.split(",") if size], dtype=np.int64))
+    return count * (_BYTES.get(dtype) or int(dtype.strip("usf")) // 8)
+
+
+def _group_size(line: str) -> int:
+    """Chips in a group, from `replica_groups=[8,2]<=[16]` or `replica_groups={{0,1},{2,3}}`."""
+    if found := re.search(r"replica_groups=\[\d+,(\d+)\]", line):
+        return int(found[1])
+    found = re.search(r"replica_groups=\{\{([\d,]+)\}", line)
+    return len(found[1].split(",")) if found else 1
+
+
+def topology_mesh(name: str, axes: str) -> Mesh:
+    """The chips of a topology as a mesh like `data:4,fsdp:2`."""
+    devices = topologies.get_topology_desc(platform="tpu", topology_name=name).devices
+    sizes = dict(part.split(":") for part in axes.split(",") if part)
+    return device_mesh(devices, int(sizes.get("fsdp", 1)), int(sizes.get("tensor", 1)))
+
+
+def released_config(size: str) -> BertConfig:
+    """BERT-base or large, uncased."""
+    layers, width, heads = SIZES[size]
+    return BertConfig(
+        vocab_size=30522,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=4 * width,
+        type_vocab_size=2,
+    )
+
+
+def check(topology: str, size: str, axes: str, dtype: str) -> bool:
+    """Print a line for each program; whether all compile and fit."""
+    chip, mesh = CHIPS[topology.split(":")[0]], topology_mesh(topology, axes)
+    is_good = True
+    for trainer, per_chip in zip(TRAINERS, PER_CHIP.values(), strict=True):
+        programs = trainer(released_config(size), mesh, per_chip * mesh.size, dtype)
+        for what in ("train", "evaluate"):
+            is_good &= _row(
+                f"{topology} | {size} | {axes or 'data'} | {programs.name}", what, programs, chip, mesh.size
+            )
+    return is_good
+
+
+def _row(place: str, what: str, programs: Programs, chip: Chip, chips: int) -> bool:
+    try:
+        found = measure(getattr(programs, what))
+    except Exception as error:  # whatever the compiler raises is the result of the check
+        print(f"| {place} | {what} | does not compile: {' '.join(str(error).split())[:200]} |", flush=True)
+        return False
+    compute, sending = found.seconds(chip)
+    cells = (
+        f"{found.memory / 1e9:.2f}",
+        f"{found.flops / 1e12:.2f}",
+        f"{found.sent / 1e9:.3f}",
+        f"{1e3 * found.flops / chip.flops:.1f}",
+        f"{1e3 * found.touched / chip.bandwidth:.1f}",
+        f"{1e3 * sending:.1f}",
+        f"{1e3 * found.estimate:.1f}",
+        f"{programs.tokens / chips / max(compute, sending):,.0f}",
+        f"{found.compile_seconds:.0f}",
+    )
+    fits = found.memory <= chip.memory
+    print(f"| {place} | {what} | {' | '.join(cells)} |{'' if fits else ' does not fit'}", flush=True)
+    return fits
+
+
+def main() -> int:
+    """See the module's text."""
+    flags = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    flags.add_argument("--only", nargs="*", default=TOPOLOGIES)
+    flags.add_argument("--model", nargs="*", default=list(SIZES))
+    flags.add_argument("--mesh", default="")
+    flags.add_argument("--dtype", default="bf16")
+    options = flags.parse_args()
+    print("| chips | model | mesh | trainer | program | GB | TFLOP | GB sent | ms arithmetic | ms memory | ms sending"
+          " | ms compiler | tokens/s a chip at most | s compiling |")  # fmt: skip
+    print("|---" * 14 + "|")
+    results = [check(name, size, options.mesh, options.dtype) for name in options.only for size in options.model]
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
