@@ -123,6 +123,11 @@ def names(folder: str) -> list[str]:
     return storage.names(folder) if is_remote(folder) else sorted(os.listdir(folder))
 
 
+def absolute(path: str) -> str:
+    """The path from the root of its storage."""
+    return path if is_remote(path) else os.path.abspath(path)
+
+
 def version(path: str) -> tuple[int, str] | None:
     """Size of a file, and what changes whenever it is written; None where there is no such file."""
     if is_remote(path):
@@ -134,12 +139,14 @@ def version(path: str) -> tuple[int, str] | None:
     return stat.st_size, str(stat.st_mtime_ns)
 
 
-def remove_folder(path: str) -> None:
-    """Remove a folder with all that is in it."""
+def remove(path: str) -> None:
+    """Remove a file, or a folder with all that is in it."""
     if is_remote(path):
         storage.remove(path)
-    else:
+    elif os.path.isdir(path):
         shutil.rmtree(path)
+    else:
+        os.unlink(path)
 
 
 def processes(workers: int, paths: Iterable[str]) -> int:

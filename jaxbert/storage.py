@@ -181,10 +181,8 @@ def whole_folder(path: str) -> Iterator[str]:
     """A folder here to write files into; on success they are sent below `path`, and all removed if one cannot be."""
     with tempfile.TemporaryDirectory() as folder:
         yield folder
-        files = [os.path.join(at, name) for at, _, names in sorted(os.walk(folder)) for name in sorted(names)]
         try:
-            for file in files:
-                send(file, os.path.join(path, os.path.relpath(file, folder)))
+            send_all(folder, path)
         except BaseException:
             with contextlib.suppress(InputError, OSError):
                 remove(path)
@@ -206,6 +204,14 @@ def send(local: str, path: str) -> None:
     """Make the file at `path` the same as one here."""
     with _failures("write", path):
         _filesystem(path).put_file(local, path)
+
+
+def send_all(folder: str, path: str) -> None:
+    """Send all files in a folder here to the same places below `path`, in the order of their names."""
+    for at, _, found in sorted(os.walk(folder)):
+        for name in sorted(found):
+            file = os.path.join(at, name)
+            send(file, os.path.join(path, os.path.relpath(file, folder)))
 
 
 def fetch(path: str, local: str) -> None:

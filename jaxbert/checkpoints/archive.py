@@ -10,8 +10,7 @@ import zlib
 from typing import IO
 
 from jaxbert.errors import InputError
-from jaxbert.files import check_folder, open_input, version
-from jaxbert.storage import is_remote
+from jaxbert.files import absolute, check_folder, open_input, version
 
 ENDINGS = (".tar.gz", ".tgz")
 _CHUNK = 1 << 20
@@ -24,8 +23,7 @@ def unpack(path: str, cache: str) -> str:
     A folder that is alone in the archive is gone into. Raises InputError where the archive is damaged, holds anything
     but files and folders, names a place outside of itself, or does not fit on the disk.
     """
-    place = path if is_remote(path) else os.path.abspath(path)
-    state = f"{place} {version(path)}"
+    state = f"{absolute(path)} {version(path)}"
     folder = os.path.join(cache, hashlib.sha256(state.encode()).hexdigest()[:16])
     if not os.path.isdir(folder):
         check_folder(folder)

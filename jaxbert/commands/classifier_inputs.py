@@ -105,7 +105,7 @@ def _from_text(flags: Flags, vocab_file: str, lower_case: bool, known_labels: tu
     folder = _folder(flags, flags.model_dir, recipe, wanted)
     files_of = {part: os.path.join(folder, name) for part, name in _RECORD_FILES.items() if part in wanted}
     paths = RecordPaths(**files_of, meta_data=os.path.join(folder, "meta_data"))
-    if not os.path.exists(paths.meta_data):
+    if not files.is_file(paths.meta_data):
         say(f"making records of {dataset.name} in {folder}")
         with progress() as report:
             write_dataset(dataset, recipe, paths, flags.num_workers or cores(), report)
@@ -146,7 +146,7 @@ def _folder(flags: TextDataFlags, model_dir: str, recipe: Recipe, wanted: tuple[
     """Where the records of these sets are kept."""
     sources = [flags.train_file, flags.eval_file, flags.test_file, recipe.vocab_file]
     if flags.data_dir is not None:
-        sources += glob.glob(os.path.join(glob.escape(flags.data_dir), "**", "*.tsv"), recursive=True)
+        sources += files.find(os.path.join(glob.escape(flags.data_dir), "**", "*.tsv"), recursive=True)
     settings = [
         getattr(flags, field.name) for field in dataclasses.fields(TextDataFlags) if field.name != "num_workers"
     ]

@@ -5,13 +5,14 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 
+from jaxbert import files
 from jaxbert.checkpoints import names, source
 from jaxbert.checkpoints.contents import Contents, groups, sizes
 from jaxbert.checkpoints.model_folder import VOCAB_FILE, has_model
 from jaxbert.checkpoints.places import place_of
 from jaxbert.checkpoints.released import RELEASED
+from jaxbert.checkpoints.remote_states import saved_steps
 from jaxbert.checkpoints.source import Source, find_source, read_contents
-from jaxbert.checkpoints.training_state import TrainingStates
 from jaxbert.commands.inspect_data import describe_config, describe_data, listed_sizes
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
@@ -30,11 +31,11 @@ def run(flags: Flags) -> None:
 
 def _describe(flags: Flags) -> Iterator[str]:
     path = flags.path
-    if os.path.isfile(path) and (lines := describe_data(path)):
+    if files.is_file(path) and (lines := describe_data(path)):
         yield from lines
-    elif os.path.isdir(path) and (parts := _parts_of_run(path)):
+    elif files.is_folder(path) and (parts := _parts_of_run(path)):
         yield f"{path}: folder of a run of jaxbert, with {', '.join(parts)}"
-    elif path in RELEASED and not os.path.exists(place_of(path)) and not os.path.exists(path):
+    elif path in RELEASED and not files.exists(place_of(path)) and not files.exists(path):
         yield from _describe_released(path)
     else:
         yield from _describe_model(flags, find_source(path))
@@ -43,11 +44,8 @@ def _describe(flags: Flags) -> Iterator[str]:
 def _parts_of_run(folder: str) -> list[str]:
     """What stands in a `--model_dir`; empty for other folders."""
     parts = [f"model `{name}`" for name in ("best", "last", "pretrained") if has_model(os.path.join(folder, name))]
-    if TrainingStates.exist(os.path.join(folder, _STATES)):
-        steps = sorted(int(name) for name in os.listdir(os.path.join(folder, _STATES)) if name.isdecimal())
+    if steps := saved_steps(os.path.join(folder, _STATES)) or saved_steps(folder):
         parts.append(f"training states after steps {', '.join(map(str, steps))}")
-    elif TrainingStates.exist(folder):
-        parts.append(f"training states after steps {', '.join(sorted(filter(str.isdecimal, os.listdir(folder))))}")
     return parts
 
 

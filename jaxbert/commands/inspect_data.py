@@ -2,7 +2,6 @@
 """What `inspect` says of files that are no models: records, meta data, vocabularies, configurations."""
 
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +9,7 @@ from jaxbert.checkpoints import huggingface_config
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
-from jaxbert.files import open_input, read_text
+from jaxbert.files import open_input, read_text, view_input
 from jaxbert.records.meta_data import read_meta_data
 from jaxbert.records.squad_meta_data import read_squad_meta_data
 from jaxbert.records.tfrecord import masked_crc, stream
@@ -30,7 +29,7 @@ def describe_data(path: str) -> list[str]:
         beginning = file.read(12)
     if len(beginning) == 12 and masked_crc(beginning[:8]) == int.from_bytes(beginning[8:], "little"):
         return list(_describe_records(path))
-    if os.path.getsize(path) > _MOST_TEXT:
+    if len(view_input(path)) > _MOST_TEXT:
         return []
     if beginning.lstrip()[:1] == b"{":
         return _describe_json(path)

@@ -5,15 +5,14 @@ import hashlib
 import os
 from collections.abc import Iterable
 
+from jaxbert import files
+
 
 def records_folder(model_dir: str, sources: Iterable[str | None], settings: object) -> str:
     """A folder below `<model_dir>/records` for what comes of these files, in their present state, by these settings.
 
     `settings` must have a `repr` that says all of it.
     """
-    states = []
-    for path in sorted(filter(None, sources)):
-        stat = os.stat(path) if os.path.exists(path) else None
-        states.append((os.path.abspath(path), stat and (stat.st_size, stat.st_mtime_ns)))
+    states = [(files.absolute(path), files.version(path)) for path in sorted(filter(None, sources))]
     fingerprint = hashlib.sha256(repr((states, settings)).encode()).hexdigest()[:16]
     return os.path.join(model_dir, "records", fingerprint)

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 
+from jaxbert import files
 from jaxbert.batches.device import put
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.spans import span_targets
@@ -178,7 +179,7 @@ def _keep_threshold(checkpoint: str, threshold: float) -> None:
 
 
 def _folder_of(checkpoint: str) -> str:
-    return checkpoint if os.path.isdir(checkpoint) else os.path.dirname(checkpoint)
+    return checkpoint if files.is_folder(checkpoint) else os.path.dirname(checkpoint)
 
 
 @contextlib.contextmanager

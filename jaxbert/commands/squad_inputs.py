@@ -123,7 +123,7 @@ def _made(flags: Flags, recipe: SquadRecipe) -> tuple[str, SquadMetaData]:
     version_2 = flags.version_2_with_negative
     folder = records_folder(flags.model_dir, [flags.train_file, recipe.vocab_file], (recipe, version_2, flags.strict))
     outputs = (os.path.join(folder, "train.tf_record"), os.path.join(folder, model_folder.META_DATA_FILE))
-    if not os.path.exists(outputs[1]):
+    if not files.is_file(outputs[1]):
         say(f"making records of {flags.train_file} in {folder}")
         workers = flags.num_workers or cores()
         written = make_records(flags.train_file, outputs, recipe, version_2, flags.strict, workers, progress)

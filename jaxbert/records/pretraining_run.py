@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from jaxbert.errors import InputError
 from jaxbert.examples.corpus import Shard, shards
-from jaxbert.files import exists, processes, read_bytes, read_text, remove_folder, version, write_text
+from jaxbert.files import exists, processes, read_bytes, read_text, remove, version, write_text
 from jaxbert.records.pretraining_shards import Counts, Recipe, ShardReport, finished_shard, write_output, write_shard
 from jaxbert.records.workers import in_order
 
@@ -98,7 +98,7 @@ def totals(work: Work) -> Counts:
 
 def remove_shards(work: Work) -> None:
     """Remove the folder of shards, when the outputs are written."""
-    remove_folder(work.folder)
+    remove(work.folder)
 
 
 def finished(work: Work) -> list[ShardReport]:

@@ -10,6 +10,7 @@ from types import FrameType
 import jax
 import numpy as np
 
+from jaxbert.checkpoints.remote_states import RemoteStates
 from jaxbert.checkpoints.training_state import TrainingStates
 from jaxbert.errors import InputError, Interrupted
 from jaxbert.train.report import ProgressLine, Summaries
@@ -63,7 +64,7 @@ def train(
     state: State,
     batches: Iterable[Batch],
     plan: Plan,
-    states: TrainingStates,
+    states: TrainingStates | RemoteStates,
     summaries: Summaries,
     after_epoch: Callable[[State, int, Callable[[str], None]], None],
     agreed: Callable[[int], int],
@@ -91,6 +92,7 @@ def train(
             if plan.saves(done) or stop:
                 report()
                 pending = None
+                summaries.save()
                 states.save(done, state)
             if stop:
                 states.wait()

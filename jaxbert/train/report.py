@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run says while it trains: a progress bar or plain lines, TensorBoard events and JSON lines."""
 
+import contextlib
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -12,24 +14,39 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboardX import SummaryWriter
 
-from jaxbert import files
+from jaxbert import files, storage
+
+_LINES = "metrics.jsonl"
 
 
 class Summaries:
     """The folder `<model_dir>/summaries`: events for TensorBoard below `train` and `validation`, and `metrics.jsonl`.
 
     `done` says up to which step each part stands. What an interrupted run had written after it is dropped, so every
-    step stands there once. With `is_written` false nothing is written.
+    step stands there once. With `is_written` false nothing is written. Remote files cannot grow: these are written here
+    and sent by each `save`.
     """
 
     def __init__(self, folder: str, done: Mapping[str, int], is_written: bool = True) -> None:
+        self._target, self._removed_at_end = folder if is_written else "", contextlib.ExitStack()
+        self._folder = self._begun_here(folder) if storage.is_remote(folder) else folder
+        self._start(self._folder, done, is_written)
+
+    def _begun_here(self, remote: str) -> str:
+        """A folder on this machine with the lines that there are already."""
+        folder = self._removed_at_end.enter_context(tempfile.TemporaryDirectory())
+        if self._target and files.is_file(lines := os.path.join(remote, _LINES)):
+            storage.fetch(lines, os.path.join(folder, _LINES))
+        return folder
+
+    def _start(self, folder: str, done: Mapping[str, int], is_written: bool) -> None:
         self._writers = {
             part: SummaryWriter(
                 os.path.join(folder, part), purge_step=step + 1 if step > 0 else None, write_to_disk=is_written
             )
             for part, step in done.items()
         }
-        path = os.path.join(folder, "metrics.jsonl") if is_written else os.devnull
+        path = os.path.join(folder, _LINES) if is_written else os.devnull
         if is_written:
             _drop_lines_after(path, done)
         self._lines = open(path, "a", encoding="utf-8")  # noqa: SIM115 (closed by `close`)
@@ -41,11 +58,20 @@ class Summaries:
         self._lines.write(json.dumps({"step": step, "part": part, **metrics}) + "\n")
         self._lines.flush()
 
+    def save(self) -> None:
+        """Bring all that was written to its place, so that a state saved after this has its metrics there."""
+        if storage.is_remote(self._target):
+            for writer in self._writers.values():
+                writer.flush()
+            storage.send_all(self._folder, self._target)
+
     def close(self) -> None:
         """Write out what is buffered."""
-        for writer in self._writers.values():
-            writer.close()
-        self._lines.close()
+        with self._removed_at_end:
+            for writer in self._writers.values():
+                writer.close()
+            self._lines.close()
+            self.save()
 
 
 def _drop_lines_after(path: str, done: Mapping[str, int]) -> None:
