@@ -18,7 +18,7 @@ from jaxbert.files import exists, is_file
 
 _CACHE = "~/.cache/jaxbert/models"
 _TFHUB = re.compile(r"^https?://(?:www\.)?tfhub\.dev/(tensorflow/(?:small_bert/)?bert_[\w-]+)/(\d+)/?$")
-_HUGGINGFACE = re.compile(r"^hf://([\w.-]+/[\w.-]+)$")
+_HUGGINGFACE = re.compile(r"^hf://(\w[\w.-]*/\w[\w.-]*)$")
 _FILES = ("*.json", "*.safetensors", "vocab.txt")  # of a repository at Hugging Face
 
 

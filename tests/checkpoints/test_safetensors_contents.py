@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folders of Hugging Face, read as `transformers` writes them and as older versions wrote them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+
+from jaxbert.checkpoints import huggingface_names, names
+from jaxbert.checkpoints.huggingface_config import to_huggingface
+from jaxbert.checkpoints.initial import read_initial
+from jaxbert.config.bert_config import BertConfig
+from jaxbert.errors import InputError
+from tests.checkpoints.random_models import Weights, assert_same, models, random_weights
+
+_CONFIG = BertConfig(11, 6, 2, 2, 8, max_position_embeddings=7, type_vocab_size=2)
+
+
+def _theirs(weights: Weights) -> dict[str, np.ndarray]:
+    named = (huggingface_names.to_huggingface(name, weight) for name, weight in weights.items())
+    return {name: np.ascontiguousarray(weight) for name, weight in named}
+
+
+def _save(folder: Path, tensors: Mapping[str, np.ndarray], architecture: str = "BertForPreTraining") -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(to_huggingface(_CONFIG, architecture)))
+    save_file(dict(tensors), str(folder / "model.safetensors"))
+
+
+def _shard(folder: Path, tensors: Mapping[str, np.ndarray], shards: int) -> dict[str, str]:
+    """Write the tensors in turn to several files, with an index; where each one is."""
+    places = {key: f"model-{number % shards}.safetensors" for number, key in enumerate(tensors)}
+    for file in set(places.values()):
+        save_file({key: tensors[key] for key in tensors if places[key] == file}, str(folder / file))
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    return places
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(model=models(), has_prefix=st.booleans(), has_old_names=st.booleans(), shards=st.integers(1, 3))
+def test_every_bit_comes_back(
+    model: tuple[BertConfig, Weights], has_prefix: bool, has_old_names: bool, shards: int, tmp_path: Path
+) -> None:
+    """Whatever sizes, heads, prefix, names of normalizations and number of files."""
+    config, weights = model
+    tensors = _theirs(weights)
+    if not has_prefix:
+        tensors = {key.removeprefix("bert."): tensor for key, tensor in tensors.items()}
+    if has_old_names:
+        old = {".LayerNorm.weight": ".LayerNorm.gamma", ".LayerNorm.bias": ".LayerNorm.beta"}
+        for new, name in old.items():
+            tensors = {key.replace(new, name): tensor for key, tensor in tensors.items()}
+    (tmp_path / "config.json").write_text(json.dumps(to_huggingface(config, "BertModel")))
+    _shard(tmp_path, tensors, shards)
+    read = read_initial(str(tmp_path))
+    assert_same(read.weights, weights)
+    assert (read.config, read.unused, read.layout) == (config, (), "Hugging Face safetensors")
+
+
+def test_a_file_alone_is_read(tmp_path: Path) -> None:
+    """The safetensors file may be given itself, under any name, also without configuration."""
+    weights = random_weights(_CONFIG)
+    save_file(_theirs(weights), str(tmp_path / "bert.safetensors"))
+    read = read_initial(str(tmp_path / "bert.safetensors"))
+    assert_same(read.weights, weights)
+    assert read.config is None
+
+
+def test_second_copies_are_no_leftovers(tmp_path: Path) -> None:
+    """The decoder's names for the embedding and its bias may hold copies; positions are listed by old versions."""
+    weights = random_weights(_CONFIG, "pretraining")
+    tensors = _theirs(weights)
+    tensors["cls.predictions.decoder.weight"] = tensors["bert.embeddings.word_embeddings.weight"].copy()
+    tensors["cls.predictions.decoder.bias"] = tensors["cls.predictions.bias"].copy()
+    tensors["bert.embeddings.position_ids"] = np.arange(7)[None]
+    _save(tmp_path, tensors)
+    read = read_initial(str(tmp_path))
+    assert_same(read.weights, weights)
+    assert read.unused == ("1 lists of positions or types",)
+
+
+def test_a_bias_stored_only_with_the_decoder_is_found(tmp_path: Path) -> None:
+    """Some versions keep the bias of the masked LM under the decoder's name alone."""
+    weights = random_weights(_CONFIG, "masked LM")
+    tensors = _theirs(weights)
+    tensors["cls.predictions.decoder.bias"] = tensors.pop("cls.predictions.bias")
+    _save(tmp_path, tensors)
+    assert_same(read_initial(str(tmp_path)).weights, weights)
+
+
+def test_a_masked_lm_of_another_kind_is_left_out(tmp_path: Path) -> None:
+    """A decoder that is not the embedding would be lost without a word: the head is not used, and that is said."""
+    weights = random_weights(_CONFIG, "pretraining")
+    decoder = weights[names.WORD_EMBEDDINGS] + 1
+    _save(tmp_path, _theirs(weights) | {"cls.predictions.decoder.weight": decoder})
+    read = read_initial(str(tmp_path))
+    assert_same(read.weights, {name: weights[name] for name in weights if not name.startswith("cls/predictions")})
+    assert read.unused == ("masked LM with a decoder of its own (cls.predictions.decoder.weight)",)
+
+
+@pytest.mark.parametrize("architecture", ["BertForTokenClassification", "BertForMultipleChoice"])
+def test_other_classifiers_are_not_taken(architecture: str, tmp_path: Path) -> None:
+    """The same names mean another network in another class."""
+    weights = random_weights(_CONFIG, "classifier")
+    _save(tmp_path, _theirs(weights), architecture)
+    read = read_initial(str(tmp_path))
+    assert_same(read.weights, {name: weights[name] for name in weights if name.startswith("bert/")})
+    assert read.unused == ("classifier.bias", "classifier.weight")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_half_precision_becomes_float32(dtype: type, tmp_path: Path) -> None:
+    """Weights in 16 bits are read as float32 of the same value."""
+    halves = {name: weight.astype(dtype) for name, weight in random_weights(_CONFIG).items()}
+    _save(tmp_path, _theirs(halves))
+    assert_same(read_initial(str(tmp_path)).weights, {name: half.astype(np.float32) for name, half in halves.items()})
+
+
+def test_a_weight_under_two_names_is_refused(tmp_path: Path) -> None:
+    """Which one counts would be a guess."""
+    tensors = _theirs(random_weights(_CONFIG))
+    _save(tmp_path, tensors | {"pooler.dense.bias": tensors["bert.pooler.dense.bias"].copy()})
+    with pytest.raises(InputError, match=r"same weight as `.*pooler\.dense\.bias` and as `.*pooler\.dense\.bias`"):
+        read_initial(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("index", "problem"),
+    [
+        ("[" * 100_000, "is not an index"),
+        ("{}", "is not an index"),
+        ('{"weight_map": {}}', "names no weights"),
+        (
+            '{"weight_map": {"bert.pooler.dense.bias": "../model-0.safetensors"}}',
+            "no safetensors file of the same folder",
+        ),
+        ('{"weight_map": {"bert.pooler.dense.bias": "/etc/passwd"}}', "no safetensors file of the same folder"),
+        ('{"weight_map": {"bert.pooler.dense.bias": 3}}', "no safetensors file of the same folder"),
+        ('{"weight_map": {"bert.pooler.dense.bias": "model-9.safetensors"}}', "model-9.safetensors` is missing"),
+        ('{"weight_map": {"no.such.weight": "model-0.safetensors"}}', "`no.such.weight` is in .* where it is not"),
+    ],
+)
+def test_wrong_indexes_are_refused(index: str, problem: str, tmp_path: Path) -> None:
+    """An index leads to files of its own folder, which hold what it says, or to a message."""
+    _shard(tmp_path, _theirs(random_weights(_CONFIG)), 1)
+    (tmp_path / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(InputError, match=problem):
+        read_initial(str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole folder; its files may be damaged and are put back."""
+    folder = tmp_path_factory.mktemp("whole")
+    _save(folder, _theirs(random_weights(_CONFIG, "classifier")), "BertForSequenceClassification")
+    return folder
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_any_damage_to_the_header_gives_weights_or_a_message(data: st.DataObject, stored: Path) -> None:
+    """A changed byte of the header, or a lost end, ends in other weights or an InputError that names the file."""
+    target = stored / "model.safetensors"
+    content = target.read_bytes()
+    header = 8 + int.from_bytes(content[:8], "little")
+    place = data.draw(st.integers(0, header - 1))
+    damaged = content[:place]
+    if data.draw(st.booleans()):
+        damaged += bytes([content[place] ^ data.draw(st.integers(1, 255))]) + content[place + 1 :]
+    message = "model.safetensors"
+    try:
+        target.write_bytes(damaged)
+        found = read_initial(str(stored)).weights
+        assert all(weight.dtype == np.float32 for weight in found.values())
+    except InputError as error:
+        message = error.message
+    finally:
+        target.write_bytes(content)
+    assert "model.safetensors" in message
