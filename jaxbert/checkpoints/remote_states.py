@@ -19,7 +19,7 @@ _ENDING = ".safetensors"
 
 
 def saved_steps(folder: str) -> list[int]:
-    """The steps whose states are in a folder of `RemoteStates` or of `TrainingStates`, ascending."""
+    """The steps whose states are in a folder of `RemoteStates` or of `TrainingStates`, ascending; makes nothing."""
     steps = (name.removesuffix(_ENDING) for name in files.names(folder))
     return sorted(int(step) for step in steps if step.isdecimal())
 

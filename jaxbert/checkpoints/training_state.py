@@ -8,6 +8,7 @@ from typing import Any
 
 import orbax.checkpoint as ocp
 
+from jaxbert import files
 from jaxbert.errors import InputError
 
 
@@ -15,7 +16,7 @@ class TrainingStates:
     """The folder `<model_dir>/checkpoints`, one numbered folder per saved step."""
 
     def __init__(self, folder: str, keep: int) -> None:
-        self._folder = os.path.abspath(folder)
+        self._folder = files.absolute(folder)
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=True)
         try:
             self._manager = ocp.CheckpointManager(self._folder, options=options)
@@ -23,11 +24,6 @@ class TrainingStates:
             raise InputError(
                 f"cannot write checkpoints to `{folder}`: {error.strerror or error}", "choose another `--model_dir`"
             ) from error
-
-    @staticmethod
-    def exist(folder: str) -> bool:
-        """Whether a state was saved in `folder`; looks, and makes nothing."""
-        return os.path.isdir(folder) and any(name.isdecimal() for name in os.listdir(folder))
 
     def latest_step(self) -> int | None:
         """The newest saved step, None when there is none."""

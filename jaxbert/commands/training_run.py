@@ -18,6 +18,7 @@ from jaxbert.batches.device import own_rows, place, put, whole
 from jaxbert.batches.loader import Prefetched, TrainingBatches
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.initial import check_source
+from jaxbert.checkpoints.remote_states import RemoteStates, saved_steps
 from jaxbert.checkpoints.training_state import TrainingStates
 from jaxbert.commands.model_source import say
 from jaxbert.config.flags import parse, to_flagfile
@@ -25,6 +26,7 @@ from jaxbert.config.training import TrainingFlags
 from jaxbert.errors import InputError
 from jaxbert.model.encoder import Compute
 from jaxbert.model.weights import Table, Tree, flatten, initialize
+from jaxbert.storage import is_remote
 from jaxbert.train import hosts
 from jaxbert.train.compiled import CompiledSteps, Steps
 from jaxbert.train.loop import Plan, train
@@ -144,7 +146,7 @@ def state_like(flags: TrainingFlags, training: Training, mesh: Mesh) -> State:
     return with_shardings(like, state_shardings(like, training.table, mesh))
 
 
-def _start_state(states: TrainingStates, flags: TrainingFlags, training: Training, mesh: Mesh) -> State:
+def _start_state(states: TrainingStates | RemoteStates, flags: TrainingFlags, training: Training, mesh: Mesh) -> State:
     """The newest saved state, or the first one, with the weights that `start` gives; on the devices of `mesh`."""
     like = state_like(flags, training, mesh)
     latest = states.latest_step()
@@ -235,16 +237,17 @@ def loss_scale(flags: TrainingFlags) -> LossScale:
 def check_paths(flags: TrainingFlags) -> None:
     """Fail before any work where `--model_dir` cannot be used or holds another run, or no checkpoint can be found."""
     files.check_folder(flags.model_dir)
-    if TrainingStates.exist(_states_folder(flags)):
+    if saved_steps(_states_folder(flags)):
         names = [field.name for field in dataclasses.fields(flags) if field.name not in FREE_FLAGS]
         refuse_changes(flags, names)
     elif flags.init_checkpoint is not None:
         check_source(flags.init_checkpoint)
 
 
-def open_states(flags: TrainingFlags) -> TrainingStates:
+def open_states(flags: TrainingFlags) -> TrainingStates | RemoteStates:
     """The saved states of `--model_dir`, beside which the flags of the run are written."""
-    states = TrainingStates(_states_folder(flags), flags.keep_checkpoints)
+    kind = RemoteStates if is_remote(flags.model_dir) else TrainingStates
+    states = kind(_states_folder(flags), flags.keep_checkpoints)
     if hosts.is_first():
         files.write_text(os.path.join(flags.model_dir, FLAG_FILE), to_flagfile(flags))
     return states
@@ -257,7 +260,7 @@ def _states_folder(flags: TrainingFlags) -> str:
 def refuse_changes(flags: TrainingFlags, names: Sequence[str]) -> None:
     """Raise `InputError` when one of these flags differs from what `--model_dir` was trained with."""
     path = os.path.join(flags.model_dir, FLAG_FILE)
-    if not os.path.exists(path):
+    if not files.is_file(path):
         return
     previous = parse(type(flags), [f"--flagfile={path}"], {}).options
     other = [name for name in names if getattr(previous, name) != getattr(flags, name)]

@@ -12,7 +12,9 @@ from typing import Any, Generic, TypeVar
 
 from absl import flags as absl_flags
 
+from jaxbert import files
 from jaxbert.errors import InputError
+from jaxbert.storage import is_remote
 
 T = TypeVar("T")
 
@@ -213,7 +215,7 @@ def _define(values: absl_flags.FlagValues, name: str, kind: type, rule: Rule) ->
 def _expanded(values: absl_flags.FlagValues, argv: Sequence[str]) -> list[str]:
     """`argv` with the content of its flag files in their place."""
     try:
-        return values.read_flags_from_files(list(argv))
+        return values.read_flags_from_files([line for argument in argv for line in _remote_lines(argument)])
     except (absl_flags.Error, OSError) as error:
         reason = str(error.__context__ or error)
         raise InputError(
@@ -221,6 +223,15 @@ def _expanded(values: absl_flags.FlagValues, argv: Sequence[str]) -> list[str]:
         ) from error
     except UnicodeDecodeError as error:
         raise InputError("`--flagfile`: the file is not UTF-8 text") from error
+
+
+def _remote_lines(argument: str) -> list[str]:
+    """The lines of a remote flag file in place of `--flagfile=PATH`; absl opens those on disk itself."""
+    name, _, path = argument.partition("=")
+    if name.lstrip("-") != "flagfile" or not is_remote(path):
+        return [argument]
+    lines = (line.strip() for line in files.read_text(path).splitlines())
+    return [line for line in lines if line and not line.startswith(("#", "//"))]
 
 
 def _without_retired(arguments: Sequence[str], retired: Mapping[str, str]) -> tuple[list[str], tuple[str, ...]]:

@@ -7,6 +7,9 @@ import sys
 
 import jax
 
+from jaxbert.errors import InputError
+from jaxbert.storage import is_remote
+
 # Names from malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 
@@ -14,6 +17,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 def prepare(compile_cache: str) -> None:
     """Keep freed memory, and keep compiled programs in the folder `compile_cache` ("" for nowhere)."""
     _keep_freed_memory()
+    if is_remote(compile_cache):
+        raise InputError(f"`--compile_cache={compile_cache}` is not on this machine", "give a folder that is")
     if compile_cache:
         jax.config.update("jax_compilation_cache_dir", os.path.expanduser(compile_cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
