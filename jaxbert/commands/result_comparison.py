@@ -48,7 +48,9 @@ def our_results(model: Exported, inputs: Arrays) -> dict[str, np.ndarray]:
         "masked_lm_positions": inputs[POSITIONS],
         "cls_positions": np.zeros_like(number),
     }
-    results = jax.jit(lambda weights, rows: _compute(model, weights, rows))(unflatten(model.weights), rows)
+    # Not compiled as a whole: that takes longer than these few rows, and layers share their operations.
+    weights, rows = jax.tree.map(jnp.asarray, (unflatten(model.weights), rows))
+    results = _compute(model, weights, rows)
     return {name: np.asarray(result) for name, result in results.items() if result is not None}
 
 

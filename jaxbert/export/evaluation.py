@@ -27,7 +27,7 @@ def run_saved_model(folder: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
     functions = {function.signature.name: function for function in graph.graph_def.library.function}
     values = _restored(os.path.join(folder, "variables", "variables"), nodes)
     values |= {_node_of(entry.value.name): inputs[entry.key] for entry in signature.inputs}
-    results = _call(functions[_by_key(call.attr)["f"].func.name], [values[name] for name in call.input])
+    results = run_function(functions[_by_key(call.attr)["f"].func.name], [values[name] for name in call.input])
     return {entry.key: results[int(entry.value.name.split(":")[1])] for entry in signature.outputs}
 
 
@@ -40,7 +40,8 @@ def _restored(prefix: str, nodes: Mapping[str, Any]) -> Arrays:
     return {name: bundle.read(keys[int(value.split(":")[1])].decode()) for name, value in assigned}
 
 
-def _call(function: Any, arguments: Sequence[np.ndarray]) -> list[np.ndarray]:
+def run_function(function: Any, arguments: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The results of one function of a SavedModel."""
     values = {argument.name: array for argument, array in zip(function.signature.input_arg, arguments, strict=True)}
     for node in function.node_def:
         values[node.name] = _TENSORFLOW[node.op](_by_key(node.attr), *(values[_node_of(name)] for name in node.input))

@@ -3,6 +3,7 @@
 
 import numpy as np
 
+from jaxbert.commands.result_comparison import Arrays, largest_difference
 from jaxbert.config.bert_config import Activation, BertConfig
 from jaxbert.export.exported import Exported, Kind, choose_weights
 from tests.checkpoints.random_models import random_weights
@@ -18,3 +19,8 @@ def exported(kind: Kind, activation: Activation = "gelu", vocab: str | None = VO
     weights = {name: 0.4 * weight for name, weight in random_weights(config, _HEADS[kind], classes=3).items()}
     chosen = choose_weights({name: w.astype(np.float32) for name, w in weights.items()}, kind, 2)
     return Exported(kind, config, chosen, vocab, None if vocab is None else True)
+
+
+def assert_close(found: Arrays, ours: Arrays, mask: np.ndarray) -> None:
+    """The same results but for rounding: some hundred operations on numbers around 1, in float32."""
+    assert largest_difference(found, ours, mask) < 100 * np.finfo(np.float32).eps
