@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `inspect` says of files and folders."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxbert.__main__ import main
+from jaxbert.checkpoints.initial import read_initial
+from jaxbert.checkpoints.tf_bundle import open_bundle, write_bundle
+from tests.commands.tiny_task import Task
+
+
+def _inspect(capsys: pytest.CaptureFixture[str], path: Path | str, *flags: str) -> str:
+    capsys.readouterr()
+    code = main(["inspect", str(path), *flags])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    return out
+
+
+def test_a_checkpoint_is_told_in_full(task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Kind, sizes, heads, what fits, what is left over, and every tensor with name, shape and type."""
+    folder = shutil.copytree(task.model, tmp_path / "bert")
+    bundle = open_bundle(str(folder))
+    heads = {"output_weights": np.ones((3, 16), np.float32), "output_bias": np.ones(3, np.float32)}
+    others = {"mystery": np.zeros(2, np.int64), "output_bias/adam_m": np.ones(3, np.float32)}
+    write_bundle(f"{folder}/bert_model.ckpt", {key: bundle.read(key) for key in bundle.entries} | heads | others)
+    out = _inspect(capsys, folder)
+    for line in (
+        "bert_model.ckpt: TF1 name-based\n",
+        "1 layers, hidden 16, intermediate 32, vocabulary 13, 32 positions, 2 token types\n",
+        "classifier (3 outputs)\n",
+        "beside the weights: fits; gelu, 2 heads, dropout 0.1 and 0.1\n",
+        "vocab.txt: 13 tokens, fits; text lower-cased\n",
+        "27: 25 weights of BERT with",
+        "1 optimizer slots\n",
+        "unaccounted     mystery\n",
+    ):
+        assert line in out
+    rows = out.split("\n\n")[1].splitlines()
+    assert len(rows) == 27
+    assert rows[0].split() == ["bert/embeddings/word_embeddings", "[13,", "16]", "float32"]
+    assert rows[-2].split() == ["-", "[2]", "int64", "mystery"]
+
+
+def test_what_does_not_fit_is_said(task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A given configuration and vocabulary are compared with the weights, setting by setting."""
+    config = json.loads((task.model / "bert_config.json").read_text()) | {"hidden_size": 32, "num_hidden_layers": 3}
+    (tmp_path / "c.json").write_text(json.dumps(config))
+    (tmp_path / "v.txt").write_text("[UNK]\n[CLS]\n[SEP]\n[MASK]\nRed\n")
+    flags = (f"--bert_config_file={tmp_path}/c.json", f"--vocab_file={tmp_path}/v.txt")
+    out = _inspect(capsys, task.model, *flags)
+    assert "does not fit: hidden_size is 32, the weights have 16; num_hidden_layers is 3, the weights have 1" in out
+    assert "5 tokens, does not fit: the weights have 13; text keeps its case" in out
+
+
+def test_data_is_told(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
+    """Records with their features, meta data, a vocabulary, a configuration."""
+    records = _inspect(capsys, task.folder / "train.tf_record")
+    assert "TFRecords, 24 of them" in records
+    assert "input_ids                int64 [16]" in records
+    assert "meta data of classification" in _inspect(capsys, task.folder / "meta_data")
+    assert "vocabulary of 13 tokens; it has no capitals" in _inspect(capsys, task.model / "vocab.txt")
+    assert "bert_config.json\nsizes           1 layers, hidden 16, 2 heads" in _inspect(
+        capsys, task.model / "bert_config.json"
+    )
+
+
+def test_a_released_model_is_told_before_it_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its sizes, where to download it and where to put it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    out = _inspect(capsys, "bert-large-cased")
+    assert "24 layers, hidden 1024, 16 heads" in out
+    assert "cased_L-24_H-1024_A-16.tar.gz" in out
+    assert f"place           {tmp_path}/.cache/jaxbert/models/bert-large-cased" in out
+
+
+@pytest.mark.parametrize("name", ["train.tsv", "nothing"])
+def test_other_files_end_in_a_message(name: str, task: Task, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file of no known kind, and one that is not there."""
+    assert main(["inspect", str(task.text / name)]) == 2
+    assert "there is no checkpoint" in capsys.readouterr().err
+
+
+def test_damaged_records_end_in_a_message(task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every checksum is verified."""
+    content = bytearray((task.folder / "train.tf_record").read_bytes())
+    content[-10] ^= 1
+    (tmp_path / "r").write_bytes(content)
+    assert main(["inspect", str(tmp_path / "r")]) == 2
+    assert "record" in capsys.readouterr().err
+
+
+def test_every_official_file_is_accounted_for(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Checkpoints and modules of every version have no tensor left over, and the number of weights that are loaded."""
+    for index in sorted((shared / "official").rglob("*.index")):
+        out = _inspect(capsys, index)
+        assert "unaccounted     none\n" in out, index
+        weights = read_initial(str(index)).weights
+        assert f" {len(weights)} weights of BERT with {sum(weight.size for weight in weights.values()):,} values" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "counted"),
+    [
+        ("index_tf1_chinese_base", "206: 206 weights of BERT with 102,882,442 values"),
+        ("index_tf1_with_optimizer", "412 optimizer slots, 1 optimizer settings and counters"),
+    ],
+)
+def test_indexes_of_released_models_are_accounted_for(
+    name: str, counted: str, shared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The real index files, which are there without their data, are read in full, and fit their configuration."""
+    folder = shared / "data/checkpoints" / name
+    out = _inspect(capsys, folder)
+    assert "unaccounted     none\n" in out
+    assert "beside the weights: fits" in out
+    assert counted in out
+    rows = out.split("\n\n")[1].splitlines()
+    listed = [line.split("\t") for line in (folder / "KEYS_generated.tsv").read_text().splitlines()]
+    assert len(rows) == len(listed)
+    for key, dtype, shape, *_ in listed:
+        assert any(key in row.split() and f" {shape} " in row and f" {dtype}" in row for row in rows), key
+
+
+def test_help_answers_at_once() -> None:
+    """No jax is loaded for the help text."""
+    code = "import sys; from jaxbert.__main__ import main; main(['inspect', '--help']); print('jax' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("False\n")
