@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trains a tiny classifier with dropout on meshes of eight simulated devices; a program of its own, see test_sharding.
+
+Prints JSON: for each mesh the losses, and how far first moments and logits are from those of one device.
+"""
+
+import json
+import sys
+
+import jax
+import numpy as np
+
+from jaxbert.batches.device import device_mesh, place, put, row_parts
+from jaxbert.batches.loader import TrainingBatches
+from jaxbert.batches.packing import choose_shape
+from jaxbert.batches.rows import label_targets
+from jaxbert.model.heads import classify
+from jaxbert.model.weights import flatten, initialize
+from jaxbert.train.compiled import CompiledSteps
+from jaxbert.train.optimizers import AdamW, decay_mask
+from jaxbert.train.schedules import LinearSchedule
+from jaxbert.train.sharding import gathering, state_shardings, weight_shardings
+from jaxbert.train.step import initial_state, train_step
+from tests.train.test_step import BATCH, CONFIG, FEATURES, LENGTHS, SIZE, TABLE, loss_of
+
+STEPS = 3
+
+
+def train(devices: int, fsdp: int, tensor: int) -> tuple[list[float], np.ndarray, np.ndarray]:
+    """Losses, all first moments in one array, and the logits of the last batch."""
+    mesh = device_mesh(jax.devices()[:devices], fsdp, tensor)
+    shape = choose_shape(LENGTHS, BATCH, seed=0, multiple=8, devices=row_parts(mesh))
+    batches = TrainingBatches(
+        lambda numbers: {name: array[numbers] for name, array in FEATURES.items()},
+        *(SIZE, BATCH, 1, shape, 5),
+        label_targets,
+    )
+    loss = gathering(loss_of(CONFIG), TABLE, mesh)
+    steps = CompiledSteps(train_step(loss, AdamW(), LinearSchedule(1e-2, 0.0, 0, 10), decay_mask(TABLE), 5), str)
+    state = initial_state(initialize(TABLE, 0, 0.2), AdamW())
+    state = put(state, state_shardings(state, TABLE, mesh))
+    losses = []
+    for number in range(STEPS):
+        state, metrics = steps(state, place(batches.at(number), mesh, 2))
+        losses += np.asarray(metrics["loss"]).tolist()
+    for path, weight in flatten(state["weights"]).items():
+        assert weight.sharding.is_equivalent_to(flatten(weight_shardings(TABLE, mesh))[path], weight.ndim), path
+    moments = np.concatenate([np.asarray(leaf).ravel() for leaf in jax.tree.leaves(state["moments"]["m"])])
+    batch = place({name: array[0, 0] for name, array in batches.at(STEPS).items()}, mesh, 0)
+    logits = jax.jit(gathering(lambda w, rows: classify(w, CONFIG, rows), TABLE, mesh))(state["weights"], batch)
+    examples = np.asarray(batch["examples"])
+    order = np.argsort(examples[examples >= 0])
+    return losses, moments, np.asarray(logits)[examples >= 0][order]
+
+
+def main() -> None:
+    """Compare each mesh `fsdp,tensor` on the command line with one device."""
+    one_losses, one_moments, one_logits = train(1, 1, 1)
+    found = {}
+    for name in sys.argv[1:]:
+        losses, moments, logits = train(8, *map(int, name.split(",")))
+        found[name] = {
+            "losses": np.abs(np.subtract(losses, one_losses)).max().item(),
+            "moments": (np.abs(moments - one_moments).max() / np.abs(one_moments).max()).item(),
+            "logits": np.abs(logits - one_logits).max().item(),
+        }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
