@@ -189,6 +189,16 @@ def test_a_model_without_pooler_is_converted(convert: Convert, tmp_path: Path) -
     assert_same(read_initial(str(tmp_path / "out")).weights, weights)
 
 
+@pytest.mark.parametrize("to", FORMATS)
+def test_folders_may_be_remote(to: str, classifier: Path, convert: Convert, tmp_path: Path) -> None:
+    """From one storage to another and back, vocabulary and meta data too."""
+    remote = f"memory://{tmp_path.name}/{to}"
+    assert convert(init_checkpoint=classifier, to=to, output_dir=remote)[0] == 0
+    assert convert(init_checkpoint=remote, to="jaxbert", output_dir=tmp_path / "back")[0] == 0
+    assert_same(read_initial(str(tmp_path / "back")).weights, read_initial(str(classifier)).weights)
+    assert (tmp_path / "back/meta_data").read_text() == (classifier / "meta_data").read_text()
+
+
 def _without(weights: Weights, name: str) -> Weights:
     return {other: array for other, array in weights.items() if other != name}
 
