@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""export from folder to folder: what is written, that it is compared, what is refused; and from run_classifier."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxbert.__main__ import main
+from jaxbert.checkpoints import names
+from jaxbert.checkpoints.initial import read_initial
+from jaxbert.checkpoints.model_folder import write_model
+from jaxbert.commands import result_comparison
+from jaxbert.config import bert_config
+from jaxbert.config.bert_config import BertConfig
+from tests.checkpoints.random_models import assert_same, random_weights
+from tests.commands.conftest import Run
+from tests.commands.test_bad_input import assert_refused
+from tests.commands.tiny_task import Task, flags
+
+CONFIG = BertConfig(11, 6, 2, 2, 8, max_position_embeddings=7, type_vocab_size=2)
+VOCAB = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nred\nblue\n"
+FILES = {
+    "saved_model": ["assets", "bert_config.json", "saved_model.pb", "variables"],
+    "onnx": ["bert_config.json", "model.onnx", "tokenizer_config.json", "vocab.txt"],
+    "huggingface": ["config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"],
+}
+Export = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Export:
+    """Runs `export` with flags: exit code, standard output, standard error."""
+
+    def run(**values: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(["export", *flags(**values)])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def _model(folder: Path, *heads: str) -> Path:
+    """A model folder of ours with these heads and a vocabulary."""
+    weights = {name: weight for head in heads for name, weight in random_weights(CONFIG, head).items()}
+    texts = {"bert_config.json": bert_config.to_json(CONFIG), "vocab.txt": VOCAB}
+    write_model(str(folder), weights, texts, {})
+    return folder
+
+
+@pytest.mark.parametrize("to", FILES)
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [("none", "encoder"), ("classifier", "classifier"), ("squad", "squad"), ("pretraining", "pretrainer")],
+)
+def test_every_kind_goes_into_every_format(head: str, kind: str, to: str, run: Export, tmp_path: Path) -> None:
+    """The kind is seen from the heads, the result compared with ours, and the folder has all that belongs to it."""
+    source = _model(tmp_path / "model", head)
+    code, out, err = run(init_checkpoint=source, format=to, output_dir=tmp_path / "out")
+    assert (code, out) == (0, "")
+    last = err.splitlines()[-1]
+    assert last.startswith(f"wrote the {kind} to {tmp_path / 'out'}; ")
+    assert last.endswith("it reads back bit for bit" if to == "huggingface" else " on random inputs")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES[to]
+
+
+@pytest.mark.parametrize("to", ["saved_model", "huggingface"])
+def test_what_is_exported_can_be_started_from(to: str, run: Export, tmp_path: Path) -> None:
+    """The same weights and configuration come back."""
+    source = _model(tmp_path / "model", "classifier")
+    assert run(init_checkpoint=source, format=to, output_dir=tmp_path / "out")[0] == 0
+    found, expected = (read_initial(str(path)) for path in (tmp_path / "out", source))
+    assert_same(found.weights, expected.weights)
+    assert found.config == expected.config
+
+
+def test_one_of_several_heads_is_chosen(run: Export, tmp_path: Path) -> None:
+    """By `--model`, and without it nothing is guessed."""
+    source = _model(tmp_path / "model", "classifier", "squad")
+    assert_refused(run(init_checkpoint=source, format="onnx", output_dir=tmp_path / "a"), "several heads", "--model")
+    for kind in ("squad", "classifier", "encoder"):
+        code, _, err = run(init_checkpoint=source, format="onnx", output_dir=tmp_path / kind, model=kind)
+        assert code == 0
+        assert f"wrote the {kind} to" in err
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_head_that_is_not_there_is_refused(run: Export, tmp_path: Path) -> None:
+    """With the names of what is missing, and nothing is written."""
+    source = _model(tmp_path / "model", "classifier")
+    result = run(init_checkpoint=source, format="saved_model", output_dir=tmp_path / "out", model="squad")
+    assert_refused(result, "there is no squad: cls/squad/output_weights", "--model")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_filled_folder_is_refused(run: Export, tmp_path: Path) -> None:
+    """Nothing is overwritten."""
+    source = _model(tmp_path / "model", "none")
+    assert_refused(run(init_checkpoint=source, format="onnx", output_dir=source), "is not empty", "another folder")
+
+
+@pytest.mark.parametrize("to", ["saved_model", "onnx"])
+def test_wrong_results_are_no_export(to: str, run: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that computes something else is noticed, and leaves nothing."""
+    monkeypatch.setattr("jaxbert.export.network._EPSILON", 1e-2)
+    code, _, err = run(init_checkpoint=_model(tmp_path / "model", "none"), format=to, output_dir=tmp_path / "out")
+    assert code == 1
+    assert "what was written computes another" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_results_that_are_no_numbers_are_no_export() -> None:
+    """A comparison with them is always false."""
+    mask = np.ones((1, 1), np.int32)
+    with pytest.raises(RuntimeError, match="off by nan"):
+        result_comparison.largest_difference({"x": np.array([np.nan])}, {"x": np.zeros(1)}, mask)
+
+
+def test_run_classifier_exports_what_it_trained(task: Task, classify: Run, tmp_path: Path) -> None:
+    """After training to --model_export_path, later by --mode=export_only: the same files, which hold the best model."""
+    model_dir, first, second = tmp_path / "run", tmp_path / "a", tmp_path / "b"
+    start = flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=model_dir, num_train_epochs=1)
+    code, _, err = classify(*task.records, *start, f"--model_export_path={first}")
+    assert code == 0, err
+    assert f"wrote the classifier to {first}" in err
+    code, _, err = classify(*flags(model_dir=model_dir, mode="export_only", model_export_path=second))
+    assert code == 0, err
+    for file in ("saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"):
+        assert (first / file).read_bytes() == (second / file).read_bytes()
+    assert_same(read_initial(str(first)).weights, read_initial(str(model_dir / "best")).weights)
+    assert names.CLASSIFIER[0] in read_initial(str(first)).weights
+
+
+def test_export_only_needs_a_place(classify: Run, tmp_path: Path) -> None:
+    """And one that holds nothing."""
+    assert_refused(
+        classify(*flags(model_dir=tmp_path, mode="export_only")), "--mode=export_only", "--model_export_path"
+    )
+    (tmp_path / "file").write_text("")
+    result = classify(*flags(model_dir=tmp_path, mode="export_only", model_export_path=tmp_path))
+    assert_refused(result, "is not empty", "another folder")
