@@ -11,7 +11,7 @@ import numpy as np
 from jaxbert.checkpoints import model_folder, names, source
 from jaxbert.checkpoints.initial import DenseHead, InitialWeights, read_initial
 from jaxbert.checkpoints.matching import LoadReport, match
-from jaxbert.checkpoints.source import find_source
+from jaxbert.checkpoints.source import Source, find_source
 from jaxbert.checkpoints.tf_prefix import find_prefix
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
@@ -42,14 +42,15 @@ def find_model(flags: TrainingFlags) -> str:
 
 
 def beside(path: str | None, name: str) -> str | None:
-    """The file `name` that comes with the model at `path`, if there is one.
+    """The file `name` that comes with the model at `path`, if there is one."""
+    found = _source(path)
+    return None if found is None else found.beside(name)
 
-    A run that goes on does not need what it started from: where no model is any more, nothing is beside it.
-    """
-    if path is None:
-        return None
+
+def _source(path: str | None) -> Source | None:
+    """The model at `path`; None where there is none any more: a run that goes on does not need what it started from."""
     with contextlib.suppress(InputError):
-        return find_source(path).beside(name)
+        return None if path is None else find_source(path)
     return None
 
 
@@ -57,9 +58,16 @@ def read_config(flags: TrainingFlags, checkpoint: str | None) -> BertConfig:
     """The configuration of `--bert_config_file`, or the one that comes with the checkpoint."""
     if flags.bert_config_file is not None:
         return bert_config.read(flags.bert_config_file)
-    config = None if checkpoint is None else source.read_config(find_source(checkpoint))
-    if config is None:
+    found = None if checkpoint is None else find_source(checkpoint)
+    config = None if found is None else source.read_config(found)
+    if found is None or config is None:
         raise InputError("the sizes of the model are not known", "give `--bert_config_file`")
+    if found.kind == "SavedModel" and found.beside(model_folder.CONFIG_FILE) is None:
+        say(
+            f"note: the sizes are those of the module's weights ({config.num_hidden_layers} layers, hidden"
+            f" {config.hidden_size}, {config.num_attention_heads} heads), the rest is as in every release:"
+            f" {config.hidden_act}, dropout {config.hidden_dropout_prob:g}"
+        )
     return config
 
 
@@ -68,7 +76,8 @@ def find_case_rule(given: bool | None, checkpoint: str | None) -> bool | None:
 
     None where neither says it; then the vocabulary shows it (`lower_cases`).
     """
-    rule = None if checkpoint is None else _case_rule(checkpoint)
+    found = _source(checkpoint)
+    rule = None if found is None else source.read_case_rule(found)
     if None not in (given, rule) and given != rule:
         raise InputError(
             f"`--do_lower_case={str(given).lower()}`, but the model in `{checkpoint}`"
@@ -78,15 +87,10 @@ def find_case_rule(given: bool | None, checkpoint: str | None) -> bool | None:
     return given if rule is None else rule
 
 
-def _case_rule(checkpoint: str) -> bool | None:
-    with contextlib.suppress(InputError):
-        return source.read_case_rule(find_source(checkpoint))
-    return None
-
-
 def find_vocab(vocab_file: str | None, config: BertConfig, checkpoint: str | None) -> str:
     """The path of the vocabulary: `--vocab_file`, or the one beside the checkpoint; it must fit the model."""
-    path = vocab_file or beside(checkpoint, model_folder.VOCAB_FILE)
+    own = beside(checkpoint, model_folder.VOCAB_FILE)
+    path = vocab_file or own
     if path is None:
         raise InputError("the vocabulary is not known", "give `--vocab_file`")
     if len(vocab := read_vocab(path)) > config.vocab_size:
@@ -94,6 +98,8 @@ def find_vocab(vocab_file: str | None, config: BertConfig, checkpoint: str | Non
             f"`{path}` has {len(vocab)} tokens, bert_config.json says `vocab_size` {config.vocab_size}",
             "give the vocabulary that belongs to the checkpoint",
         )
+    if own is not None and own != path and read_vocab(own).tokens != vocab.tokens:
+        say(f"note: `{path}` is not the vocabulary that comes with the model, `{own}`")
     return path
 
 

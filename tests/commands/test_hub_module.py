@@ -50,6 +50,7 @@ def test_a_module_brings_all_it_needs(
         archive.add(module, ".")
     err = _train(classify, task, tmp_path / "run", f"--hub_module_url={tmp_path}/module.tar.gz")
     assert "loaded 23 of 25 expected tensors" in err
+    assert "note: the sizes are those of the module's weights (1 layers, hidden 16, 2 heads)" in err
     best = tmp_path / "run/best"
     assert json.loads((best / "tokenizer_config.json").read_text()) == {"do_lower_case": False}
     assert json.loads((best / "bert_config.json").read_text())["num_attention_heads"] == 2
