@@ -78,7 +78,7 @@ class TFRecords:
     def __init__(self, paths: Sequence[str]) -> None:
         self.paths = tuple(paths)
         self._contents = [view_input(path) for path in paths]
-        self._are_remote = any(map(is_remote, paths))
+        self._is_remote = list(map(is_remote, paths))
         self._first: list[int] = []  # number of the first record of each file
         starts, lengths = array.array("q"), array.array("q")
         for path, content in zip(self.paths, self._contents, strict=True):
@@ -98,13 +98,11 @@ class TFRecords:
             InputError: the checksum of a payload is wrong.
         """
         numbers: list[int] = indices.tolist()
-        if not self._are_remote:
+        if not any(self._is_remote):
             return [self._read(index) for index in numbers]
-        fetched = read_ranges([self._range(index) for index in numbers])
-        return [
-            _payload(stored, self._starts[index], functools.partial(self.place, index))
-            for index, stored in zip(numbers, fetched, strict=True)
-        ]
+        remote = [index for index in numbers if self._is_remote[self._file(index)]]
+        fetched = dict(zip(remote, read_ranges([self._range(index) for index in remote]), strict=True))
+        return [self._checked(index, fetched[index]) if index in fetched else self._read(index) for index in numbers]
 
     def first_of_each_file(self) -> list[int]:
         """Numbers of the first records of the files that have any."""
@@ -118,7 +116,10 @@ class TFRecords:
     def _read(self, index: int) -> bytes:
         start = self._starts[index]
         stored = self._contents[self._file(index)][start : start + self._lengths[index] + _CHECKSUM.size]
-        return _payload(stored, start, lambda: self.place(index))
+        return self._checked(index, stored)
+
+    def _checked(self, index: int, stored: memoryview | bytes) -> bytes:
+        return _payload(stored, self._starts[index], lambda: self.place(index))
 
     def _range(self, index: int) -> Range:
         start = self._starts[index]
