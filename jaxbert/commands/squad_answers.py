@@ -137,11 +137,18 @@ class Answerer:
 
 
 def _best_threshold(searched: Mapping[str, float], gold: Sequence[Question], odds: Mapping[str, float]) -> float:
-    """The threshold with the best F1; the official search says 0 where answering nothing is best, whatever the odds."""
+    """The threshold with the best F1, in the middle between the odds of questions that are answered and that are not.
+
+    The official search gives the odds of the last question that is answered, which the next set of questions would
+    just miss, and 0 where answering nothing is best, whatever the odds.
+    """
     nothing = 100.0 * sum(not question.answers for question in gold) / len(gold)
-    return (
-        searched["best_f1_thresh"] if searched["best_f1"] > nothing else math.nextafter(min(odds.values()), -math.inf)
-    )
+    below = searched["best_f1_thresh"] if searched["best_f1"] > nothing else -math.inf
+    above = min((value for value in odds.values() if value > below), default=math.inf)
+    if math.isinf(below) or math.isinf(above):
+        return above - 1.0 if math.isinf(below) else below + 1.0
+    middle = (below + above) / 2
+    return middle if middle < above else below
 
 
 def _noting(

@@ -63,6 +63,7 @@ def vocabulary() -> list[str]:
     """Every word of the task (past tenses as stem and `##ed`), and single characters so that any text can be read."""
     characters = string.ascii_lowercase + string.digits + string.punctuation
     words = {"the", "smaller", "larger", "animal", "was", "by", *ANIMALS, *" ".join(PLACES + TIMES).split()}
+    words |= {"who", "other", "where", "when", "that"}  # of the questions
     words |= {verb.removesuffix("ed") for verb in VERBS}
     pieces = ["##ed", *(f"##{character}" for character in characters)]
     return ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *pieces, *sorted(words)]
@@ -88,10 +89,11 @@ def _twins(animals: tuple[str, str], verb: str, where: str, chance: random.Rando
     second = f"The {'smaller' if of_smaller else 'larger'} animal was {verb} ."
     for label in (1, 0):
         undergoer, doer = animals if of_smaller == bool(label) else reversed(animals)
-        yield Pair(label, _sentence(doer, undergoer, verb, where, active=active, where_last=where_last), second)
+        yield Pair(label, event_sentence(doer, undergoer, verb, where, active=active, where_last=where_last), second)
 
 
-def _sentence(doer: str, undergoer: str, verb: str, where: str, *, active: bool, where_last: bool) -> str:
+def event_sentence(doer: str, undergoer: str, verb: str, where: str, *, active: bool, where_last: bool) -> str:
+    """Who did what to whom, and where or when."""
     event = f"the {doer} {verb} the {undergoer}" if active else f"the {undergoer} was {verb} by the {doer}"
     text = f"{event} {where} ." if where_last else f"{where} , {event} ."
     return text.capitalize()

@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training on questions, answering, scoring as users do it, on tiny SQuAD files; official runs, where they are."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jaxbert.__main__ import main
+from jaxbert.features.question_file import QuestionFile
+from jaxbert.records.squad_meta_data import read_squad_meta_data
+from jaxbert.text.tokenizer import Tokenizer
+from jaxbert.text.vocab import read_vocab
+from tests.commands.conftest import Run
+from tests.commands.test_bad_input import assert_refused
+from tests.commands.tiny_squad import SETTINGS, run_squad, without_answers, write_squad
+from tests.commands.tiny_task import Task, flags
+
+FILES = ("predictions.json", "nbest_predictions.json")
+TRAINING = flags(learning_rate=1e-3, num_train_epochs=2, log_steps=1)
+
+
+@pytest.fixture
+def squad(cache: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `run_squad` in this process: exit code, standard output, standard error."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = run_squad(cache, *arguments)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Training and development files of both versions."""
+    folder = tmp_path_factory.mktemp("data")
+    for version in (1, 2):
+        write_squad(folder / f"train-v{version}.json", 24, version_2=version == 2)
+        write_squad(folder / f"dev-v{version}.json", 11, version_2=version == 2, seed=1, words=40)
+    return folder
+
+
+def training(data: Path, task: Task, version: int, folder: Path) -> list[str]:
+    """The flags of a training from JSON to scores."""
+    more = ["--version_2_with_negative"] if version == 2 else []
+    sources = flags(
+        train_file=data / f"train-v{version}.json",
+        predict_file=data / f"dev-v{version}.json",
+        init_checkpoint=task.model / "bert_model.ckpt",
+        model_dir=folder,
+    )
+    return [*sources, *SETTINGS, *TRAINING, *more]
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids=["v1.1", "v2.0"])
+def trained(
+    request: pytest.FixtureRequest, data: Path, task: Task, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, int]:
+    """A model folder after training, and the version."""
+    folder = tmp_path_factory.mktemp(f"trained-v{request.param}")
+    assert run_squad(cache, *training(data, task, request.param, folder)) == 0
+    return folder, request.param
+
+
+def read(path: Path) -> Any:
+    """The content of a JSON file."""
+    return json.loads(path.read_text())
+
+
+def test_training_writes_answers_and_scores(trained: tuple[Path, int], data: Path, capsys: Any) -> None:
+    """The answers in the model folder are those of the best weights, and score what was written with them."""
+    folder, version = trained
+    results = read(folder / "best" / "eval_results.json")
+    metrics = [json.loads(line) for line in (folder / "summaries" / "metrics.jsonl").read_text().splitlines()]
+    assert results["f1"] == max(entry["f1"] for entry in metrics if entry["part"] == "validation")
+    answers = FILES if version == 1 else (*FILES, "null_odds.json")
+    for name in answers:
+        assert (folder / name).read_bytes() == (folder / "best" / name).read_bytes()
+    assert main(["evaluate_squad", str(data / f"dev-v{version}.json"), str(folder / "predictions.json")]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores.items() <= results.items()
+
+
+def test_every_answer_is_part_of_its_context(trained: tuple[Path, int], data: Path) -> None:
+    """Each question has an n-best list; its texts are parts of the context, its probabilities sum to 1."""
+    folder, version = trained
+    n_best = read(folder / "nbest_predictions.json")
+    for paragraph in read(data / f"dev-v{version}.json")["data"][0]["paragraphs"]:
+        (question,) = paragraph["qas"]
+        choices = n_best.pop(question["id"])
+        assert choices
+        assert all(choice["text"] in paragraph["context"] for choice in choices)
+        np.testing.assert_allclose(sum(choice["probability"] for choice in choices), 1, atol=1e-9)
+    assert not n_best
+
+
+def test_predicting_later_gives_the_same(
+    trained: tuple[Path, int], data: Path, task: Task, squad: Run, tmp_path: Path
+) -> None:
+    """A copy of the best model answers as in training, its threshold included; a flag overrides that."""
+    folder, version = trained
+    shutil.copytree(folder / "best", tmp_path / "best")
+    questions = without_answers(data / f"dev-v{version}.json", tmp_path / "test.json")
+    predict = ["--mode=predict", *flags(model_dir=tmp_path, predict_file=questions)]
+    code, out, err = squad(*predict)
+    assert code == 0, err
+    assert out == ""
+    assert read(tmp_path / "predictions.json") == read(folder / "predictions.json")
+    if version == 2:
+        assert squad(*predict, "--null_score_diff_threshold=-1e9")[0] == 0
+        assert set(read(tmp_path / "predictions.json").values()) == {""}
+
+
+def test_best_threshold_is_applied(trained: tuple[Path, int]) -> None:
+    """With the threshold that was found, answers reach the best F1 that any threshold reaches."""
+    folder, version = trained
+    results = read(folder / "best" / "eval_results.json")
+    if version == 1:
+        assert "best_f1" not in results
+        return
+    assert results["f1"] == pytest.approx(results["best_f1"], abs=1e-9)
+    answers, odds = read(folder / "predictions.json"), read(folder / "null_odds.json")
+    assert all((odds[id_] > results["null_score_diff_threshold"]) == (text == "") for id_, text in answers.items())
+
+
+def test_evaluation_keeps_the_threshold(trained: tuple[Path, int], data: Path, squad: Run, tmp_path: Path) -> None:
+    """`--mode=eval` prints the scores of training, and stores the threshold beside weights that lack it."""
+    folder, version = trained
+    shutil.copytree(folder / "best", tmp_path / "best")
+    written = read(folder / "best" / "eval_results.json")
+    (tmp_path / "best" / "eval_results.json").unlink()
+    code, out, err = squad("--mode=eval", *flags(model_dir=tmp_path, predict_file=data / f"dev-v{version}.json"))
+    assert code == 0, err
+    assert json.loads(out) | {"step": written["step"]} == written
+    if version == 2:
+        name = "null_score_diff_threshold"
+        assert read(tmp_path / "best" / "eval_results.json") == {name: written[name]}
+
+
+def test_records_train_as_text_does(
+    trained: tuple[Path, int], data: Path, task: Task, squad: Run, tmp_path: Path
+) -> None:
+    """Records and meta data of `create_finetuning_data` train the same model, to the last bit."""
+    folder, version = trained
+    made = flags(
+        fine_tuning_task_type="squad",
+        squad_data_file=data / f"train-v{version}.json",
+        train_data_output_path=tmp_path / "records",
+        meta_data_file_path=tmp_path / "meta",
+        vocab_file=task.model / "vocab.txt",
+    )
+    assert main(["create_finetuning_data", *made, *SETTINGS, f"--version_2_with_negative={version == 2}"]) == 0
+    records = flags(train_data_path=tmp_path / "records", input_meta_data_path=tmp_path / "meta")
+    where = flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=tmp_path / "model")
+    code, _, err = squad("--mode=train", *records, *where, *TRAINING)
+    assert code == 0, err
+    assert not (tmp_path / "model" / "best").exists()
+    one, other = (path / "last" / "model.safetensors" for path in (folder, tmp_path / "model"))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_stopped_training_goes_on(
+    trained: tuple[Path, int], data: Path, task: Task, squad: Run, tmp_path: Path
+) -> None:
+    """Ended before its last evaluation was written, a training makes up for it and ends as if nothing had happened."""
+    folder, version = trained
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    for name in ("last", "best"):
+        shutil.rmtree(tmp_path / name)
+    (tmp_path / "predictions.json").unlink()
+    code, out, err = squad(*training(data, task, version, tmp_path))
+    assert code == 0, err
+    assert "going on after step 6" in err
+    weights = "last/model.safetensors"
+    assert (tmp_path / weights).read_bytes() == (folder / weights).read_bytes()
+    assert json.loads(out) | {"step": 6} == read(folder / "last" / "eval_results.json")
+    code, again, err = squad(*training(data, task, version, tmp_path))
+    assert "training is finished: 6 of 6 steps are done" in err
+    assert again == out
+
+
+def test_several_files_are_answered(trained: tuple[Path, int], data: Path, squad: Run, tmp_path: Path) -> None:
+    """Globs name several files; each one's answers are named after it, and are those it gets alone."""
+    folder, version = trained
+    for name in ("one", "two"):
+        write_squad(tmp_path / f"{name}.json", 5, version_2=version == 2, seed=ord(name[0]))
+    where = flags(predict_checkpoint_path=folder / "best", model_dir=tmp_path / "out")
+    assert squad("--mode=predict", *where, f"--predict_file={tmp_path}/o*.json,{tmp_path}/t*.json")[0] == 0
+    assert squad("--mode=predict", *where, f"--predict_file={tmp_path}/two.json")[0] == 0
+    for name in FILES:
+        assert (tmp_path / "out" / f"two-{name}").read_bytes() == (tmp_path / "out" / name).read_bytes()
+        assert set(read(tmp_path / "out" / f"one-{name}")) == {f"one-{number}" for number in range(5)}
+
+
+def test_odd_files(trained: tuple[Path, int], squad: Run, tmp_path: Path) -> None:
+    """Contexts without a word, of one word, of thousands; unknown characters, odd white space: each is answered."""
+    folder, _ = trained
+    contexts = ["", " \n", "teal", "red " * 5000, "北京 \u3000是中国的首都。", "red\t\tblue\u202fgreen \u200b grey\x00"]
+    paragraphs = [
+        {"context": text, "qas": [{"id": str(n), "question": "red 谁" * n}]} for n, text in enumerate(contexts)
+    ]
+    (tmp_path / "odd.json").write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
+    where = flags(predict_checkpoint_path=folder / "best", model_dir=tmp_path, predict_file=tmp_path / "odd.json")
+    code, _, err = squad("--mode=predict", *where, "--null_score_diff_threshold=1e9")
+    assert code == 0, err
+    answers = read(tmp_path / "predictions.json")
+    assert list(answers) == [str(number) for number in range(len(contexts))]
+    assert all(answers[str(number)] in text for number, text in enumerate(contexts))
+    assert answers["0"] == answers["1"] == ""
+    assert answers["2"] == "teal"
+    assert all(answers[str(number)] for number in range(2, len(contexts)))
+
+
+def test_test_set_is_answered_not_scored(data: Path, task: Task, squad: Run, tmp_path: Path) -> None:
+    """Without gold answers the default mode trains, answers with the last weights, and says nothing is scored."""
+    test = without_answers(data / "dev-v1.json", tmp_path / "test.json")
+    code, out, err = squad(*training(data, task, 1, tmp_path / "model"), f"--predict_file={test}")
+    assert code == 0, err
+    assert out == ""
+    assert "holds no gold answers: it is answered, and not scored" in err
+    assert len(read(tmp_path / "model" / "predictions.json")) == 11
+    assert not (tmp_path / "model" / "best").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "problem", "hint"),
+    [
+        (["--predict_file={data}/dev-v2.json"], "has no answer", "--version_2_with_negative"),
+        (["--version_2_with_negative"], "has no key `is_impossible`", "leave out"),
+        (["--predict_file={data}/dev-*.json"], "means 2 files, one can be scored", "--mode=predict"),
+        (["--train_data_path=x"], "`--train_data_path`", "both name training data"),
+        (["--max_seq_length=40", "--doc_stride=30"], "`max_position_embeddings` 32", "lower `--max_seq_length`"),
+        (["--max_seq_length=6"], "has 4 tokens: 6 leave no room", ""),
+        (["--train_batch_size=64"], "`--train_batch_size=64` is more than the", "lower it"),
+        (["--mode=predict"], "there is no trained model", "--predict_checkpoint_path"),
+        (["--mode=predict", "--predict_checkpoint_path={model}/bert_model.ckpt"], "would be random", "fine-tuned"),
+    ],
+)
+def test_wrong_input(
+    more: list[str], problem: str, hint: str, data: Path, task: Task, squad: Run, tmp_path: Path
+) -> None:
+    """Data and flags that do not go together end with one message before anything is trained."""
+    more = [flag.format(data=data, model=task.model) for flag in more]
+    sources = [flag for flag in training(data, task, 1, tmp_path / "model") if "init_checkpoint" not in flag]
+    rest = [] if "--mode=predict" in more else flags(init_checkpoint=task.model / "bert_model.ckpt")
+    rest += flags(bert_config_file=task.model / "bert_config.json", vocab_file=task.model / "vocab.txt")
+    long_questions = write_squad(tmp_path / "long.json", 1)
+    long_questions.write_text(long_questions.read_text().replace('"question": "', '"question": "red red red '))
+    if "--max_seq_length=6" in more:
+        more += flags(predict_file=long_questions)
+    assert_refused(squad(*sources, *rest, *more), problem, hint)
+    assert not list(tmp_path.glob("model/*/model.safetensors"))
+
+
+def test_flags_against_the_meta_data(trained: tuple[Path, int], data: Path, squad: Run) -> None:
+    """A flag that says something else than the meta data of the model is refused."""
+    folder, version = trained
+    where = flags(model_dir=folder, predict_file=data / f"dev-v{version}.json")
+    assert_refused(squad("--mode=predict", *where, "--doc_stride=5"), "`--doc_stride=5`, but `", "leave out the flag")
+
+
+def assert_same_choices(ours: list[dict[str, Any]], theirs: list[dict[str, Any]], is_padded: bool) -> None:
+    """The same texts with the same logits, in an order that differs only where scores are the same to 2e-6.
+
+    The original ranks padding too, which can take the place of a candidate: with padding it may lack a text of ours.
+    """
+
+    def score(choice: dict[str, Any]) -> float:
+        return choice["start_logit"] + choice["end_logit"]
+
+    found = {choice["text"]: choice for choice in ours}
+    kept = [choice for choice in theirs if choice["text"] in found]
+    scores = [score(choice) for choice in kept]
+    np.testing.assert_allclose(scores, [score(found[choice["text"]]) for choice in kept], rtol=0, atol=2e-6)
+    texts = {choice["text"] for choice in theirs}
+    in_our_order = [score(choice) for choice in ours if choice["text"] in texts]
+    np.testing.assert_allclose(in_our_order, scores, rtol=0, atol=2e-6)
+    lost = [choice for choice in theirs if choice["text"] not in found]
+    assert len(ours) - len(kept) == len(lost) <= (3 if is_padded else 0)
+    lowest = min(score(choice) for choice in ours if choice["text"])
+    assert all(score(choice) < lowest for choice in lost)
+    if not lost:
+        probabilities = [[choice["probability"] for choice in choices] for choices in (ours, theirs)]
+        np.testing.assert_allclose(*probabilities, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("version", ["1.1", "2.0"])
+def test_official_answers(version: str, shared: Path, squad: Run, tmp_path: Path) -> None:
+    """The official program's model gives the answers and n-best lists that it gave there, numbers within 1e-6."""
+    official = shared / "official"
+    run = official / "runs" / f"squadv{version}-2.3-mirrored"
+    sources = flags(
+        predict_file=official / "inputs" / "squad" / f"dev-v{version}.json",
+        input_meta_data_path=official / "data" / "official-2.3" / f"squad_v{version}_meta_data",
+        vocab_file=official / "inputs" / "vocab.txt",
+        bert_config_file=official / "inputs" / "bert_config.json",
+        predict_checkpoint_path=run,
+        model_dir=tmp_path,
+    )
+    code, _, err = squad("--mode=predict", *sources)
+    assert code == 0, err
+    assert (tmp_path / "predictions.json").read_text() == (run / "predictions.json").read_text()
+    ours, theirs = (read(path / "nbest_predictions.json") for path in (tmp_path, run))
+    assert list(ours) == list(theirs)
+    tokenizer = Tokenizer(read_vocab(str(official / "inputs" / "vocab.txt")))
+    settings = read_squad_meta_data(str(official / "data" / "official-2.3" / f"squad_v{version}_meta_data")).settings
+    for asked in QuestionFile(str(official / "inputs" / "squad" / f"dev-v{version}.json"), tokenizer, settings, True):
+        is_padded = any(asked.offset + len(window) + 1 < settings.max_seq_length for window in asked.windows)
+        assert_same_choices(ours[asked.question.id], theirs[asked.question.id], is_padded)
+    if version == "2.0":
+        ours, theirs = (read(path / "null_odds.json") for path in (tmp_path, run))
+        assert ours == pytest.approx(theirs, abs=1e-6)
