@@ -109,11 +109,8 @@ def test_all_that_is_known_goes_along(
     for name in ("vocab.txt", "meta_data"):
         assert (tmp_path / "out" / name).read_text() == (classifier / name).read_text()
     if to == "huggingface":  # what the meta data calls the classes is what `transformers` will
-        assert json.loads((tmp_path / "out/config.json").read_text())["id2label"] == {
-            "0": "no",
-            "1": "maybe",
-            "2": "ja",
-        }
+        labels = json.loads((tmp_path / "out/config.json").read_text())["id2label"]
+        assert labels == {"0": "no", "1": "maybe", "2": "ja"}
     assert "loaded 41 of 41 expected tensors (100.0 % of the values)" in err
     assert "wrote 41 tensors, and read them back bit for bit" in err
 
