@@ -137,8 +137,9 @@ def check_heads(initial: InitialWeights, config: BertConfig) -> None:
 def load_whole(checkpoint: str, config: BertConfig, table: Table, dense_head: DenseHead, missing_head: str) -> Tree:
     """Trained weights, all of them; `missing_head` says what a checkpoint without its head lacks."""
     found, report = load(checkpoint, config, table, dense_head, allow_partial=False)
-    not_needed = names.POOLER if dense_head == "squad" else ()
-    if rest := set(table) - set(found) - set(not_needed):
+    if dense_head == "squad":  # answers need no pooler, and models stored for them alone have none
+        found |= {name: np.zeros(table[name].shape, np.float32) for name in names.POOLER if name not in found}
+    if rest := set(table) - set(found):
         missing = ", ".join(sorted(rest))
         raise InputError(
             f"`{report.source}` holds no {missing_head}: {missing}", "give a fine-tuned model, or train one"
