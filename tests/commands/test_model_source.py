@@ -63,7 +63,7 @@ def test_the_case_rule_is_the_models_or_the_flags(
 
 def test_a_flag_against_the_model_is_refused(model: str) -> None:
     """Text in another case than in training would be wrong without a word."""
-    with pytest.raises(InputError, match="`--do_lower_case=false`, but the model in .* lower-cases its text"):
+    with pytest.raises(InputError, match=r"`--do_lower_case=false`, but the model in .* lower-cases its text"):
         find_case_rule(False, model)
 
 
