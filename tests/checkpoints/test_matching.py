@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jaxbert.checkpoints import names
 from jaxbert.checkpoints.matching import OtherShape, match
 from jaxbert.errors import InputError
 
@@ -98,3 +99,13 @@ def test_an_encoder_without_a_pooler_may_be_expected(tiny_weights: dict[str, np.
     expected = {name: shape for name, shape in _shapes(tiny_weights).items() if "pooler" not in name}
     report = match(tiny_weights, expected, "bert.ckpt")
     assert report.unused == ("bert/pooler/dense/kernel", "bert/pooler/dense/bias")
+
+
+def test_a_pooler_may_be_missing_as_a_whole(tiny_weights: dict[str, np.ndarray]) -> None:
+    """Models of a masked LM or of answers are stored without one; half a pooler is damage."""
+    rest = {name: weight for name, weight in tiny_weights.items() if name not in names.POOLER}
+    report = match(rest, _shapes(tiny_weights), "bert.ckpt")
+    assert set(report.missing) == set(names.POOLER)
+    half = rest | {names.POOLER[0]: tiny_weights[names.POOLER[0]]}
+    with pytest.raises(InputError, match="does not fit the model: 1 of 39 expected tensors are missing"):
+        match(half, _shapes(tiny_weights), "bert.ckpt")
