@@ -9,8 +9,10 @@ Each round times both sides one after the other on the same number of examples; 
 """
 
 import argparse
+import dataclasses
 import statistics
 import tempfile
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,23 +39,46 @@ def read_mrpc(folder: str, vocab: str) -> dict[str, np.ndarray]:
     return arrays | {"lengths": np.count_nonzero(features["input_mask"], axis=1)}
 
 
-def sorted_batches(lengths: np.ndarray, count: int) -> list[list[int]]:
+def sorted_batches(lengths: np.ndarray, count: int, batch_size: int) -> list[list[int]]:
     """`count` batches of similar length, spread evenly over all from the shortest to the longest."""
     order = np.argsort(lengths, kind="stable")
-    batches = order[: len(order) // BATCH * BATCH].reshape(-1, BATCH)
+    batches = order[: len(order) // batch_size * batch_size].reshape(-1, batch_size)
     return batches[((np.arange(count) + 0.5) / count * len(batches)).astype(int)].tolist()
 
 
-def measure(folder: str, vocab: str, rounds: int, steps: int) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What is measured: the modules of both sides, and how much at a time.
+
+    Attributes:
+        modules: ours and the peer's.
+        config: sizes of the model.
+        length: S, what the peer pads to.
+        batch_size: examples in a step.
+        window: examples predicted together.
+    """
+
+    modules: tuple[str, str]
+    config: Mapping[str, int]
+    length: int
+    batch_size: int
+    window: int
+
+
+MRPC = Comparison(("bench.classifier_jaxbert", "bench.classifier_transformers"), BASE, LENGTH, BATCH, PREDICT_WINDOW)
+
+
+def measure(data: Mapping[str, np.ndarray], comparison: Comparison, rounds: int, steps: int) -> dict[str, Any]:
     """Examples per second of every setting in every round, and what else is reported."""
-    data = read_mrpc(folder, vocab)
-    groups = sorted_batches(data["lengths"], steps)
+    length, batch_size, window_size = comparison.length, comparison.batch_size, comparison.window
+    groups = sorted_batches(data["lengths"], steps, batch_size)
     generator = np.random.default_rng(0)
     with tempfile.NamedTemporaryFile(suffix=".npz") as file:
         np.savez(file, **data)
         file.flush()
-        settings = {"data": file.name, "config": BASE, "batch_size": BATCH, "window": PREDICT_WINDOW}
-        ours, peer = Worker("bench.classifier_jaxbert", settings), Worker("bench.classifier_transformers", settings)
+        config = dict(comparison.config)
+        settings = {"data": file.name, "config": config, "batch_size": batch_size, "window": window_size}
+        ours, peer = (Worker(module, settings) for module in comparison.modules)
         rates: dict[str, list[float]] = {}
         last: dict[str, Any] = {}
 
@@ -68,14 +93,16 @@ def measure(folder: str, vocab: str, rounds: int, steps: int) -> dict[str, Any]:
                 positions = 0
             answers = [ours.ask(mode="train", number=round_number * steps + k + steps) for k in range(steps)]
             positions += sum(answer["positions"] for answer in answers)
-            record("train ours", answers, steps * BATCH)
-            record("train sorted", [peer.ask(mode="train", numbers=g, width=None) for g in groups], steps * BATCH)
-            some = generator.choice(len(data["lengths"]), (2, BATCH)).tolist()
-            record("train padded", [peer.ask(mode="train", numbers=n, width=LENGTH) for n in some], 2 * BATCH)
+            record("train ours", answers, steps * batch_size)
+            record("train sorted", [peer.ask(mode="train", numbers=g, width=None) for g in groups], steps * batch_size)
+            some = generator.choice(len(data["lengths"]), (2, batch_size)).tolist()
+            record("train padded", [peer.ask(mode="train", numbers=n, width=length) for n in some], 2 * batch_size)
             window = [ours.ask(mode="predict", number=round_number + 1)]
-            record("predict ours", window, PREDICT_WINDOW)
-            record("predict sorted", [peer.ask(mode="predict", numbers=g, width=None) for g in groups], steps * BATCH)
-            record("predict padded", [peer.ask(mode="predict", numbers=n, width=LENGTH) for n in some], 2 * BATCH)
+            record("predict ours", window, window_size)
+            record(
+                "predict sorted", [peer.ask(mode="predict", numbers=g, width=None) for g in groups], steps * batch_size
+            )
+            record("predict padded", [peer.ask(mode="predict", numbers=n, width=length) for n in some], 2 * batch_size)
         ours.close()
         peer.close()
     tokens = data["lengths"].mean()
@@ -89,7 +116,7 @@ def measure(folder: str, vocab: str, rounds: int, steps: int) -> dict[str, Any]:
             for setting in ("padded", "sorted")
         },
         "real_tokens_per_second": statistics.median(rates["train ours"]) * tokens,
-        "share_of_padding": 1 - tokens * BATCH * steps * rounds / positions,
+        "share_of_padding": 1 - tokens * batch_size * steps * rounds / positions,
         "compile_seconds": last["train ours"]["compile_seconds"],
         "first_step_seconds": last["train ours"]["first_step_seconds"],
         "peak_mib": {"ours": last["predict ours"]["peak_mib"], "transformers": last["predict padded"]["peak_mib"]},
@@ -104,14 +131,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=6, help="batches a round")
     arguments = parser.parse_args()
-    results = measure(arguments.mrpc, arguments.vocab, arguments.rounds, arguments.steps)
-    for name, values in results["examples_per_second"].items():
-        print(f"{name:16} {median_and_spread(values)} examples/s")
-    for name, values in results["ratios"].items():
-        print(f"{name:20} {median_and_spread(values)}")
-    for name in ("real_tokens_per_second", "share_of_padding", "compile_seconds", "first_step_seconds", "peak_mib"):
-        print(f"{name}: {results[name]}")
-    print(f"written to {write_results('classifier', results)}")
+    results = measure(read_mrpc(arguments.mrpc, arguments.vocab), MRPC, arguments.rounds, arguments.steps)
+    report("classifier", results)
+
+
+def report(name: str, results: Mapping[str, Any]) -> None:
+    """Print the table, write the JSON."""
+    for setting, values in results["examples_per_second"].items():
+        print(f"{setting:16} {median_and_spread(values)} examples/s")
+    for ratio, values in results["ratios"].items():
+        print(f"{ratio:20} {median_and_spread(values)}")
+    for figure in ("real_tokens_per_second", "share_of_padding", "compile_seconds", "first_step_seconds", "peak_mib"):
+        print(f"{figure}: {results[figure]}")
+    print(f"written to {write_results(name, results)}")
 
 
 if __name__ == "__main__":

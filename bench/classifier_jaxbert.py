@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our side of bench/classifier.py: the functions that `run_classifier` runs, on record files."""
 
+import dataclasses
 import json
 import sys
 import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,29 +14,61 @@ import numpy as np
 from bench.side_by_side import peak_memory_mib, serve
 from jaxbert.batches.loader import TrainingBatches, evaluation_batches
 from jaxbert.batches.packing import choose_shape
-from jaxbert.batches.rows import label_targets
+from jaxbert.batches.rows import Targets, label_targets
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.heads import classify
-from jaxbert.model.weights import classifier_table, initialize
+from jaxbert.model.weights import Table, Tree, classifier_table, initialize
 from jaxbert.train import runtime
 from jaxbert.train.losses import classification_loss
 from jaxbert.train.optimizers import AdamW, decay_mask
 from jaxbert.train.schedules import LinearSchedule
-from jaxbert.train.step import initial_state, train_step
+from jaxbert.train.step import Batch, Loss, initial_state, train_step
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What differs from task to task.
+
+    Attributes:
+        table: the weights.
+        targets: what the loss compares with.
+        labels: features that targets are made of, besides ids, mask and types: names in the record and in the data.
+        loss: see `train_step`.
+        predict: what is computed of a batch to predict.
+    """
+
+    table: Table
+    targets: Targets
+    labels: Mapping[str, str]
+    loss: Loss
+    predict: Callable[[Tree, Batch], Any]
 
 
 def main() -> None:
+    """The classifier."""
+    settings = json.loads(sys.argv[1])
+    config = BertConfig(**settings["config"])
+
+    def loss(weights: Tree, batch: Batch, noise: jax.Array | None) -> jax.Array:
+        logits = classify(weights, config, batch, noise=noise)
+        return classification_loss(logits, batch["label_ids"], batch["label_weights"])
+
+    def predict(weights: Tree, batch: Batch) -> jax.Array:
+        return jax.nn.softmax(classify(weights, config, batch))
+
+    work(settings, Task(classifier_table(config, 2), label_targets, {"label_ids": "labels"}, loss, predict))
+
+
+def work(settings: Mapping[str, Any], task: Task) -> None:
     """Answer requests for timed steps."""
     started = time.perf_counter()
-    settings = json.loads(sys.argv[1])
     runtime.prepare(compile_cache="")
-    config = BertConfig(**settings["config"])
     data = np.load(settings["data"])
     features = {
         "input_ids": data["ids"],
         "segment_ids": data["types"],
-        "label_ids": data["labels"],
         "input_mask": (np.arange(data["ids"].shape[1])[None] < data["lengths"][:, None]).astype(np.int64),
+        **{name: data[short] for name, short in task.labels.items()},
     }
 
     def read(numbers: np.ndarray) -> dict[str, np.ndarray]:
@@ -41,24 +76,17 @@ def main() -> None:
 
     batch_size, size = settings["batch_size"], len(data["lengths"])
     shape = choose_shape(data["lengths"], batch_size, seed=0, multiple=8, even=True)
-    batches = TrainingBatches(read, size, batch_size, 1, shape, seed=0, targets=label_targets, lengths=data["lengths"])
-    table = classifier_table(config, 2)
+    batches = TrainingBatches(read, size, batch_size, 1, shape, seed=0, targets=task.targets, lengths=data["lengths"])
     optimizer = AdamW()
-
-    def loss(weights, batch, noise):  # type: ignore[no-untyped-def]
-        return classification_loss(
-            classify(weights, config, batch, noise=noise), batch["label_ids"], batch["label_weights"]
-        )
-
-    step = train_step(loss, optimizer, LinearSchedule(2e-5, 0.0, 10, 10**6), decay_mask(table), seed=0)
-    state = initial_state(initialize(table, 0, 0.02), optimizer)
+    step = train_step(task.loss, optimizer, LinearSchedule(2e-5, 0.0, 10, 10**6), decay_mask(task.table), seed=0)
+    state = initial_state(initialize(task.table, 0, 0.02), optimizer)
     compiling = time.perf_counter()
     compiled = {
         rows: jax.jit(step, donate_argnums=0).lower(state, resized(batches.at(0), rows)).compile()
         for rows in shape.rows[:1]
     }
     compile_seconds = time.perf_counter() - compiling
-    predict = jax.jit(lambda weights, batch: jax.nn.softmax(classify(weights, config, batch)))
+    predict = jax.jit(task.predict)
     first_step = None
 
     def train(number: int) -> tuple[float, int]:
@@ -82,10 +110,10 @@ def main() -> None:
             start = time.perf_counter()
             window = np.arange(settings["window"]) + number * settings["window"]
             parts = evaluation_batches(
-                lambda numbers: read(window[numbers]), len(window), shape, len(window), label_targets
+                lambda numbers: read(window[numbers]), len(window), shape, len(window), task.targets
             )
             outputs = [(predict(state["weights"], part), part["input_ids"].size) for part in parts]
-            np.asarray(outputs[-1][0])
+            jax.block_until_ready(outputs[-1][0])
             seconds, positions = time.perf_counter() - start, sum(size for _, size in outputs)
         return {
             "seconds": seconds,

@@ -5,6 +5,8 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,14 +16,34 @@ from bench.side_by_side import peak_memory_mib, serve
 
 
 def main() -> None:
-    """Answer requests for timed steps."""
+    """The classifier."""
+
+    def model(config: dict[str, Any]) -> torch.nn.Module:
+        return BertForSequenceClassification(BertConfig(**config, num_labels=2))
+
+    def predict(outputs: Any) -> None:
+        outputs.logits.softmax(-1).numpy()
+
+    work(model, {"labels": "labels"}, predict)
+
+
+def work(
+    make_model: Callable[[dict[str, Any]], torch.nn.Module],
+    labels: Mapping[str, str],
+    predict: Callable[[Any], None],
+) -> None:
+    """Answer requests for timed steps.
+
+    `labels` names the model's arguments for what is to be learnt, and where in the data it is; `predict` takes the
+    model's outputs.
+    """
     settings = json.loads(sys.argv[1])
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.manual_seed(0)
     data = np.load(settings["data"])
-    ids, types, labels, lengths = (torch.from_numpy(data[name]) for name in ("ids", "types", "labels", "lengths"))
-    config = BertConfig(**settings["config"], num_labels=2, hidden_act="gelu_new", attn_implementation="sdpa")
-    model = BertForSequenceClassification(config)
+    ids, types, lengths = (torch.from_numpy(data[name]) for name in ("ids", "types", "lengths"))
+    targets = {name: torch.from_numpy(data[short]) for name, short in labels.items()}
+    model = make_model(settings["config"] | {"hidden_act": "gelu_new", "attn_implementation": "sdpa"})
     plain = [p for name, p in model.named_parameters() if "bias" in name or "LayerNorm" in name]
     decayed = [p for name, p in model.named_parameters() if not ("bias" in name or "LayerNorm" in name)]
     groups = [{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}]
@@ -34,7 +56,7 @@ def main() -> None:
 
     def train(inputs: dict[str, torch.Tensor], numbers: list[int]) -> None:
         optimizer.zero_grad(set_to_none=True)
-        model(**inputs, labels=labels[numbers]).loss.backward()
+        model(**inputs, **{name: values[numbers] for name, values in targets.items()}).loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 
@@ -47,7 +69,7 @@ def main() -> None:
         else:
             model.eval()
             with torch.inference_mode():
-                model(**inputs).logits.softmax(-1).numpy()
+                predict(model(**inputs))
         return {"seconds": time.perf_counter() - start, "peak_mib": peak_memory_mib()}
 
     serve(answer)

@@ -16,7 +16,7 @@ def solve(context: str, question: str) -> str:
     first, second = (word for word in words if word in ANIMALS)
     doer, undergoer = (second, first) if "was" in words else (first, second)
     if question.startswith("Who"):
-        return undergoer if question.startswith("Who was") else doer
+        return undergoer if question.startswith("Who was ") else doer
     phrases = PLACES if question.startswith("Where") else TIMES
     return next((phrase for phrase in phrases if phrase in context.lower()), "")
 
