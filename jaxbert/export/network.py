@@ -15,7 +15,7 @@ from jaxbert.config.bert_config import BertConfig
 from jaxbert.export.operations import Operations, Value
 
 IDS, MASK, TYPES, POSITIONS = "input_word_ids", "input_mask", "input_type_ids", "masked_lm_positions"
-_EPSILON = 1e-12
+LAYER_NORM_EPSILON = 1e-12
 _MASKED = 1e9  # taken from the scores of masked positions, as in official code
 
 Shape = tuple[int | str, ...]
@@ -128,7 +128,7 @@ def _dense(g: Operations, path: str, x: Value) -> Value:
 
 
 def _layer_norm(g: Operations, path: str, x: Value) -> Value:
-    return g.layer_norm(x, g.weight(f"{path}/LayerNorm/gamma"), g.weight(f"{path}/LayerNorm/beta"), _EPSILON)
+    return g.layer_norm(x, g.weight(f"{path}/LayerNorm/gamma"), g.weight(f"{path}/LayerNorm/beta"), LAYER_NORM_EPSILON)
 
 
 def _gelu(g: Operations, x: Value) -> Value:

@@ -103,7 +103,7 @@ def test_a_filled_folder_is_refused(run: Export, tmp_path: Path) -> None:
 @pytest.mark.parametrize("to", ["saved_model", "onnx"])
 def test_wrong_results_are_no_export(to: str, run: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that computes something else is noticed, and leaves nothing."""
-    monkeypatch.setattr("jaxbert.export.network._EPSILON", 1e-2)
+    monkeypatch.setattr("jaxbert.export.network.LAYER_NORM_EPSILON", 1e-2)
     code, _, err = run(init_checkpoint=_model(tmp_path / "model", "none"), format=to, output_dir=tmp_path / "out")
     assert code == 1
     assert "what was written computes another" in err

@@ -12,7 +12,7 @@ from jaxbert.commands.result_comparison import our_results, random_inputs
 from jaxbert.errors import InputError
 from jaxbert.export.evaluation import run_onnx
 from jaxbert.export.exported import Kind
-from jaxbert.export.network import ACTIVATIONS, MASK
+from jaxbert.export.network import ACTIVATIONS, LAYER_NORM_EPSILON, MASK
 from jaxbert.export.onnx_file import INPUTS, MODEL_FILE, OUTPUTS, onnx_model, write_onnx
 from jaxbert.export.onnx_graph import OnnxGraph
 from jaxbert.export.onnx_messages import Model
@@ -41,6 +41,19 @@ def test_every_activation_is_the_same(activation: str, tmp_path: Path) -> None:
     (tmp_path / MODEL_FILE).write_bytes(message.SerializeToString())
     found = run_onnx(str(tmp_path), {})["y"]
     np.testing.assert_allclose(found, layers.ACTIVATIONS[activation](x), rtol=1e-6, atol=1e-6)
+
+
+def test_tiny_numbers_are_normalized(tmp_path: Path) -> None:
+    """Where the constant under the root decides, it is the model's."""
+    x = 1e-6 * np.linspace(-1, 1, 6, dtype=np.float32)[None]
+    gamma, beta = np.linspace(1, 2, 12, dtype=np.float32).reshape(2, 6)
+    message = Model()
+    graph = OnnxGraph(message.graph, {"x": x, "gamma": gamma, "beta": beta})
+    arguments = [graph.weight(name) for name in ("x", "gamma", "beta")]
+    graph.add_output("y", graph.layer_norm(*arguments, LAYER_NORM_EPSILON), x.shape)
+    (tmp_path / MODEL_FILE).write_bytes(message.SerializeToString())
+    found = run_onnx(str(tmp_path), {})["y"]
+    np.testing.assert_allclose(found, layers.layer_norm({"gamma": gamma, "beta": beta}, x[None])[0], rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)

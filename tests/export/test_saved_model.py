@@ -16,7 +16,7 @@ from jaxbert.commands.result_comparison import our_results, random_inputs
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.export.evaluation import run_function, run_saved_model
 from jaxbert.export.exported import Exported, Kind, choose_weights, kind_of
-from jaxbert.export.network import ACTIVATIONS, MASK
+from jaxbert.export.network import ACTIVATIONS, LAYER_NORM_EPSILON, MASK
 from jaxbert.export.saved_model import MODEL_FILE, write_saved_model
 from jaxbert.export.tf_function import RESOURCE, TensorflowFunction
 from jaxbert.export.tf_graph_messages import SavedModel
@@ -52,6 +52,17 @@ def test_every_activation_is_the_same(activation: str) -> None:
     message = function.finish({"y": (ACTIVATIONS[activation](function, function.weight("x")), x.shape)})
     (found,) = run_function(message, [x])
     np.testing.assert_allclose(found, layers.ACTIVATIONS[activation](x), rtol=1e-6, atol=1e-6)
+
+
+def test_tiny_numbers_are_normalized() -> None:
+    """Where the constant under the root decides, it is the model's."""
+    x = 1e-6 * np.linspace(-1, 1, 6, dtype=np.float32)[None]
+    gamma, beta = np.linspace(1, 2, 12, dtype=np.float32).reshape(2, 6)
+    function = TensorflowFunction("f", {}, {"x": (1, 6), "gamma": (6,), "beta": (6,)}, training=False)
+    arguments = [function.weight(name) for name in ("x", "gamma", "beta")]
+    y = function.layer_norm(*arguments, LAYER_NORM_EPSILON)
+    (found,) = run_function(function.finish({"y": (y, (1, 6))}), [x, gamma, beta])
+    np.testing.assert_allclose(found, layers.layer_norm({"gamma": gamma, "beta": beta}, x[None])[0], rtol=1e-5)
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -123,7 +134,7 @@ def test_every_variable_is_accounted_for(kind: Kind, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_functions_get_the_variables_they_read(kind: Kind, tmp_path: Path) -> None:
-    """As many as they have arguments for, each in the shape that the argument says."""
+    """As many as they have arguments for, each in the shape that the argument says, loaded or served."""
     graph = _written(tmp_path, exported(kind))
     functions, nodes = _functions(graph), graph.object_graph_def.nodes
     assert {entry.key for entry in graph.object_graph_def.concrete_functions} == functions.keys()
@@ -131,6 +142,9 @@ def test_functions_get_the_variables_they_read(kind: Kind, tmp_path: Path) -> No
         arguments = [x for x in functions[entry.key].signature.input_arg if x.type == RESOURCE]
         bound = [nodes[node].variable for node in entry.value.bound_inputs]
         assert [x.handle_data[0].shape for x in arguments] == [variable.shape for variable in bound]
+        if entry.key == "serve":
+            call = next(node for node in graph.graph_def.node if node.op == "StatefulPartitionedCall")
+            assert [variable.name for variable in bound] == call.input[-len(bound) :]
 
 
 @pytest.mark.parametrize("kind", KINDS)
