@@ -23,10 +23,16 @@ _ALL_HOSTS = ("multi_worker_mirrored", "tpu")
 def prepared(flags: TrainingFlags) -> Iterator[None]:
     """While entered, jax is set up and this host is one of all that the flags or the environment name."""
     runtime.prepare(flags.compile_cache)
-    cluster = None
-    if flags.distribution_strategy == "multi_worker_mirrored":
-        cluster = _cluster(flags)
-    with hosts.joined(cluster) if flags.distribution_strategy in _ALL_HOSTS else contextlib.nullcontext():
+    if flags.distribution_strategy not in _ALL_HOSTS:
+        yield
+        return
+    has_workers = flags.distribution_strategy == "multi_worker_mirrored"
+    with hosts.joined(_cluster(flags) if has_workers else None):
+        if has_workers and not jax.distributed.is_initialized():
+            raise InputError(
+                "`--distribution_strategy=multi_worker_mirrored`: no other hosts are named",
+                "give `--worker_hosts` and `--task_index`, or set TF_CONFIG, or start it with SLURM or mpirun",
+            )
         yield
 
 
