@@ -24,6 +24,7 @@ RETIRED = {
     "use_one_hot_embeddings": "embeddings are looked up in the way that is fastest on the device.",
     "scale_loss": "the gradient is always the mean over the whole batch, on any number of devices.",
     "train_summary_interval": "`--log_steps` says how often metrics are written.",
+    "verbose_logging": "answers are parts of their contexts by construction; nothing goes wrong that could be logged.",
     "run_eagerly": _COMPILED,
     "use_keras_compile_fit": "there is one training loop.",
     "explicit_allreduce": _REDUCE,
