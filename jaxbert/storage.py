@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are not on this machine: `gs://`, `s3://` and `memory://` by fsspec, whose libraries try again what fails.
+"""Files that are not on this machine: `gs://`, `s3://` and `memory://` by fsspec; what fails is tried again.
 
 Objects become visible when they are complete, so a file is written here first and then sent. Listings are never
 remembered: other machines write too.
@@ -8,20 +8,27 @@ remembered: other machines write too.
 import contextlib
 import io
 import itertools
+import logging
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, NamedTuple
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from jaxbert.errors import InputError
 
 SCHEMES = ("gs", "s3", "memory")
 TIMEOUT_SECONDS = 60  # without an answer, or for a piece of a file
-ATTEMPTS = 5  # of S3's client, with growing pauses; Google's makes six
+# How often something is tried, with pauses that double. Google's client by itself makes six attempts at what it is
+# answered, but none where no answer comes.
+ATTEMPTS = {"s3": 6, "gs": 2, "memory": 1}
+PAUSE_SECONDS = 0.5
 _PIECE = 1 << 24  # bytes asked for at once where a file is read in order
 _PIECES = 4  # asked for at a time where all of a file is read
 _GAP = 1 << 16  # ranges of a file that are this near come in one answer
+
+Result = TypeVar("Result")
 
 
 class Range(NamedTuple):
@@ -39,11 +46,13 @@ def is_remote(path: str) -> bool:
 
 def info(path: str) -> dict[str, Any] | None:
     """What the storage says of a file or folder, None where there is none."""
-    with _failures("read", path):
-        try:
-            return dict(_filesystem(path).info(path))
-        except FileNotFoundError:
-            return None
+
+    def ask(filesystem: Any) -> dict[str, Any] | None:
+        with contextlib.suppress(FileNotFoundError):
+            return dict(filesystem.info(path))
+        return None
+
+    return _try("read", path, ask)
 
 
 def version(found: Mapping[str, Any]) -> str:
@@ -53,8 +62,7 @@ def version(found: Mapping[str, Any]) -> str:
 
 def names(folder: str) -> list[str]:
     """Sorted names of what is in a folder."""
-    with _failures("list", folder):
-        found = _filesystem(folder).ls(folder, detail=False)
+    found: list[str] = _try("list", folder, lambda filesystem: filesystem.ls(folder, detail=False))
     inside = (name.rstrip("/") for name in found)
     return sorted({os.path.basename(name) for name in inside} - {os.path.basename(folder.rstrip("/"))})
 
@@ -62,8 +70,8 @@ def names(folder: str) -> list[str]:
 def matches(pattern: str) -> list[str]:
     """Sorted paths of the files and folders that match a glob."""
     scheme = pattern.partition("://")[0]
-    with _failures("list", pattern):
-        return sorted(f"{scheme}://{name.lstrip('/')}" for name in _filesystem(pattern).glob(pattern))
+    found: list[str] = _try("list", pattern, lambda filesystem: filesystem.glob(pattern))
+    return sorted(f"{scheme}://{name.lstrip('/')}" for name in found)
 
 
 class RemoteBytes:
@@ -159,12 +167,15 @@ def _neighbours(ranges: Sequence[Range], order: Sequence[int]) -> list[list[list
 
 def _fetch(ranges: Sequence[Range]) -> list[bytes]:
     paths, starts, ends = (list(part) for part in zip(*ranges, strict=True))
-    with _failures("read", paths[0]):
-        contents: list[bytes] = _filesystem(paths[0]).cat_ranges(paths, starts, ends, on_error="raise")
-    for place, content in zip(ranges, contents, strict=True):
-        if len(content) != place.end - place.start:
-            raise OSError(f"cannot read `{place.path}`: {len(content)} bytes came from byte {place.start} on")
-    return contents
+
+    def ask(filesystem: Any) -> list[bytes]:
+        contents: list[bytes] = filesystem.cat_ranges(paths, starts, ends, on_error="raise")
+        for place, content in zip(ranges, contents, strict=True):
+            if len(content) != place.end - place.start:
+                raise OSError(f"{len(content)} bytes of `{place.path}` came from byte {place.start} on")
+        return contents
+
+    return _try("read", paths[0], ask)
 
 
 @contextlib.contextmanager
@@ -195,15 +206,13 @@ def check_folder(path: str) -> None:
     if found is not None and found["type"] == "file":
         raise InputError(f"cannot write to `{path}`: it is a file", "choose another folder")
     trial = os.path.join(path, f".{secrets.token_hex(4)}.tmp")
-    with _failures("write to", path):
-        _filesystem(trial).pipe_file(trial, b"")
+    _try("write to", path, lambda filesystem: filesystem.pipe_file(trial, b""))
     remove(trial)
 
 
 def send(local: str, path: str) -> None:
     """Make the file at `path` the same as one here."""
-    with _failures("write", path):
-        _filesystem(path).put_file(local, path)
+    _try("write", path, lambda filesystem: filesystem.put_file(local, path))
 
 
 def send_all(folder: str, path: str) -> None:
@@ -223,37 +232,54 @@ def fetch(path: str, local: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a file, or a folder with what is in it."""
-    with _failures("remove", path):
-        _filesystem(path).rm(path, recursive=True)
+    """Remove a file, or a folder with what is in it; one that is gone is removed."""
+
+    def ask(filesystem: Any) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            filesystem.rm(path, recursive=True)
+
+    _try("remove", path, ask)
+
+
+def _try(verb: str, path: str, ask: Callable[[Any], Result]) -> Result:
+    """What `ask` gives for the storage of `path`, asked again where that may help.
+
+    Raises:
+        InputError: no such file, no permission.
+        OSError: it failed each time.
+    """
+    filesystem = _filesystem(path)
+    last = ATTEMPTS[path.partition("://")[0]] - 1
+    for attempt in itertools.count():
+        try:
+            return ask(filesystem)
+        except Exception as error:  # each library has exceptions of its own
+            if isinstance(error, FileNotFoundError):
+                raise InputError(f"cannot {verb} `{path}`: no such file or bucket", "check the path") from error
+            if isinstance(error, PermissionError) or str(error).startswith("Forbidden"):  # so gcsfs says it
+                raise InputError(
+                    f"cannot {verb} `{path}`: permission denied",
+                    "check the path, and that you are logged in to the storage",
+                ) from error
+            if attempt == last:
+                reason = " ".join(str(error).split())[:300] or type(error).__name__
+                raise OSError(f"cannot {verb} `{path}`: {reason}") from error
+        time.sleep(PAUSE_SECONDS * 2**attempt)
+    raise AssertionError("the loop above does not end")
 
 
 def _filesystem(path: str) -> Any:
     import fsspec  # takes a sixth of a second, which only those who need it pay
 
     scheme = path.partition("://")[0]
-    attempts = {"mode": "standard", "total_max_attempts": ATTEMPTS}
-    waits = {"connect_timeout": TIMEOUT_SECONDS, "read_timeout": TIMEOUT_SECONDS, "retries": attempts}
+    once = {"total_max_attempts": 1}
+    waits = {"connect_timeout": TIMEOUT_SECONDS, "read_timeout": TIMEOUT_SECONDS, "retries": once}
     settings: dict[str, dict[str, Any]] = {"gs": {"requests_timeout": TIMEOUT_SECONDS}, "s3": {"config_kwargs": waits}}
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it tells of attempts that the next one makes good
     try:
-        return fsspec.filesystem(scheme, use_listings_cache=False, **settings.get(scheme, {}))
+        filesystem = fsspec.filesystem(scheme, use_listings_cache=False, **settings.get(scheme, {}))
     except ImportError as error:
         raise InputError(f"`{path}` needs a library: {error}", "`pip install 'jaxbert[cloud]'`") from error
-
-
-@contextlib.contextmanager
-def _failures(verb: str, path: str) -> Iterator[None]:
-    """One message for whatever the libraries raise: `InputError` for what trying again does not change."""
-    try:
-        yield
-    except InputError:
-        raise
-    except FileNotFoundError as error:
-        raise InputError(f"cannot {verb} `{path}`: no such file or bucket", "check the path") from error
-    except PermissionError as error:
-        raise InputError(
-            f"cannot {verb} `{path}`: permission denied", "check the path, and that you are logged in to the storage"
-        ) from error
-    except Exception as error:  # each library has exceptions of its own
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise OSError(f"cannot {verb} `{path}`: {reason}") from error
+    if scheme == "s3":
+        filesystem.retries = 1
+    return filesystem

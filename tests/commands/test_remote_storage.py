@@ -1,30 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands whose files are all in a remote storage: the same results as on disk, stopped or not."""
+"""Commands whose files are all in remote storages: the same results as on disk, stopped or not."""
 
-import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from jaxbert import files
+from jaxbert import files, storage
 from jaxbert.__main__ import main
-from jaxbert.train import loop
+from jaxbert.checkpoints.remote_states import RemoteStates, saved_steps
+from jaxbert.files import read_bytes
 from tests.commands.conftest import Run
 from tests.commands.tiny_task import Task, flags
+from tests.storage_servers import running
 
-TRAINING = ["--num_train_epochs=4", "--save_checkpoints_steps=2", "--log_steps=1", "--learning_rate=1e-3"]
+TRAINING = ["--num_train_epochs=2", "--save_checkpoints_steps=2", "--log_steps=1", "--learning_rate=1e-3"]
+WRITTEN = ("best/model.safetensors", "last/model.safetensors", "last/eval_results.json", "summaries/metrics.jsonl")
 
 
 def copied(task: Task, folder: str) -> list[str]:
     """The flags of the tiny task's records and checkpoint, copied to a remote folder."""
     for path in (*task.folder.glob("*.tf_record"), task.folder / "meta_data", *task.model.iterdir()):
-        with files.whole_file(f"{folder}/{path.name}") as file:
-            file.write(path.read_bytes())
+        copy(path, f"{folder}/{path.name}")
     return [
         *flags(input_meta_data_path=f"{folder}/meta_data", bert_config_file=f"{folder}/bert_config.json"),
         *flags(train_data_path=f"{folder}/train.tf_*", eval_data_path=f"{folder}/eval.tf_record"),
         *flags(init_checkpoint=f"{folder}/bert_model.ckpt"),
     ]
+
+
+def copy(path: Path, target: str) -> None:
+    """Copy a file from disk."""
+    with files.whole_file(target) as file:
+        file.write(path.read_bytes())
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +44,93 @@ def on_disk(task: Task, cache: Path, tmp_path_factory: pytest.TempPathFactory) -
     return folder
 
 
-def test_a_run_in_remote_folders(task: Task, classify: Run, on_disk: Path) -> None:
-    """Records, checkpoint and model folder are remote: what is written is what a run on disk writes, bit for bit."""
+def test_a_run_in_memory(task: Task, classify: Run, on_disk: Path) -> None:
+    """Records, checkpoint and model folder are remote: a run writes and predicts what one on disk does, bit for bit."""
     training = [*copied(task, "memory://whole"), *TRAINING, "--model_dir=memory://whole/run"]
     code, _, err = classify(*training)
     assert code == 0, err
-    for name in ("best/model.safetensors", "last/model.safetensors", "last/eval_results.json"):
-        assert files.read_bytes(f"memory://whole/run/{name}") == (on_disk / name).read_bytes()
+    for name in WRITTEN:
+        assert read_bytes(f"memory://whole/run/{name}") == (on_disk / name).read_bytes()
+    assert saved_steps("memory://whole/run/checkpoints") == saved_steps(str(on_disk / "checkpoints"))
+    events = files.find("memory://whole/run/summaries/*/events*")
+    assert len(events) == len(list(on_disk.glob("summaries/*/events*"))) > 0
+    assert classify(*training, "--mode=predict")[0] == 0
+    assert classify(*task.records, *TRAINING, *flags(model_dir=on_disk), "--mode=predict")[0] == 0
+    assert read_bytes("memory://whole/run/test_results.tsv") == (on_disk / "test_results.tsv").read_bytes()
+    code, _, err = classify("--flagfile=memory://whole/run/flags.txt")
+    assert "training is finished" in err
+
+
+def test_a_run_from_text_in_memory(task: Task, cache: Path, classify: Run, tmp_path: Path) -> None:
+    """Records are made of remote texts by both commands, with one process where others see no files of this one."""
+    for path in (*task.text.iterdir(), *task.model.iterdir()):
+        copy(path, f"memory://text/{path.parent.name}/{path.name}")
+    assert main([
+        *("create_finetuning_data", "--classification_task_name=MRPC", "--max_seq_length=16"),
+        *flags(input_data_dir="memory://text/MRPC", vocab_file="memory://text/bert/vocab.txt", num_workers=2),
+        *flags(train_data_output_path="memory://text/train", meta_data_file_path="memory://text/meta"),
+    ]) == 0  # fmt: skip
+    assert read_bytes("memory://text/train") == (task.folder / "train.tf_record").read_bytes()
+    given = flags(data_dir="memory://text/MRPC", init_checkpoint="memory://text/bert", max_seq_length=16)
+    for number in range(2):
+        code, _, err = classify(*given, "--mode=train", "--model_dir=memory://text/run", "--num_train_epochs=1")
+        assert code == 0, err
+        assert ("making records" in err) == (number == 0)
+    assert files.find("memory://text/run/records/*/train.tf_record")
+
+
+def test_pretraining_data_in_memory(task: Task, tmp_path: Path) -> None:
+    """The same bytes as on disk, from several files cut into shards; the folder of shards is removed."""
+    texts = {"a.txt": "red blue\ngreen grey\n\npink gold\nlime teal\n\n" * 40, "b.txt": "red red\nteal\n" * 60}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+        files.write_text(f"memory://pretraining/{name}", text)
+    copy(task.model / "vocab.txt", "memory://pretraining/vocab.txt")
+    sizes = flags(max_seq_length=16, max_predictions_per_seq=3, num_workers=2)
+    for folder, vocab in (
+        (tmp_path, task.model / "vocab.txt"),
+        ("memory://pretraining", "memory://pretraining/vocab.txt"),
+    ):
+        paths = flags(input_file=f"{folder}/*.txt,", output_file=f"{folder}/one,{folder}/two", vocab_file=vocab)
+        paths[0] = paths[0].removesuffix(",").replace("*.txt", "a.txt") + f",{folder}/b.txt"
+        assert main(["create_pretraining_data", *paths, *sizes]) == 0
+    for name in ("one", "two"):
+        assert read_bytes(f"memory://pretraining/{name}") == (tmp_path / name).read_bytes()
+    assert not files.exists("memory://pretraining/one.shards")
+
+
+def test_a_run_goes_on_when_the_storage_is_back(
+    task: Task, classify: Run, on_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a state could not be sent the run ends with a message; the same command ends as if nothing had been."""
+    training = [*copied(task, "memory://stopped"), *TRAINING, "--model_dir=memory://stopped/run"]
+    send = RemoteStates._send
+
+    def failing(self: RemoteStates, step: int, *rest: Any) -> None:
+        if step == 3:
+            raise OSError("the storage is gone")
+        send(self, step, *rest)
+
+    monkeypatch.setattr(RemoteStates, "_send", failing)
+    code, _, err = classify(*training)
+    assert code == 1, err
+    assert "error: the storage is gone" in err
+    monkeypatch.undo()
+    code, _, err = classify(*training)
+    assert code == 0, err
+    assert "going on after step 2" in err
+    for name in WRITTEN:
+        assert read_bytes(f"memory://stopped/run/{name}") == (on_disk / name).read_bytes()
+
+
+def test_a_run_in_storages_that_fail(task: Task, classify: Run, on_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records from Google's, model folder in S3, where all requests fail once: the run is that on disk, bit for bit."""
+    monkeypatch.setattr(storage, "PAUSE_SECONDS", 0.01)
+    with running("gs", monkeypatch) as gs, running("s3", monkeypatch) as s3:
+        training = [*copied(task, f"{gs.root}/task"), *TRAINING, f"--model_dir={s3.root}/run"]
+        s3.choose = lambda method, place, before: None if before else "unavailable"
+        code, _, err = classify(*training)
+        assert code == 0, err
+        for name in WRITTEN:
+            assert read_bytes(f"{s3.root}/run/{name}") == (on_disk / name).read_bytes()
+        assert len(gs.requests) > len(WRITTEN)
