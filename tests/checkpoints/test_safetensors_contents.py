@@ -183,3 +183,31 @@ def test_any_damage_to_the_header_gives_weights_or_a_message(data: st.DataObject
     finally:
         target.write_bytes(content)
     assert "model.safetensors" in message
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("shard", ["4GB", "2KB"])
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        "BertModel",
+        "BertForPreTraining",
+        "BertForMaskedLM",
+        "BertForNextSentencePrediction",
+        "BertForSequenceClassification",
+        "BertForQuestionAnswering",
+    ],
+)
+def test_what_transformers_writes_is_read_in_full(architecture: str, shard: str, tmp_path: Path) -> None:
+    """Every parameter of each of its classes has the same bits, in one file or many, and nothing is left over."""
+    transformers = pytest.importorskip("transformers")
+    sizes = {"vocab_size": 11, "hidden_size": 6, "num_hidden_layers": 2, "num_attention_heads": 2}
+    more = {"intermediate_size": 8, "max_position_embeddings": 7, "num_labels": 3 if "Sequence" in architecture else 2}
+    model = getattr(transformers, architecture)(transformers.BertConfig(**sizes, **more))
+    model.save_pretrained(tmp_path, max_shard_size=shard)
+    read = read_initial(str(tmp_path))
+    parameters = {name: parameter.detach().numpy() for name, parameter in model.named_parameters()}
+    expected = (huggingface_names.to_tf1(name, parameter) for name, parameter in parameters.items())
+    assert_same(read.weights, dict(expected))
+    assert read.unused == ()
+    assert read.config == BertConfig(11, 6, 2, 2, 8, "gelu_erf", max_position_embeddings=7, type_vocab_size=2)
