@@ -29,8 +29,11 @@ def find_prefix(path: str) -> str:
     if len(numbered) == 1:
         return numbered[0]
     folder = os.path.dirname(prefix) or "."
+    is_other = path == prefix and is_file(path)
     raise InputError(
-        f"there is no checkpoint `{path}`: expected the file `{prefix}.index`",
+        f"`{path}` is nothing that is known here"
+        if is_other
+        else f"there is no checkpoint `{path}`: expected the file `{prefix}.index`",
         _candidates(numbered or _prefixes(f"{glob.escape(folder)}/*.index"), folder),
     )
 
