@@ -24,7 +24,7 @@ TIMEOUT_SECONDS = 60  # without an answer, or for a piece of a file
 # answered, but none where no answer comes.
 ATTEMPTS = {"s3": 6, "gs": 2, "memory": 1}
 PAUSE_SECONDS = 0.5
-_PIECE = 1 << 24  # bytes asked for at once where a file is read in order
+_FIRST_PIECE, _PIECE = 1 << 16, 1 << 24  # bytes asked for at once where a file is read in order, at first and later
 _PIECES = 4  # asked for at a time where all of a file is read
 _GAP = 1 << 16  # ranges of a file that are this near come in one answer
 
@@ -75,7 +75,9 @@ def matches(pattern: str) -> list[str]:
 
 
 class RemoteBytes:
-    """The bytes of a file, of which slices are fetched when they are asked for, the next piece of the file with them.
+    """The bytes of a file, of which slices are fetched when they are asked for, and what follows with them.
+
+    The longer a file is read in order, the larger are the pieces that come at once.
 
     Raises InputError where there is no such file.
     """
@@ -85,7 +87,7 @@ class RemoteBytes:
         if found is None or found["type"] != "file":
             raise InputError(f"cannot read `{path}`: no such file", "check the path and its permissions")
         self._path, self._size = path, int(found["size"])
-        self._piece = (0, b"")
+        self._piece, self._ahead = (0, b""), _FIRST_PIECE
 
     def __len__(self) -> int:
         return self._size
@@ -94,7 +96,9 @@ class RemoteBytes:
         start, stop, _ = part.indices(self._size)
         first, piece = self._piece
         if not first <= start <= stop <= first + len(piece):
-            first, end = start, min(self._size, max(stop, start + _PIECE))
+            is_next = first < start <= first + len(piece) + _PIECE
+            self._ahead = min(2 * self._ahead, _PIECE) if is_next else _FIRST_PIECE
+            first, end = start, min(self._size, max(stop, start + self._ahead))
             (piece,) = read_ranges([Range(self._path, first, end)])
             self._piece = first, piece
         return piece[start - first : stop - first]

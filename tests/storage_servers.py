@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
+import fsspec
 import pytest
 
 BUCKET = "bucket"
@@ -40,15 +41,17 @@ def running(scheme: str, patch: pytest.MonkeyPatch) -> Iterator[Storage]:
     """While entered, the clients of this storage come to an emulator, through a proxy."""
     storage = Storage(f"{scheme}://{BUCKET}")
     with _s3() if scheme == "s3" else _gs() as port, _proxy(storage, port) as address:
+        if scheme == "gs":
+            patch.setitem(fsspec.config.conf, "gs", {"token": "anon"})
         for name, value in _settings(scheme, address).items():
             patch.setenv(name, value)
         yield storage
 
 
 def _settings(scheme: str, address: str) -> dict[str, str]:
-    """The variables by which clients find the storage, and look for nothing outside of this machine."""
+    """The variables by which clients find the storage, and ask for nothing outside of this machine."""
     if scheme == "gs":
-        offline = {"GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false", "NO_GCE_CHECK": "true"}
+        offline = {"GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
         return {**offline, "STORAGE_EMULATOR_HOST": address, "NO_PROXY": "127.0.0.1"}
     keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
     return {**keys, "AWS_ENDPOINT_URL": address, "NO_PROXY": "127.0.0.1"}

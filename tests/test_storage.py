@@ -79,6 +79,7 @@ def test_a_version_changes_with_the_content(place: Storage) -> None:
 
 def test_any_slice_and_seek_gives_the_bytes(place: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slices, streams and ranges of a file of many pieces are those of the bytes that were written."""
+    monkeypatch.setattr(storage, "_FIRST_PIECE", 100)
     monkeypatch.setattr(storage, "_PIECE", 1000)
     monkeypatch.setattr(storage, "_GAP", 50)
     chance = random.Random(0)
@@ -152,6 +153,34 @@ def test_what_is_not_there_is_said(place: Storage) -> None:
         files.check_folder(f"{root}/one")
     files.check_folder(f"{root}/new")
     assert not files.exists(f"{root}/new")
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body")  # of Google's client
+def test_a_file_in_order_comes_in_growing_pieces(server: Storage) -> None:
+    """One look at the beginning costs little; all of a file of 4 MB in small steps costs few requests."""
+    path = f"{server.root}/order"
+    with files.whole_file(path) as file:
+        file.write(bytes(1 << 22))
+    server.requests.clear()
+    with files.open_input(path) as file:
+        assert file.read(8) == bytes(8)
+    assert all("bytes=" not in place or place.endswith(f"-{(1 << 20) - 1}") for _, place in server.requests)
+    view = RemoteBytes(path)
+    server.requests.clear()
+    assert sum(len(view[start : start + 1000]) for start in range(0, 1 << 22, 1000)) == 1 << 22
+    assert len(server.requests) < 12
+
+
+def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With how to install it."""
+
+    def missing(*_: object, **__: object) -> None:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr("fsspec.filesystem", missing)
+    with pytest.raises(InputError, match="`s3://bucket/a` needs a library: Install s3fs") as caught:
+        files.read_text("s3://bucket/a")
+    assert caught.value.hint == "`pip install 'jaxbert[cloud]'`"
 
 
 @pytest.mark.parametrize("fault", ["unavailable", "dropped"])

@@ -61,7 +61,7 @@ def stream(path: str) -> Iterator[bytes]:
     content = view_input(path)
     for number, (start, length) in enumerate(_spans(content, path)):
         stored = content[start : start + length + _CHECKSUM.size]
-        yield _payload(stored, start, functools.partial("`{}` record {}".format, path, number))
+        yield _payload(stored, length, functools.partial("`{}` record {} (byte {})".format, path, number, start))
 
 
 class TFRecords:
@@ -99,10 +99,10 @@ class TFRecords:
         """
         numbers: list[int] = indices.tolist()
         if not any(self._is_remote):
-            return [self._read(index) for index in numbers]
+            return [self._read(index, self._stored(index)) for index in numbers]
         remote = [index for index in numbers if self._is_remote[self._file(index)]]
         fetched = dict(zip(remote, read_ranges([self._range(index) for index in remote]), strict=True))
-        return [self._checked(index, fetched[index]) if index in fetched else self._read(index) for index in numbers]
+        return [self._read(index, fetched[index] if index in fetched else self._stored(index)) for index in numbers]
 
     def first_of_each_file(self) -> list[int]:
         """Numbers of the first records of the files that have any."""
@@ -113,13 +113,12 @@ class TFRecords:
         file = self._file(index)
         return f"`{self.paths[file]}` record {index - self._first[file]}"
 
-    def _read(self, index: int) -> bytes:
-        start = self._starts[index]
-        stored = self._contents[self._file(index)][start : start + self._lengths[index] + _CHECKSUM.size]
-        return self._checked(index, stored)
+    def _read(self, index: int, stored: memoryview | bytes) -> bytes:
+        return _payload(stored, self._lengths[index], lambda: f"{self.place(index)} (byte {self._starts[index]})")
 
-    def _checked(self, index: int, stored: memoryview | bytes) -> bytes:
-        return _payload(stored, self._starts[index], lambda: self.place(index))
+    def _stored(self, index: int) -> memoryview | bytes:
+        start = self._starts[index]
+        return self._contents[self._file(index)][start : start + self._lengths[index] + _CHECKSUM.size]
 
     def _range(self, index: int) -> Range:
         start = self._starts[index]
@@ -146,12 +145,12 @@ def _spans(content: memoryview | RemoteBytes, path: str) -> Iterator[tuple[int, 
         number += 1
 
 
-def _payload(stored: memoryview | bytes, start: int, place: Callable[[], str]) -> bytes:
-    """The payload of a record from byte `start` on, checked by what is stored behind it."""
-    payload = bytes(stored[: -_CHECKSUM.size])
-    if _CHECKSUM.unpack(stored[-_CHECKSUM.size :])[0] != masked_crc(payload):
+def _payload(stored: memoryview | bytes, length: int, place: Callable[[], str]) -> bytes:
+    """The payload of a record, checked by what is stored behind it."""
+    payload = bytes(stored[:length])
+    if _CHECKSUM.unpack_from(stored, length)[0] != masked_crc(payload):
         raise InputError(
-            f"{place()} (byte {start}) has a wrong checksum: its content was changed after it was written",
+            f"{place()} has a wrong checksum: its content was changed after it was written",
             "copy the file again from where it came, or make it again",
         )
     return payload

@@ -35,6 +35,13 @@ def copy(path: Path, target: str) -> None:
         file.write(path.read_bytes())
 
 
+def test_compiled_programs_stay_on_the_machine(task: Task, classify: Run, tmp_path: Path) -> None:
+    """A remote folder for them is refused."""
+    code, _, err = classify(*task.records, *flags(model_dir=tmp_path, compile_cache="memory://programs"))
+    assert code == 2
+    assert "`--compile_cache=memory://programs` is not on this machine" in err
+
+
 @pytest.fixture(scope="module")
 def on_disk(task: Task, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model folder of a run on disk."""
