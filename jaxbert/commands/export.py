@@ -14,7 +14,7 @@ from jaxbert.commands.whole_model import Model, compare, read_model, write_huggi
 from jaxbert.config import bert_config, run_classifier
 from jaxbert.config.export import Flags
 from jaxbert.export.evaluation import run_onnx, run_saved_model
-from jaxbert.export.exported import Exported, Kind, choose_weights, kind_of
+from jaxbert.export.exported import NAMES, Exported, Kind, choose_weights, kind_of
 from jaxbert.export.network import MASK
 from jaxbert.export.onnx_file import INPUTS, OUTPUTS, write_onnx
 from jaxbert.export.saved_model import write_saved_model
@@ -61,7 +61,7 @@ def export(model: Model, kind: Kind, to: Format, output_dir: str) -> None:
             exported = Exported(kind, model.config, weights, model.texts.get(model_folder.VOCAB_FILE), model.lower_case)
             (_write_saved_model if to == "saved_model" else _write_onnx)(model, exported, folder)
             result = f"its results differ from ours by at most {_difference(exported, to, folder):.1e} on random inputs"
-    say(f"wrote the {kind} to {output_dir}; {result}")
+    say(f"wrote the {NAMES[kind]} to {output_dir}; {result}")
 
 
 def _write_saved_model(model: Model, exported: Exported, folder: str) -> None:

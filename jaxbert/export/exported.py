@@ -13,6 +13,12 @@ from jaxbert.errors import InputError
 
 Kind = Literal["encoder", "classifier", "squad", "pretrainer"]
 
+NAMES: dict[Kind, str] = {
+    "encoder": "encoder",
+    "classifier": "classifier",
+    "squad": "SQuAD model",
+    "pretrainer": "pretrainer",
+}
 # The first weight of the head that makes a model one of its kind.
 _SIGNS: dict[Kind, str] = {
     "squad": names.SQUAD[0],
@@ -54,7 +60,9 @@ def kind_of(weights: Mapping[str, np.ndarray]) -> Kind:
     """What a model is, by the heads that it has; an encoder if it has none."""
     kinds = [kind for kind, sign in _SIGNS.items() if sign in weights]
     if len(kinds) > 1:
-        raise InputError(f"the model has several heads: {', '.join(kinds)}", "choose one by `--model`")
+        raise InputError(
+            f"the model has several heads: {', '.join(f'`{kind}`' for kind in kinds)}", "choose one by `--model`"
+        )
     return kinds[0] if kinds else "encoder"
 
 
@@ -73,5 +81,5 @@ def choose_weights(weights: Mapping[str, np.ndarray], kind: Kind, layers: int) -
         needed += names.MASKED_LM[0]
         needed += [name for name in names.NEXT_SENTENCE if name in weights]
     if missing := [name for name in needed if name not in weights]:
-        raise InputError(f"there is no {kind}: {', '.join(missing)} is missing", "choose another `--model`")
+        raise InputError(f"there is no {NAMES[kind]}: {', '.join(missing)} is missing", "choose another `--model`")
     return {name: weights[name] for name in needed}

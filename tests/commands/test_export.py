@@ -14,6 +14,7 @@ from jaxbert.checkpoints.model_folder import write_model
 from jaxbert.commands import result_comparison
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
+from jaxbert.export.exported import NAMES, Kind
 from tests.checkpoints.random_models import assert_same, random_weights
 from tests.commands.conftest import Run
 from tests.commands.test_bad_input import assert_refused
@@ -54,13 +55,13 @@ def _model(folder: Path, *heads: str) -> Path:
     ("head", "kind"),
     [("none", "encoder"), ("classifier", "classifier"), ("squad", "squad"), ("pretraining", "pretrainer")],
 )
-def test_every_kind_goes_into_every_format(head: str, kind: str, to: str, run: Export, tmp_path: Path) -> None:
+def test_every_kind_goes_into_every_format(head: str, kind: Kind, to: str, run: Export, tmp_path: Path) -> None:
     """The kind is seen from the heads, the result compared with ours, and the folder has all that belongs to it."""
     source = _model(tmp_path / "model", head)
     code, out, err = run(init_checkpoint=source, format=to, output_dir=tmp_path / "out")
     assert (code, out) == (0, "")
     last = err.splitlines()[-1]
-    assert last.startswith(f"wrote the {kind} to {tmp_path / 'out'}; ")
+    assert last.startswith(f"wrote the {NAMES[kind]} to {tmp_path / 'out'}; ")
     assert last.endswith("it reads back bit for bit" if to == "huggingface" else " on random inputs")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES[to]
 
@@ -79,10 +80,11 @@ def test_one_of_several_heads_is_chosen(run: Export, tmp_path: Path) -> None:
     """By `--model`, and without it nothing is guessed."""
     source = _model(tmp_path / "model", "classifier", "squad")
     assert_refused(run(init_checkpoint=source, format="onnx", output_dir=tmp_path / "a"), "several heads", "--model")
-    for kind in ("squad", "classifier", "encoder"):
+    kinds: tuple[Kind, ...] = ("squad", "classifier", "encoder")
+    for kind in kinds:
         code, _, err = run(init_checkpoint=source, format="onnx", output_dir=tmp_path / kind, model=kind)
         assert code == 0
-        assert f"wrote the {kind} to" in err
+        assert f"wrote the {NAMES[kind]} to" in err
     assert not (tmp_path / "a").exists()
 
 
@@ -90,7 +92,7 @@ def test_a_head_that_is_not_there_is_refused(run: Export, tmp_path: Path) -> Non
     """With the names of what is missing, and nothing is written."""
     source = _model(tmp_path / "model", "classifier")
     result = run(init_checkpoint=source, format="saved_model", output_dir=tmp_path / "out", model="squad")
-    assert_refused(result, "there is no squad: cls/squad/output_weights", "--model")
+    assert_refused(result, "there is no SQuAD model: cls/squad/output_weights", "--model")
     assert not (tmp_path / "out").exists()
 
 

@@ -6,7 +6,7 @@ import pytest
 from jaxbert.checkpoints import names
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
-from jaxbert.export.exported import Kind, choose_weights, kind_of
+from jaxbert.export.exported import NAMES, Kind, choose_weights, kind_of
 from tests.checkpoints.random_models import random_weights
 
 _CONFIG = BertConfig(11, 6, 2, 2, 8, max_position_embeddings=7, type_vocab_size=2)
@@ -33,14 +33,14 @@ def test_an_encoder_can_be_taken_out_of_any_model() -> None:
 def test_several_heads_need_a_choice() -> None:
     """Nobody guesses which of two heads is wanted."""
     weights = random_weights(_CONFIG, "classifier") | random_weights(_CONFIG, "squad")
-    with pytest.raises(InputError, match="several heads: squad, classifier"):
+    with pytest.raises(InputError, match="several heads: `squad`, `classifier`"):
         kind_of(weights)
 
 
 @pytest.mark.parametrize("kind", ["classifier", "squad", "pretrainer"])
 def test_a_missing_head_is_refused(kind: Kind) -> None:
     """An encoder alone is no other model."""
-    with pytest.raises(InputError, match=f"there is no {kind}: "):
+    with pytest.raises(InputError, match=f"there is no {NAMES[kind]}: "):
         choose_weights(random_weights(_CONFIG), kind, 2)
 
 
