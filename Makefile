@@ -1,6 +1,6 @@
 # Needs make and Python 3.11 to 3.13; everything else goes into .venv by itself.
 #   make test     the tests          make lint    form and types
-#   make demo     learn a small task, from text to scores
+#   make demo     learn small tasks, from text to scores
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the sample tasks: tables as of MRPC, questions as of SQuAD, a vocabulary, a model size, flags to train with."""
+"""Write the sample tasks: tables, questions, text to pretrain on, a vocabulary, a model size, flags to train with."""
 
 import os
 
 from jaxbert import files
 from jaxbert.config import bert_config
 from jaxbert.config.create_sample_data import Flags
-from jaxbert.examples import sample, sample_questions
+from jaxbert.examples import sample, sample_questions, sample_reviews
 
 # Found to learn the task from random weights for each of several seeds.
 TRAINING = "--max_seq_length=64\n--train_batch_size=32\n--num_train_epochs=8\n--learning_rate=5e-4\n"
@@ -14,12 +14,18 @@ QUESTIONS_TRAINING = (
     "--max_seq_length=64\n--version_2_with_negative\n--train_batch_size=32\n--predict_batch_size=32\n"
     "--num_train_epochs=3\n--learning_rate=5e-4\n"
 )
+# Found to bring the meaning of words into the model for each of several seeds.
+PRETRAINING = (
+    "--nouse_next_sentence_label\n--masked_lm_prob=0.3\n--train_batch_size=64\n--num_steps_per_epoch=800\n"
+    "--num_train_epochs=1\n--learning_rate=2e-3\n--warmup_proportion=0.1\n"
+)
+REVIEWS_TRAINING = "--max_seq_length=64\n--train_batch_size=16\n--num_train_epochs=10\n--learning_rate=1e-3\n"
 
 
 def run(flags: Flags) -> None:
     """Make the files and say where they are."""
     folder, seed = flags.output_dir, flags.random_seed
-    contents = file_contents(folder, seed) | question_contents(folder, seed)
+    contents = file_contents(folder, seed) | question_contents(folder, seed) | review_contents(folder, seed)
     for path, text in contents.items():
         files.write_text(path, text)
         print(path)
@@ -57,3 +63,26 @@ def question_contents(folder: str, seed: int) -> dict[str, str]:
         f"--model_dir={os.path.join(folder, 'answers')}\n{QUESTIONS_TRAINING}"
     )
     return contents
+
+
+def review_contents(folder: str, seed: int) -> dict[str, str]:
+    """Path -> text of the reviews to pretrain on, and of the sentences to judge."""
+    place = os.path.join(folder, "reviews")
+    task, config, vocab = (os.path.join(place, name) for name in ("SST-2", "bert_config.json", "vocab.txt"))
+    sets = sample_reviews.make_sets(seed)
+    contents = {
+        os.path.join(task, f"{name}.tsv"): sample_reviews.to_tsv(examples, with_labels=name != "test")
+        for name, examples in sets.items()
+    }
+    answers = "".join(f"{number}\t{label}\n" for number, (_, label) in enumerate(sets["test"]))
+    sizes = f"--bert_config_file={config}\n--vocab_file={vocab}\n"
+    return contents | {
+        os.path.join(task, "test_answers.tsv"): f"index\tlabel\n{answers}",
+        os.path.join(place, "text.txt"): sample_reviews.corpus(seed),
+        config: bert_config.to_json(sample_reviews.model_config()),
+        os.path.join(place, "pretrain.flags"): (
+            f"--input_files={os.path.join(place, 'train.tfrecord')}\n--model_dir={os.path.join(place, 'pretraining')}\n"
+            f"{sizes}{PRETRAINING}"
+        ),
+        os.path.join(place, "judge.flags"): f"--data_dir={task}\n{sizes}{REVIEWS_TRAINING}",
+    }

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command that writes the sample task."""
+"""The command that writes the sample tasks."""
 
 from pathlib import Path
 
 from jaxbert.commands.create_sample_data import run
-from jaxbert.config import bert_config, run_classifier
+from jaxbert.config import bert_config, run_classifier, run_pretraining
 from jaxbert.config.create_sample_data import Flags
 from jaxbert.config.flags import parse
+from jaxbert.examples import sample_reviews
 from jaxbert.examples.glue import find_task, glue_dataset
 from jaxbert.examples.sample import SIZES
 
@@ -33,3 +34,19 @@ def test_answers_stand_beside_the_test_file(tmp_path: Path) -> None:
     )
     assert [line.split("\t")[0] for line in test] == [line.split("\t")[0] for line in answers]
     assert [line.split("\t")[1] for line in answers].count("1") == SIZES["test"] // 2
+
+
+def test_text_to_pretrain_on_and_what_needs_it(tmp_path: Path) -> None:
+    """Both flag files parse, the task's reader finds all sentences, the answers have a line for each to judge."""
+    run(Flags(output_dir=str(tmp_path)))
+    reviews = tmp_path / "reviews"
+    pretraining = parse(run_pretraining.Flags, [f"--flagfile={reviews / 'pretrain.flags'}"]).options
+    assert bert_config.read(str(pretraining.bert_config_file)) == sample_reviews.model_config()
+    judging = [f"--flagfile={reviews / 'judge.flags'}", f"--model_dir={tmp_path / 'model'}"]
+    flags = parse(run_classifier.Flags, judging).options
+    dataset = glue_dataset(find_task("SST-2"), str(flags.data_dir))
+    splits = (dataset.train, dataset.dev, dataset.test[""])
+    sizes = [sum(1 for _ in split()) for split in splits if split is not None]
+    assert sizes == list(sample_reviews.SIZES.values())
+    assert len((reviews / "SST-2" / "test_answers.tsv").read_text().splitlines()) == sizes[-1] + 1
+    assert (reviews / "text.txt").read_text().count("\n\n") == sample_reviews.REVIEWS - 1
