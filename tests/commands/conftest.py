@@ -8,6 +8,7 @@ import pytest
 
 from jaxbert.__main__ import main
 from tests.commands.tiny_pretraining import Corpus, make_corpus
+from tests.commands.tiny_squad import run_squad
 from tests.commands.tiny_task import Task, flags, make_task
 
 Run = Callable[..., tuple[int, str, str]]
@@ -53,6 +54,19 @@ def pretrain(cache: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
         code = main(["run_pretraining", f"--compile_cache={cache}", *arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def squad(cache: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `run_squad` in this process: exit code, standard output, standard error."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = run_squad(cache, *arguments)
         out, err = capsys.readouterr()
         return code, out, err
 
