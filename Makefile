@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := out/demo
 
-.PHONY: test lint demo bench test-interop clean
+.PHONY: test lint demo bench test-interop tpu-check clean
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest
@@ -25,8 +25,12 @@ bench: $(VENV)/interop.stamp
 test-interop: $(VENV)/interop.stamp
 	$(BIN)/python -m pytest -m interop
 
+# In an environment of its own: where libtpu is installed jax looks for a TPU.
+tpu-check: $(VENV)-tpu/tpu.stamp
+	$(VENV)-tpu/bin/python -m bench.tpu_check
+
 clean:
-	rm -rf $(VENV) $(DEMO) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-tpu $(DEMO) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find jaxbert tests bench -name __pycache__ -type d -exec rm -rf {} +
 
 # One environment, installed in steps; a stamp is redone when pyproject.toml changes.
@@ -39,6 +43,11 @@ $(VENV)/run.stamp: pyproject.toml
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(VENV)-tpu/tpu.stamp: pyproject.toml
+	test -x $(VENV)-tpu/bin/python || $(PYTHON) -m venv $(VENV)-tpu
+	$(VENV)-tpu/bin/python -m pip install --quiet --editable '.[tpu]'
 	touch $@
 
 $(VENV)/interop.stamp: $(VENV)/dev.stamp

@@ -2,6 +2,7 @@
 """The programs that the trainers compile, with the shapes of their arguments: to be lowered where no such device is."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -39,15 +40,46 @@ class Programs:
 
     Attributes:
         name: of the trainer.
-        tokens: real tokens in a step's batch.
-        train: the step, traced.
-        evaluate: what evaluation and prediction compute of a batch, traced.
+        flags: that it was given.
+        mesh: the devices.
+        training: as the trainer makes it, but for its ends, which are empty.
+        evaluation: compiles what evaluation and prediction compute of a batch.
+        evaluated: the targets of that.
     """
 
     name: str
-    tokens: int
-    train: jax.stages.Traced
-    evaluate: jax.stages.Traced
+    flags: TrainingFlags
+    mesh: Mesh
+    training: Training
+    evaluation: "jax.stages.Wrapped"
+    evaluated: Targets
+
+    @functools.cached_property
+    def batch(self) -> Arrays:
+        """The first batch."""
+        return self.training.batches.at(0)
+
+    @property
+    def tokens(self) -> int:
+        """Real tokens in a step's batch."""
+        return int((self.batch["sequences"] > 0).sum())
+
+    @property
+    def train(self) -> jax.stages.Traced:
+        """The training step."""
+        step = training_run.steps(self.flags, self.training, self.mesh)
+        state = training_run.state_like(self.flags, self.training, self.mesh)
+        return traced(step, state, _like(self.batch, row_sharding(self.mesh, 2)))
+
+    @property
+    def evaluate(self) -> jax.stages.Traced:
+        """What evaluation and prediction compute of a batch of the same size."""
+        table, batches = self.training.table, self.training.batches
+        weights = unflatten({path: jax.ShapeDtypeStruct(weight.shape, np.float32) for path, weight in table.items()})
+        numbers = np.arange(batches.batch_size)
+        held_out = next(iter(packed_batches([(numbers, batches.read(numbers))], batches.shape, self.evaluated)))
+        placed = with_shardings(weights, weight_shardings(table, self.mesh))
+        return self.evaluation.trace(placed, _like(held_out, row_sharding(self.mesh, 0)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +125,8 @@ def classifier(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> P
     batches = TrainingBatches(
         records.read, records.size, batch_size, 1, shape, 0, label_targets, lengths=records.lengths
     )
-    return _programs("run_classifier", flags, mesh, model.table, model.loss, batches, label_targets, model.logits)
+    training = _training(flags, model.table, model.loss, batches)
+    return Programs("run_classifier", flags, mesh, training, model.logits, label_targets)
 
 
 def pretraining(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> Programs:
@@ -102,7 +135,8 @@ def pretraining(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> 
     model, records = Pretrainer(flags, config, mesh), MadeUp(2 * batch_size, 512, 480, 76)
     shape = model.shape(records, batch_size)  # type: ignore[arg-type]  # it has what is asked of it
     batches = TrainingBatches(records.read, records.size, batch_size, 1, shape, 0, targets(shape))
-    return _programs("run_pretraining", flags, mesh, model.table, model.loss, batches, targets(shape), model.sums)
+    training = _training(flags, model.table, model.loss, batches)
+    return Programs("run_pretraining", flags, mesh, training, model.sums, targets(shape))
 
 
 def squad(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> Programs:
@@ -113,10 +147,15 @@ def squad(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> Progra
     batches = TrainingBatches(
         records.read, records.size, batch_size, 1, shape, 0, span_targets, lengths=records.lengths
     )
-    return _programs("run_squad", flags, mesh, model.table, model.loss, batches, no_targets, model.candidates)
+    training = _training(flags, model.table, model.loss, batches)
+    return Programs("run_squad", flags, mesh, training, model.candidates, no_targets)
 
 
-TRAINERS: tuple[Callable[[BertConfig, Mesh, int, str], Programs], ...] = (classifier, squad, pretraining)
+TRAINERS: dict[str, Callable[[BertConfig, Mesh, int, str], Programs]] = {
+    "run_classifier": classifier,
+    "run_squad": squad,
+    "run_pretraining": pretraining,
+}
 
 
 def _common(batch_size: int, dtype: str) -> dict[str, object]:
@@ -127,33 +166,10 @@ def _multiple(mesh: Mesh) -> int:
     return 8 if mesh.devices.flat[0].platform == "cpu" else 128
 
 
-def _programs(
-    name: str,
-    flags: TrainingFlags,
-    mesh: Mesh,
-    table: Table,
-    loss: Loss,
-    batches: TrainingBatches,
-    evaluated: Targets,
-    evaluate: "jax.stages.Wrapped",
-) -> Programs:
+def _training(flags: TrainingFlags, table: Table, loss: Loss, batches: TrainingBatches) -> Training:
     schedule, plan = LinearSchedule(1e-4, 0.0, STEPS // 10, STEPS), Plan(STEPS, STEPS, STEPS, STEPS, 1, 1)
-    training = Training(
-        table, loss, training_run.optimizer(flags), schedule, plan, batches, start=dict, finish_epoch=lambda *_: None
-    )
-    batch = batches.at(0)
-    step = traced(
-        training_run.steps(flags, training, mesh),
-        training_run.state_like(flags, training, mesh),
-        _like(batch, row_sharding(mesh, 2)),
-    )
-    numbers = np.arange(batches.batch_size)
-    held_out = next(iter(packed_batches([(numbers, batches.read(numbers))], batches.shape, evaluated)))
-    weights = {path: jax.ShapeDtypeStruct(weight.shape, np.float32) for path, weight in table.items()}
-    placed = with_shardings(unflatten(weights), weight_shardings(table, mesh))
-    return Programs(
-        name, int((batch["sequences"] > 0).sum()), step, evaluate.trace(placed, _like(held_out, row_sharding(mesh, 0)))
-    )
+    ends = {"start": dict, "finish_epoch": lambda *_: None}
+    return Training(table, loss, training_run.optimizer(flags), schedule, plan, batches, **ends)
 
 
 def _like(batch: Arrays, sharding: NamedSharding) -> dict[str, jax.ShapeDtypeStruct]:

@@ -27,7 +27,7 @@ def prepared(flags: TrainingFlags) -> Iterator[None]:
         yield
         return
     has_workers = flags.distribution_strategy == "multi_worker_mirrored"
-    with hosts.joined(_cluster(flags) if has_workers else None):
+    with hosts.joined(named_cluster(flags) if has_workers else None):
         if has_workers and not jax.distributed.is_initialized():
             raise InputError(
                 "`--distribution_strategy=multi_worker_mirrored`: no other hosts are named",
@@ -36,7 +36,7 @@ def prepared(flags: TrainingFlags) -> Iterator[None]:
         yield
 
 
-def _cluster(flags: TrainingFlags) -> hosts.Cluster | None:
+def named_cluster(flags: TrainingFlags) -> hosts.Cluster | None:
     """The hosts of TF_CONFIG or `--worker_hosts`; None where neither is given."""
     if config := os.environ.get("TF_CONFIG"):
         return _from_tf_config(config)

@@ -142,3 +142,34 @@ def test_prefetching_runs_ahead_and_can_be_closed():
         time.sleep(0.01)
     prefetched.close()
     assert 4 <= len(made) <= 8
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+@pytest.mark.parametrize("hosts", [2, 3])
+def test_hosts_make_their_rows_of_the_same_batch(hosts, lengths):
+    """The rows of all hosts together are the batch of one; where lengths are known each reads its own records only."""
+    shape = choose_shape(LENGTHS, 4, seed=0, multiple=8, devices=hosts)
+    read_by = [set() for _ in range(hosts)]
+
+    def rows_of(host):
+        return lambda rows: np.split(np.arange(rows), hosts)[host]
+
+    def batch_of(host):
+        def reads(numbers):
+            read_by[host].update(numbers.tolist())
+            return read(numbers)
+
+        own = {} if host is None else {"own_rows": rows_of(host)}
+        source = read if host is None else reads
+        batches = TrainingBatches(source, SIZE, 8, 2, shape, 4, label_targets, lengths=lengths, **own)
+        return batches.at(3, 2)
+
+    whole, parts = batch_of(None), [batch_of(host) for host in range(hosts)]
+    for name, array in whole.items():
+        np.testing.assert_array_equal(np.concatenate([part[name] for part in parts], axis=2), array, err_msg=name)
+    numbers = set(whole["examples"][whole["examples"] >= 0].tolist())
+    if lengths is None:
+        assert read_by == [numbers] * hosts
+    else:
+        assert set().union(*read_by) == numbers
+        assert sum(map(len, read_by)) < 1.5 * len(numbers)  # a record may come twice, in two steps
