@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands whose files are all in remote storages: the same results as on disk, stopped or not."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,12 @@ import pytest
 
 from jaxbert import files, storage
 from jaxbert.__main__ import main
+from jaxbert.checkpoints.archive import unpack
 from jaxbert.checkpoints.remote_states import RemoteStates, saved_steps
 from jaxbert.files import read_bytes
 from tests.commands.conftest import Run
+from tests.commands.tiny_pretraining import Corpus
+from tests.commands.tiny_squad import SETTINGS, run_squad, write_squad
 from tests.commands.tiny_task import Task, flags
 from tests.storage_servers import running
 
@@ -104,6 +109,57 @@ def test_pretraining_data_in_memory(task: Task, tmp_path: Path) -> None:
     for name in ("one", "two"):
         assert read_bytes(f"memory://pretraining/{name}") == (tmp_path / name).read_bytes()
     assert not files.exists("memory://pretraining/one.shards")
+
+
+def test_questions_in_memory(task: Task, cache: Path, tmp_path: Path) -> None:
+    """`run_squad` from JSON to answers, all of it remote."""
+    copied(task, "memory://squad")
+    copy(write_squad(tmp_path / "train.json", 16), "memory://squad/train.json")
+    copy(write_squad(tmp_path / "dev.json", 8), "memory://squad/dev.json")
+    paths = flags(train_file="memory://squad/train.json", predict_file="memory://squad/dev.json")
+    start = flags(init_checkpoint="memory://squad/bert_model.ckpt", model_dir="memory://squad/run", num_train_epochs=1)
+    assert run_squad(cache, *paths, *start, *SETTINGS, "--mode=train_and_predict") == 0
+    answers = json.loads(files.read_text("memory://squad/run/predictions.json"))
+    assert list(answers) == [f"dev-{number}" for number in range(8)]
+
+
+def test_pretraining_in_memory(corpus: Corpus, pretrain: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """`run_pretraining` on remote records, with its folder remote too."""
+    for path in corpus.folder.iterdir():
+        copy(path, f"memory://corpus/{path.name}")
+    folder = "memory://corpus"
+    code, _, err = pretrain(
+        *flags(input_files=f"{folder}/masked-*", vocab_file=f"{folder}/vocab.txt"),
+        *flags(bert_config_file=f"{folder}/bert_config.json", model_dir=f"{folder}/run", num_train_epochs=1),
+        *flags(num_steps_per_epoch=2, warmup_steps=1, train_batch_size=8),
+    )
+    assert code == 0, err
+    assert saved_steps(f"{folder}/run/checkpoints") == [2]
+    assert main(["inspect", f"{folder}/run"]) == 0
+    assert "training states after steps 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("to", ["tf1", "tf2", "huggingface", "jaxbert"])
+def test_models_are_converted_in_memory(to: str, task: Task) -> None:
+    """From a remote checkpoint to a remote folder of each format, and back to the same bytes."""
+    folder = f"memory://convert/{to}"
+    copied(task, f"{folder}/from")
+    for source, target, form in (("from", "there", to), ("there", "back", "tf1"), ("from", "straight", "tf1")):
+        given = flags(init_checkpoint=f"{folder}/{source}", output_dir=f"{folder}/{target}", to=form)
+        assert main(["convert_checkpoint", *given]) == 0
+    data = "bert_model.ckpt.data-00000-of-00001"
+    assert read_bytes(f"{folder}/back/{data}") == read_bytes(f"{folder}/straight/{data}")
+
+
+def test_an_archive_in_memory_is_unpacked_once(task: Task, tmp_path: Path) -> None:
+    """A new archive under the same name gets a folder of its own."""
+    made = shutil.make_archive(str(tmp_path / "model"), "gztar", task.model)
+    copy(Path(made), "memory://archive/model.tar.gz")
+    folder = unpack("memory://archive/model.tar.gz", str(tmp_path / "cache"))
+    assert (Path(folder) / "vocab.txt").read_bytes() == (task.model / "vocab.txt").read_bytes()
+    assert unpack("memory://archive/model.tar.gz", str(tmp_path / "cache")) == folder
+    copy(Path(made), "memory://archive/model.tar.gz")
+    assert unpack("memory://archive/model.tar.gz", str(tmp_path / "cache")) != folder
 
 
 def test_a_run_goes_on_when_the_storage_is_back(
