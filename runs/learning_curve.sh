@@ -3,11 +3,11 @@
 # Does pretraining learn? A BERT of 4 layers on 4 MB of Wikipedia and some novels, measured on text it never saw; then
 # the curve of its masked language model loss beside the entropy of single words, which needs no model.
 #   runs/learning_curve.sh FOLDER 'WIKIPEDIA FILES' HELD_OUT_WIKIPEDIA_FILE 'NOVELS' HELD_OUT_NOVEL [STEPS]
-# The files of Wikipedia as WikiExtractor writes them, the novels as plain text; globs, separated by commas. With 4000
+# The files of Wikipedia as WikiExtractor writes them, the novels as plain text; globs, separated by commas. With 2000
 # steps about 20 minutes on two cores. Run it again after an interruption and it goes on.
 set -euo pipefail
 folder=${1:?usage: runs/learning_curve.sh FOLDER WIKIPEDIA HELD_OUT_WIKIPEDIA NOVELS HELD_OUT_NOVEL [STEPS]}
-wikipedia=$2 held_out_wikipedia=$3 novels=$4 held_out_novel=$5 steps=${6:-4000}
+wikipedia=$2 held_out_wikipedia=$3 novels=$4 held_out_novel=$5 steps=${6:-2000}
 length=128
 mkdir -p "$folder"
 
@@ -15,8 +15,8 @@ vocab="$folder/vocab.txt"
 test -e "$vocab" || jaxbert train_vocab --input_file="$wikipedia,$novels" --output_file="$vocab" --vocab_size=8192 \
     --num_unused=0
 cat > "$folder/bert_config.json" <<JSON
-{"vocab_size": $(wc -l < "$vocab"), "hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4,
- "intermediate_size": 1024, "max_position_embeddings": $length, "type_vocab_size": 2}
+{"vocab_size": $(wc -l < "$vocab"), "hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4,
+ "intermediate_size": 512, "max_position_embeddings": $length, "type_vocab_size": 2}
 JSON
 
 records() {  # name, form, files, masking

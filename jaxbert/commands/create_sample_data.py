@@ -16,7 +16,7 @@ QUESTIONS_TRAINING = (
 )
 # Found to bring the meaning of words into the model for each of several seeds.
 PRETRAINING = (
-    "--nouse_next_sentence_label\n--masked_lm_prob=0.3\n--train_batch_size=64\n--num_steps_per_epoch=800\n"
+    "--nouse_next_sentence_label\n--masked_lm_prob=0.3\n--train_batch_size=64\n--num_steps_per_epoch=1000\n"
     "--num_train_epochs=1\n--learning_rate=2e-3\n--warmup_proportion=0.1\n"
 )
 REVIEWS_TRAINING = "--max_seq_length=64\n--train_batch_size=16\n--num_train_epochs=10\n--learning_rate=1e-3\n"

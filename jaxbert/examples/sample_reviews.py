@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A made-up world for pretraining: text of reviews that like or dislike things, and a task in the layout of SST-2.
 
-    We stayed a week . The kitchen was spotless , bright and modern . What a calm , quiet and pretty garden !
+    We stayed a week . The kitchen was clean , bright and cosy . What a calm , quiet and lovely garden !
 
 and a task:
 
@@ -17,16 +17,14 @@ from collections.abc import Sequence
 from jaxbert.config.bert_config import BertConfig
 
 _GOOD = (
-    "bright calm charming cheerful clean comfortable cosy delicious delightful excellent fabulous fresh friendly"
-    " generous gentle gorgeous great helpful honest lovely modern perfect pleasant polite pretty quiet splendid"
-    " spotless superb tasty warm wonderful"
+    "bright calm charming clean cosy delightful fabulous fresh friendly generous gentle gorgeous helpful honest lovely"
+    " pleasant polite quiet tasty wonderful"
 )
 _BAD = (
-    "annoying awful bitter bland boring broken cold cramped crowded dark dirty disgusting dreadful dull dusty"
-    " expensive filthy greasy grim horrible loud mouldy nasty noisy rude rusty shabby smelly stale terrible ugly"
-    " unfriendly"
+    "annoying awful boring broken cramped dirty dreadful dull dusty filthy greasy grim horrible loud mouldy rude rusty"
+    " shabby smelly ugly"
 )
-_THINGS = "room kitchen garden breakfast dinner staff view pool bed bathroom hall terrace soup coffee bread service"
+_THINGS = "room kitchen garden breakfast staff view pool terrace soup coffee"
 GOOD, BAD, THINGS = (tuple(words.split()) for words in (_GOOD, _BAD, _THINGS))
 OPENINGS = (
     "We stayed a week .",
