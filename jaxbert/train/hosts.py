@@ -20,8 +20,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxbert.errors import InputError, Interrupted
 
 # A host that is silent for so long counts as lost; one whose connections break is noticed at once.
-HEARTBEAT_SECONDS = 60
-SHUTDOWN_SECONDS = 20
+HEARTBEAT_SECONDS = 100
+SHUTDOWN_SECONDS = 60
 LOST = "another host of this run is gone, or ended with a message of its own; the same command on all hosts goes on"
 _LOST_WORDS = re.compile(r"gloo|nccl|coordination|heartbeat|unavailable|deadline_exceeded|connection", re.IGNORECASE)
 
