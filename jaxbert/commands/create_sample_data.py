@@ -14,9 +14,9 @@ QUESTIONS_TRAINING = (
     "--max_seq_length=64\n--version_2_with_negative\n--train_batch_size=32\n--predict_batch_size=32\n"
     "--num_train_epochs=3\n--learning_rate=5e-4\n"
 )
-# Found to bring the meaning of words into the model for each of several seeds.
+# Found to bring the meaning of words into the model; see docs/log.md.
 PRETRAINING = (
-    "--nouse_next_sentence_label\n--masked_lm_prob=0.3\n--train_batch_size=64\n--num_steps_per_epoch=1000\n"
+    "--nouse_next_sentence_label\n--masked_lm_prob=0.3\n--train_batch_size=64\n--num_steps_per_epoch=1200\n"
     "--num_train_epochs=1\n--learning_rate=2e-3\n--warmup_proportion=0.1\n"
 )
 REVIEWS_TRAINING = "--max_seq_length=64\n--train_batch_size=16\n--num_train_epochs=10\n--learning_rate=1e-3\n"

@@ -7,7 +7,7 @@ and a task:
 
     The staff was friendly , polite and helpful .       1
 
-The few labelled sentences use a quarter of the words of praise and blame; the sentences to judge use the others. What
+The few labelled sentences use half of the words of praise and blame; the sentences to judge use the other half. What
 those mean can only be learnt from the text, where they stand beside each other.
 """
 
@@ -41,8 +41,8 @@ SENTENCES = (
     "I remember the {first} {thing} and the {second} , {third} {other} .",
 )
 REVIEWS = 4000
-SIZES = {"train": 64, "dev": 200, "test": 800}
-LABELLED_SHARE = 4  # one word in so many is in the labelled sentences
+SIZES = {"train": 200, "dev": 200, "test": 800}
+LABELLED_SHARE = 2  # one word in so many is in the labelled sentences
 
 
 def corpus(seed: int) -> str:
