@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import http.client
 import http.server
+import itertools
 import threading
 import time
 import warnings
@@ -17,6 +18,7 @@ import pytest
 BUCKET = "bucket"
 Fault = Literal["unavailable", "forbidden", "dropped", "slow"]
 SLOW_SECONDS = 3.0  # tests that use it set a shorter timeout
+_TIMEOUTS = itertools.count(60)
 _STATUS = {"unavailable": 503, "forbidden": 403}
 _OF_A_CONNECTION = {"connection", "transfer-encoding", "keep-alive"}
 
@@ -39,12 +41,14 @@ class Storage:
 @contextlib.contextmanager
 def running(scheme: str, patch: pytest.MonkeyPatch) -> Iterator[Storage]:
     """While entered, the clients of this storage come to an emulator, through a proxy."""
+    patch.setattr("jaxbert.storage.TIMEOUT_SECONDS", next(_TIMEOUTS))  # fsspec keeps clients by their settings
     storage = Storage(f"{scheme}://{BUCKET}")
     with _s3() if scheme == "s3" else _gs() as port, _proxy(storage, port) as address:
         if scheme == "gs":
             patch.setitem(fsspec.config.conf, "gs", {"token": "anon"})
         for name, value in _settings(scheme, address).items():
             patch.setenv(name, value)
+        pytest.importorskip({"s3": "s3fs", "gs": "gcsfs"}[scheme])  # which read some of them when imported
         yield storage
 
 
