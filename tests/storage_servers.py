@@ -7,7 +7,6 @@ import http.client
 import http.server
 import itertools
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -16,8 +15,7 @@ import fsspec
 import pytest
 
 BUCKET = "bucket"
-Fault = Literal["unavailable", "forbidden", "dropped", "slow"]
-SLOW_SECONDS = 3.0  # tests that use it set a shorter timeout
+Fault = Literal["unavailable", "forbidden", "dropped", "silent"]
 _TIMEOUTS = itertools.count(60)
 _STATUS = {"unavailable": 503, "forbidden": 403}
 _OF_A_CONNECTION = {"connection", "transfer-encoding", "keep-alive"}
@@ -31,11 +29,13 @@ class Storage:
         root: what paths in its bucket begin with.
         choose: (method, path and range, how often that was asked for before) -> what goes wrong with the request.
         requests: all that came, as methods and paths.
+        closed: set at the end, when nobody waits for an answer any more.
     """
 
     root: str
     choose: Callable[[str, str, int], Fault | None] = lambda method, place, before: None
     requests: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    closed: threading.Event = dataclasses.field(default_factory=threading.Event)
 
 
 @contextlib.contextmanager
@@ -96,6 +96,7 @@ def _proxy(storage: Storage, port: int) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
+    storage.closed.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -123,7 +124,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if fault in _STATUS:
             self._answer(_STATUS[fault], [("Content-Type", "text/plain")], b"")
             return
-        if fault == "dropped" and self.command != "GET":
+        if fault == "silent":
+            self.storage.closed.wait()
+        if fault == "silent" or (fault == "dropped" and self.command != "GET"):
             self.close_connection = True  # before anything was done
             return
         connection = http.client.HTTPConnection("127.0.0.1", self.port)
@@ -132,8 +135,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         answer = connection.getresponse()
         content = answer.read()
         connection.close()
-        if fault == "slow":
-            time.sleep(SLOW_SECONDS)
         with contextlib.suppress(ConnectionError):
             self._answer(answer.status, answer.getheaders(), content, cut=fault == "dropped")
 

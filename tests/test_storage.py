@@ -31,9 +31,8 @@ def place(request: pytest.FixtureRequest) -> Iterator[Storage]:
 
 @pytest.fixture(scope="module", params=["s3", "gs"])
 def server(request: pytest.FixtureRequest) -> Iterator[Storage]:
-    """Each storage with a server; clients wait a second for an answer and try again soon."""
+    """Each storage with a server; clients try again at once."""
     with pytest.MonkeyPatch.context() as patch, running(request.param, patch) as server:
-        patch.setattr(storage, "TIMEOUT_SECONDS", 1)
         patch.setattr(storage, "PAUSE_SECONDS", 0.01)
         if request.param == "gs":
             at_once = types.SimpleNamespace(**{**vars(asyncio), "sleep": lambda _: asyncio.sleep(0.01)})
@@ -196,15 +195,15 @@ def test_what_fails_once_is_tried_again(fault: Fault, server: Storage) -> None:
     assert not files.exists(root)
 
 
-def test_an_answer_that_does_not_come_is_asked_for_again(server: Storage) -> None:
-    """A read that is slower than the timeout is given up and made again."""
-    files.write_text(f"{server.root}/slow", "content")
-    server.choose = lambda method, place, before: (
-        "slow" if method == "GET" and "bytes=" in place and not before else None
-    )
+def test_an_answer_that_does_not_come_is_asked_for_again(server: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read that takes longer than the timeout is given up and made again."""
+    monkeypatch.setattr(storage, "TIMEOUT_SECONDS", 2)
+    monkeypatch.setattr(storage, "ATTEMPTS", {"s3": 30, "gs": 30})  # on a busy machine others may take that long too
+    files.write_text(f"{server.root}/silent", "content")
+    server.choose = lambda method, place, before: None if before or "bytes=" not in place else "silent"
     server.requests.clear()
-    assert files.read_text(f"{server.root}/slow") == "content"
-    assert sum("bytes=" in place for _, place in server.requests) == 2
+    assert files.read_text(f"{server.root}/silent") == "content"
+    assert sum("bytes=" in place for _, place in server.requests) >= 2
 
 
 @pytest.mark.parametrize("fault", ["unavailable", "dropped"])
