@@ -27,8 +27,33 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 def dense(p: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
-    """x [B, S, I] @ kernel [I, O] + bias [O] -> [B, S, O], in the dtype of x."""
-    return x @ p["kernel"].astype(x.dtype) + p["bias"].astype(x.dtype)[None, None]
+    """x [B, S, I] @ kernel [I, O] + bias [O] -> [B, S, O], in the dtype of x; gradients of weights sum in float32."""
+    if x.dtype == jnp.float32:
+        return x @ p["kernel"] + p["bias"][None, None]
+    return _half_dense(p["kernel"], p["bias"], x)
+
+
+@jax.custom_vjp
+def _half_dense(kernel: jax.Array, bias: jax.Array, x: jax.Array) -> jax.Array:
+    """`dense` in half precision; derived, its gradients would be rounded before devices add theirs up."""
+    return x @ kernel.astype(x.dtype) + bias.astype(x.dtype)[None, None]
+
+
+def _half_dense_forward(
+    kernel: jax.Array, bias: jax.Array, x: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _half_dense(kernel, bias, x), (kernel, x)
+
+
+def _half_dense_backward(
+    residuals: tuple[jax.Array, jax.Array], dy: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    kernel, x = residuals
+    d_kernel = jnp.einsum("bsi,bso->io", x, dy, preferred_element_type=jnp.float32)
+    return d_kernel, jnp.sum(dy, axis=(0, 1), dtype=jnp.float32), dy @ kernel.astype(dy.dtype).T
+
+
+_half_dense.defvjp(_half_dense_forward, _half_dense_backward)
 
 
 def layer_norm(p: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
