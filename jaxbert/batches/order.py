@@ -35,18 +35,20 @@ def even_places(step: int, batch_size: int, lengths: np.ndarray, seed: int) -> n
     """
     first, end = _group(step, max(1, len(lengths) // batch_size))
     places = np.arange(first * batch_size, end * batch_size)
-    spread: np.ndarray = places[spread_order(lengths[records_at(places, len(lengths), seed)])]
-    return spread[(step - first) * batch_size :][:batch_size]
+    by_length = np.argsort(lengths[records_at(places, len(lengths), seed)], kind="stable")
+    strata = by_length.reshape(batch_size, end - first)  # each step takes one of each, at random
+    keys = _mix(places.astype(np.uint64) ^ _mix_int(~seed))
+    drawn = np.take_along_axis(strata, np.argsort(keys[strata], axis=1, kind="stable"), axis=1)
+    even: np.ndarray = places[drawn[:, step - first][_spread(batch_size)]]
+    return even
 
 
-def spread_order(lengths: np.ndarray) -> np.ndarray:
-    """Indexes [n] of these lengths in an order whose every run of neighbours has about the mean length.
+def _spread(count: int) -> np.ndarray:
+    """The numbers below `count` in an order whose every run is evenly spread over them.
 
-    The i-th has the rank of the fractional part of i times the golden ratio, whose runs are evenly spread.
+    The i-th is the rank of the fractional part of i times the golden ratio.
     """
-    ranks = np.argsort(np.argsort(np.arange(len(lengths)) * GOLDEN % 1.0))
-    order: np.ndarray = np.argsort(lengths, kind="stable")[ranks]
-    return order
+    return np.argsort(np.argsort(np.arange(count) * GOLDEN % 1.0))
 
 
 def _group(step: int, epoch_steps: int) -> tuple[int, int]:
