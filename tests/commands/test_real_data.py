@@ -90,7 +90,7 @@ def test_learns_a_real_task(
     config, vocab = tmp_path / "bert_config.json", shared / "data" / "vocab" / "uncased_en" / "vocab.txt"
     config.write_text(json.dumps(SMALL))
     where = flags(data_dir=folder, bert_config_file=config, vocab_file=vocab, model_dir=tmp_path / "model")
-    how = flags(train_batch_size=16, num_train_epochs=12, learning_rate=1e-3)
+    how = flags(train_batch_size=16, num_train_epochs=16, learning_rate=1e-3)
     code, _, err = classify(*where, *how)
     assert code == 0, err
     assert json.loads((tmp_path / "model" / "best" / "eval_results.json").read_text())[metric] > above, err
