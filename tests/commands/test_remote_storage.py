@@ -34,6 +34,11 @@ def copied(task: Task, folder: str) -> list[str]:
     ]
 
 
+def squad_paragraphs(path: str) -> list[dict[str, Any]]:
+    """All paragraphs of a SQuAD file."""
+    return [paragraph for entry in json.loads(files.read_text(path))["data"] for paragraph in entry["paragraphs"]]
+
+
 def copy(path: Path, target: str) -> None:
     """Copy a file from disk."""
     with files.whole_file(target) as file:
@@ -149,6 +154,34 @@ def test_models_are_converted_in_memory(to: str, task: Task) -> None:
         assert main(["convert_checkpoint", *given]) == 0
     data = "bert_model.ckpt.data-00000-of-00001"
     assert read_bytes(f"{folder}/back/{data}") == read_bytes(f"{folder}/straight/{data}")
+
+
+@pytest.mark.parametrize("form", ["saved_model", "onnx", "huggingface"])
+def test_models_are_exported_in_memory(form: str, task: Task, tmp_path: Path) -> None:
+    """An export from and to a remote folder has the files and the bytes of one on disk."""
+    folder = f"memory://export/{form}"
+    copied(task, folder)
+    assert main(["export", f"--format={form}", *flags(init_checkpoint=folder, output_dir=f"{folder}/out")]) == 0
+    assert main(["export", f"--format={form}", *flags(init_checkpoint=task.model, output_dir=tmp_path)]) == 0
+    on_disk = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert {name: read_bytes(f"{folder}/out/{name}") for name in on_disk} == on_disk
+
+
+def test_small_commands_in_memory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Sample data, a vocabulary and scores are made in a remote folder as on disk."""
+    for folder in ("memory://small", str(tmp_path)):
+        assert main(["create_sample_data", f"--output_dir={folder}"]) == 0
+        text = flags(input_file=f"{folder}/reviews/text*", output_file=f"{folder}/vocab", vocab_size=400)
+        assert main(["train_vocab", *text]) == 0
+        capsys.readouterr()
+        questions = f"{folder}/questions/dev.json"
+        asked = [one for part in squad_paragraphs(questions) for one in part["qas"]]
+        files.write_text(f"{folder}/answers.json", json.dumps({one["id"]: "" for one in asked}))
+        assert main(["evaluate_squad", questions, f"{folder}/answers.json"]) == 0
+        unanswerable = sum(not one["answers"] for one in asked)
+        assert json.loads(capsys.readouterr().out)["exact"] == 100.0 * unanswerable / len(asked)
+    assert read_bytes("memory://small/vocab") == (tmp_path / "vocab").read_bytes()
+    assert read_bytes("memory://small/MRPC/train.tsv") == (tmp_path / "MRPC" / "train.tsv").read_bytes()
 
 
 def test_an_archive_in_memory_is_unpacked_once(task: Task, tmp_path: Path) -> None:
