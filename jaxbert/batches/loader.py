@@ -145,6 +145,13 @@ def _laid(
         yield lay_out(features, numbers, packed[first : first + sizes[0]], sizes, targets)
 
 
+@dataclasses.dataclass(frozen=True)
+class _End:
+    """Stands in the queue behind the last item; `error` is what ended the items early, if anything."""
+
+    error: BaseException | None = None
+
+
 class Prefetched(Generic[T]):
     """An iterator over `items` that a daemon thread keeps `depth` items ahead; errors of the thread arrive in order.
 
@@ -153,7 +160,7 @@ class Prefetched(Generic[T]):
 
     def __init__(self, items: Iterable[T], depth: int = 4) -> None:
         self.waited = 0.0
-        self._queue: queue.Queue[tuple[bool, T | BaseException | None]] = queue.Queue(depth)
+        self._queue: queue.Queue[T | _End] = queue.Queue(depth)
         self._closed = threading.Event()
         self._taken = 0
         self._thread = threading.Thread(target=self._fill, args=(items,), daemon=True, name="jaxbert-loader")
@@ -163,14 +170,14 @@ class Prefetched(Generic[T]):
         """Yield the items; raises what producing them raised."""
         while True:
             started = time.perf_counter()
-            is_item, value = self._queue.get()
+            item = self._queue.get()
             self.waited += time.perf_counter() - started if self._taken else 0.0
             self._taken += 1
-            if not is_item:
-                if value is not None:
-                    raise value  # type: ignore[misc]
+            if isinstance(item, _End):
+                if item.error is not None:
+                    raise item.error
                 return
-            yield value  # type: ignore[misc]
+            yield item
 
     def close(self) -> None:
         """Stop the thread; items not taken are dropped."""
@@ -184,13 +191,13 @@ class Prefetched(Generic[T]):
     def _fill(self, items: Iterable[T]) -> None:
         try:
             for item in items:
-                if not self._put((True, item)):
+                if not self._put(item):
                     return
-            self._put((False, None))
+            self._put(_End())
         except BaseException as error:
-            self._put((False, error))
+            self._put(_End(error))
 
-    def _put(self, entry: tuple[bool, T | BaseException | None]) -> bool:
+    def _put(self, entry: T | _End) -> bool:
         while not self._closed.is_set():
             try:
                 self._queue.put(entry, timeout=0.1)

@@ -6,6 +6,7 @@ import math
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FrameType
+from typing import Any
 
 import jax
 import numpy as np
@@ -124,7 +125,7 @@ class Signals:
 
     def __init__(self) -> None:
         self.received = 0
-        self._previous: dict[int, object] = {}
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> "Signals":
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -133,7 +134,7 @@ class Signals:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._previous.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned
+            signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received:
