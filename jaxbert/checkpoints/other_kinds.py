@@ -21,6 +21,7 @@ _NAMES = (
     ("pytorch_model.bin.index.json", "a PyTorch model of Hugging Face in several files", _CONVERT),
     ("flax_model.msgpack", "a Flax model of Hugging Face", _HINT),
     ("tf_model.h5", "a Keras model of Hugging Face", _HINT),
+    ("model.onnx", "an ONNX model", _HINT),
 )
 # How files of other kinds begin.
 _BEGINNINGS = (

@@ -14,10 +14,12 @@ from jaxbert.checkpoints.released import RELEASED
 from jaxbert.checkpoints.remote_states import saved_steps
 from jaxbert.checkpoints.source import Source, find_source, read_contents
 from jaxbert.commands.inspect_data import describe_config, describe_data, listed_sizes
+from jaxbert.commands.inspect_onnx import describe_onnx
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.inspect import Flags
 from jaxbert.errors import InputError
+from jaxbert.export.onnx_file import MODEL_FILE
 from jaxbert.text.vocab import read_vocab
 
 _STATES = "checkpoints"  # below the folder of a run
@@ -31,8 +33,10 @@ def run(flags: Flags) -> None:
 
 def _describe(flags: Flags) -> Iterator[str]:
     path = flags.path
-    if files.is_file(path) and (lines := describe_data(path)):
+    if files.is_file(path) and (lines := describe_onnx(path) or describe_data(path)):
         yield from lines
+    elif files.is_file(onnx := os.path.join(path, MODEL_FILE)) and not has_model(path):
+        yield from describe_onnx(onnx)
     elif files.is_folder(path) and (parts := _parts_of_run(path)):
         yield f"{path}: folder of a run of jaxbert, with {', '.join(parts)}"
     elif path in RELEASED and not files.exists(place_of(path)) and not files.exists(path):

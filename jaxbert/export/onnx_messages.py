@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The protocol buffer messages of an ONNX file, as far as we write them.
+"""The protocol buffer messages of an ONNX file, as far as we read and write them.
 
 Field names and numbers are those of onnx.proto3 of the ONNX project.
 """
@@ -23,7 +23,13 @@ _MESSAGES: dict[str, tuple[Field, ...]] = {
         (4, "op_type", "string"),
         (5, "attribute", "*Attribute"),
     ),
-    "Tensor": ((1, "dims", "*int64"), (2, "data_type", "int32"), (8, "name", "string"), (9, "raw_data", "bytes")),
+    "Tensor": (
+        (1, "dims", "*int64"),
+        (2, "data_type", "int32"),
+        (8, "name", "string"),
+        (9, "raw_data", "bytes"),
+        (14, "data_location", "int32"),
+    ),
     "Dim": ((1, "dim_value", "int64"), (2, "dim_param", "string")),
     "Shape": ((1, "dim", "*Dim"),),
     "TensorType": ((1, "elem_type", "int32"), (2, "shape", "Shape")),

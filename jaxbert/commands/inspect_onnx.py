@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `inspect` says of ONNX files: who made them, what goes in and comes out, every operation and tensor."""
+
+import collections
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from jaxbert.errors import InputError
+from jaxbert.export.onnx_messages import Model
+from jaxbert.files import map_input, open_input
+
+# Names and bytes of the numbers of TensorProto.DataType.
+_TYPES = {
+    1: ("float32", 4),
+    2: ("uint8", 1),
+    3: ("int8", 1),
+    4: ("uint16", 2),
+    5: ("int16", 2),
+    6: ("int32", 4),
+    7: ("int64", 8),
+    9: ("bool", 1),
+    10: ("float16", 2),
+    11: ("float64", 8),
+    12: ("uint32", 4),
+    13: ("uint64", 8),
+    16: ("bfloat16", 2),
+}
+_BEGINNING = b"\x08"  # the tag of the version, which comes first and always is there
+_ELSEWHERE = 1  # TensorProto.DataLocation of values that are in another file
+
+
+def describe_onnx(path: str) -> list[str]:
+    """The lines that say what is in an ONNX file; none where the file is of another kind.
+
+    Raises InputError where the name ends in `.onnx`, or it is one, and it is damaged.
+    """
+    is_named = path.endswith(".onnx")
+    with open_input(path) as file:
+        if not is_named and file.read(1) != _BEGINNING:
+            return []
+    try:
+        model = Model.FromString(map_input(path))
+        is_model = model.HasField("graph") and len(model.opset_import) > 0
+    except DecodeError:
+        is_model = False
+    if is_model:
+        return list(_describe(path, model))
+    if is_named:
+        raise InputError(f"`{path}` is no whole ONNX file: it holds no graph", "download or export it again")
+    return []
+
+
+def _describe(path: str, model: Any) -> Iterator[str]:
+    graph = model.graph
+    tensors = sorted(graph.initializer, key=lambda tensor: str(tensor.name))
+    weights = {tensor.name for tensor in tensors}
+    producer = f"{model.producer_name} {model.producer_version}".strip() or "an unknown program"
+    versions = (f"{one.domain or 'ai.onnx'} {one.version}" for one in model.opset_import)
+    yield f"{path}: ONNX model `{graph.name}`, made by {producer}"
+    yield f"versions        of the format {model.ir_version}, of operators {', '.join(versions)}"
+    yield from _values("input", (value for value in graph.input if value.name not in weights))  # old files list both
+    yield from _values("output", graph.output)
+    yield f"weights         {_size(path, tensors)}"
+    counts = collections.Counter(node.op_type for node in graph.node).most_common()
+    yield f"operations      {len(graph.node)}: {', '.join(f'{count} {name}' for name, count in counts)}"
+    yield ""
+    width = max((len(name) for name in weights), default=0)
+    for tensor in tensors:
+        yield f"{tensor.name:{width}}  {list(tensor.dims)!s:18}  {_type(tensor.data_type)}"
+
+
+def _values(kind: str, values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        tensor = value.type.tensor_type
+        sizes = [str(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param or "?" for dim in tensor.shape.dim]
+        of_type = f"{_type(tensor.elem_type)} [{', '.join(sizes)}]" if tensor.elem_type else "no tensor"
+        yield f"{kind:15} {value.name}: {of_type}"
+
+
+def _type(number: int) -> str:
+    return _TYPES[number][0] if number in _TYPES else f"type {number}"
+
+
+def _size(path: str, tensors: Iterable[Any]) -> str:
+    """How many there are, and how much; values in the file itself must be all there."""
+    count, values, size, elsewhere = 0, 0, 0, 0
+    for tensor in tensors:
+        of_tensor = math.prod(tensor.dims)
+        _, width = _TYPES.get(tensor.data_type, ("", 0))
+        if tensor.raw_data and width and len(tensor.raw_data) != of_tensor * width:
+            raise InputError(
+                f"`{path}` is damaged: `{tensor.name}` has {len(tensor.raw_data)} bytes, expected {of_tensor * width}",
+                "download or export it again",
+            )
+        count, values, size = count + 1, values + of_tensor, size + of_tensor * width
+        elsewhere += tensor.data_location == _ELSEWHERE
+    text = f"{count} tensors with {values:,} values, {size:,} bytes"
+    return text + (f"; {elsewhere} of them in another file" if elsewhere else "")

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `inspect` says of ONNX files."""
+
+from pathlib import Path
+
+import pytest
+
+from jaxbert.__main__ import main
+from jaxbert.export.onnx_file import MODEL_FILE, onnx_model, write_onnx
+from jaxbert.export.onnx_messages import Model
+from tests.export.tiny_exports import exported
+
+
+def _inspect(path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    code = main(["inspect", str(path)])
+    out, err = capsys.readouterr()
+    return code, err if code else out
+
+
+@pytest.mark.parametrize("name", [MODEL_FILE, "", "renamed"])
+def test_a_file_is_told_in_full(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By itself, by its folder and by another name: maker, inputs, outputs, sizes, operations, every tensor."""
+    model = exported("classifier")
+    write_onnx(str(tmp_path), model)
+    (tmp_path / "renamed").write_bytes((tmp_path / MODEL_FILE).read_bytes())
+    code, out = _inspect(tmp_path / name, capsys)
+    assert code == 0, out
+    graph = onnx_model(model).graph
+    held = sum(len(tensor.raw_data) for tensor in graph.initializer)
+    for line in (
+        "ONNX model `classifier`, made by jaxbert 0.",
+        "versions        of the format 8, of operators ai.onnx 17\n",
+        "input           input_ids: int64 [batch, sequence]\n",
+        "input           token_type_ids: int64 [batch, sequence]\n",
+        f"output          logits: float32 [batch, {model.classes}]\n",
+        f"weights         {len(graph.initializer)} tensors with ",
+        f" {held:,} bytes\n",
+        f"operations      {len(graph.node)}: ",
+        " 5 LayerNormalization",
+    ):
+        assert line in out
+    rows = [line.split("  ") for line in out.split("\n\n")[1].splitlines()]
+    assert len(rows) == len(graph.initializer)
+    assert ["bert/embeddings/word_embeddings", "[11, 6]", "float32"] in [[x.strip() for x in row if x] for row in rows]
+
+
+def test_files_of_other_programs_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Weights among the inputs, as in old files, weights in other files, unknown types, inputs that are no tensors."""
+    message = Model(ir_version=3)
+    message.opset_import.add(domain="com.microsoft", version=1)
+    graph = message.graph
+    graph.initializer.add(name="w", dims=[3, 5], data_type=16, data_location=1)
+    graph.initializer.add(name="odd", dims=[4], data_type=99)
+    for name, dtype in (("w", 16), ("x", 99)):
+        graph.input.add(name=name).type.tensor_type.elem_type = dtype
+    graph.input[1].type.tensor_type.shape.dim.add()
+    graph.output.add(name="y")
+    (tmp_path / "m.onnx").write_bytes(message.SerializeToString())
+    code, out = _inspect(tmp_path / "m.onnx", capsys)
+    assert code == 0, out
+    assert "made by an unknown program" in out
+    assert "operators com.microsoft 1\n" in out
+    assert [line for line in out.splitlines() if line.startswith(("input", "output"))] == [
+        "input           x: type 99 [?]",
+        "output          y: no tensor",
+    ]
+    assert "2 tensors with 19 values, 30 bytes; 1 of them in another file\n" in out
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.999])
+def test_a_part_of_a_file_ends_in_a_message(kept: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Cut off anywhere."""
+    content = onnx_model(exported("encoder")).SerializeToString()
+    (tmp_path / MODEL_FILE).write_bytes(content[: int(kept * len(content))])
+    code, err = _inspect(tmp_path / MODEL_FILE, capsys)
+    assert code == 2
+    assert "no whole ONNX file" in err
+
+
+def test_a_tensor_that_is_too_short_ends_in_a_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its name and both sizes are told."""
+    message = onnx_model(exported("encoder"))
+    message.graph.initializer[0].raw_data = b"1234"
+    (tmp_path / MODEL_FILE).write_bytes(message.SerializeToString())
+    code, err = _inspect(tmp_path / MODEL_FILE, capsys)
+    assert code == 2
+    assert f"`{message.graph.initializer[0].name}` has 4 bytes, expected " in err
+
+
+def test_an_onnx_file_is_no_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Commands that read weights say what it is."""
+    write_onnx(str(tmp_path / "m"), exported("encoder"))
+    places = (f"--init_checkpoint={tmp_path}/m", f"--output_dir={tmp_path}/out")
+    assert main(["convert_checkpoint", *places, "--to=tf1"]) == 2
+    assert "is an ONNX model, which is not read" in capsys.readouterr().err
