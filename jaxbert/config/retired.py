@@ -27,6 +27,8 @@ RETIRED = {
     "verbose_logging": "answers are parts of their contexts by construction; nothing goes wrong that could be logged.",
     "run_eagerly": _COMPILED,
     "use_keras_compile_fit": "there is one training loop.",
+    "hub_module_trainable": "weights from a hub module are trained like any others.",
+    "sub_model_export_name": "every model folder is an `--init_checkpoint`, from which the encoder is taken.",
     "explicit_allreduce": _REDUCE,
     "allreduce_bytes_per_pack": _REDUCE,
     "all_reduce_alg": _REDUCE,
