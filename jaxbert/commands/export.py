@@ -11,7 +11,7 @@ from jaxbert.checkpoints import huggingface_writer, model_folder
 from jaxbert.commands.model_source import find_model, say
 from jaxbert.commands.result_comparison import Arrays, largest_difference, our_results, random_inputs
 from jaxbert.commands.whole_model import Model, compare, read_model, write_huggingface, write_texts
-from jaxbert.config import bert_config, run_classifier
+from jaxbert.config import bert_config, run_classifier, run_squad
 from jaxbert.config.export import Flags
 from jaxbert.export.evaluation import run_onnx, run_saved_model
 from jaxbert.export.exported import NAMES, Exported, Kind, choose_weights, kind_of
@@ -31,7 +31,7 @@ def run(flags: Flags) -> None:
     export(model, chosen or kind_of(model.weights), cast(Format, flags.format), flags.output_dir)
 
 
-def export_trained(flags: run_classifier.Flags, output_dir: str) -> None:
+def export_trained(flags: run_classifier.Flags | run_squad.Flags, kind: Kind, output_dir: str) -> None:
     """Write the model in `--model_dir`, or of `--predict_checkpoint_path`, as a SavedModel."""
     trained = Flags(
         init_checkpoint=flags.predict_checkpoint_path or find_model(flags),
@@ -40,7 +40,7 @@ def export_trained(flags: run_classifier.Flags, output_dir: str) -> None:
         vocab_file=flags.vocab_file,
         do_lower_case=flags.do_lower_case,
         format="saved_model",
-        model="classifier",
+        model=kind,
     )
     run(trained)
 

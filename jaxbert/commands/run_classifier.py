@@ -4,7 +4,6 @@
 import dataclasses
 import functools
 import json
-import math
 import os
 from collections.abc import Callable
 
@@ -12,18 +11,16 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbert import files
 from jaxbert.batches.device import place_whole, put, row_parts
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
 from jaxbert.batches.packing import RowShape, choose_shape
 from jaxbert.batches.rows import label_targets
 from jaxbert.checkpoints import model_folder
-from jaxbert.commands import export, machines, model_source, training_run
+from jaxbert.commands import fine_tuning, machines, model_source, training_run
 from jaxbert.commands.classifier_inputs import Inputs, label_names, read_inputs
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.run_classifier import Flags
-from jaxbert.errors import InputError
 from jaxbert.metrics.glue import mean_squared_error, score
 from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import classify
@@ -42,21 +39,11 @@ from jaxbert.train.step import Batch, State
 
 def run(flags: Flags) -> None:
     """Do what `--mode` says."""
-    if flags.export_folder is not None:
-        files.refuse_filled_folder(flags.export_folder)
-    with machines.prepared(flags):
-        if flags.mode != "export_only":
-            _run(flags)
-        if flags.export_folder is not None and hosts.is_first():
-            export.export_trained(flags, flags.export_folder)
+    fine_tuning.run(flags, "classifier", functools.partial(_run, flags))
 
 
 def _run(flags: Flags) -> None:
-    if flags.trains:
-        training_run.check_paths(flags)
-        checkpoint = flags.init_checkpoint
-    else:
-        checkpoint = flags.predict_checkpoint_path or model_source.find_model(flags)
+    checkpoint = fine_tuning.first_weights(flags)
     config = model_source.read_config(flags, checkpoint)
     mesh = machines.devices(flags)
     with hosts.one_after_the_first("records"):
@@ -162,7 +149,7 @@ def _train(classifier: Classifier) -> None:
     records = classifier.records(inputs.train, inputs.meta.train_data_size)
     held_out = classifier.records(inputs.eval, inputs.meta.eval_data_size) if inputs.eval else None
     size = min(len(records), flags.train_data_size or len(records))
-    plan, schedule = training_run.fine_tuning_plan(flags, size, flags.num_eval_per_epoch)
+    plan, schedule = fine_tuning.plan(flags, size, flags.num_eval_per_epoch)
     batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
     shape = classifier.shape(records, batch_size // parts)
     training = training_run.Training(
@@ -178,7 +165,7 @@ def _train(classifier: Classifier) -> None:
         functools.partial(_finish_epoch, classifier, held_out),
     )
     training_run.fit(flags, classifier.mesh, training)
-    model_source.say(f"the model is in {flags.model_dir}: `best` by evaluation, `last` as training ended")
+    fine_tuning.say_where(flags)
 
 
 def _finish_epoch(
@@ -192,18 +179,13 @@ def _finish_epoch(
     """Evaluate, and write the weights to `best` when no earlier ones were better, and to `last`: then all is done."""
     weights = state["weights"]
     results = classifier.evaluate(weights, held_out) if held_out else {}
+    folders = [os.path.join(classifier.flags.model_dir, "last")]
     if results:
-        if not math.isfinite(results["loss"]):
-            raise InputError(
-                f"the evaluation after step {done} has loss `{results['loss']}`", "lower `--learning_rate`"
-            )
-        summaries.write("validation", done, results)
-        tell(f"evaluation after step {done}: {training_run.listed(results)}")
-    metric = next(iter(results), "")
-    is_best = bool(metric) and training_run.is_best(classifier.flags, metric, results[metric], done)
-    folders = ["best", "last"] if is_best else ["last"]
-    paths = [os.path.join(classifier.flags.model_dir, folder) for folder in folders]
-    training_run.write_model(paths, weights, classifier.texts, {"step": done, **results})
+        training_run.report_results(results, done, summaries, tell)
+        metric = next(iter(results))
+        if fine_tuning.is_best(classifier.flags, metric, results[metric], done):
+            folders.insert(0, fine_tuning.best_folder(classifier.flags))
+    training_run.write_model(folders, weights, classifier.texts, {"step": done, **results})
 
 
 def _evaluate(classifier: Classifier, weights: Tree) -> None:

@@ -3,7 +3,6 @@
 
 import dataclasses
 import functools
-import math
 import os
 from collections.abc import Callable, Mapping
 
@@ -170,11 +169,6 @@ def _finish_epoch(
     """Evaluate, then write the model: then all is done."""
     results = pretrainer.evaluate(state["weights"], *held_out) if held_out else {}
     if results:
-        if not math.isfinite(results["loss"]):
-            raise InputError(
-                f"the evaluation after step {done} has loss `{results['loss']}`", "lower `--learning_rate`"
-            )
-        summaries.write("validation", done, results)
-        tell(f"evaluation after step {done}: {training_run.listed(results)}")
+        training_run.report_results(results, done, summaries, tell)
     path = os.path.join(pretrainer.flags.model_dir, FOLDER)
     training_run.write_model([path], state["weights"], texts, {"step": done, **results})

@@ -12,7 +12,7 @@ from jaxbert.batches.device import put
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.spans import span_targets
 from jaxbert.checkpoints import model_folder
-from jaxbert.commands import machines, model_source, training_run
+from jaxbert.commands import fine_tuning, machines, model_source, training_run
 from jaxbert.commands.create_finetuning_data import progress
 from jaxbert.commands.squad_answers import THRESHOLD, Answerer, Report
 from jaxbert.commands.squad_inputs import Inputs, answers_prefix, read_inputs
@@ -30,38 +30,34 @@ from jaxbert.train.report import Summaries
 from jaxbert.train.sharding import weight_shardings
 from jaxbert.train.step import State
 
+_SHOWN = ("exact_match", "exact", "f1", THRESHOLD)  # of an evaluation amid training
+
 
 def run(flags: Flags) -> None:
     """Do what `--mode` says."""
-    with machines.prepared(flags):
-        _run(flags)
+    fine_tuning.run(flags, "squad", functools.partial(_run, flags))
 
 
 def _run(flags: Flags) -> None:
-    if flags.trains:
-        training_run.check_paths(flags)
-        checkpoint = flags.init_checkpoint
-    else:
-        checkpoint = flags.predict_checkpoint_path or model_source.find_model(flags)
+    checkpoint = fine_tuning.first_weights(flags)
     config = model_source.read_config(flags, checkpoint)
     mesh = machines.devices(flags)
     with hosts.one_after_the_first("records"):
         inputs = read_inputs(flags, config, checkpoint)
     answerer = Answerer(flags, config, inputs.meta.version_2_with_negative, mesh)
-    if flags.mode == "eval":
-        assert checkpoint is not None  # find_model gave it
-        _evaluate(answerer, checkpoint, inputs.questions[0])
-        return
+    held_out = inputs.questions[0] if flags.mode == "eval" else _held_out(flags, inputs)
     if flags.trains:
-        held_out = _held_out(flags, inputs)
         _train(answerer, inputs, held_out)
-        if held_out is not None:
-            _finish(flags)
-            return
+        fine_tuning.say_where(flags)
         checkpoint = os.path.join(flags.model_dir, "last")
-    if flags.answers:
-        assert checkpoint is not None
-        _predict(answerer, checkpoint, inputs.questions)
+    assert checkpoint is not None  # found or made
+    if held_out is None:
+        if flags.answers:
+            _predict(answerer, checkpoint, inputs.questions)
+    elif flags.trains and model_folder.has_model(fine_tuning.best_folder(flags)):
+        _finish(flags)
+    else:  # also after a training that was done before, and evaluated nothing
+        _evaluate(answerer, checkpoint, held_out)
 
 
 def _held_out(flags: Flags, inputs: Inputs) -> QuestionFile | None:
@@ -80,7 +76,7 @@ def _train(answerer: Answerer, inputs: Inputs, held_out: QuestionFile | None) ->
     bounds = Bounds(config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
     records = WindowRecords(inputs.train, inputs.meta.settings.max_seq_length, bounds)
     model_source.note_other_size(inputs.meta.train_data_size, len(records), inputs.train)
-    plan, schedule = training_run.fine_tuning_plan(flags, len(records))
+    plan, schedule = fine_tuning.plan(flags, len(records))
     batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
     shape = answerer.shape(records.lengths, batch_size // parts, even=True)
     training = training_run.Training(
@@ -109,14 +105,12 @@ def _finish_epoch(
 ) -> None:
     """Answer and score, and write the weights to `best` when no earlier ones were better, and to `last`."""
     flags, weights = answerer.flags, state["weights"]
-    best, last = (os.path.join(flags.model_dir, name) for name in ("best", "last"))
+    best, last = fine_tuning.best_folder(flags), os.path.join(flags.model_dir, "last")
     folders, results = [last], {}
     if held_out is not None:
         results = answerer.evaluate(weights, held_out, last, lambda count: None)
-        summaries.write("validation", done, results)
-        shown = {name: value for name, value in results.items() if name in ("exact_match", "exact", "f1", THRESHOLD)}
-        tell(f"evaluation after step {done}: {training_run.listed(shown)}")
-        if training_run.is_best(flags, "f1", results["f1"], done):
+        training_run.report_results(results, done, summaries, tell, _SHOWN)
+        if fine_tuning.is_best(flags, "f1", results["f1"], done):
             copy_answers(last, best)
             folders = [best, last]
     texts = {
@@ -129,9 +123,8 @@ def _finish_epoch(
 
 def _finish(flags: Flags) -> None:
     """Put the answers of the best weights where the official program puts its answers; print their scores."""
-    best = os.path.join(flags.model_dir, "best")
+    best = fine_tuning.best_folder(flags)
     copy_answers(best, flags.model_dir)
-    model_source.say(f"the model is in {flags.model_dir}: `best` by F1, `last` as training ended")
     results = model_folder.read_results(best)
     print(json.dumps({name: value for name, value in results.items() if name != "step"}))
 

@@ -4,9 +4,10 @@
 import contextlib
 import dataclasses
 import functools
+import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -53,6 +54,7 @@ FREE_FLAGS = frozenset(
         "max_answer_length",
         "null_score_diff_threshold",
         "predict_checkpoint_path",
+        "model_export_path",
         "test_file",
         "num_workers",
         "log_steps",
@@ -70,9 +72,22 @@ FREE_FLAGS = frozenset(
 )
 
 
-def listed(results: Mapping[str, float]) -> str:
-    """Metrics on one line."""
-    return "  ".join(f"{name} {value:.4f}" for name, value in results.items())
+def report_results(
+    results: Mapping[str, float],
+    done: int,
+    summaries: Summaries,
+    tell: Callable[[str], None],
+    shown: Collection[str] = (),
+) -> None:
+    """Write the metrics of the weights after step `done`, and tell those in `shown`, or else all.
+
+    Raises InputError where there is a loss and it is no finite number.
+    """
+    if not math.isfinite(results.get("loss", 0.0)):
+        raise InputError(f"the evaluation after step {done} has loss `{results['loss']}`", "lower `--learning_rate`")
+    summaries.write("validation", done, results)
+    told = (f"{name} {value:.4f}" for name, value in results.items() if not shown or name in shown)
+    tell(f"evaluation after step {done}: {'  '.join(told)}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,34 +205,6 @@ def optimizer(flags: TrainingFlags) -> Optimizer:
             "`--noadam_bias_correction` is for `--optimizer_type=adamw`", "LAMB always corrects its moments"
         )
     return Lamb()
-
-
-def fine_tuning_plan(flags: TrainingFlags, size: int, evaluations: int = 1) -> tuple[Plan, LinearSchedule]:
-    """Steps and learning rates for `size` examples, counted as the official trainers count them.
-
-    `evaluations` is their number in an epoch.
-    """
-    part = size // evaluations
-    epoch_steps = part // flags.train_batch_size
-    if epoch_steps == 0:
-        raise InputError(
-            f"`--train_batch_size={flags.train_batch_size}` is more than the {part} examples between evaluations",
-            "lower it" + (", or `--num_eval_per_epoch`" if evaluations > 1 else ""),
-        )
-    epochs = flags.num_train_epochs * evaluations
-    total = int(epochs * epoch_steps)
-    if total == 0:
-        raise InputError(f"`--num_train_epochs={flags.num_train_epochs}` leaves no step to train", "raise it")
-    warmup = int(epochs * part * flags.warmup_proportion / flags.train_batch_size)
-    every = (flags.save_checkpoints_steps, flags.log_steps, flags.steps_per_loop)
-    plan = Plan(total, epoch_steps, *every, flags.train_batch_size)
-    return plan, LinearSchedule(flags.learning_rate, flags.end_lr, warmup, total)
-
-
-def is_best(flags: TrainingFlags, name: str, value: float, done: int) -> bool:
-    """Whether the metric `name`, of which more is better, is above that of every evaluation before step `done`."""
-    best = model_folder.read_results(os.path.join(flags.model_dir, "best"))
-    return name not in best or best.get("step", done) >= done or value > best[name]
 
 
 def compute(flags: TrainingFlags) -> Compute:

@@ -3,22 +3,16 @@
 
 import dataclasses
 
+from jaxbert.config.fine_tuning import FineTuningFlags
 from jaxbert.config.flags import flag
 from jaxbert.config.text_data import TextDataFlags
-from jaxbert.config.training import TrainingFlags
 from jaxbert.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class Flags(TextDataFlags, TrainingFlags):
+class Flags(TextDataFlags, FineTuningFlags):
     """Fine-tuning a classifier or regressor, from records or straight from the files of a task."""
 
-    mode: str = flag(
-        "train_and_eval",
-        "What to do.",
-        choices=("train_and_eval", "train", "eval", "predict", "export_only"),
-        group="What to do",
-    )
     train_data_path: str | None = flag(
         None, "Training records, globs separated by commas.", group="Records, as create_finetuning_data writes them"
     )
@@ -27,25 +21,6 @@ class Flags(TextDataFlags, TrainingFlags):
     train_data_size: int | None = flag(None, "Train on only so many records, the first ones.", minimum=1)
     eval_batch_size: int = flag(32, "Examples that are evaluated or predicted together.", minimum=1)
     num_eval_per_epoch: int = flag(1, "Evaluations in an epoch.", minimum=1)
-    predict_checkpoint_path: str | None = flag(
-        None, "Weights for --mode=predict and eval; default: the best ones in --model_dir, or the last."
-    )
-
-    model_export_path: str | None = flag(
-        None,
-        "A new folder for the trained model as a SavedModel, written after training or with --mode=export_only;"
-        " `jaxbert export` knows more formats.",
-    )
-
-    @property
-    def export_folder(self) -> str | None:
-        """Where a SavedModel is written, if the mode writes one."""
-        return self.model_export_path if self.trains or self.mode == "export_only" else None
-
-    @property
-    def trains(self) -> bool:
-        """Whether the mode trains."""
-        return self.mode in ("train", "train_and_eval")
 
     def __post_init__(self) -> None:
         """Raise `InputError` for flags that do not go together."""
@@ -55,8 +30,6 @@ class Flags(TextDataFlags, TrainingFlags):
                 "records and text data are both given",
                 "give `--train_data_path` and `--eval_data_path`, or `--data_dir`, or `--train_file` and its like",
             )
-        if self.mode == "export_only" and self.model_export_path is None:
-            raise InputError("`--mode=export_only` needs a place to export to", "give `--model_export_path`")
         if not self.has_text_data and self.input_meta_data_path is None and self.trains:
             raise InputError(
                 "there is no data: `--input_meta_data_path` is not given",

@@ -3,20 +3,20 @@
 
 import dataclasses
 
+from jaxbert.config.fine_tuning import FineTuningFlags
 from jaxbert.config.flags import flag
-from jaxbert.config.training import TrainingFlags
 from jaxbert.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class Flags(TrainingFlags):
+class Flags(FineTuningFlags):
     """Fine-tuning on SQuAD 1.1 or 2.0, from records or straight from its JSON files; answers and their scores."""
 
     mode: str = flag(
         "train_and_eval",
         "What to do. train_and_eval predicts, and scores where --predict_file has answers; train_and_predict and"
         " predict only predict.",
-        choices=("train_and_eval", "train_and_predict", "train", "eval", "predict"),
+        choices=("train_and_eval", "train_and_predict", "train", "eval", "predict", "export_only"),
         group="What to do",
     )
     train_data_path: str | None = flag(
@@ -26,9 +26,6 @@ class Flags(TrainingFlags):
     train_file: str | None = flag(None, "SQuAD file to train on, in place of records.")
     predict_file: str | None = flag(None, "SQuAD files to answer, globs separated by commas; one file to score.")
     predict_batch_size: int = flag(8, "Windows that are predicted together.", minimum=1)
-    predict_checkpoint_path: str | None = flag(
-        None, "Weights for --mode=predict and eval; default: the best ones in --model_dir, or the last."
-    )
     vocab_file: str | None = flag(
         None,
         "Vocabulary; default: `vocab.txt` in the folder of the checkpoint.",
@@ -55,14 +52,9 @@ class Flags(TrainingFlags):
     )
 
     @property
-    def trains(self) -> bool:
-        """Whether the mode trains."""
-        return self.mode.startswith("train")
-
-    @property
     def answers(self) -> bool:
         """Whether the mode predicts answers."""
-        return self.mode != "train"
+        return self.mode not in ("train", "export_only")
 
     def __post_init__(self) -> None:
         """Raise `InputError` for flags that do not go together."""
