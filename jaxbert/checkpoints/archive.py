@@ -4,6 +4,7 @@
 import gzip
 import hashlib
 import os
+import secrets
 import shutil
 import tarfile
 import zlib
@@ -27,11 +28,14 @@ def unpack(path: str, cache: str) -> str:
     folder = os.path.join(cache, hashlib.sha256(state.encode()).hexdigest()[:16])
     if not os.path.isdir(folder):
         check_folder(folder)
-        partial = f"{folder}.{os.getpid()}.partial"
+        partial = f"{folder}.{secrets.token_hex(4)}.partial"
         os.makedirs(partial)
         try:
             _unpack(path, partial)
             os.replace(partial, folder)
+        except OSError:
+            if not os.path.isdir(folder):  # which another process, or host, has unpacked meanwhile
+                raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     names = os.listdir(folder)

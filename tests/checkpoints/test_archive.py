@@ -4,6 +4,8 @@
 import contextlib
 import gzip
 import io
+import os
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -71,6 +73,20 @@ def test_members_cannot_leave(member: tarfile.TarInfo, problem: str, tmp_path: P
     with pytest.raises(InputError, match=rf"m\.tar\.gz` cannot be unpacked: .*{problem}"):
         unpack(path, str(tmp_path / "cache"))
     assert sorted(item.name for item in tmp_path.rglob("*")) == ["cache", "m.tar.gz"]
+
+
+def test_somebody_else_may_be_faster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where another process has put the folder there meanwhile, it is used, and nothing else stays behind."""
+    path, cache = _pack(tmp_path / "m.tar.gz", [(_member("vocab.txt"), b"a")]), tmp_path / "cache"
+    replace = os.replace
+
+    def replace_twice(source: str, target: str) -> None:
+        shutil.copytree(source, target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_twice)
+    assert _files(unpack(path, str(cache))) == {"vocab.txt": b"a"}
+    assert len(list(cache.iterdir())) == 1
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
