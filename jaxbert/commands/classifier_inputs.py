@@ -84,16 +84,25 @@ def _from_records(flags: Flags, checkpoint: str | None) -> Inputs:
 def _expand(flags: Flags, name: str) -> tuple[str, ...]:
     patterns = getattr(flags, name)
     if patterns is None:
-        raise InputError(f"`--{name}` must be given with `--mode={flags.mode}`")
+        raise InputError(
+            f"`--{name}` must be given with `--mode={flags.mode}`",
+            "or give text: `--data_dir`, `--test_file` and the like",
+        )
     return tuple(files.expand(patterns))
 
 
 def _known_labels(flags: Flags, checkpoint: str | None) -> tuple[str, ...]:
-    """The class names a trained model was trained with."""
+    """The class names a trained model was trained with; `--labels` must not contradict them."""
     if flags.trains or checkpoint is None:
         return ()
     meta_path = beside(checkpoint, model_folder.META_DATA_FILE)
-    return read_class_names(find_source(checkpoint)) if meta_path is None else read_meta_data(meta_path).label_list
+    known = read_class_names(find_source(checkpoint)) if meta_path is None else read_meta_data(meta_path).label_list
+    if known and flags.labels and flags.labels != ",".join(known):
+        raise InputError(
+            f"`--labels={flags.labels}`, but the model in `{checkpoint}` has the classes {','.join(known)}",
+            "leave the flag out",
+        )
+    return known
 
 
 def _from_text(flags: Flags, vocab_file: str, lower_case: bool, known_labels: tuple[str, ...]) -> Inputs:
@@ -102,6 +111,12 @@ def _from_text(flags: Flags, vocab_file: str, lower_case: bool, known_labels: tu
     wanted = {"train": ("train",), "train_and_eval": ("train", "eval"), "eval": ("eval",), "predict": ("test",)}[
         flags.mode
     ]
+    sets = {"train": dataset.train, "eval": dataset.dev, "test": dataset.test}
+    if missing := [part for part in wanted if not sets[part]]:
+        raise InputError(
+            f"`--mode={flags.mode}`: `{dataset.name}` has no {missing[0]} set",
+            f"give `--{missing[0]}_file`, or choose another `--mode`",
+        )
     folder = _folder(flags, flags.model_dir, recipe, wanted)
     files_of = {part: os.path.join(folder, name) for part, name in _RECORD_FILES.items() if part in wanted}
     paths = RecordPaths(**files_of, meta_data=os.path.join(folder, "meta_data"))
@@ -111,8 +126,8 @@ def _from_text(flags: Flags, vocab_file: str, lower_case: bool, known_labels: tu
             write_dataset(dataset, recipe, paths, flags.num_workers or cores(), report)
     tests = {language: (paths.test.replace("{}", language),) for language in dataset.test} if paths.test else {}
     ids = {language: tuple(example.id for example in dataset.test[language]()) for language in tests}
-    sets = (_one(paths.train), _one(paths.eval), tests, ids)
-    return Inputs(read_meta_data(paths.meta_data), vocab_file, lower_case, *sets)
+    found = (_one(paths.train), _one(paths.eval), tests, ids)
+    return Inputs(read_meta_data(paths.meta_data), vocab_file, lower_case, *found)
 
 
 _RECORD_FILES = {"train": "train.tf_record", "eval": "eval.tf_record", "test": "test{}.tf_record"}

@@ -12,7 +12,7 @@ from tests.checkpoints.random_models import assert_same
 from tests.commands.conftest import Run
 from tests.commands.test_bad_input import assert_refused
 from tests.commands.tiny_squad import SETTINGS, write_squad
-from tests.commands.tiny_task import Task, flags
+from tests.commands.tiny_task import WORDS, Task, flags
 
 
 @pytest.fixture
@@ -39,6 +39,21 @@ def test_no_best_model_is_named_where_none_is(task: Task, classify: Run, tmp_pat
     code, _, err = classify("--mode=train", *task.records, *flags(model_dir=tmp_path, num_train_epochs=1))
     assert code == 0, err
     assert err.splitlines()[-1] == f"the model is in {tmp_path}: `last` as training ended"
+
+
+def test_labels_in_another_order_are_refused(task: Task, classify: Run, tmp_path: Path) -> None:
+    """A trained model knows its classes: others, or the same in another order, would give wrong scores."""
+    rows = "".join(f"{word}\t{'yes' if number % 2 else 'no'}\n" for number, word in enumerate(WORDS))
+    (tmp_path / "own.tsv").write_text(f"text\tanswer\n{rows}")
+    own = flags(text_a_column="text", label_column="answer", model_dir=tmp_path / "model", num_train_epochs=1)
+    start = flags(init_checkpoint=task.model / "bert_model.ckpt", train_file=tmp_path / "own.tsv")
+    assert_refused(classify(*own, *start), "`--mode=train_and_eval`: `own` has no eval set", "give `--eval_file`")
+    assert classify(*own, *start, "--mode=train")[0] == 0
+    later = ["--mode=eval", *own, f"--eval_file={tmp_path}/own.tsv"]
+    assert_refused(classify(*later, "--labels=yes,no"), "has the classes no,yes", "leave the flag out")
+    code, out, err = classify(*later, "--labels=no,yes")
+    assert code == 0, err
+    assert out == classify(*later)[1]
 
 
 def test_a_finished_run_may_be_exported(task: Task, classify: Run, tmp_path: Path) -> None:
