@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.dropout import Place, at, attention_dropout, dropout
-from jaxbert.model.layers import ACTIVATIONS, dense, layer_norm
+from jaxbert.model.layers import ACTIVATIONS, dense, layer_norm, product
 from jaxbert.model.weights import Tree
 
 Rows = Mapping[str, jax.Array]
@@ -113,10 +113,10 @@ def _attention(
     """Attention from q_in [B, Q, H] to x [B, S, H] where `visible` [B, Q, S]: -> [B, Q, H]; softmax in float32."""
     heads = config.num_attention_heads
     q, k, v = (_split(dense(p[name], y), heads) for name, y in (("query", q_in), ("key", x), ("value", x)))
-    scores = jnp.einsum("baqd,bakd->baqk", q, k, preferred_element_type=jnp.float32) * (q.shape[-1] ** -0.5)
+    scores = product("baqd,bakd->baqk", q, k, jnp.float32) * (q.shape[-1] ** -0.5)
     probabilities = jax.nn.softmax(jnp.where(visible[:, None], scores, -1e30), axis=-1).astype(x.dtype)
     probabilities = attention_dropout(probabilities, q_noise, k_noise, config.attention_probs_dropout_prob)
-    context = jnp.einsum("baqk,bakd->baqd", probabilities, v)
+    context = product("baqk,bakd->baqd", probabilities, v, x.dtype)
     return context.transpose(0, 2, 1, 3).reshape(q_in.shape)
 
 

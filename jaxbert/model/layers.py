@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The three arithmetic parts of BERT: dense, layer normalization, activations.
+"""The arithmetic parts of BERT: products, dense, layer normalization, activations.
 
 Weights are float32; products run in the dtype of the activations they meet; LayerNorm statistics are float32 always.
 """
@@ -28,32 +28,53 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 def dense(p: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
     """x [B, S, I] @ kernel [I, O] + bias [O] -> [B, S, O], in the dtype of x; gradients of weights sum in float32."""
-    if x.dtype == jnp.float32:
-        return x @ p["kernel"] + p["bias"][None, None]
-    return _half_dense(p["kernel"], p["bias"], x)
+    y = product("bsi,io->bso", x, p["kernel"], x.dtype)
+    return (y.astype(jnp.float32) + p["bias"][None, None]).astype(x.dtype)
 
 
-@jax.custom_vjp
-def _half_dense(kernel: jax.Array, bias: jax.Array, x: jax.Array) -> jax.Array:
-    """`dense` in half precision; derived, its gradients would be rounded before devices add theirs up."""
-    return x @ kernel.astype(x.dtype) + bias.astype(x.dtype)[None, None]
+def product(spec: str, x: jax.Array, y: jax.Array, dtype: jax.typing.DTypeLike) -> jax.Array:
+    """`einsum` in the dtype of x, its sums in float32, the result in `dtype`.
+
+    y may be float32 where x is not: it is rounded for the product, its gradient is not, so devices add up exact parts.
+    """
+    return jnp.einsum(spec, x, y) if x.dtype == jnp.float32 else _half_product(spec, dtype, x, y)
 
 
-def _half_dense_forward(
-    kernel: jax.Array, bias: jax.Array, x: jax.Array
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _half_product(spec: str, dtype: jax.typing.DTypeLike, x: jax.Array, y: jax.Array) -> jax.Array:
+    return _rounded_product(spec, x, y.astype(x.dtype), dtype)
+
+
+def _half_product_forward(
+    spec: str, dtype: jax.typing.DTypeLike, x: jax.Array, y: jax.Array
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _half_dense(kernel, bias, x), (kernel, x)
+    return _half_product(spec, dtype, x, y), (x, y)
 
 
-def _half_dense_backward(
-    residuals: tuple[jax.Array, jax.Array], dy: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    kernel, x = residuals
-    d_kernel = jnp.einsum("bsi,bso->io", x, dy, preferred_element_type=jnp.float32)
-    return d_kernel, jnp.sum(dy, axis=(0, 1), dtype=jnp.float32), dy @ kernel.astype(dy.dtype).T
+def _half_product_backward(
+    spec: str, dtype: jax.typing.DTypeLike, residuals: tuple[jax.Array, jax.Array], dz: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, y = residuals
+    dz = dz.astype(x.dtype)
+    axes_x, axes_y, axes_z = spec.replace("->", ",").split(",")
+    dx = _rounded_product(f"{axes_z},{axes_y}->{axes_x}", dz, y.astype(x.dtype), x.dtype)
+    return dx, _rounded_product(f"{axes_x},{axes_z}->{axes_y}", x, dz, y.dtype)
 
 
-_half_dense.defvjp(_half_dense_forward, _half_dense_backward)
+_half_product.defvjp(_half_product_forward, _half_product_backward)
+
+
+def _rounded_product(spec: str, x: jax.Array, y: jax.Array, dtype: jax.typing.DTypeLike) -> jax.Array:
+    """The sums are float32 everywhere; only where they also come out as float32 has XLA's CPU fast products (AMX)."""
+
+    def wide(x: jax.Array, y: jax.Array) -> jax.Array:
+        return jnp.einsum(spec, x, y, preferred_element_type=jnp.float32).astype(dtype)
+
+    def direct(x: jax.Array, y: jax.Array) -> jax.Array:
+        return jnp.einsum(spec, x, y, preferred_element_type=dtype)
+
+    z: jax.Array = jax.lax.platform_dependent(x, y, cpu=wide, default=direct)
+    return z
 
 
 def layer_norm(p: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:

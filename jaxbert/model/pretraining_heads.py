@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.encoder import FLOAT32, Compute, Rows, encode
 from jaxbert.model.heads import pool
-from jaxbert.model.layers import ACTIVATIONS, dense, layer_norm
+from jaxbert.model.layers import ACTIVATIONS, dense, layer_norm, product
 from jaxbert.model.weights import Tree
 
 # Matrix units work on tiles of so many columns.
@@ -52,5 +52,5 @@ def masked_lm(weights: Tree, config: BertConfig, h: jax.Array) -> jax.Array:
     padding = -config.vocab_size % VOCABULARY_MULTIPLE
     kernel = jnp.pad(weights["bert"]["embeddings"]["word_embeddings"], ((0, padding), (0, 0)))
     bias = jnp.pad(head["output_bias"], (0, padding), constant_values=-1e30)
-    logits = jnp.einsum("bph,vh->bpv", h, kernel.astype(h.dtype), preferred_element_type=jnp.float32)
+    logits = product("bph,vh->bpv", h, kernel, jnp.float32)
     return logits + bias[None, None]
