@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what a user points at to the model there: its kind, recognised by looking, and what lies beside its weights."""
 
-import json
 import os
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from jaxbert.checkpoints import contents, huggingface_config
 from jaxbert.checkpoints.contents import Contents
-from jaxbert.checkpoints.model_folder import CONFIG_FILE, OUR_FILE, TOKENIZER_FILE, VOCAB_FILE
+from jaxbert.checkpoints.model_folder import CONFIG_FILE, OUR_FILE, TOKENIZER_FILE, VOCAB_FILE, read_object
 from jaxbert.checkpoints.other_kinds import refuse_other_kinds
 from jaxbert.checkpoints.places import locate
 from jaxbert.checkpoints.safetensors_contents import INDEX_ENDING, safetensors_contents
@@ -18,7 +17,7 @@ from jaxbert.checkpoints.tf_prefix import find_prefix
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
-from jaxbert.files import is_file, is_folder, names, read_text
+from jaxbert.files import is_file, is_folder, names
 
 _HUGGINGFACE_CONFIG = "config.json"
 _SAVED_MODEL = "saved_model.pb"
@@ -69,7 +68,7 @@ def find_source(name: str) -> Source:
 def read_contents(source: Source) -> Contents:
     """What is in the files of a model; no weight is read."""
     if source.kind == "safetensors":
-        architectures = _json(source.beside(_HUGGINGFACE_CONFIG)).get("architectures")
+        architectures = read_object(source.beside(_HUGGINGFACE_CONFIG)).get("architectures")
         architecture = architectures[0] if isinstance(architectures, list) and architectures else None
         return safetensors_contents(source.path, architecture)
     return tf_contents(open_bundle(source.path))
@@ -81,7 +80,7 @@ def read_config(source: Source) -> BertConfig | None:
         return bert_config.read(path)
     if source.kind == "safetensors" and (path := source.beside(_HUGGINGFACE_CONFIG)):
         try:
-            return huggingface_config.from_huggingface(_json(path))
+            return huggingface_config.from_huggingface(read_object(path))
         except InputError as error:
             raise InputError(f"`{path}`: {error.message}", error.hint) from error
     return contents.sizes(read_contents(source)) if source.kind == "SavedModel" else None
@@ -92,13 +91,13 @@ def read_case_rule(source: Source) -> bool | None:
     if source.kind == "SavedModel":
         bundle = open_bundle(source.path)
         return bool(bundle.read(_CASE_RULE).all()) if _CASE_RULE in bundle.entries else None
-    rule = _json(source.beside(TOKENIZER_FILE)).get("do_lower_case")
+    rule = read_object(source.beside(TOKENIZER_FILE)).get("do_lower_case")
     return rule if isinstance(rule, bool) else None
 
 
 def read_class_names(source: Source) -> tuple[str, ...]:
     """The names of a classifier's classes, where a Hugging Face folder says them."""
-    return huggingface_config.class_names(_json(source.beside(_HUGGINGFACE_CONFIG)))
+    return huggingface_config.class_names(read_object(source.beside(_HUGGINGFACE_CONFIG)))
 
 
 def _asset(folder: str) -> str | None:
@@ -106,16 +105,3 @@ def _asset(folder: str) -> str | None:
     assets = names(folder)
     name = VOCAB_FILE if VOCAB_FILE in assets else assets[0] if len(assets) == 1 else None
     return os.path.join(folder, name) if name else None
-
-
-def _json(path: str | None) -> dict[str, Any]:
-    """The JSON object in a file; empty without a file."""
-    if path is None:
-        return {}
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"`{path}` is not JSON: {error}", "mend or remove the file") from error
-    if not isinstance(content, dict):
-        raise InputError(f"`{path}` holds no JSON object", "mend or remove the file")
-    return content
