@@ -204,24 +204,21 @@ def whole_folder(path: str) -> Iterator[str]:
         os.makedirs(temporary)
     except OSError as error:
         raise InputError(f"cannot write into `{path}`: {error.strerror}", "choose another folder") from error
+    ours = [temporary]
     try:
         yield temporary
         for name in sorted(os.listdir(temporary)):
-            os.replace(os.path.join(temporary, name), os.path.join(path, name))
+            os.replace(os.path.join(temporary, name), moved := os.path.join(path, name))
+            ours.append(moved)
         os.rmdir(temporary)
     except BaseException:
-        _empty(path)
+        for entry in ours:
+            with contextlib.suppress(FileNotFoundError):
+                remove(entry)
         if is_new:
-            os.rmdir(path)
+            with contextlib.suppress(OSError):  # somebody else has put something there
+                os.rmdir(path)
         raise
-
-
-def _empty(folder: str) -> None:
-    for entry in list(os.scandir(folder)):
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
-        else:
-            os.unlink(entry.path)
 
 
 def refuse_filled_folder(path: str) -> None:

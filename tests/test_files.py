@@ -38,6 +38,19 @@ def test_a_folder_that_was_not_finished_leaves_no_trace(
     assert not exists or list(path.iterdir()) == []
 
 
+@pytest.mark.parametrize("exists", [False, True])
+def test_what_others_put_there_meanwhile_stays(exists: bool, tmp_path: Path) -> None:
+    """Only what was to be written is removed where it cannot be finished."""
+    path = tmp_path / "out"
+    if exists:
+        path.mkdir()
+    with contextlib.suppress(ValueError), whole_folder(str(path)) as folder:
+        (Path(folder) / "weights").write_text("half")
+        (path / "theirs").write_text("mine")
+        raise ValueError
+    assert [file.read_text() for file in path.rglob("*")] == ["mine"]
+
+
 def test_a_folder_with_something_in_it_is_not_touched(tmp_path: Path) -> None:
     """Whatever is there belongs to somebody."""
     (tmp_path / "old").write_text("mine")
