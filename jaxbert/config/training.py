@@ -30,7 +30,7 @@ class TrainingFlags:
     )
     allow_partial_init: bool = flag(False, "Go on although weights of the encoder are missing in --init_checkpoint.")
     bert_config_file: str | None = flag(
-        None, "Sizes of the model; default: `bert_config.json` in the folder of the checkpoint."
+        None, "Sizes of the model; default: what the checkpoint comes with, such as `bert_config.json` in its folder."
     )
     seed: int = flag(0, "Of initial weights, order of examples and dropout.", minimum=0, maximum=2**32 - 1)
 
