@@ -97,7 +97,7 @@ def measure(data: Mapping[str, np.ndarray], comparison: Comparison, rounds: int,
             record("train sorted", [peer.ask(mode="train", numbers=g, width=None) for g in groups], steps * batch_size)
             some = generator.choice(len(data["lengths"]), (2, batch_size)).tolist()
             record("train padded", [peer.ask(mode="train", numbers=n, width=length) for n in some], 2 * batch_size)
-            window = [ours.ask(mode="predict", number=round_number + 1)]
+            window = [ours.ask(mode="predict")]
             record("predict ours", window, window_size)
             record(
                 "predict sorted", [peer.ask(mode="predict", numbers=g, width=None) for g in groups], steps * batch_size

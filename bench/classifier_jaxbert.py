@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.side_by_side import peak_memory_mib, serve
 from jaxbert.batches.loader import TrainingBatches, evaluation_batches
-from jaxbert.batches.packing import choose_shape
+from jaxbert.batches.packing import choose_shape, evaluation_shape
 from jaxbert.batches.rows import Targets, label_targets
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.heads import classify
@@ -80,6 +80,8 @@ def work(settings: Mapping[str, Any], task: Task) -> None:
     optimizer = AdamW()
     step = train_step(task.loss, optimizer, LinearSchedule(2e-5, 0.0, 10, 10**6), decay_mask(task.table), seed=0)
     state = initial_state(initialize(task.table, 0, 0.02), optimizer)
+    window = settings["window"]
+    evaluated = evaluation_shape(data["lengths"][:window], batch_size, multiple=8)
     compiling = time.perf_counter()
     compiled = {
         rows: jax.jit(step, donate_argnums=0).lower(state, resized(batches.at(0), rows)).compile()
@@ -103,15 +105,12 @@ def work(settings: Mapping[str, Any], task: Task) -> None:
         first_step = first_step or time.perf_counter() - started
         return time.perf_counter() - start, batch["input_ids"].size
 
-    def answer(mode: str, number: int) -> dict[str, float]:
+    def answer(mode: str, number: int = 0) -> dict[str, float]:
         if mode == "train":
             seconds, positions = train(number)
         else:
             start = time.perf_counter()
-            window = np.arange(settings["window"]) + number * settings["window"]
-            parts = evaluation_batches(
-                lambda numbers: read(window[numbers]), len(window), shape, len(window), task.targets
-            )
+            parts = evaluation_batches(read, window, evaluated, window, task.targets)
             outputs = [(predict(state["weights"], part), part["input_ids"].size) for part in parts]
             jax.block_until_ready(outputs[-1][0])
             seconds, positions = time.perf_counter() - start, sum(size for _, size in outputs)

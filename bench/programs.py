@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
-from jaxbert.batches.device import row_parts, row_sharding
+from jaxbert.batches.device import row_sharding, row_units
 from jaxbert.batches.loader import TrainingBatches, packed_batches
 from jaxbert.batches.packing import choose_shape
 from jaxbert.batches.rows import Arrays, Targets, label_targets
@@ -121,7 +121,7 @@ def classifier(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> P
         Classifier(flags, config, Inputs(meta, None, do_lower_case=True), mesh),
         MadeUp(2 * batch_size, 128, 16),
     )
-    shape = choose_shape(records.lengths, batch_size, 0, _multiple(mesh), row_parts(mesh), even=True)
+    shape = choose_shape(records.lengths, batch_size, 0, *row_units(mesh), even=True)
     batches = TrainingBatches(
         records.read, records.size, batch_size, 1, shape, 0, label_targets, lengths=records.lengths
     )
@@ -143,7 +143,7 @@ def squad(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> Progra
     """run_squad on windows of up to 384 tokens."""
     flags = run_squad.Flags(**_common(batch_size, dtype), train_file="none", predict_file="none")
     model, records = Answerer(flags, config, False, mesh), MadeUp(2 * batch_size, 384, 64)
-    shape = model.shape(records.lengths, batch_size, even=True)
+    shape = choose_shape(records.lengths, batch_size, 0, *row_units(mesh), even=True)
     batches = TrainingBatches(
         records.read, records.size, batch_size, 1, shape, 0, span_targets, lengths=records.lengths
     )
@@ -160,10 +160,6 @@ TRAINERS: dict[str, Callable[[BertConfig, Mesh, int, str], Programs]] = {
 
 def _common(batch_size: int, dtype: str) -> dict[str, object]:
     return {"model_dir": "none", "train_batch_size": batch_size, "dtype": dtype}
-
-
-def _multiple(mesh: Mesh) -> int:
-    return 8 if mesh.devices.flat[0].platform == "cpu" else 128
 
 
 def _training(flags: TrainingFlags, table: Table, loss: Loss, batches: TrainingBatches) -> Training:

@@ -30,6 +30,11 @@ def row_parts(mesh: Mesh) -> int:
     return math.prod(mesh.shape[axis] for axis in ROWS)
 
 
+def row_units(mesh: Mesh) -> tuple[int, int]:
+    """What a row's length is to be a multiple of, as vector or matrix units like it, and what the number of rows."""
+    return 8 if mesh.devices.flat[0].platform == "cpu" else 128, row_parts(mesh)
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """The whole array on each device."""
     return NamedSharding(mesh, PartitionSpec())

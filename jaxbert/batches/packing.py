@@ -3,6 +3,7 @@
 
 import bisect
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from jaxbert.batches.order import even_places, records_at
 
 SIMULATED_BATCHES = 200
+SAMPLE = 4096  # sequences that are tried for evaluation
 # Attention works more in longer rows: measured on CPU, an eighth of all work at 128 positions (base shape).
 ATTENTION_SHARE = 1 / 1024
 
@@ -89,9 +91,8 @@ def choose_shape(
         places = np.stack([even_places(step, batch_size, lengths, seed) for step in range(count)])
     drawn = records_at(places, len(lengths), seed)
     batches = lengths[drawn].tolist()
-    shortest = _rounded(int(lengths.max()), multiple)
-    tried = [_shape_for(batches, length, devices) for length in range(shortest, 2 * shortest + 1, multiple)]
-    shape = min(tried, key=lambda cost_and_shape: cost_and_shape[0])[1]
+    tried = [_shape_for(batches, row_length, devices) for row_length in _row_lengths(lengths, multiple)]
+    shape = min(tried, key=_work)[1]
     if predicted is None:
         return shape
     packed = [pack(batch, shape.row_length, shape.places) for batch in batches]
@@ -99,11 +100,30 @@ def choose_shape(
     return dataclasses.replace(shape, predictions=int(max(*together, predicted.max())))
 
 
+def evaluation_shape(lengths: np.ndarray, batch_size: int, multiple: int, devices: int = 1) -> RowShape:
+    """The shape that computes least when all sequences, of these lengths [n], are packed together.
+
+    All batches have the same rows, for `batch_size` sequences give or take a quarter, so that the last one is full.
+    """
+    sample = lengths[:: -(-len(lengths) // SAMPLE)].tolist()
+    scale = len(lengths) / len(sample)
+    batches = max(1.0, len(lengths) / batch_size)
+
+    def shape_for(row_length: int) -> tuple[float, RowShape]:
+        places = min(len(lengths), _places(row_length, float(lengths.mean())))
+        needed = math.ceil(len(pack(sample, row_length, places)) * scale)
+        fewest, most = (_rounded(math.ceil(share * needed / batches), devices) for share in (0.75, 1.25))
+        computed, rows = min((_rounded(needed, rows), rows) for rows in range(fewest, most + 1, devices))
+        return computed * _cost(row_length), RowShape(row_length, (rows,), places)
+
+    return min(map(shape_for, _row_lengths(lengths, multiple)), key=_work)[1]
+
+
 def _shape_for(batches: list[list[int]], row_length: int, devices: int) -> tuple[float, RowShape]:
     """Mean work per batch, in positions, and the shape, for one row length."""
     batch_size = len(batches[0])
     mean = sum(map(sum, batches)) / (len(batches) * batch_size)
-    places = min(batch_size, int(2 * row_length / mean) + 1)
+    places = min(batch_size, _places(row_length, mean))
     needed = sorted(_rounded(len(pack(batch, row_length, places)), devices) for batch in batches)
     any_batch = _rounded(batch_size, devices)
     large = min(needed[-1] + devices, any_batch)
@@ -112,8 +132,26 @@ def _shape_for(batches: list[list[int]], row_length: int, devices: int) -> tuple
         return rows + (large - rows) * (1 - bisect.bisect_right(needed, rows) / len(needed))
 
     usual = min(sorted(set(needed)), key=cost)
-    work = cost(usual) * row_length * (1 + ATTENTION_SHARE * row_length)
+    work = cost(usual) * _cost(row_length)
     return work, RowShape(row_length, tuple(sorted({usual, large, any_batch})), places)
+
+
+def _work(work_and_shape: tuple[float, RowShape]) -> float:
+    return work_and_shape[0]
+
+
+def _row_lengths(lengths: np.ndarray, multiple: int) -> range:
+    shortest = _rounded(int(lengths.max()), multiple)
+    return range(shortest, 2 * shortest + 1, multiple)
+
+
+def _places(row_length: int, mean_length: float) -> int:
+    return int(2 * row_length / mean_length) + 1
+
+
+def _cost(row_length: int) -> float:
+    """Work of a row, in positions of the shortest rows."""
+    return row_length * (1 + ATTENTION_SHARE * row_length)
 
 
 def _rounded(number: int, multiple: int) -> int:

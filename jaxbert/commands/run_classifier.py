@@ -11,9 +11,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbert.batches.device import place_whole, put, row_parts
+from jaxbert.batches.device import place_whole, put, row_units
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
-from jaxbert.batches.packing import RowShape, choose_shape
+from jaxbert.batches.packing import choose_shape, evaluation_shape
 from jaxbert.batches.rows import label_targets
 from jaxbert.checkpoints import model_folder
 from jaxbert.commands import fine_tuning, machines, model_source, training_run
@@ -107,12 +107,6 @@ class Classifier:
         model_source.note_other_size(expected, len(records), paths)
         return records
 
-    def shape(self, records: ClassificationRecords, batch_size: int) -> RowShape:
-        """Rows for batches of these records; TPUs and GPUs like lengths that are multiples of 128."""
-        on_cpu = self.mesh.devices.flat[0].platform == "cpu"
-        multiple = 8 if on_cpu else 128
-        return choose_shape(records.lengths, batch_size, self.flags.seed, multiple, row_parts(self.mesh), even=True)
-
     def load(self, checkpoint: str) -> Tree:
         """Trained weights, all of them, on the devices."""
         head = "classifier for these labels"
@@ -122,9 +116,9 @@ class Classifier:
 
     def outputs(self, weights: Tree, records: ClassificationRecords) -> np.ndarray:
         """Logits [n, C] float32 of all records, in their order."""
-        shape = self.shape(records, min(self.flags.eval_batch_size, len(records)))
-        window = 16 * self.flags.eval_batch_size
-        batches = evaluation_batches(records.read, len(records), shape, window, label_targets)
+        batch_size = self.flags.eval_batch_size
+        shape = evaluation_shape(records.lengths, batch_size, *row_units(self.mesh))
+        batches = evaluation_batches(records.read, len(records), shape, 16 * batch_size, label_targets)
         return outputs(self.logits, weights, Prefetched(place_whole(b, self.mesh) for b in batches), len(records))
 
     def evaluate(self, weights: Tree, records: ClassificationRecords) -> dict[str, float]:
@@ -151,7 +145,7 @@ def _train(classifier: Classifier) -> None:
     size = min(len(records), flags.train_data_size or len(records))
     plan, schedule = fine_tuning.plan(flags, size, flags.num_eval_per_epoch)
     batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
-    shape = classifier.shape(records, batch_size // parts)
+    shape = choose_shape(records.lengths, batch_size // parts, flags.seed, *row_units(classifier.mesh), even=True)
     training = training_run.Training(
         classifier.table,
         classifier.loss,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import jax
 from jax.sharding import Mesh
 
-from jaxbert.batches.device import place_whole, row_parts
+from jaxbert.batches.device import place_whole, row_units
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
 from jaxbert.batches.packing import RowShape, choose_shape
 from jaxbert.batches.predictions import pretraining_targets
@@ -120,11 +120,9 @@ class Pretrainer:
         return jax.jit(gathering(sums, self.table, self.mesh))
 
     def shape(self, records: Source, batch_size: int) -> RowShape:
-        """Rows for batches of these records, tried on a sample; TPUs and GPUs like multiples of 128."""
-        on_cpu = self.mesh.devices.flat[0].platform == "cpu"
+        """Rows for batches of these records, tried on a sample."""
         lengths, predicted = records.sample_sizes(self.flags.seed)
-        multiple = 8 if on_cpu else 128
-        return choose_shape(lengths, batch_size, self.flags.seed, multiple, row_parts(self.mesh), predicted)
+        return choose_shape(lengths, batch_size, self.flags.seed, *row_units(self.mesh), predicted)
 
     def evaluate(self, weights: Tree, records: Source, shape: RowShape) -> dict[str, float]:
         """Losses and accuracies over all records; those without masks have the masks of epoch 0."""

@@ -8,8 +8,9 @@ import os
 from collections.abc import Callable, Iterator
 
 from jaxbert import files
-from jaxbert.batches.device import put
+from jaxbert.batches.device import put, row_units
 from jaxbert.batches.loader import TrainingBatches
+from jaxbert.batches.packing import choose_shape
 from jaxbert.batches.spans import span_targets
 from jaxbert.checkpoints import model_folder
 from jaxbert.commands import fine_tuning, machines, model_source, training_run
@@ -78,7 +79,7 @@ def _train(answerer: Answerer, inputs: Inputs, held_out: QuestionFile | None) ->
     model_source.note_other_size(inputs.meta.train_data_size, len(records), inputs.train)
     plan, schedule = fine_tuning.plan(flags, len(records))
     batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
-    shape = answerer.shape(records.lengths, batch_size // parts, even=True)
+    shape = choose_shape(records.lengths, batch_size // parts, flags.seed, *row_units(answerer.mesh), even=True)
     training = training_run.Training(
         answerer.table,
         answerer.loss,

@@ -12,9 +12,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbert.batches.device import place_whole, row_parts
+from jaxbert.batches.device import place_whole, row_units
 from jaxbert.batches.loader import Prefetched, packed_batches
-from jaxbert.batches.packing import RowShape, choose_shape
+from jaxbert.batches.packing import evaluation_shape
 from jaxbert.batches.spans import no_targets
 from jaxbert.batches.windows import window_chunks
 from jaxbert.commands import training_run
@@ -79,16 +79,11 @@ class Answerer:
 
         return jax.jit(gathering(candidates, self.table, self.mesh))
 
-    def shape(self, lengths: np.ndarray, batch_size: int, *, even: bool) -> RowShape:
-        """Rows for batches of windows of these lengths; TPUs and GPUs like lengths that are multiples of 128."""
-        multiple = 8 if self.mesh.devices.flat[0].platform == "cpu" else 128
-        return choose_shape(lengths, batch_size, self.flags.seed, multiple, row_parts(self.mesh), even=even)
-
     def predictions(self, weights: Tree, questions: QuestionFile, threshold: float) -> Iterator[Prediction]:
         """The answer to each question in order; questions are read, packed and answered as they come."""
         flags = self.flags
         lengths = questions.lengths if len(questions.lengths) else np.ones(1, np.int64)  # contexts without a word
-        shape = self.shape(lengths, min(flags.predict_batch_size, len(lengths)), even=False)
+        shape = evaluation_shape(lengths, flags.predict_batch_size, *row_units(self.mesh))
         settings = AnswerSettings(flags.n_best_size, flags.max_answer_length, self.version_2_with_negative, threshold)
         texts = AnswerTexts(questions.tokenizer)
         asked: collections.deque[WindowedQuestion] = collections.deque()
