@@ -35,10 +35,10 @@ class FineTuningFlags(TrainingFlags):
     @property
     def export_folder(self) -> str | None:
         """Where a SavedModel is written, if the mode writes one."""
-        return self.model_export_path if self.trains or self.mode == "export_only" else None
+        return self.model_export_path or None if self.trains or self.mode == "export_only" else None
 
     def __post_init__(self) -> None:
         """Raise `InputError` for flags that do not go together."""
         super().__post_init__()
-        if self.mode == "export_only" and self.model_export_path is None:
+        if self.mode == "export_only" and self.export_folder is None:
             raise InputError("`--mode=export_only` needs a place to export to", "give `--model_export_path`")

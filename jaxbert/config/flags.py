@@ -112,7 +112,7 @@ def parse(options: type[T], argv: Sequence[str], retired: Mapping[str, str] | No
     rest = _read(values, arguments, [*fields, *negations])
     positional = _named(rest, [name for name in rules(options) if name not in fields])
     given = {name: values[name].value for name in fields if values[name].present}
-    missing = [f"`--{name}`" for name, rule in fields.items() if rule.required and name not in given]
+    missing = [f"`--{name}`" for name, rule in fields.items() if rule.required and given.get(name, "") == ""]
     if missing:
         raise InputError(f"{', '.join(missing)} must be given", "`--help` says what each flag means")
     return Parsed(options(**given, **positional), frozenset(given), notes)

@@ -98,10 +98,11 @@ def test_mistakes(arguments: list[str], message: str, hint: str) -> None:
     assert hint in error.value.hint
 
 
-def test_missing_required_flag() -> None:
-    """A required flag that is not given is named."""
+@pytest.mark.parametrize("given", [[], ["--model_dir="], ["--md", ""]])
+def test_missing_required_flag(given: list[str]) -> None:
+    """A required flag that is not given, or has no text, is named: an empty path would be the current folder."""
     with pytest.raises(InputError, match="`--model_dir` must be given"):
-        parse(Flags, ["--steps=3"])
+        parse(Flags, given)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +174,7 @@ LINE = st.text(st.characters(exclude_categories=["C", "Z"]), max_size=20).filter
 @given(
     options=st.builds(
         Flags,
-        model_dir=LINE,
+        model_dir=LINE.filter(bool),
         steps=st.integers(1, 10**12),
         rate=st.floats(0, 1),
         train=st.booleans(),
