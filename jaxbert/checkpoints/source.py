@@ -66,12 +66,16 @@ def find_source(name: str) -> Source:
 
 
 def read_contents(source: Source) -> Contents:
-    """What is in the files of a model; no weight is read."""
+    """What is in the files of a model; no weight is read. Raises InputError where they are damaged."""
     if source.kind == "safetensors":
         architectures = read_object(source.beside(_HUGGINGFACE_CONFIG)).get("architectures")
         architecture = architectures[0] if isinstance(architectures, list) and architectures else None
-        return safetensors_contents(source.path, architecture)
-    return tf_contents(open_bundle(source.path))
+        found = safetensors_contents(source.path, architecture)
+    else:
+        found = tf_contents(open_bundle(source.path))
+    if scalar := next((name for name, shape in found.shapes.items() if not shape), None):
+        raise InputError(f"the weight `{scalar}` in `{found.source}` is a single number", "give a checkpoint of BERT")
+    return found
 
 
 def read_config(source: Source) -> BertConfig | None:

@@ -13,6 +13,7 @@ from jaxbert.commands.result_comparison import Arrays, largest_difference, our_r
 from jaxbert.commands.whole_model import Model, compare, read_model, write_huggingface, write_texts
 from jaxbert.config import bert_config, run_classifier, run_squad
 from jaxbert.config.export import Flags
+from jaxbert.errors import InputError
 from jaxbert.export.evaluation import run_onnx, run_saved_model
 from jaxbert.export.exported import NAMES, Exported, Kind, choose_weights, kind_of
 from jaxbert.export.network import MASK
@@ -48,9 +49,11 @@ def export_trained(flags: run_classifier.Flags | run_squad.Flags, kind: Kind, ou
 def export(model: Model, kind: Kind, to: Format, output_dir: str) -> None:
     """Write a model of this kind into a new or empty folder, and say how far its results are from ours.
 
-    Raises InputError where the model has not all weights of the kind, or the folder holds something.
+    Raises InputError where the model has not all weights of the kind, or broken ones, or the folder holds something.
     """
     weights = choose_weights(model.weights, kind, model.config.num_hidden_layers)
+    if broken := [name for name, weight in weights.items() if not np.isfinite(weight).all()]:
+        raise InputError(f"the model is broken: `{broken[0]}` holds numbers that are not finite", "train it again")
     model = dataclasses.replace(model, weights=weights)
     with files.whole_folder(output_dir) as folder:
         if to == "huggingface":

@@ -113,6 +113,17 @@ def test_a_checkpoint_has_no_case_rule(tiny_weights: dict[str, np.ndarray], tmp_
     assert (read_config(source), read_case_rule(source), source.beside("vocab.txt")) == (None, None, None)
 
 
+@pytest.mark.parametrize("name", [names.WORD_EMBEDDINGS, names.CLASSIFIER[0]])
+def test_a_weight_without_axes_is_named(name: str, tiny_weights: dict[str, np.ndarray], tmp_path: Path) -> None:
+    """In either kind of file."""
+    write_bundle(f"{tmp_path}/a/bert_model.ckpt", tiny_weights | {name: np.array(1.0, np.float32)})
+    (tmp_path / "b").mkdir()
+    save_file(tiny_weights | {name: np.array(1.0, np.float32)}, tmp_path / "b/model.safetensors")
+    for folder in ("a", "b"):
+        with pytest.raises(InputError, match=f"the weight `{name}` in .* is a single number"):
+            read_contents(find_source(str(tmp_path / folder)))
+
+
 def test_official_hub_modules(shared: Path) -> None:
     """Modules of versions 2.3 and 2.20 bring sizes, vocabulary and case rule."""
     for folder in sorted((shared / "official/hub").iterdir()):

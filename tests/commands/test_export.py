@@ -96,6 +96,18 @@ def test_a_head_that_is_not_there_is_refused(run: Export, tmp_path: Path) -> Non
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("to", ["saved_model", "onnx", "huggingface"])
+def test_a_model_that_diverged_is_refused(to: str, run: Export, tmp_path: Path) -> None:
+    """Weights that are no numbers are named, and nothing is written."""
+    source = _model(tmp_path / "model", "none")
+    weights = {name: weight.copy() for name, weight in read_initial(str(source)).weights.items()}
+    weights["bert/pooler/dense/bias"][1] = np.nan
+    write_model(str(source), weights, {}, {})
+    result = run(init_checkpoint=source, format=to, output_dir=tmp_path / "out")
+    assert_refused(result, "`bert/pooler/dense/bias` holds numbers that are not finite", "train it again")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_filled_folder_is_refused(run: Export, tmp_path: Path) -> None:
     """Nothing is overwritten."""
     source = _model(tmp_path / "model", "none")
