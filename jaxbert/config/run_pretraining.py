@@ -43,5 +43,8 @@ class Flags(TrainingFlags):
     num_steps_per_epoch: int = flag(1000, "Steps between evaluations.", minimum=1, group="Steps")
     warmup_steps: float = flag(10000, "Steps in which the rate rises.", minimum=0)
     warmup_proportion: float = flag(
-        0.0, "Share of training in which the rate rises; above 0 it counts in place of --warmup_steps.", maximum=1.0
+        0.0,
+        "Share of training in which the rate rises; above 0 it counts in place of --warmup_steps.",
+        minimum=0.0,
+        maximum=1.0,
     )

@@ -59,6 +59,7 @@ FLAGS = [
     (["--optimizer_type=lamb", "--noadam_bias_correction"], "`--noadam_bias_correction`", "LAMB"),
     (["--input_files={folder}/masked-0,{folder}/whole"], "records differ", "the same flags"),
     (["--init_checkpoint={folder}/text.txt"], "text.txt", ""),
+    (["--warmup_proportion=-0.5"], "expected 0.0 to 1.0", ""),
 ]
 
 
