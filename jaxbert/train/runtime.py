@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of the process that make JAX fast here; called once, before the first array is made."""
+"""What makes JAX fast here: settings of the process, made once before the first array is, and what the CPU can do."""
 
 import ctypes
 import os
@@ -22,6 +22,15 @@ def prepare(compile_cache: str) -> None:
     if compile_cache:
         jax.config.update("jax_compilation_cache_dir", os.path.expanduser(compile_cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def multiplies_bfloat16(cpuinfo: str = "/proc/cpuinfo") -> bool:
+    """Whether this CPU has units for products of bfloat16 that XLA uses (AMX), as far as Linux says."""
+    try:
+        with open(cpuinfo, encoding="utf-8") as file:
+            return any("amx_bf16" in line.split() for line in file if line.startswith("flags"))
+    except OSError:
+        return False
 
 
 def _keep_freed_memory() -> None:
