@@ -4,10 +4,13 @@
 import os
 from collections.abc import Callable
 
+from jax.sharding import Mesh
+
 from jaxbert import files
 from jaxbert.checkpoints import model_folder
 from jaxbert.commands import export, machines, model_source, training_run
 from jaxbert.config import run_classifier, run_squad
+from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.fine_tuning import FineTuningFlags
 from jaxbert.errors import InputError
 from jaxbert.export.exported import Kind
@@ -15,19 +18,23 @@ from jaxbert.train import hosts
 from jaxbert.train.loop import Plan
 from jaxbert.train.schedules import LinearSchedule
 
+Work = Callable[[str | None, BertConfig, Mesh], None]
+"""(where the first weights are, sizes of the model, devices) -> what the mode does."""
 
-def run(flags: run_classifier.Flags | run_squad.Flags, kind: Kind, work: Callable[[], None]) -> None:
+
+def run(flags: run_classifier.Flags | run_squad.Flags, kind: Kind, work: Work) -> None:
     """Do the `work` of the mode, if it has any beside the export; then write the SavedModel that is asked for."""
     if flags.export_folder is not None:
         files.refuse_filled_folder(flags.export_folder)
     with machines.prepared(flags):
         if flags.mode != "export_only":
-            work()
+            checkpoint = _first_weights(flags)
+            work(checkpoint, model_source.read_config(flags, checkpoint), machines.devices(flags))
         if flags.export_folder is not None and hosts.is_first():
             export.export_trained(flags, kind, flags.export_folder)
 
 
-def first_weights(flags: FineTuningFlags) -> str | None:
+def _first_weights(flags: FineTuningFlags) -> str | None:
     """Where the weights are that the mode begins with: those to train, None for random ones, or trained ones."""
     if flags.trains:
         training_run.check_paths(flags)

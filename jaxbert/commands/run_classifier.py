@@ -16,7 +16,7 @@ from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batch
 from jaxbert.batches.packing import choose_shape, evaluation_shape
 from jaxbert.batches.rows import label_targets
 from jaxbert.checkpoints import model_folder
-from jaxbert.commands import fine_tuning, machines, model_source, training_run
+from jaxbert.commands import fine_tuning, model_source, training_run
 from jaxbert.commands.classifier_inputs import Inputs, label_names, read_inputs
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
@@ -42,10 +42,7 @@ def run(flags: Flags) -> None:
     fine_tuning.run(flags, "classifier", functools.partial(_run, flags))
 
 
-def _run(flags: Flags) -> None:
-    checkpoint = fine_tuning.first_weights(flags)
-    config = model_source.read_config(flags, checkpoint)
-    mesh = machines.devices(flags)
+def _run(flags: Flags, checkpoint: str | None, config: BertConfig, mesh: Mesh) -> None:
     with hosts.one_after_the_first("records"):
         inputs = read_inputs(flags, config, checkpoint)
     classifier = Classifier(flags, config, inputs, mesh)

@@ -7,17 +7,20 @@ import json
 import os
 from collections.abc import Callable, Iterator
 
+from jax.sharding import Mesh
+
 from jaxbert import files
 from jaxbert.batches.device import put, row_units
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.packing import choose_shape
 from jaxbert.batches.spans import span_targets
 from jaxbert.checkpoints import model_folder
-from jaxbert.commands import fine_tuning, machines, model_source, training_run
+from jaxbert.commands import fine_tuning, model_source, training_run
 from jaxbert.commands.create_finetuning_data import progress
 from jaxbert.commands.squad_answers import THRESHOLD, Answerer, Report
 from jaxbert.commands.squad_inputs import Inputs, answers_prefix, read_inputs
 from jaxbert.config import bert_config
+from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.run_squad import Flags
 from jaxbert.errors import InputError
 from jaxbert.features.question_file import QuestionFile
@@ -39,10 +42,7 @@ def run(flags: Flags) -> None:
     fine_tuning.run(flags, "squad", functools.partial(_run, flags))
 
 
-def _run(flags: Flags) -> None:
-    checkpoint = fine_tuning.first_weights(flags)
-    config = model_source.read_config(flags, checkpoint)
-    mesh = machines.devices(flags)
+def _run(flags: Flags, checkpoint: str | None, config: BertConfig, mesh: Mesh) -> None:
     with hosts.one_after_the_first("records"):
         inputs = read_inputs(flags, config, checkpoint)
     answerer = Answerer(flags, config, inputs.meta.version_2_with_negative, mesh)

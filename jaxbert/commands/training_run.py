@@ -181,14 +181,15 @@ def _summaries(flags: TrainingFlags, done: Mapping[str, int]) -> Summaries:
 
 
 def write_model(folders: Sequence[str], weights: Tree, texts: Mapping[str, str], results: Mapping[str, float]) -> None:
-    """Write a model, see `model_folder.write_model`, into each folder; all hosts call it, the first one writes.
+    """Write a model, see `model_folder.write_model`, into each folder; all hosts call it, and return when it is there.
 
-    Weights come to the hosts one at a time, and only the first host keeps them.
+    Weights come to the hosts one at a time; only the first host keeps them, and writes.
     """
     gathered = ((path, whole(weight)) for path, weight in flatten(weights).items())
     arrays = {path: np.asarray(weight) for path, weight in gathered if hosts.is_first()}
     for folder in folders if hosts.is_first() else ():
         model_folder.write_model(folder, arrays, texts, results)
+    hosts.wait_for_all("a model")
 
 
 def _evaluated_step(flags: TrainingFlags, folder: str) -> int:
