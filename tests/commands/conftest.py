@@ -9,7 +9,7 @@ import pytest
 from jaxbert.__main__ import main
 from tests.commands.tiny_pretraining import Corpus, make_corpus
 from tests.commands.tiny_squad import run_squad
-from tests.commands.tiny_task import Task, flags, make_task
+from tests.commands.tiny_task import Task, make_task, sizes
 
 Run = Callable[..., tuple[int, str, str]]
 """Flags -> exit code, standard output, standard error."""
@@ -33,8 +33,7 @@ def classify(cache: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
-        sizes = flags(compile_cache=cache, train_batch_size=8, eval_batch_size=8)
-        code = main(["run_classifier", *sizes, *arguments])
+        code = main(["run_classifier", *sizes(cache), *arguments])
         out, err = capsys.readouterr()
         return code, out, err
 

@@ -4,8 +4,6 @@
 import json
 import os
 import signal
-import socket
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,48 +12,21 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.commands.tiny_task import Task, flags, start
+from tests.commands.loopback import SECONDS, Hosts, run_hosts, watch_hosts
+from tests.commands.tiny_task import Task, flags, sizes, start
 
-Hosts = list["subprocess.Popen[str]"]
-SECONDS = 400  # a test that takes longer hangs; they take ten
-NO_MEETING = "cannot meet the other hosts"
 RATE = 1e-4
 LONG = flags(num_train_epochs=40, save_checkpoints_steps=10**6, log_steps=1, learning_rate=RATE, mode="train")
 
 
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as listener:
-        listener.bind(("localhost", 0))
-        return int(listener.getsockname()[1])
-
-
 def two_hosts(cache: Path, arguments: Sequence[str], during: Callable[[Hosts], None]) -> list[tuple[int, str]]:
-    """Exit code and standard error of two hosts with one device each; `during` is called while they run.
-
-    Where another program took the port in the meantime they are started again. Whatever happens, no process stays.
-    """
-    for _ in range(3):
-        names = f"localhost:{free_port()},localhost:1"
-        common = flags(distribution_strategy="multi_worker_mirrored", worker_hosts=names)
-        hosts = [start(cache, *arguments, *common, f"--task_index={index}") for index in range(2)]
-        try:
-            during(hosts)
-            results = [(host.communicate(timeout=SECONDS)[1], host.returncode) for host in hosts]
-        finally:
-            for host in hosts:
-                host.kill()
-                host.communicate()
-        if NO_MEETING not in results[0][0]:
-            break
-    return [(code, err) for err, code in results]
+    """Exit code and standard error of both."""
+    return watch_hosts("run_classifier", [*sizes(cache), *arguments], during)
 
 
 def run(cache: Path, *arguments: str) -> None:
     """Both hosts to a good end."""
-    results = two_hosts(cache, arguments, lambda hosts: None)
-    assert [code for code, _ in results] == [0, 0], results
-    assert not [line for line in results[1][1].splitlines() if line.startswith(("step", "note", "loaded"))]
+    run_hosts("run_classifier", [*sizes(cache), *arguments])
 
 
 def run_alone(cache: Path, *arguments: str) -> None:

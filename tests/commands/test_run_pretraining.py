@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,20 +16,14 @@ from jaxbert.__main__ import main
 from tests.commands.conftest import Run
 from tests.commands.test_ways_to_train import losses
 from tests.commands.tiny_pretraining import STEPS, Corpus, training
-from tests.commands.tiny_task import Task, flags
+from tests.commands.tiny_task import Task, flags, start_command
 
 METRICS = ("masked_lm_accuracy", "masked_lm_loss", "next_sentence_accuracy", "next_sentence_loss", "loss", "perplexity")
 
 
 def start(cache: Path, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
     """`run_pretraining` as a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "jaxbert", "run_pretraining", f"--compile_cache={cache}", *arguments],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, **environment},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return start_command("run_pretraining", f"--compile_cache={cache}", *arguments, **environment)
 
 
 def weights(model_dir: Path) -> dict[str, np.ndarray]:

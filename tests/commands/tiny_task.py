@@ -94,14 +94,23 @@ def _mrpc(chance: random.Random, size: int, with_label: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def start(cache: Path, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
-    """Start `python -m jaxbert run_classifier` as a process of its own, with batches of 8."""
-    sizes = flags(compile_cache=cache, train_batch_size=8, eval_batch_size=8)
+def start_command(command: str, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+    """Start `python -m jaxbert command` as a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "jaxbert", "run_classifier", *sizes, *arguments],
+        [sys.executable, "-m", "jaxbert", command, *arguments],
         cwd=Path(__file__).parents[2],
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def sizes(cache: Path) -> list[str]:
+    """Batches of 8, and the folder for compiled programs."""
+    return flags(compile_cache=cache, train_batch_size=8, eval_batch_size=8)
+
+
+def start(cache: Path, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+    """Start `python -m jaxbert run_classifier` as a process of its own, with batches of 8."""
+    return start_command("run_classifier", *sizes(cache), *arguments, **environment)
