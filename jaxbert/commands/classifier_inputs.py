@@ -59,7 +59,11 @@ def read_inputs(flags: Flags, config: BertConfig, checkpoint: str | None) -> Inp
     rule = find_case_rule(flags.do_lower_case, checkpoint)
     vocab_file = find_vocab(flags.vocab_file, config, checkpoint)
     lower_case = lower_cases(rule, read_vocab(vocab_file))
-    return _from_text(flags, vocab_file, lower_case, _known_labels(flags, checkpoint))
+    trained = None if flags.trains else checkpoint
+    meta_path = beside(trained, model_folder.META_DATA_FILE)
+    meta = None if meta_path is None else read_meta_data(meta_path)
+    flags = dataclasses.replace(flags, regression=flags.regression or (meta is not None and meta.is_regression))
+    return _from_text(flags, vocab_file, lower_case, _known_labels(flags, trained, meta))
 
 
 def label_names(meta: ClassificationMetaData) -> tuple[str, ...]:
@@ -91,15 +95,14 @@ def _expand(flags: Flags, name: str) -> tuple[str, ...]:
     return tuple(files.expand(patterns))
 
 
-def _known_labels(flags: Flags, checkpoint: str | None) -> tuple[str, ...]:
+def _known_labels(flags: Flags, trained: str | None, meta: ClassificationMetaData | None) -> tuple[str, ...]:
     """The class names a trained model was trained with; `--labels` must not contradict them."""
-    if flags.trains or checkpoint is None:
+    if trained is None:
         return ()
-    meta_path = beside(checkpoint, model_folder.META_DATA_FILE)
-    known = read_class_names(find_source(checkpoint)) if meta_path is None else read_meta_data(meta_path).label_list
+    known = read_class_names(find_source(trained)) if meta is None else meta.label_list
     if known and flags.labels and flags.labels != ",".join(known):
         raise InputError(
-            f"`--labels={flags.labels}`, but the model in `{checkpoint}` has the classes {','.join(known)}",
+            f"`--labels={flags.labels}`, but the model in `{trained}` has the classes {','.join(known)}",
             "leave the flag out",
         )
     return known

@@ -161,6 +161,11 @@ def test_regression(task: Task, classify: Run, tmp_path: Path) -> None:
     assert len(numbers) == SIZES["test"]
     rows = (tmp_path / "model" / "submission" / "STS-B.tsv").read_text().splitlines()[1:]
     assert [float(row.split("\t")[1]) for row in rows] == pytest.approx(np.clip(numbers, 0, 5), abs=5.1e-4)
+    own = flags(test_file=text / "test.tsv", text_a_column="h", text_b_column="i", model_dir=tmp_path / "model")
+    code, _, err = classify("--mode=predict", *own)
+    assert code == 0, err
+    again = [float(line) for line in (tmp_path / "model" / "test_results.tsv").read_text().splitlines()]
+    assert again == pytest.approx(numbers)
 
 
 def test_tables_of_ones_own(task: Task, classify: Run, tmp_path: Path) -> None:
