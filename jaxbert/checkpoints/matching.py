@@ -11,6 +11,7 @@ import numpy as np
 from jaxbert.checkpoints import names
 from jaxbert.errors import InputError
 
+_PARTIAL_HINT = "; `--allow_partial_init` loads what fits"
 _SHOWN = 6  # names listed in a message before "and n more"
 # Weight, axis, and the setting of bert_config.json that fixes its size.
 _SETTINGS = (
@@ -62,13 +63,13 @@ def match(
     expected: Mapping[str, tuple[int, ...]],
     source: str,
     unused: tuple[str, ...] = (),
-    allow_partial: bool = False,
+    allow_partial: bool | None = None,
 ) -> LoadReport:
     """Which of the `expected` weights (name -> shape) can be loaded from those `found` in the file `source`.
 
     `unused` is what else is in the file, for the report. Missing heads, and a missing pooler, are only reported: models
-    of a masked LM or of answers alone are stored without pooler. Raises InputError, unless
-    `allow_partial`, where a weight under `bert/` is missing or has another shape, or the file has more layers.
+    of a masked LM or of answers alone are stored without pooler. Raises InputError, unless `allow_partial`, where a
+    weight under `bert/` is missing or has another shape, or the file has more layers; None: that cannot be allowed.
     """
     shapes = {name: weight.shape for name, weight in found.items()}
     loaded = tuple(name for name, shape in expected.items() if shapes.get(name) == shape)
@@ -86,11 +87,11 @@ def match(
         expected_values=sum(map(math.prod, expected.values())),
     )
     if not allow_partial:
-        _refuse_partial_encoder(report, expected)
+        _refuse_partial_encoder(report, expected, "" if allow_partial is None else _PARTIAL_HINT)
     return report
 
 
-def _refuse_partial_encoder(report: LoadReport, expected: Mapping[str, tuple[int, ...]]) -> None:
+def _refuse_partial_encoder(report: LoadReport, expected: Mapping[str, tuple[int, ...]], hint: str) -> None:
     missing = set(report.missing)
     if missing.issuperset(names.POOLER):
         missing -= set(names.POOLER)
@@ -105,7 +106,7 @@ def _refuse_partial_encoder(report: LoadReport, expected: Mapping[str, tuple[int
         text += _listed(problems)
     else:
         text += f"{len(further_layers)} tensors of further layers are not used"
-    raise InputError(text, f"{_cause(report, expected)}; `--allow_partial_init` loads what fits")
+    raise InputError(text, f"{_cause(report, expected)}{hint}")
 
 
 def _cause(report: LoadReport, expected: Mapping[str, tuple[int, ...]]) -> str:

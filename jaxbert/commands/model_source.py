@@ -113,9 +113,9 @@ def note_other_size(expected: int | None, found: int, paths: Sequence[str]) -> N
 
 
 def load(
-    checkpoint: str, config: BertConfig, table: Table, dense_head: DenseHead | None, allow_partial: bool
+    checkpoint: str, config: BertConfig, table: Table, dense_head: DenseHead | None, allow_partial: bool | None = None
 ) -> tuple[dict[str, np.ndarray], LoadReport]:
-    """The weights of `table` that are in the checkpoint (path -> array), and the report, which is printed."""
+    """The weights of `table` that are in the checkpoint (path -> array), and the report of `match`, which is printed."""
     initial = read_initial(checkpoint, dense_head)
     check_heads(initial, config)
     report = match(initial.weights, shapes(table), initial.source, initial.unused, allow_partial)
@@ -136,7 +136,7 @@ def check_heads(initial: InitialWeights, config: BertConfig) -> None:
 
 def load_whole(checkpoint: str, config: BertConfig, table: Table, dense_head: DenseHead, missing_head: str) -> Tree:
     """Trained weights, all of them; `missing_head` says what a checkpoint without its head lacks."""
-    found, report = load(checkpoint, config, table, dense_head, allow_partial=False)
+    found, report = load(checkpoint, config, table, dense_head)
     if dense_head == "squad":  # answers need no pooler, and models stored for them alone have none
         found |= {name: np.zeros(table[name].shape, np.float32) for name in names.POOLER if name not in found}
     if rest := set(table) - set(found):

@@ -76,6 +76,17 @@ def test_a_weight_of_another_size_names_the_setting(
     assert match(tiny_weights, expected, "bert.ckpt", allow_partial=True).other_shapes[0].name == name
 
 
+@pytest.mark.parametrize(("choice", "is_told"), [(None, False), (False, True)])
+def test_what_allows_a_part_is_told_where_it_is_there(
+    choice: bool | None, is_told: bool, tiny_weights: dict[str, np.ndarray]
+) -> None:
+    """Only trainers can begin with a part of an encoder; other commands have no such flag."""
+    found = {name: weight for name, weight in tiny_weights.items() if "layer_1" not in name}
+    with pytest.raises(InputError) as caught:
+        match(found, _shapes(tiny_weights), "bert.ckpt", allow_partial=choice)
+    assert ("--allow_partial_init" in caught.value.hint) == is_told
+
+
 def test_missing_layers_are_refused(tiny_weights: dict[str, np.ndarray]) -> None:
     """A file with one layer does not fill a model with two, and the message counts and shortens."""
     found = {name: weight for name, weight in tiny_weights.items() if "layer_1" not in name}

@@ -202,7 +202,7 @@ PRETRAINED, CLASSIFIER, SQUAD = (random_weights(CONFIG, head) for head in ("pret
     [
         (_without(CLASSIFIER, "output_bias"), "tf1", "is not whole or does not fit the encoder: output_bias", "whole"),
         (SQUAD | {"cls/squad/output_bias": np.zeros(3, np.float32)}, "tf2", "encoder: cls/squad/output_bias", ""),
-        (_without(PRETRAINED, "bert/pooler/dense/bias"), "tf1", "bert/pooler/dense/bias", "--allow_partial_init"),
+        (_without(PRETRAINED, "bert/pooler/dense/bias"), "tf1", "bert/pooler/dense/bias", "belong together"),
         (CLASSIFIER | SQUAD, "tf2", "heads of a classifier and of SQuAD", "another format"),
         (
             CLASSIFIER | PRETRAINED,
