@@ -115,7 +115,7 @@ def note_other_size(expected: int | None, found: int, paths: Sequence[str]) -> N
 def load(
     checkpoint: str, config: BertConfig, table: Table, dense_head: DenseHead | None, allow_partial: bool | None = None
 ) -> tuple[dict[str, np.ndarray], LoadReport]:
-    """The weights of `table` that are in the checkpoint (path -> array), and the report of `match`, which is printed."""
+    """The weights of `table` that the checkpoint has (path -> array), and the report of `match`, which is printed."""
     initial = read_initial(checkpoint, dense_head)
     check_heads(initial, config)
     report = match(initial.weights, shapes(table), initial.source, initial.unused, allow_partial)
