@@ -80,3 +80,8 @@ def read_object(path: str | None) -> dict[str, Any]:
 def has_model(folder: str) -> bool:
     """Whether `folder` holds weights."""
     return files.is_file(os.path.join(folder, OUR_FILE))
+
+
+def models_of_run(folder: str) -> list[str]:
+    """The names of the models in the folder of a run; empty where it is none."""
+    return [name for name in ("best", "last", "pretrained") if has_model(os.path.join(folder, name))]

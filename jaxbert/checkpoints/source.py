@@ -7,7 +7,14 @@ from typing import Literal
 
 from jaxbert.checkpoints import contents, huggingface_config
 from jaxbert.checkpoints.contents import Contents
-from jaxbert.checkpoints.model_folder import CONFIG_FILE, OUR_FILE, TOKENIZER_FILE, VOCAB_FILE, read_object
+from jaxbert.checkpoints.model_folder import (
+    CONFIG_FILE,
+    OUR_FILE,
+    TOKENIZER_FILE,
+    VOCAB_FILE,
+    models_of_run,
+    read_object,
+)
 from jaxbert.checkpoints.other_kinds import refuse_other_kinds
 from jaxbert.checkpoints.places import locate
 from jaxbert.checkpoints.safetensors_contents import INDEX_ENDING, safetensors_contents
@@ -61,7 +68,14 @@ def find_source(name: str) -> Source:
         if file.endswith((".safetensors", INDEX_ENDING)) and is_file(file):
             return Source("safetensors", file, folder)
     refuse_other_kinds(path)
-    prefix = find_prefix(path)
+    try:
+        prefix = find_prefix(path)
+    except InputError as error:
+        if models := [f"`{os.path.join(path, name)}`" for name in models_of_run(path)]:
+            raise InputError(
+                f"`{path}` is the folder of a run", f"give a model in it: {' or '.join(models)}"
+            ) from error
+        raise
     return Source("checkpoint", prefix, os.path.dirname(prefix))
 
 

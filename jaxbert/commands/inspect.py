@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from jaxbert import files
 from jaxbert.checkpoints import names, source
 from jaxbert.checkpoints.contents import Contents, groups, sizes
-from jaxbert.checkpoints.model_folder import VOCAB_FILE, has_model
+from jaxbert.checkpoints.model_folder import VOCAB_FILE, has_model, models_of_run
 from jaxbert.checkpoints.places import place_of
 from jaxbert.checkpoints.released import RELEASED
 from jaxbert.checkpoints.remote_states import saved_steps
@@ -47,7 +47,7 @@ def _describe(flags: Flags) -> Iterator[str]:
 
 def _parts_of_run(folder: str) -> list[str]:
     """What stands in a `--model_dir`; empty for other folders."""
-    parts = [f"model `{name}`" for name in ("best", "last", "pretrained") if has_model(os.path.join(folder, name))]
+    parts = [f"model `{name}`" for name in models_of_run(folder)]
     if steps := saved_steps(os.path.join(folder, _STATES)) or saved_steps(folder):
         parts.append(f"training states after steps {', '.join(map(str, steps))}")
     return parts

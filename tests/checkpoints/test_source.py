@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from jaxbert.checkpoints import huggingface_names, names
+from jaxbert.checkpoints.model_folder import write_model
 from jaxbert.checkpoints.source import find_source, read_case_rule, read_class_names, read_config, read_contents
 from jaxbert.checkpoints.tf_bundle import write_bundle
 from jaxbert.errors import InputError
@@ -122,6 +123,15 @@ def test_a_weight_without_axes_is_named(name: str, tiny_weights: dict[str, np.nd
     for folder in ("a", "b"):
         with pytest.raises(InputError, match=f"the weight `{name}` in .* is a single number"):
             read_contents(find_source(str(tmp_path / folder)))
+
+
+def test_the_folder_of_a_run_is_named(tiny_weights: dict[str, np.ndarray], tmp_path: Path) -> None:
+    """With the models in it: which of them is meant, is not guessed."""
+    for name in ("best", "last"):
+        write_model(str(tmp_path / name), tiny_weights, {}, {})
+    with pytest.raises(InputError, match="is the folder of a run") as caught:
+        find_source(str(tmp_path))
+    assert caught.value.hint == f"give a model in it: `{tmp_path}/best` or `{tmp_path}/last`"
 
 
 def test_official_hub_modules(shared: Path) -> None:
