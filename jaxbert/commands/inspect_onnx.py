@@ -29,6 +29,7 @@ _TYPES = {
     16: ("bfloat16", 2),
 }
 _BEGINNING = b"\x08"  # the tag of the version, which comes first and always is there
+_AGAIN = "download or export it again"
 _ELSEWHERE = 1  # TensorProto.DataLocation of values that are in another file
 
 
@@ -49,7 +50,7 @@ def describe_onnx(path: str) -> list[str]:
     if is_model:
         return list(_describe(path, model))
     if is_named:
-        raise InputError(f"`{path}` is no whole ONNX file: it holds no graph", "download or export it again")
+        raise InputError(f"`{path}` is no whole ONNX file: it holds no graph", _AGAIN)
     return []
 
 
@@ -65,7 +66,7 @@ def _describe(path: str, model: Any) -> Iterator[str]:
     yield from _values("output", graph.output)
     yield f"weights         {_size(path, tensors)}"
     counts = collections.Counter(node.op_type for node in graph.node).most_common()
-    yield f"operations      {len(graph.node)}: {', '.join(f'{count} {name}' for name, count in counts)}"
+    yield f"operations      {len(graph.node)}: {', '.join(f'{count} {name}' for name, count in counts) or 'none'}"
     yield ""
     width = max((len(name) for name in weights), default=0)
     for tensor in tensors:
@@ -90,10 +91,12 @@ def _size(path: str, tensors: Iterable[Any]) -> str:
     for tensor in tensors:
         of_tensor = math.prod(tensor.dims)
         _, width = _TYPES.get(tensor.data_type, ("", 0))
+        if min(tensor.dims, default=0) < 0:
+            raise InputError(f"`{path}` is damaged: `{tensor.name}` has the sizes {list(tensor.dims)}", _AGAIN)
         if tensor.raw_data and width and len(tensor.raw_data) != of_tensor * width:
             raise InputError(
                 f"`{path}` is damaged: `{tensor.name}` has {len(tensor.raw_data)} bytes, expected {of_tensor * width}",
-                "download or export it again",
+                _AGAIN,
             )
         count, values, size = count + 1, values + of_tensor, size + of_tensor * width
         elsewhere += tensor.data_location == _ELSEWHERE

@@ -87,6 +87,16 @@ def test_a_tensor_that_is_too_short_ends_in_a_message(tmp_path: Path, capsys: py
     assert f"`{message.graph.initializer[0].name}` has 4 bytes, expected " in err
 
 
+def test_sizes_below_zero_end_in_a_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They would be counted as values that are not there."""
+    message = onnx_model(exported("encoder"))
+    message.graph.initializer[0].dims[0] *= -1
+    (tmp_path / MODEL_FILE).write_bytes(message.SerializeToString())
+    code, err = _inspect(tmp_path / MODEL_FILE, capsys)
+    assert code == 2
+    assert f"`{message.graph.initializer[0].name}` has the sizes [-" in err
+
+
 def test_an_onnx_file_is_no_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Commands that read weights say what it is."""
     write_onnx(str(tmp_path / "m"), exported("encoder"))
