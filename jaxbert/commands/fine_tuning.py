@@ -59,7 +59,7 @@ def plan(flags: FineTuningFlags, size: int, evaluations: int = 1) -> tuple[Plan,
     if total == 0:
         raise InputError(f"`--num_train_epochs={flags.num_train_epochs}` leaves no step to train", "raise it")
     warmup = int(epochs * part * flags.warmup_proportion / flags.train_batch_size)
-    every = (flags.save_checkpoints_steps, flags.log_steps, flags.steps_per_loop)
+    every = (flags.save_checkpoints_steps, flags.log_steps or total, flags.steps_per_loop)
     steps = Plan(total, epoch_steps, *every, flags.train_batch_size)
     return steps, LinearSchedule(flags.learning_rate, flags.end_lr, warmup, total)
 

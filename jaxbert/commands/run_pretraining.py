@@ -140,7 +140,7 @@ def _plan(flags: Flags) -> Plan:
     total = round(flags.num_train_epochs * flags.num_steps_per_epoch)
     if total == 0:
         raise InputError(f"`--num_train_epochs={flags.num_train_epochs}` leaves no step to train", "raise it")
-    often = (flags.save_checkpoints_steps, flags.log_steps, flags.steps_per_loop)
+    often = (flags.save_checkpoints_steps, flags.log_steps or total, flags.steps_per_loop)
     return Plan(total, flags.num_steps_per_epoch, *often, flags.train_batch_size)
 
 

@@ -54,7 +54,7 @@ class TrainingFlags:
     keep_checkpoints: int = flag(
         1, "Training states that are kept, the newest ones; best and last weights are kept always.", minimum=1
     )
-    log_steps: int = flag(100, "Steps between log lines.", minimum=1)
+    log_steps: int = flag(100, "Steps between log lines; 0: only one, for the last step.", minimum=0)
 
     dtype: str = flag(
         "fp32",

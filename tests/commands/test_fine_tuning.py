@@ -41,6 +41,14 @@ def test_no_best_model_is_named_where_none_is(task: Task, classify: Run, tmp_pat
     assert err.splitlines()[-1] == f"the model is in {tmp_path}: `last` as training ended"
 
 
+def test_log_lines_can_be_left_out(task: Task, classify: Run, tmp_path: Path) -> None:
+    """`--log_steps=0` of old command lines: the last step alone is told."""
+    training = [*task.records, *flags(model_dir=tmp_path, num_train_epochs=1, log_steps=0, mode="train")]
+    code, _, err = classify(*training)
+    assert code == 0, err
+    assert [line.split()[1] for line in err.splitlines() if line.startswith("step ")] == ["3/3"]
+
+
 def test_labels_in_another_order_are_refused(task: Task, classify: Run, tmp_path: Path) -> None:
     """A trained model knows its classes: others, or the same in another order, would give wrong scores."""
     rows = "".join(f"{word}\t{'yes' if number % 2 else 'no'}\n" for number, word in enumerate(WORDS))
