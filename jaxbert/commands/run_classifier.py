@@ -34,6 +34,7 @@ from jaxbert.train.evaluate import outputs
 from jaxbert.train.losses import classification_loss, regression_loss
 from jaxbert.train.report import Summaries
 from jaxbert.train.sharding import gathering, weight_shardings
+from jaxbert.train.shared_scan import scan_together
 from jaxbert.train.step import Batch, State
 
 
@@ -100,7 +101,7 @@ class Classifier:
         """The records in these files, checked against the model; says so when they are not `expected` many."""
         config = self.config
         sizes = (config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
-        records = ClassificationRecords(paths, self.inputs.meta, Bounds(*sizes))
+        records = ClassificationRecords(paths, self.inputs.meta, Bounds(*sizes), scan_together)
         model_source.note_other_size(expected, len(records), paths)
         return records
 

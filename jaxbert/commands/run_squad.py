@@ -32,6 +32,7 @@ from jaxbert.records.window_records import WindowRecords
 from jaxbert.train import hosts
 from jaxbert.train.report import Summaries
 from jaxbert.train.sharding import weight_shardings
+from jaxbert.train.shared_scan import scan_together
 from jaxbert.train.step import State
 
 _SHOWN = ("exact_match", "exact", "f1", THRESHOLD)  # of an evaluation amid training
@@ -75,7 +76,7 @@ def _held_out(flags: Flags, inputs: Inputs) -> QuestionFile | None:
 def _train(answerer: Answerer, inputs: Inputs, held_out: QuestionFile | None) -> None:
     flags, config = answerer.flags, answerer.config
     bounds = Bounds(config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
-    records = WindowRecords(inputs.train, inputs.meta.settings.max_seq_length, bounds)
+    records = WindowRecords(inputs.train, inputs.meta.settings.max_seq_length, bounds, scan_together)
     model_source.note_other_size(inputs.meta.train_data_size, len(records), inputs.train)
     plan, schedule = fine_tuning.plan(flags, len(records))
     batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The records of one set of a classification or regression task, read by number and checked once as a whole."""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,14 +10,13 @@ from jaxbert.errors import InputError
 from jaxbert.records.bounds import Bounds, Check
 from jaxbert.records.example_proto import decode
 from jaxbert.records.meta_data import ClassificationMetaData
+from jaxbert.records.scan import Found, Scan, scan_all
 from jaxbert.records.schema import classification_schema
 from jaxbert.records.tfrecord import TFRecords
 
-_BLOCK = 4096  # records decoded at a time while checking
-
 
 class ClassificationRecords:
-    """Record files as arrays by record number; making it reads and checks every record once.
+    """Record files as arrays by record number; making it reads and checks every record once, as `scan` does.
 
     Attributes:
         lengths: tokens of each record [n], int64.
@@ -27,13 +27,15 @@ class ClassificationRecords:
             model does not have.
     """
 
-    def __init__(self, paths: Sequence[str], meta: ClassificationMetaData, bounds: Bounds) -> None:
+    def __init__(
+        self, paths: Sequence[str], meta: ClassificationMetaData, bounds: Bounds, scan: Scan = scan_all
+    ) -> None:
         self._records, self._num_labels = TFRecords(paths), meta.num_labels
         self._schema = classification_schema(meta.max_seq_length, meta.label_type, has_weights=meta.has_sample_weights)
         if not len(self._records):
             raise InputError(f"`{', '.join(paths)}` holds no records", "make the file again")
-        blocks = [self._check_block(first, bounds) for first in range(0, len(self), _BLOCK)]
-        self.lengths, self.labels = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        found = scan(functools.partial(self._check, bounds), len(self))
+        self.lengths, self.labels = found["lengths"], found["labels"]
 
     def __len__(self) -> int:
         return len(self._records)
@@ -43,9 +45,9 @@ class ClassificationRecords:
         payloads = self._records.read(numbers)
         return decode(payloads, self._schema, lambda index: self._records.place(int(numbers[index])))
 
-    def _check_block(self, first: int, bounds: Bounds) -> tuple[np.ndarray, np.ndarray]:
-        """Lengths and labels of the records from `first` on."""
-        numbers = np.arange(first, min(first + _BLOCK, len(self)))
+    def _check(self, bounds: Bounds, first: int, end: int) -> Found:
+        """Lengths and labels of the records from `first` to before `end`."""
+        numbers = np.arange(first, end)
         features = self.read(numbers)
         check = Check(lambda index: self._records.place(first + index))
         check.sequences(features, bounds)
@@ -60,4 +62,4 @@ class ClassificationRecords:
                 f"has label `{labels[wrong].max(initial=0)}`, the meta data says `num_labels` {self._num_labels}",
                 "give the meta data that was written with the records",
             )
-        return np.count_nonzero(features["input_mask"], axis=1), labels
+        return {"lengths": np.count_nonzero(features["input_mask"], axis=1), "labels": labels}

@@ -65,7 +65,7 @@ def read_meta_data(path: str) -> ClassificationMetaData:
     """
     try:
         content = json.loads(read_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"`{path}` is not JSON: {error}", "give the file of `--meta_data_file_path`") from error
     if not isinstance(content, dict):
         raise InputError(f"`{path}`: expected a JSON object", "give the file of `--meta_data_file_path`")

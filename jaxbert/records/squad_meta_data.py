@@ -54,7 +54,7 @@ def read_squad_meta_data(path: str) -> SquadMetaData:
     hint = "give the file of `--meta_data_file_path`"
     try:
         content = json.loads(read_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"`{path}` is not JSON: {error}", hint) from error
     if not isinstance(content, dict):
         raise InputError(f"`{path}`: expected a JSON object", hint)

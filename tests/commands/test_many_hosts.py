@@ -9,12 +9,12 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from tests.commands.conftest import Run
-from tests.commands.loopback import run_hosts
+from tests.commands.loopback import run_hosts, watch_hosts
 from tests.commands.test_ways_to_train import losses
 from tests.commands.tiny_pretraining import Corpus
 from tests.commands.tiny_pretraining import training as pretraining
 from tests.commands.tiny_squad import SETTINGS, write_squad
-from tests.commands.tiny_task import Task, flags, sizes
+from tests.commands.tiny_task import SIZES, Task, flags, sizes
 
 RATE = 1e-4
 
@@ -87,3 +87,18 @@ def test_four_hosts_share_weights_and_rows(task: Task, cache: Path, classify: Ru
     run_hosts("run_classifier", [*sizes(cache), *command, *flags(model_dir=four, mesh="data:2,fsdp:2")], 4)
     assert_same_model("last", one, four)
     assert_same_results("last", one, four)
+
+
+def test_a_record_that_one_host_finds_damaged_ends_all(task: Task, cache: Path, tmp_path: Path) -> None:
+    """The last record is the second host's to check: both end with code 2, and name the record."""
+    content = bytearray((task.folder / "train.tf_record").read_bytes())
+    content[-10] ^= 1
+    damaged = tmp_path / "damaged.tf_record"
+    damaged.write_bytes(content)
+    source = flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=tmp_path / "model")
+    command = [*sizes(cache), *task.records, *source, f"--train_data_path={damaged}"]
+    results = watch_hosts("run_classifier", command, lambda hosts: None)
+    assert [code for code, _ in results] == [2, 2], results
+    for _, err in results:
+        assert err.count("error: ") == 1, err
+        assert f"error: `{damaged}` record {SIZES['train'] - 1} " in err
