@@ -47,7 +47,7 @@ def _read_object(path: str, kind: type | tuple[type, ...], expected: str) -> dic
     """A JSON object whose values are all of one kind."""
     try:
         content = json.loads(read_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"`{path}` is not JSON: {error}", f"expected an object of question id and {expected}"
         ) from error

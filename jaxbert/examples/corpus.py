@@ -158,7 +158,7 @@ def _sentences(text: str) -> Document:
 def _json_text(line: str, place: str) -> str:
     try:
         text = json.loads(line)["text"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         text = None
     if not isinstance(text, str):
         raise InputError(

@@ -56,7 +56,7 @@ def json_rows(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"`{path}` line {number} is not JSON: {error}", "write one object on each line") from error
         if not isinstance(row, dict):
             raise InputError(f"`{path}` line {number}: expected a JSON object", "write one object on each line")

@@ -83,7 +83,7 @@ def _articles(path: str) -> Iterator[Any]:
     """The entries of `data`, each forgotten as soon as it is given out."""
     try:
         content = json.loads(read_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"`{path}` is not JSON: {error}", "expected a SQuAD file, such as train-v1.1.json") from error
     articles = _get(content, "data", list[Any], f"`{path}`")
     content.clear()
