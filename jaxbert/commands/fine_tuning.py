@@ -29,7 +29,8 @@ def run(flags: run_classifier.Flags | run_squad.Flags, kind: Kind, work: Work) -
     with machines.prepared(flags):
         if flags.mode != "export_only":
             checkpoint = _first_weights(flags)
-            work(checkpoint, model_source.read_config(flags, checkpoint), machines.devices(flags))
+            config = model_source.read_config(flags, checkpoint)
+            work(checkpoint, config, machines.devices(flags, config))
         if flags.export_folder is not None and hosts.is_first():
             export.export_trained(flags, kind, flags.export_folder)
 

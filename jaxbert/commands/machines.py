@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 
 from jaxbert.batches.device import AXES, device_mesh
 from jaxbert.commands.model_source import say
+from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.training import TrainingFlags
 from jaxbert.errors import InputError
 from jaxbert.train import hosts, runtime
@@ -72,8 +73,8 @@ def _checked(addresses: Sequence[str], index: int, source: str) -> hosts.Cluster
     return hosts.Cluster(addresses[0], len(addresses), index)
 
 
-def devices(flags: TrainingFlags) -> Mesh:
-    """The devices that the flags name, as the mesh they name.
+def devices(flags: TrainingFlags, config: BertConfig) -> Mesh:
+    """The devices that the flags name, as the mesh they name; says so where `tensor` cuts through the model's heads.
 
     Raises:
         InputError: fewer devices than wanted, no TPU, or a mesh for another number of devices.
@@ -88,7 +89,16 @@ def devices(flags: TrainingFlags) -> Mesh:
             raise InputError(f"`--distribution_strategy={flags.distribution_strategy}` uses one device, not {wanted}")
     if wanted > len(found):
         raise InputError(f"`--num_gpus={wanted}`: this machine has {len(found)} devices ({found[0].platform})")
-    return _mesh(flags.mesh, found if wanted == len(found) else _first_of_each_host(found, flags.num_gpus or 1))
+    mesh = _mesh(flags.mesh, found if wanted == len(found) else _first_of_each_host(found, flags.num_gpus or 1))
+    _note_cut_layers(mesh.shape["tensor"], config)
+    return mesh
+
+
+def _note_cut_layers(tensor: int, config: BertConfig) -> None:
+    """Say which parts of a layer `tensor` devices cannot share out: the result is right, and slow."""
+    for name in ("num_attention_heads", "intermediate_size"):
+        if (size := getattr(config, name)) % tensor:
+            say(f"note: `--mesh` has `tensor:{tensor}`, which does not divide `{name}` {size}: its layers will be slow")
 
 
 def _first_of_each_host(found: Sequence[jax.Device], count: int) -> list[jax.Device]:

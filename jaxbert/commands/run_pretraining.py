@@ -50,7 +50,7 @@ def _run(flags: Flags) -> None:
     texts = {model_folder.CONFIG_FILE: bert_config.to_json(config)}
     texts |= model_folder.tokenizer_texts(vocab_file, lower_case)
     records = open_records(flags, config, flags.input_files)
-    pretrainer = Pretrainer(flags, config, machines.devices(flags))
+    pretrainer = Pretrainer(flags, config, machines.devices(flags, config))
     held_out = None
     if flags.eval_files:
         evaluated = open_records(flags, config, flags.eval_files)

@@ -7,9 +7,12 @@ import jax
 import pytest
 
 from jaxbert.commands import machines
+from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.training import TrainingFlags
 from jaxbert.errors import InputError
 from jaxbert.train.hosts import Cluster
+
+CONFIG = BertConfig(vocab_size=30522, type_vocab_size=2)  # 12 heads, 3072 intermediate units
 
 
 def flags(**values: object) -> TrainingFlags:
@@ -64,7 +67,7 @@ def test_worker_hosts_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("mesh", ["", "data:1", "fsdp:1,data:1,tensor:1"])
 def test_meshes_for_one_device(mesh: str) -> None:
     """An axis that is not named has size 1."""
-    found = machines.devices(flags(mesh=mesh, num_gpus=1))
+    found = machines.devices(flags(mesh=mesh, num_gpus=1), CONFIG)
     assert dict(found.shape) == {"data": 1, "fsdp": 1, "tensor": 1}
 
 
@@ -72,20 +75,37 @@ def test_meshes_for_one_device(mesh: str) -> None:
 def test_wrong_meshes_are_refused(mesh: str) -> None:
     """Unknown axes, sizes that are none, and other numbers of devices than there are."""
     with pytest.raises(InputError, match="--mesh"):
-        machines.devices(flags(mesh=mesh, num_gpus=1))
+        machines.devices(flags(mesh=mesh, num_gpus=1), CONFIG)
 
 
 def test_devices_that_are_not_there_are_refused() -> None:
     """More devices than the machine has, more than one for a strategy of one, a TPU that is none."""
     with pytest.raises(InputError, match="this machine has"):
-        machines.devices(flags(num_gpus=len(jax.devices()) + 1))
+        machines.devices(flags(num_gpus=len(jax.devices()) + 1), CONFIG)
     with pytest.raises(InputError, match="uses one device"):
-        machines.devices(flags(num_gpus=2, distribution_strategy="one_device"))
+        machines.devices(flags(num_gpus=2, distribution_strategy="one_device"), CONFIG)
     for address, words in (
         ("", "no TPU"),
         ("local", "no TPU"),
         ("grpc://10.0.0.1:8470", "not reached over the network"),
     ):
         with pytest.raises(InputError, match=words) as refused:
-            machines.devices(flags(distribution_strategy="tpu", tpu=address))
+            machines.devices(flags(distribution_strategy="tpu", tpu=address), CONFIG)
         assert "--worker=all" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("tensor", "told"),
+    [(1, []), (4, []), (8, ["num_attention_heads` 12"]), (5, ["heads` 12", "intermediate_size` 3072"])],
+)
+def test_a_mesh_that_cuts_heads_is_told(
+    tensor: int, told: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A `tensor` that does not divide the heads or the intermediate units is used, and named."""
+    monkeypatch.setattr(jax, "local_devices", lambda: jax.devices()[:1] * tensor)
+    assert machines.devices(flags(mesh=f"tensor:{tensor}"), CONFIG).shape["tensor"] == tensor
+    notes = capsys.readouterr().err.splitlines()
+    assert len(notes) == len(told)
+    for note, words in zip(notes, told, strict=True):
+        assert f"`tensor:{tensor}`" in note
+        assert words in note
