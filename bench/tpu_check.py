@@ -108,12 +108,15 @@ _BYTES = {"pred": 1, "bf16": 2}
 
 def _sent(text: str) -> Iterator[float]:
     """Bytes that each collective operation of a program makes a chip send, by the ring algorithms, for many chips."""
+    is_scattered = False  # in a computation that sums and keeps a part, which TPUs do as one reduce-scatter
     for line in text.splitlines():
+        if line.startswith(("%", "ENTRY")):
+            is_scattered = line.startswith("%all-reduce-scatter")
         if found := _COLLECTIVE.search(line):
             sizes = [_size(*array) for array in _ARRAY.findall(found["result"])]
             kind = found["kind"]
             if kind == "all-reduce":
-                yield 2 * sum(sizes)
+                yield (1 if is_scattered else 2) * sum(sizes)
             elif kind == "reduce-scatter":
                 yield sum(sizes) * _group_size(line)
             else:

@@ -81,9 +81,28 @@ def gathering(function: Callable[[Tree, *A], T], table: Table, mesh: Mesh) -> Ca
     """A function of weights with each weight whole along `fsdp` while it is used, so that rows stay where they are."""
     if mesh.shape["fsdp"] == 1:
         return function
-    places = weight_shardings(table, mesh, gathered=True)
+    gather = _gather(weight_shardings(table, mesh, gathered=True), weight_shardings(table, mesh))
 
     def with_whole_weights(weights: Tree, /, *others: *A) -> T:
-        return function(jax.lax.with_sharding_constraint(weights, places), *others)
+        return function(gather(weights), *others)
 
     return with_whole_weights
+
+
+def _gather(whole: Tree, parts: Tree) -> Callable[[Tree], Tree]:
+    """Weights from their stored parts.
+
+    What comes back is each device's part of the gradients: without a word the compiler would sum all of them on every
+    device, as the gradient of a constraint has the same constraint.
+    """
+
+    @jax.custom_vjp
+    def gather(weights: Tree) -> Tree:
+        gathered: Tree = jax.lax.with_sharding_constraint(weights, whole)
+        return gathered
+
+    def backward(_: None, gradients: Tree) -> tuple[Tree]:
+        return (jax.lax.with_sharding_constraint(gradients, parts),)
+
+    gather.defvjp(lambda weights: (gather(weights), None), backward)
+    return gather

@@ -9,13 +9,14 @@ import sys
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxbert.batches.device import device_mesh, place, put, row_parts
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.packing import choose_shape
 from jaxbert.batches.rows import label_targets
 from jaxbert.model.heads import classify
-from jaxbert.model.weights import flatten, initialize
+from jaxbert.model.weights import Tree, flatten, initialize
 from jaxbert.train.compiled import CompiledSteps
 from jaxbert.train.optimizers import AdamW, decay_mask
 from jaxbert.train.schedules import LinearSchedule
@@ -43,14 +44,21 @@ def train(devices: int, fsdp: int, tensor: int) -> tuple[list[float], np.ndarray
     for number in range(STEPS):
         state, metrics = steps(state, place(batches.at(number), mesh, 2))
         losses += np.asarray(metrics["loss"]).tolist()
-    for path, weight in flatten(state["weights"]).items():
-        assert weight.sharding.is_equivalent_to(flatten(weight_shardings(TABLE, mesh))[path], weight.ndim), path
+    assert_stored_in_parts(state["weights"], mesh)
     moments = np.concatenate([np.asarray(leaf).ravel() for leaf in jax.tree.leaves(state["moments"]["m"])])
     batch = place({name: array[0, 0] for name, array in batches.at(STEPS).items()}, mesh, 0)
+    assert_stored_in_parts(jax.jit(jax.grad(loss))(state["weights"], batch, None), mesh)  # not each gradient everywhere
     logits = jax.jit(gathering(lambda w, rows: classify(w, CONFIG, rows), TABLE, mesh))(state["weights"], batch)
     examples = np.asarray(batch["examples"])
     order = np.argsort(examples[examples >= 0])
     return losses, moments, np.asarray(logits)[examples >= 0][order]
+
+
+def assert_stored_in_parts(tree: Tree, mesh: Mesh) -> None:
+    """Each device holds what the rules give it of a tree like the weights."""
+    places = flatten(weight_shardings(TABLE, mesh))
+    for path, array in flatten(tree).items():
+        assert array.sharding.is_equivalent_to(places[path], array.ndim), path
 
 
 def main() -> None:
