@@ -113,8 +113,9 @@ def _finish_epoch(
         results = answerer.evaluate(weights, held_out, last, lambda count: None)
         training_run.report_results(results, done, summaries, tell, _SHOWN)
         if fine_tuning.is_best(flags, "f1", results["f1"], done):
-            copy_answers(last, best)
             folders = [best, last]
+            if hosts.is_first():
+                copy_answers(last, best)
     texts = {
         model_folder.CONFIG_FILE: bert_config.to_json(answerer.config),
         model_folder.META_DATA_FILE: squad_meta_data.to_json(inputs.meta),
@@ -126,7 +127,8 @@ def _finish_epoch(
 def _finish(flags: Flags) -> None:
     """Put the answers of the best weights where the official program puts its answers; print their scores."""
     best = fine_tuning.best_folder(flags)
-    copy_answers(best, flags.model_dir)
+    if hosts.is_first():
+        copy_answers(best, flags.model_dir)
     results = model_folder.read_results(best)
     print(json.dumps({name: value for name, value in results.items() if name != "step"}))
 
@@ -145,7 +147,7 @@ def _evaluate(answerer: Answerer, checkpoint: str, questions: QuestionFile) -> N
         raise InputError(f"`{questions.path}` holds no gold answers", "use `--mode=predict`")
     with _reporting() as report:
         results = answerer.evaluate(_load(answerer, checkpoint), questions, answerer.flags.model_dir, report)
-    if answerer.version_2_with_negative:
+    if answerer.version_2_with_negative and hosts.is_first():
         _keep_threshold(checkpoint, results[THRESHOLD])
     print(json.dumps(results))
 

@@ -32,6 +32,7 @@ from jaxbert.predictions.squad import AnswerSettings, Prediction, predict
 from jaxbert.predictions.squad_files import write_answers, write_texts
 from jaxbert.predictions.squad_order import in_question_order
 from jaxbert.predictions.squad_text import AnswerTexts
+from jaxbert.train import hosts
 from jaxbert.train.evaluate import streamed_outputs
 from jaxbert.train.losses import span_loss
 from jaxbert.train.sharding import gathering
@@ -98,8 +99,7 @@ class Answerer:
         self, weights: Tree, questions: QuestionFile, folder: str, prefix: str, threshold: float, report: Report
     ) -> None:
         """Write the files of answers."""
-        predictions = _counted(self.predictions(weights, questions, threshold), report)
-        write_answers(folder, predictions, version_2_with_negative=self.version_2_with_negative, prefix=prefix)
+        self._write(folder, _counted(self.predictions(weights, questions, threshold), report), prefix)
 
     def evaluate(self, weights: Tree, questions: QuestionFile, folder: str, report: Report) -> dict[str, float]:
         """Write the files of answers, and score them as the official scripts do.
@@ -117,7 +117,7 @@ class Answerer:
                 yield prediction
 
         predictions = noted(_counted(self.predictions(weights, questions, 0.0), report))
-        write_answers(folder, predictions, version_2_with_negative=self.version_2_with_negative)
+        self._write(folder, predictions)
         gold = questions.questions()
         if not self.version_2_with_negative:
             return dict((score_v2 if is_version_2(gold, questions.path) else score_v1)(gold, texts))
@@ -126,9 +126,17 @@ class Answerer:
         wanted = self.flags.null_score_diff_threshold
         threshold = best if wanted is None else wanted
         texts = {id_: "" if odds[id_] > threshold else text for id_, text in texts.items()}
-        write_texts(folder, texts.items())
+        if hosts.is_first():
+            write_texts(folder, texts.items())
         found = {name: value for name, value in searched.items() if name.startswith(("best_", "pr_"))}
         return {**score_v2(gold, texts), **found, THRESHOLD: best}
+
+    def _write(self, folder: str, predictions: Iterable[Prediction], prefix: str = "") -> None:
+        """Write the files of answers on the first host; the others take part in predicting."""
+        if hosts.is_first():
+            write_answers(folder, predictions, version_2_with_negative=self.version_2_with_negative, prefix=prefix)
+        else:
+            collections.deque(predictions, maxlen=0)
 
 
 def _best_threshold(searched: Mapping[str, float], gold: Sequence[Question], odds: Mapping[str, float]) -> float:
