@@ -40,7 +40,7 @@ def _part(check: CheckPart, first: int, end: int) -> Found:
 
 def _packed(found: Found) -> bytes:
     target = io.BytesIO()
-    np.savez(target, allow_pickle=False, **found)
+    np.savez(target, **found)  # type: ignore[arg-type]
     return target.getvalue()
 
 
