@@ -5,9 +5,11 @@ Sums are taken in the order of those scripts, so that not even the last digit di
 """
 
 import collections
+import functools
+import operator
 import re
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from jaxbert.examples.squad import Question
@@ -56,7 +58,7 @@ def score_v1(questions: Sequence[Question], predictions: Mapping[str, str]) -> d
     golds = {question.id: [answer.text for answer in question.answers] for question in questions}
     exacts, f1s = (_best(golds, predictions, metric) for metric in (exact, f1))
     total = len(questions)
-    return {"exact_match": 100.0 * sum(exacts.values()) / total, "f1": 100.0 * sum(f1s.values()) / total}
+    return {"exact_match": 100.0 * _sum(exacts.values()) / total, "f1": 100.0 * _sum(f1s.values()) / total}
 
 
 def score_v2(
@@ -134,10 +136,15 @@ def _with_threshold(
 def _means(exacts: Scores, f1s: Scores, ids: Sequence[str]) -> dict[str, Any]:
     total = len(ids)
     return {
-        "exact": 100.0 * sum(exacts[id_] for id_ in ids) / total,
-        "f1": 100.0 * sum(f1s[id_] for id_ in ids) / total,
+        "exact": 100.0 * _sum(exacts[id_] for id_ in ids) / total,
+        "f1": 100.0 * _sum(f1s[id_] for id_ in ids) / total,
         "total": total,
     }
+
+
+def _sum(scores: Iterable[float]) -> float:
+    """Rounded at each addition, as the scripts' Python did; since 3.12 `sum` makes up for the rounding."""
+    return functools.reduce(operator.add, scores, 0.0)
 
 
 def _by_odds(scores: Scores, null_odds: Mapping[str, float]) -> list[str]:

@@ -5,7 +5,9 @@ That is: the n best answers of a question over all its windows, their probabilit
 """
 
 import dataclasses
+import functools
 import math
+import operator
 from collections.abc import Iterator
 
 import numpy as np
@@ -198,5 +200,5 @@ def _softmax(scores: list[float]) -> list[float]:
     """Probabilities in double precision, in the order of the original's sums."""
     largest = max(scores)
     powers = [math.exp(score - largest) for score in scores]
-    total = sum(powers)
+    total = functools.reduce(operator.add, powers)  # `sum` makes up for rounding since Python 3.12
     return [power / total for power in powers]

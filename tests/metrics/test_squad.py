@@ -2,6 +2,7 @@
 """SQuAD scores: definitions, and the figures of official scripts on real predictions."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,13 @@ def test_leaderboard_v2(shared: Path) -> None:
         ("NoAns_f1", 83.36417157275021),
         ("NoAns_total", 5945),
     ]
+
+
+def test_sums_are_rounded_at_each_addition():
+    """The mean is that of plain additions on every Python, though the exact sum would end in another digit."""
+    total = 0.0
+    for _ in range(6):
+        total += f1("x y", "x p q")
+    assert total != math.fsum([f1("x y", "x p q")] * 6)
+    found = score_v1([question(str(i), "x y") for i in range(6)], {str(i): "x p q" for i in range(6)})
+    assert found["f1"] == 100.0 * total / 6
