@@ -150,7 +150,7 @@ def _places(row_length: int, mean_length: float) -> int:
 
 
 def _cost(row_length: int) -> float:
-    """Work of a row, in positions of the shortest rows."""
+    """Work of a row: its positions, and what attention adds to each of them."""
     return row_length * (1 + ATTENTION_SHARE * row_length)
 
 
