@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two simulated devices of one core each beside one device with two threads: the same batches, the same steps.
 
-python -m bench.devices [--rounds=5] [--steps=4] [--layers=4] [--batch=32]
+python -m bench.devices [--rounds=5] [--steps=4] [--layers=4] [--batch=64]
 """
 
 import argparse
@@ -18,7 +18,7 @@ from bench.side_by_side import Worker, serve
 def main() -> None:
     """Measure both in turn; print examples a second, their ratio, and what two devices wait for."""
     flags = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, default in (("rounds", 5), ("steps", 4), ("layers", 4), ("batch", 32)):
+    for name, default in (("rounds", 5), ("steps", 4), ("layers", 4), ("batch", 64)):
         flags.add_argument(f"--{name}", type=int, default=default)
     options = vars(flags.parse_args())
     workers = {count: Worker("bench.devices", options | {"devices": count}) for count in (1, 2)}
@@ -48,10 +48,12 @@ def work(settings: dict[str, int]) -> None:
     from jaxbert.commands import training_run
     from jaxbert.config.bert_config import BertConfig
     from jaxbert.model.weights import initialize
+    from jaxbert.train import runtime
     from jaxbert.train.compiled import CompiledSteps
     from jaxbert.train.sharding import state_shardings
     from jaxbert.train.step import initial_state
 
+    runtime.prepare("")
     mesh = device_mesh(jax.devices())
     config = BertConfig(30522, num_hidden_layers=settings["layers"], type_vocab_size=2)
     programs = classifier(config, mesh, settings["batch"], "fp32")
