@@ -82,12 +82,11 @@ def measure(folder: Path, vocab: str, megabytes: float, rounds: int) -> dict[str
         size = prepare(folder, megabytes, text)
         rates = side_by_side(text, vocab, scratch, rounds)
         medians = {name: statistics.median(values) for name, values in rates.items()}
-        prepare(folder, 32, scratch / "larger")
+        prepare(folder, 100, scratch / "larger")
         seconds: dict[str, list[float]] = {"1": [], "2": []}
         for _ in range(rounds):
             for workers, times in seconds.items():
-                larger = command(scratch / "larger", vocab, output, "--shard_mb=2", f"--num_workers={workers}")
-                times.append(wall(larger))
+                times.append(wall(command(scratch / "larger", vocab, output, f"--num_workers={workers}")))
         memory = {}
         for megabytes_of_text in (10, 100):
             prepare(folder, megabytes_of_text, scratch / "memory")

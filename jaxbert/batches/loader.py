@@ -2,6 +2,7 @@
 """Batches from record files: read, decoded and packed by a background thread that stays ahead of the device."""
 
 import dataclasses
+import functools
 import queue
 import threading
 import time
@@ -10,9 +11,9 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from jaxbert.batches.order import even_places, records_at
+from jaxbert.batches.order import even_places, even_share, group_places, records_at
 from jaxbert.batches.packing import RowShape
-from jaxbert.batches.rows import Arrays, Targets, lay_out, pack_lengths, pack_records
+from jaxbert.batches.rows import Arrays, Targets, lay_out, pack_records, pack_sizes, record_sizes
 
 Read = Callable[[np.ndarray], Arrays]
 """Record numbers [n] -> their decoded features, arrays [n, ...]."""
@@ -27,8 +28,25 @@ T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
+class _Step:
+    """The examples of a step.
+
+    Attributes:
+        numbers: of the records [n].
+        lengths: tokens of each [n].
+        predicted: positions of each that are predicted [n].
+        features: indexes -> features of the records, [n, ...] each; only those at the ascending indexes need be right.
+    """
+
+    numbers: np.ndarray
+    lengths: np.ndarray
+    predicted: np.ndarray
+    features: Read
+
+
+@dataclasses.dataclass(frozen=True)
 class TrainingBatches:
-    """The batches of any steps, by their numbers alone.
+    """The batches of any steps, by their numbers alone; all steps get about the same number of tokens.
 
     Attributes:
         read: gives records by number.
@@ -39,7 +57,8 @@ class TrainingBatches:
         seed: of the order of records.
         targets: what the loss compares with.
         draw: what of the features is made anew in each epoch, if anything.
-        lengths: [size] tokens of each record, where they are known: then all steps get about the same number of tokens.
+        lengths: [size] tokens of each record, where they are known and nothing is predicted in rows; otherwise all the
+            records among which a step's are chosen are read together, and kept for the next steps.
         own_rows: number of rows -> which of them this host makes, all by default; where `lengths` are known it reads
             the records in these rows only.
     """
@@ -60,40 +79,49 @@ class TrainingBatches:
 
         Of the B rows only this host's are made; which sequence lies in which row is the same for any number of hosts.
         """
-        places = np.concatenate([self._places(number) for number in range(step, step + count)])
-        numbers = records_at(places, self.size, self.seed)
         part = self.batch_size // self.micro_batches
-        firsts = range(0, len(numbers), part)
-        if self.lengths is not None:
-            packed = [pack_lengths(sizes, self.shape) for sizes in np.split(self.lengths[numbers], len(firsts))]
-            packed = self._own(packed)
-            laid_here = [first + i for first, rows in zip(firsts, packed, strict=True) for row in rows for i in row]
-            features = _read_some(self.read, numbers, np.sort(np.array(laid_here, np.int64)))
-            parts = [{name: array[first : first + part] for name, array in features.items()} for first in firsts]
-        else:
-            features = self.read(numbers)
-            if self.draw is not None:
-                features = self.draw(features, numbers, places // self.size)
-            parts = [{name: array[first : first + part] for name, array in features.items()} for first in firsts]
-            packed = self._own([pack_records(of_part, self.shape) for of_part in parts])
-        sizes = (len(packed[0]), self.shape.row_length, self.shape.places)
-        laid = [
-            lay_out(of_part, numbers[first : first + part], rows, sizes, self.targets, first % self.batch_size + 1)
-            for first, of_part, rows in zip(firsts, parts, packed, strict=True)
-        ]
-        leading = (count, self.micro_batches)
-        stacked = {name: np.stack([arrays[name] for arrays in laid]) for name in laid[0]}
-        return {name: array.reshape(*leading, *array.shape[1:]) for name, array in stacked.items()}
-
-    def _own(self, packed: list[list[list[int]]]) -> list[list[list[int]]]:
-        """This host's rows of each micro-batch, empty ones included."""
+        parts = [slice(first, first + part) for first in range(0, self.batch_size, part)]
+        steps = [self._step(number) for number in range(step, step + count)]
+        packed = [pack_sizes(one.lengths[of], one.predicted[of], self.shape) for one in steps for of in parts]
         own = self.own_rows(self.shape.rows_for(max(map(len, packed)))).tolist()
-        return [[rows[row] if row < len(rows) else [] for row in own] for rows in packed]
+        sizes = (len(own), self.shape.row_length, self.shape.places)
+        laid = []
+        for number, one in enumerate(steps):
+            of_step = packed[number * len(parts) : (number + 1) * len(parts)]
+            here = [[rows[row] if row < len(rows) else [] for row in own] for rows in of_step]
+            indexes = [of.start + index for of, rows in zip(parts, here, strict=True) for row in rows for index in row]
+            features = one.features(np.sort(np.array(indexes, np.int64)))
+            for of, rows in zip(parts, here, strict=True):
+                of_part = {name: array[of] for name, array in features.items()}
+                laid.append(lay_out(of_part, one.numbers[of], rows, sizes, self.targets, of.start + 1))
+        stacked = {name: np.stack([arrays[name] for arrays in laid]) for name in laid[0]}
+        return {name: array.reshape(count, len(parts), *array.shape[1:]) for name, array in stacked.items()}
 
-    def _places(self, step: int) -> np.ndarray:
-        if self.lengths is None:
-            return np.arange(step * self.batch_size, (step + 1) * self.batch_size)
-        return even_places(step, self.batch_size, self.lengths, self.seed)
+    def _step(self, step: int) -> _Step:
+        if self.lengths is not None:
+            numbers = records_at(even_places(step, self.batch_size, self.lengths, self.seed), self.size, self.seed)
+            lengths = self.lengths[numbers]
+            return _Step(numbers, lengths, np.zeros_like(lengths), functools.partial(_read_some, self.read, numbers))
+        places = group_places(step, self.batch_size, self.size)
+        features = self._read_group(places[0], len(places))
+        tokens, predicted = record_sizes(features)
+        chosen = even_share(step, places, tokens, self.batch_size, self.seed)
+        numbers = records_at(places[chosen], self.size, self.seed)
+        of_step = {name: array[chosen] for name, array in features.items()}
+        return _Step(numbers, tokens[chosen], predicted[chosen], lambda _: of_step)
+
+    @functools.cached_property
+    def _read_group(self) -> Callable[[int, int], Arrays]:
+        """(first place, number of places) -> the features of their records; those of the last call are kept."""
+
+        @functools.lru_cache(maxsize=1)
+        def read(first: int, count: int) -> Arrays:
+            places = np.arange(first, first + count)
+            numbers = records_at(places, self.size, self.seed)
+            features = self.read(numbers)
+            return features if self.draw is None else self.draw(features, numbers, places // self.size)
+
+        return read
 
 
 def _read_some(read: Read, numbers: np.ndarray, indexes: np.ndarray) -> Arrays:

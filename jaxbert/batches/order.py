@@ -12,6 +12,7 @@ import numpy as np
 
 ROUNDS = 6
 GROUP = 16  # steps among which examples may change places
+GROUP_EXAMPLES = 4096  # of at most so many: a large batch is even by itself
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -33,14 +34,26 @@ def even_places(step: int, batch_size: int, lengths: np.ndarray, seed: int) -> n
     has the examples it has without; each run of neighbours in the batch is even as well. `lengths` [size] are the
     tokens of every record.
     """
-    first, end = _group(step, max(1, len(lengths) // batch_size))
-    places = np.arange(first * batch_size, end * batch_size)
-    by_length = np.argsort(lengths[records_at(places, len(lengths), seed)], kind="stable")
-    strata = by_length.reshape(batch_size, end - first)  # each step takes one of each, at random
+    places = group_places(step, batch_size, len(lengths))
+    of_places = lengths[records_at(places, len(lengths), seed)]
+    even: np.ndarray = places[even_share(step, places, of_places, batch_size, seed)]
+    return even
+
+
+def group_places(step: int, batch_size: int, size: int) -> np.ndarray:
+    """The neighbouring places [n], of one or more steps, among which those of a step of `size` records are chosen."""
+    most = max(1, min(GROUP, GROUP_EXAMPLES // batch_size))
+    first, end = _group(step, max(1, size // batch_size), most)
+    return np.arange(first * batch_size, end * batch_size)
+
+
+def even_share(step: int, places: np.ndarray, lengths: np.ndarray, batch_size: int, seed: int) -> np.ndarray:
+    """Which of the `places` [n] of its group, whose records have `lengths` [n] tokens, are those of a step."""
+    strata = np.argsort(lengths, kind="stable").reshape(batch_size, -1)  # each step takes one of each, at random
     keys = _mix(places.astype(np.uint64) ^ _mix_int(~seed))
     drawn = np.take_along_axis(strata, np.argsort(keys[strata], axis=1, kind="stable"), axis=1)
-    even: np.ndarray = places[drawn[:, step - first][_spread(batch_size)]]
-    return even
+    share: np.ndarray = drawn[:, step - places[0] // batch_size][_spread(batch_size)]
+    return share
 
 
 def _spread(count: int) -> np.ndarray:
@@ -51,10 +64,10 @@ def _spread(count: int) -> np.ndarray:
     return np.argsort(np.argsort(np.arange(count) * GOLDEN % 1.0))
 
 
-def _group(step: int, epoch_steps: int) -> tuple[int, int]:
-    """First step and end of the group of a step: an epoch's steps in parts of nearly one size, at most `GROUP`."""
+def _group(step: int, epoch_steps: int, most: int) -> tuple[int, int]:
+    """First step and end of the group of a step: an epoch's steps in parts of nearly one size, at most `most`."""
     epoch, within = divmod(step, epoch_steps)
-    groups = -(-epoch_steps // GROUP)
+    groups = -(-epoch_steps // most)
     group = ((within + 1) * groups - 1) // epoch_steps
     first, end = (epoch_steps * number // groups for number in (group, group + 1))
     return epoch * epoch_steps + first, epoch * epoch_steps + end

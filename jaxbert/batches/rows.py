@@ -60,15 +60,22 @@ def lengths(features: Mapping[str, np.ndarray]) -> np.ndarray:
     return counts
 
 
+def record_sizes(features: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens and predicted positions of each of n records, [n] int64."""
+    tokens = lengths(features)
+    if "masked_lm_weights" not in features:
+        return tokens, np.zeros_like(tokens)
+    return tokens, np.count_nonzero(features["masked_lm_weights"], axis=1)
+
+
+def pack_sizes(lengths: np.ndarray, predicted: np.ndarray, shape: RowShape) -> list[list[int]]:
+    """Which of n records of these sizes [n] lie in which row, as `pack` gives it."""
+    return pack(lengths.tolist(), shape.row_length, shape.places, predicted.tolist(), shape.predictions)
+
+
 def pack_records(features: Mapping[str, np.ndarray], shape: RowShape) -> list[list[int]]:
-    """Which of n records lie in which row, as `pack` gives it."""
-    predicted = np.count_nonzero(features["masked_lm_weights"], axis=1) if "masked_lm_weights" in features else ()
-    return pack(lengths(features).tolist(), shape.row_length, shape.places, list(predicted), shape.predictions)
-
-
-def pack_lengths(lengths: np.ndarray, shape: RowShape) -> list[list[int]]:
-    """The same for records of which the tokens are known [n], and nothing is predicted in rows."""
-    return pack(lengths.tolist(), shape.row_length, shape.places)
+    """The same for n records with these features."""
+    return pack_sizes(*record_sizes(features), shape)
 
 
 def lay_out(

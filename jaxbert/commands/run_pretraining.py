@@ -122,7 +122,7 @@ class Pretrainer:
     def shape(self, records: Source, batch_size: int) -> RowShape:
         """Rows for batches of these records, tried on a sample."""
         lengths, predicted = records.sample_sizes(self.flags.seed)
-        return choose_shape(lengths, batch_size, self.flags.seed, *row_units(self.mesh), predicted)
+        return choose_shape(lengths, batch_size, self.flags.seed, *row_units(self.mesh), predicted, even=True)
 
     def evaluate(self, weights: Tree, records: Source, shape: RowShape) -> dict[str, float]:
         """Losses and accuracies over all records; those without masks have the masks of epoch 0."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
-from jaxbert.batches.order import even_places, records_at
+from jaxbert.batches.order import GROUP, even_places, group_places, records_at
 from jaxbert.batches.packing import choose_shape
 from jaxbert.batches.rows import label_targets
 
@@ -56,7 +56,7 @@ def test_a_training_batch_is_its_examples(micro_batches, lengths):
     shape = choose_shape(LENGTHS, 8 // micro_batches, seed=0, multiple=8)
     batches = TrainingBatches(read, SIZE, 8, micro_batches, shape, seed=4, targets=label_targets, lengths=lengths)
     for step in (0, 5, 6, 100):
-        places = np.arange(8 * step, 8 * step + 8) if lengths is None else even_places(step, 8, LENGTHS, 4)
+        places = even_places(step, 8, LENGTHS, 4)
         batch = {name: array[0] for name, array in batches.at(step).items()}
         assert all(array.shape[0] == micro_batches for array in batch.values())
         parts = [examples_of({name: array[k] for name, array in batch.items()}) for k in range(micro_batches)]
@@ -65,6 +65,25 @@ def test_a_training_batch_is_its_examples(micro_batches, lengths):
         assert all(values == expected(number) for number, values in found.items())
         assert batch["label_weights"].sum() == 8
         assert sorted(set(batch["sequences"].ravel())) in (list(range(9)), list(range(1, 9)))
+
+
+def test_lengths_that_are_read_give_the_batches_of_known_ones():
+    """Without lengths the same batches come out, and records that stand together are read together, once."""
+    shape, asked = choose_shape(LENGTHS, 8, seed=0, multiple=8, even=True), []
+
+    def reads(numbers):
+        asked.append(len(numbers))
+        return read(numbers)
+
+    known = TrainingBatches(read, SIZE, 8, 1, shape, 4, label_targets, lengths=LENGTHS)
+    found = TrainingBatches(reads, SIZE, 8, 1, shape, 4, label_targets)
+    steps = SIZE // 8
+    for step in range(2 * steps):
+        batch = found.at(step)
+        for name, array in known.at(step).items():
+            np.testing.assert_array_equal(batch[name], array, err_msg=f"{name} of step {step}")
+    assert sum(asked) == 2 * steps * 8
+    assert len(asked) == 2 * -(-steps // GROUP)
 
 
 def test_sequence_numbers_do_not_depend_on_micro_batches():
@@ -169,7 +188,7 @@ def test_hosts_make_their_rows_of_the_same_batch(hosts, lengths):
         np.testing.assert_array_equal(np.concatenate([part[name] for part in parts], axis=2), array, err_msg=name)
     numbers = set(whole["examples"][whole["examples"] >= 0].tolist())
     if lengths is None:
-        assert read_by == [numbers] * hosts
+        assert read_by == [set(records_at(group_places(3, 8, SIZE), SIZE, 4).tolist())] * hosts
     else:
         assert set().union(*read_by) == numbers
         assert sum(map(len, read_by)) < 1.5 * len(numbers)  # a record may come twice, in two steps

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxbert.batches.order import even_places, records_at
+from jaxbert.batches.order import even_places, group_places, records_at
 
 
 @settings(max_examples=60, deadline=None)
@@ -71,3 +71,9 @@ def test_even_steps_are_others_in_each_epoch():
 
     expected = 12 * 16 * 15 / 2 * 15 / 191  # pairs of an epoch that chance would put together again
     assert len(together(0) & together(1)) < 1.5 * expected
+
+
+def test_large_batches_change_places_among_few_steps():
+    """A group has at most 4,096 examples, and at least one step, so that it can be held in memory."""
+    for batch_size, steps in ((8, 16), (256, 16), (1024, 4), (4096, 1), (10000, 1)):
+        assert len(group_places(0, batch_size, 64 * batch_size)) == steps * batch_size
