@@ -57,8 +57,9 @@ class TrainingBatches:
         seed: of the order of records.
         targets: what the loss compares with.
         draw: what of the features is made anew in each epoch, if anything.
-        lengths: [size] tokens of each record, where they are known and nothing is predicted in rows; otherwise all the
-            records among which a step's are chosen are read together, and kept for the next steps.
+        lengths: [size] tokens of each record, where they are known; otherwise all the records among which a step's are
+            chosen are read together, and kept for the next steps.
+        predicted: [size] the most positions of each record that are predicted, where that is known; 0 by default.
         own_rows: number of rows -> which of them this host makes, all by default; where `lengths` are known it reads
             the records in these rows only.
     """
@@ -72,6 +73,7 @@ class TrainingBatches:
     targets: Targets
     draw: Draw | None = None
     lengths: np.ndarray | None = None
+    predicted: np.ndarray | None = None
     own_rows: Callable[[int], np.ndarray] = np.arange
 
     def at(self, step: int, count: int = 1) -> Arrays:
@@ -98,10 +100,19 @@ class TrainingBatches:
         return {name: array.reshape(count, len(parts), *array.shape[1:]) for name, array in stacked.items()}
 
     def _step(self, step: int) -> _Step:
-        if self.lengths is not None:
-            numbers = records_at(even_places(step, self.batch_size, self.lengths, self.seed), self.size, self.seed)
-            lengths = self.lengths[numbers]
-            return _Step(numbers, lengths, np.zeros_like(lengths), functools.partial(_read_some, self.read, numbers))
+        return self._step_read(step) if self.lengths is None else self._step_known(step, self.lengths)
+
+    def _step_known(self, step: int, lengths: np.ndarray) -> _Step:
+        places = even_places(step, self.batch_size, lengths, self.seed)
+        numbers = records_at(places, self.size, self.seed)
+        predicted = np.zeros_like(numbers) if self.predicted is None else self.predicted[numbers]
+
+        def features(indexes: np.ndarray) -> Arrays:
+            return _spread(self._read(places[indexes]), indexes, len(places))
+
+        return _Step(numbers, lengths[numbers], predicted, features)
+
+    def _step_read(self, step: int) -> _Step:
         places = group_places(step, self.batch_size, self.size)
         features = self._read_group(places[0], len(places))
         tokens, predicted = record_sizes(features)
@@ -113,23 +124,20 @@ class TrainingBatches:
     @functools.cached_property
     def _read_group(self) -> Callable[[int, int], Arrays]:
         """(first place, number of places) -> the features of their records; those of the last call are kept."""
+        return functools.lru_cache(maxsize=1)(lambda first, count: self._read(np.arange(first, first + count)))
 
-        @functools.lru_cache(maxsize=1)
-        def read(first: int, count: int) -> Arrays:
-            places = np.arange(first, first + count)
-            numbers = records_at(places, self.size, self.seed)
-            features = self.read(numbers)
-            return features if self.draw is None else self.draw(features, numbers, places // self.size)
-
-        return read
+    def _read(self, places: np.ndarray) -> Arrays:
+        """Features of the records at these places [n], with what is drawn for them."""
+        numbers = records_at(places, self.size, self.seed)
+        features = self.read(numbers)
+        return features if self.draw is None else self.draw(features, numbers, places // self.size)
 
 
-def _read_some(read: Read, numbers: np.ndarray, indexes: np.ndarray) -> Arrays:
-    """Features of the records `numbers` [n], zero but for those at the ascending `indexes`, which alone are read."""
-    features = read(numbers[indexes])
-    if len(indexes) == len(numbers):
+def _spread(features: Arrays, indexes: np.ndarray, size: int) -> Arrays:
+    """Features [n, ...] at n ascending indexes below `size`, zero elsewhere."""
+    if len(indexes) == size:
         return features
-    spread = {name: np.zeros((len(numbers), *array.shape[1:]), array.dtype) for name, array in features.items()}
+    spread = {name: np.zeros((size, *array.shape[1:]), array.dtype) for name, array in features.items()}
     for name, array in features.items():
         spread[name][indexes] = array
     return spread

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxbert import files
 from jaxbert.batches.order import records_at
-from jaxbert.batches.rows import lengths
+from jaxbert.batches.rows import record_sizes
 from jaxbert.commands.model_source import find_vocab, say
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.run_pretraining import Flags
@@ -16,6 +16,7 @@ from jaxbert.features.masking import mask_anew
 from jaxbert.features.masking_rules import Masking, MaskVocab, mask_vocab
 from jaxbert.records.bounds import Bounds
 from jaxbert.records.pretraining_records import PretrainingRecords
+from jaxbert.records.scan import Found, Scan
 from jaxbert.text.vocab import read_vocab
 
 _SAMPLE = 8192  # records whose sizes stand for those of all
@@ -55,15 +56,22 @@ class Source:
         features = self.read(numbers)
         return features if self.draw is None else self.draw(features, numbers, np.zeros_like(numbers))
 
+    def sizes(self, scan: Scan) -> Found:
+        """`lengths` [n] int32 tokens of all records, and `predicted` [n] int32, the most that are masked in each."""
+        return scan(lambda first, end: self._sizes(np.arange(first, end)), len(self))
+
     def sample_sizes(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens and masked positions of a sample of the records, and at the end of the largest there may be."""
-        count = min(len(self), _SAMPLE)
-        features = self.read_masked(records_at(np.arange(count), len(self), seed))
-        predicted = np.count_nonzero(features["masked_lm_weights"], axis=1)
-        return (
-            np.append(lengths(features), self.records.max_seq_length),
-            np.append(predicted, features["masked_lm_weights"].shape[1]),
-        )
+        """The same of a sample of the records, and at the end of the largest there may be."""
+        found = self._sizes(records_at(np.arange(min(len(self), _SAMPLE)), len(self), seed))
+        longest = self.records.max_seq_length
+        most = self.draw.masking.count(longest) if self.draw else self.records.max_predictions or 0
+        return np.append(found["lengths"], longest), np.append(found["predicted"], most)
+
+    def _sizes(self, numbers: np.ndarray) -> Found:
+        tokens, predicted = record_sizes(self.read(numbers))
+        if self.draw is not None:
+            predicted = np.array([self.draw.masking.count(length) for length in tokens.tolist()])
+        return {"lengths": tokens.astype(np.int32), "predicted": predicted.astype(np.int32)}
 
 
 def open_records(flags: Flags, config: BertConfig, patterns: str) -> Source:

@@ -31,6 +31,7 @@ from jaxbert.train.losses import pretraining_loss, score_sums
 from jaxbert.train.report import Summaries
 from jaxbert.train.schedules import LinearSchedule
 from jaxbert.train.sharding import gathering
+from jaxbert.train.shared_scan import scan_together
 from jaxbert.train.step import Batch, State
 
 FOLDER = "pretrained"
@@ -57,8 +58,12 @@ def _run(flags: Flags) -> None:
         held_out = (evaluated, pretrainer.shape(evaluated, min(flags.eval_batch_size, len(evaluated))))
     batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
     shape = pretrainer.shape(records, batch_size // parts)
+    # One host reads all records anyway; each of several has to know the sizes of those that others read.
+    known = records.sizes(scan_together) if jax.process_count() > 1 else {}
     batches = TrainingBatches(
-        records.read, len(records), batch_size, parts, shape, flags.seed, targets(shape), draw=records.draw
+        *(records.read, len(records), batch_size, parts, shape, flags.seed, targets(shape), records.draw),
+        lengths=known.get("lengths"),
+        predicted=known.get("predicted"),
     )
     training = training_run.Training(
         pretrainer.table,
