@@ -2,12 +2,11 @@
 """Which weight lies how on the devices: one table of rules from paths to axes of the mesh.
 
 Along `tensor` a layer's work is split as in Megatron (arXiv 1909.08053): heads and intermediate units belong to one
-device each, so a layer sums over devices twice. Along `fsdp` (ZeRO, arXiv 1910.02054) weights are only stored in parts:
-a step gathers a weight where it is used. Moments are stored in parts along `data` too (arXiv 2004.13336): each device
-gets the sum of its part of the gradient and updates that part. Vectors and heads are small and whole everywhere.
+device each, so a layer sums over devices twice. Along `fsdp` (ZeRO, arXiv 1910.02054) weights and moments are only
+stored in parts: a step gathers a weight where it is used, and each device gets the sum of its part of the gradient.
+Vectors and heads are small and whole everywhere.
 """
 
-import math
 import re
 from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
@@ -15,7 +14,7 @@ from typing import TypeVar, TypeVarTuple
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxbert.batches.device import ROWS, replicated
+from jaxbert.batches.device import replicated
 from jaxbert.model.weights import Table, Tree, unflatten
 from jaxbert.train.step import State
 
@@ -44,33 +43,27 @@ def rule(path: str) -> PartitionSpec:
     return next(spec for pattern, spec in RULES if re.fullmatch(pattern, path))
 
 
-def weight_shardings(table: Table, mesh: Mesh, stored: tuple[str, ...] = ("fsdp",)) -> Tree:
-    """The sharding of each weight, a tree like the weights; an axis that the mesh does not divide stays whole.
+def weight_shardings(table: Table, mesh: Mesh, *, gathered: bool = False) -> Tree:
+    """The sharding of each weight; an axis that the mesh does not divide stays whole, with `gathered` those on `fsdp`.
 
-    What the rules split along `fsdp` is split along all axes `stored` of the mesh, or else along `fsdp`.
+    The tree is like the weights.
     """
 
-    def axes(size: int, axis: str | None) -> tuple[str, ...]:
-        choices = [stored, ("fsdp",) if stored else ()] if axis == "fsdp" else [(axis,) if axis else ()]
-        return next((found for found in choices if size % math.prod(mesh.shape[name] for name in found) == 0), ())
+    def divides(size: int, axis: str | None) -> bool:
+        return axis is not None and size % mesh.shape[axis] == 0 and not (gathered and axis == "fsdp")
 
     def sharding(path: str, shape: tuple[int, ...]) -> NamedSharding:
-        split = [axes(size, axis) or None for size, axis in zip(shape, rule(path), strict=False)]
+        split = [axis if divides(size, axis) else None for size, axis in zip(shape, rule(path), strict=False)]
         return NamedSharding(mesh, PartitionSpec(*split))
 
     return unflatten({path: sharding(path, weight.shape) for path, weight in table.items()})
 
 
-def moment_shardings(table: Table, mesh: Mesh) -> Tree:
-    """The sharding of each weight's moments, and of its gradient: those of weights, split along `data` too."""
-    return weight_shardings(table, mesh, ROWS)
-
-
 def state_shardings(state: State, table: Table, mesh: Mesh) -> State:
-    """The shardings of a training state (arrays or their shapes); scalars are everywhere."""
+    """The shardings of a training state (arrays or their shapes): moments lie as their weights, scalars everywhere."""
+    weights = weight_shardings(table, mesh)
     places: State = jax.tree.map(lambda _: replicated(mesh), state)
-    places["weights"] = weight_shardings(table, mesh)
-    places["moments"] = dict.fromkeys(state["moments"], moment_shardings(table, mesh))
+    places["weights"], places["moments"] = weights, dict.fromkeys(state["moments"], weights)
     return places
 
 
@@ -86,7 +79,9 @@ def with_shardings(like: T, shardings: T) -> T:
 
 def gathering(function: Callable[[Tree, *A], T], table: Table, mesh: Mesh) -> Callable[[Tree, *A], T]:
     """A function of weights with each weight whole along `fsdp` while it is used, so that rows stay where they are."""
-    gather = _gather(weight_shardings(table, mesh, ()), moment_shardings(table, mesh))
+    if mesh.shape["fsdp"] == 1:
+        return function
+    gather = _gather(weight_shardings(table, mesh, gathered=True), weight_shardings(table, mesh))
 
     def with_whole_weights(weights: Tree, /, *others: *A) -> T:
         return function(gather(weights), *others)
