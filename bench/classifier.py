@@ -5,7 +5,8 @@
 
 Float32, batch 32, at most 128 tokens. The peer runs padded to 128, and in its best setting: batches of similar length,
 each padded to its longest example (the batches measured are spread evenly over its epoch from short to long).
-Each round times both sides one after the other on the same number of examples; medians over the rounds, and ratios.
+Each round times both sides one after the other; medians over the rounds, and ratios. What is not padded counts by its
+tokens, as examples of the mean length, since a few batches are not exactly as long as all.
 """
 
 import argparse
@@ -42,8 +43,17 @@ def read_mrpc(folder: str, vocab: str) -> dict[str, np.ndarray]:
 def sorted_batches(lengths: np.ndarray, count: int, batch_size: int) -> list[list[int]]:
     """`count` batches of similar length, spread evenly over all from the shortest to the longest."""
     order = np.argsort(lengths, kind="stable")
-    batches = order[: len(order) // batch_size * batch_size].reshape(-1, batch_size)
-    return batches[((np.arange(count) + 0.5) / count * len(batches)).astype(int)].tolist()
+    return _spread(order[: len(order) // batch_size * batch_size].reshape(-1, batch_size), count)
+
+
+def even_sample(lengths: np.ndarray, count: int) -> list[int]:
+    """`count` examples, spread evenly over all from the shortest to the longest, in the order of the data."""
+    return sorted(_spread(np.argsort(lengths, kind="stable"), count))
+
+
+def _spread(ordered: np.ndarray, count: int) -> list[Any]:
+    picked: list[Any] = ordered[((np.arange(count) + 0.5) / count * len(ordered)).astype(int)].tolist()
+    return picked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,41 +81,42 @@ MRPC = Comparison(("bench.classifier_jaxbert", "bench.classifier_transformers"),
 def measure(data: Mapping[str, np.ndarray], comparison: Comparison, rounds: int, steps: int) -> dict[str, Any]:
     """Examples per second of every setting in every round, and what else is reported."""
     length, batch_size, window_size = comparison.length, comparison.batch_size, comparison.window
-    groups = sorted_batches(data["lengths"], steps, batch_size)
+    lengths = data["lengths"]
+    groups = sorted_batches(lengths, steps, batch_size)
+    sample = even_sample(lengths, window_size)
+    tokens = lengths.mean()
     generator = np.random.default_rng(0)
     with tempfile.NamedTemporaryFile(suffix=".npz") as file:
         np.savez(file, **data)
         file.flush()
         config = dict(comparison.config)
-        settings = {"data": file.name, "config": config, "batch_size": batch_size, "window": window_size}
+        settings = {"data": file.name, "config": config, "batch_size": batch_size, "window": sample}
         ours, peer = (Worker(module, settings) for module in comparison.modules)
         rates: dict[str, list[float]] = {}
         last: dict[str, Any] = {}
 
-        def record(name: str, answers: list[dict[str, Any]], examples: int) -> None:
+        def record(name: str, answers: list[dict[str, Any]], examples: float) -> None:
             rates.setdefault(name, []).append(examples / sum(answer["seconds"] for answer in answers))
             last[name] = answers[-1]
 
-        positions = 0
+        positions = real = 0
         for round_number in range(-1, rounds):  # round -1 warms both sides up and is dropped
             if round_number == 0:
                 rates.clear()
-                positions = 0
+                positions = real = 0
             answers = [ours.ask(mode="train", number=round_number * steps + k + steps) for k in range(steps)]
             positions += sum(answer["positions"] for answer in answers)
-            record("train ours", answers, steps * batch_size)
-            record("train sorted", [peer.ask(mode="train", numbers=g, width=None) for g in groups], steps * batch_size)
-            some = generator.choice(len(data["lengths"]), (2, batch_size)).tolist()
+            real += sum(answer["tokens"] for answer in answers)
+            record("train ours", answers, sum(answer["tokens"] for answer in answers) / tokens)
+            by_length = lengths[groups].sum() / tokens
+            record("train sorted", [peer.ask(mode="train", numbers=g, width=None) for g in groups], by_length)
+            some = generator.choice(len(lengths), (2, batch_size)).tolist()
             record("train padded", [peer.ask(mode="train", numbers=n, width=length) for n in some], 2 * batch_size)
-            window = [ours.ask(mode="predict")]
-            record("predict ours", window, window_size)
-            record(
-                "predict sorted", [peer.ask(mode="predict", numbers=g, width=None) for g in groups], steps * batch_size
-            )
+            record("predict ours", [ours.ask(mode="predict")], lengths[sample].sum() / tokens)
+            record("predict sorted", [peer.ask(mode="predict", numbers=g, width=None) for g in groups], by_length)
             record("predict padded", [peer.ask(mode="predict", numbers=n, width=length) for n in some], 2 * batch_size)
         ours.close()
         peer.close()
-    tokens = data["lengths"].mean()
     return {
         "examples_per_second": rates,
         "ratios": {
@@ -116,7 +127,7 @@ def measure(data: Mapping[str, np.ndarray], comparison: Comparison, rounds: int,
             for setting in ("padded", "sorted")
         },
         "real_tokens_per_second": statistics.median(rates["train ours"]) * tokens,
-        "share_of_padding": 1 - tokens * batch_size * steps * rounds / positions,
+        "share_of_padding": 1 - real / positions,
         "compile_seconds": last["train ours"]["compile_seconds"],
         "first_step_seconds": last["train ours"]["first_step_seconds"],
         "peak_mib": {"ours": last["predict ours"]["peak_mib"], "transformers": last["predict padded"]["peak_mib"]},

@@ -80,8 +80,8 @@ def work(settings: Mapping[str, Any], task: Task) -> None:
     optimizer = AdamW()
     step = train_step(task.loss, optimizer, LinearSchedule(2e-5, 0.0, 10, 10**6), decay_mask(task.table), seed=0)
     state = initial_state(initialize(task.table, 0, 0.02), optimizer)
-    window = settings["window"]
-    evaluated = evaluation_shape(data["lengths"][:window], batch_size, multiple=8)
+    window = np.array(settings["window"])
+    evaluated = evaluation_shape(data["lengths"][window], batch_size, multiple=8)
     compiling = time.perf_counter()
     compiled = {
         rows: jax.jit(step, donate_argnums=0).lower(state, resized(batches.at(0), rows)).compile()
@@ -91,7 +91,10 @@ def work(settings: Mapping[str, Any], task: Task) -> None:
     predict = jax.jit(task.predict)
     first_step = None
 
-    def train(number: int) -> tuple[float, int]:
+    def read_window(numbers: np.ndarray) -> dict[str, np.ndarray]:
+        return read(window[numbers])
+
+    def train(number: int) -> tuple[float, int, int]:
         nonlocal state, first_step
         start = time.perf_counter()
         batch = batches.at(number)
@@ -103,20 +106,22 @@ def work(settings: Mapping[str, Any], task: Task) -> None:
         state, metrics = compiled[rows](state, batch)
         float(metrics["loss"][0])
         first_step = first_step or time.perf_counter() - started
-        return time.perf_counter() - start, batch["input_ids"].size
+        return time.perf_counter() - start, batch["input_ids"].size, int(np.count_nonzero(batch["input_ids"]))
 
     def answer(mode: str, number: int = 0) -> dict[str, float]:
         if mode == "train":
-            seconds, positions = train(number)
+            seconds, positions, tokens = train(number)
         else:
             start = time.perf_counter()
-            parts = evaluation_batches(read, window, evaluated, window, task.targets)
+            parts = evaluation_batches(read_window, len(window), evaluated, len(window), task.targets)
             outputs = [(predict(state["weights"], part), part["input_ids"].size) for part in parts]
             jax.block_until_ready(outputs[-1][0])
             seconds, positions = time.perf_counter() - start, sum(size for _, size in outputs)
+            tokens = int(data["lengths"][window].sum())
         return {
             "seconds": seconds,
             "positions": positions,
+            "tokens": tokens,
             "peak_mib": peak_memory_mib(),
             "compile_seconds": compile_seconds,
             "first_step_seconds": first_step or 0.0,
