@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import math
 import os
 import sys
 import tempfile
@@ -52,10 +53,11 @@ class Summaries:
         self._lines = open(path, "a", encoding="utf-8")  # noqa: SIM115 (closed by `close`)
 
     def write(self, part: str, step: int, metrics: Mapping[str, float]) -> None:
-        """Record the metrics of `step` (the number of steps done) under a part of `done`."""
+        """Record the metrics of `step` (the number of steps done) under a part of `done`; not finite ones as null."""
         for name, value in metrics.items():
             self._writers[part].add_scalar(name, value, step)
-        self._lines.write(json.dumps({"step": step, "part": part, **metrics}) + "\n")
+        values = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+        self._lines.write(json.dumps({"step": step, "part": part, **values}) + "\n")
         self._lines.flush()
 
     def save(self) -> None:
