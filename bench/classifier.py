@@ -84,7 +84,7 @@ def measure(data: Mapping[str, np.ndarray], comparison: Comparison, rounds: int,
     lengths = data["lengths"]
     groups = sorted_batches(lengths, steps, batch_size)
     sample = even_sample(lengths, window_size)
-    tokens = lengths.mean()
+    mean_length = lengths.mean()
     generator = np.random.default_rng(0)
     with tempfile.NamedTemporaryFile(suffix=".npz") as file:
         np.savez(file, **data)
@@ -107,12 +107,12 @@ def measure(data: Mapping[str, np.ndarray], comparison: Comparison, rounds: int,
             answers = [ours.ask(mode="train", number=round_number * steps + k + steps) for k in range(steps)]
             positions += sum(answer["positions"] for answer in answers)
             real += sum(answer["tokens"] for answer in answers)
-            record("train ours", answers, sum(answer["tokens"] for answer in answers) / tokens)
-            by_length = lengths[groups].sum() / tokens
+            record("train ours", answers, sum(answer["tokens"] for answer in answers) / mean_length)
+            by_length = lengths[groups].sum() / mean_length
             record("train sorted", [peer.ask(mode="train", numbers=g, width=None) for g in groups], by_length)
             some = generator.choice(len(lengths), (2, batch_size)).tolist()
             record("train padded", [peer.ask(mode="train", numbers=n, width=length) for n in some], 2 * batch_size)
-            record("predict ours", [ours.ask(mode="predict")], lengths[sample].sum() / tokens)
+            record("predict ours", [ours.ask(mode="predict")], lengths[sample].sum() / mean_length)
             record("predict sorted", [peer.ask(mode="predict", numbers=g, width=None) for g in groups], by_length)
             record("predict padded", [peer.ask(mode="predict", numbers=n, width=length) for n in some], 2 * batch_size)
         ours.close()
@@ -126,7 +126,7 @@ def measure(data: Mapping[str, np.ndarray], comparison: Comparison, rounds: int,
             for mode in ("train", "predict")
             for setting in ("padded", "sorted")
         },
-        "real_tokens_per_second": statistics.median(rates["train ours"]) * tokens,
+        "real_tokens_per_second": statistics.median(rates["train ours"]) * mean_length,
         "share_of_padding": 1 - real / positions,
         "compile_seconds": last["train ours"]["compile_seconds"],
         "first_step_seconds": last["train ours"]["first_step_seconds"],

@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -62,7 +63,7 @@ def main() -> None:
 def work(settings: Mapping[str, Any], task: Task) -> None:
     """Answer requests for timed steps."""
     started = time.perf_counter()
-    runtime.prepare(compile_cache="")
+    runtime.prepare(os.environ)
     data = np.load(settings["data"])
     features = {
         "input_ids": data["ids"],

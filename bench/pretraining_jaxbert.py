@@ -3,6 +3,7 @@
 
 import functools
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -31,7 +32,7 @@ DTYPES = {"fp32": jnp.float32, "bf16": jnp.bfloat16}
 def main() -> None:
     """Answer requests for timed steps."""
     settings = json.loads(sys.argv[1])
-    runtime.prepare(compile_cache="")
+    runtime.prepare(os.environ)
     config = BertConfig(**settings["config"])
     compute = Compute(DTYPES[settings["dtype"]], remat=settings["remat"])
     features = dict(np.load(settings["data"]))

@@ -23,7 +23,7 @@ _ALL_HOSTS = ("multi_worker_mirrored", "tpu")
 @contextlib.contextmanager
 def prepared(flags: TrainingFlags) -> Iterator[None]:
     """While entered, jax is set up and this host is one of all that the flags or the environment name."""
-    runtime.prepare(flags.compile_cache)
+    runtime.prepare(os.environ, flags.compile_cache, flags.dtype)
     if flags.distribution_strategy not in _ALL_HOSTS:
         yield
         return

@@ -4,6 +4,7 @@
 import ctypes
 import os
 import sys
+from collections.abc import MutableMapping
 
 import jax
 
@@ -14,9 +15,19 @@ from jaxbert.storage import is_remote
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 
 
-def prepare(compile_cache: str) -> None:
-    """Keep freed memory, and keep compiled programs in the folder `compile_cache` ("" for nowhere)."""
+# With these float32 is faster on CPUs: wide vectors, and products by Eigen in place of YNNPACK, which is the faster one
+# for bfloat16. XLA ends a process that gives it a flag it does not know: only versions that were tried are given them.
+FLOAT32_FLAGS = "--xla_cpu_prefer_vector_width=512 --xla_cpu_experimental_ynn_fusion_type=LIBRARY_FUSION_TYPE_REDUCE"
+_TRIED = ((0, 10), (0, 11), (0, 12))
+
+
+def prepare(environment: MutableMapping[str, str], compile_cache: str = "", dtype: str = "fp32") -> None:
+    """Keep freed memory, compile for `dtype`, keep compiled programs in the folder `compile_cache` ("" for nowhere)."""
     _keep_freed_memory()
+    given = environment.get("XLA_FLAGS", "")
+    names_file = given and not given.startswith("-")  # the other form of XLA_FLAGS
+    if dtype == "fp32" and jax.__version_info__[:2] in _TRIED and not names_file and FLOAT32_FLAGS not in given:
+        environment["XLA_FLAGS"] = f"{FLOAT32_FLAGS} {given}"  # the later ones win: those that were given
     if is_remote(compile_cache):
         raise InputError(f"`--compile_cache={compile_cache}` is not on this machine", "give a folder that is")
     if compile_cache:

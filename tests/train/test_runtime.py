@@ -3,9 +3,10 @@
 
 from pathlib import Path
 
+import jax
 import pytest
 
-from jaxbert.train.runtime import multiplies_bfloat16
+from jaxbert.train.runtime import FLOAT32_FLAGS, multiplies_bfloat16, prepare
 
 
 @pytest.mark.parametrize(
@@ -22,3 +23,21 @@ def test_products_of_bfloat16_are_in_the_list_of_flags(text: str, expected: bool
     listed.write_text(text)
     assert multiplies_bfloat16(str(listed)) == expected
     assert not multiplies_bfloat16(str(tmp_path / "missing"))
+
+
+def test_what_is_asked_of_xla(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flags for float32 stand before the user's, once; not for other types, nor beside a file, nor where untried."""
+    given = "--xla_force_host_platform_device_count=2"
+    environment = {"XLA_FLAGS": given}
+    prepare(environment, dtype="bf16")
+    assert environment == {"XLA_FLAGS": given}
+    for _ in range(2):
+        prepare(environment)
+        assert environment == {"XLA_FLAGS": f"{FLOAT32_FLAGS} {given}"}
+    in_file = {"XLA_FLAGS": "/etc/xla_flags"}
+    prepare(in_file)
+    assert in_file == {"XLA_FLAGS": "/etc/xla_flags"}
+    monkeypatch.setattr(jax, "__version_info__", (0, 99, 0))
+    untried: dict[str, str] = {}
+    prepare(untried)
+    assert not untried
