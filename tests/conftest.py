@@ -11,11 +11,18 @@ from hypothesis import settings
 settings.register_profile("jaxbert", deadline=None)
 settings.load_profile("jaxbert")
 
-# Read by jax when a test imports it; tests of data code never do.
+# Read by jax when it is imported.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # tests compile much and compute little
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+
+
+def pytest_configure() -> None:
+    """Set this process up as every command does, so that it compiles what the commands it starts compile."""
+    from jaxbert.train import runtime
+
+    runtime.prepare(os.environ)
 
 
 @pytest.fixture(scope="session")
