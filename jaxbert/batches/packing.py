@@ -103,16 +103,18 @@ def choose_shape(
 def evaluation_shape(lengths: np.ndarray, batch_size: int, multiple: int, devices: int = 1) -> RowShape:
     """The shape that computes least when all sequences, of these lengths [n], are packed together.
 
-    All batches have the same rows, for `batch_size` sequences give or take a quarter, so that the last one is full.
+    All batches have the same rows: the positions that `batch_size` of the longest sequences would take, or up to a
+    quarter less so that the last batch is full. Larger products are faster ones, and memory is what padding would take.
     """
     sample = lengths[:: -(-len(lengths) // SAMPLE)].tolist()
     scale = len(lengths) / len(sample)
-    batches = max(1.0, len(lengths) / batch_size)
+    positions = batch_size * int(lengths.max())
 
     def shape_for(row_length: int) -> tuple[float, RowShape]:
         places = min(len(lengths), _places(row_length, float(lengths.mean())))
         needed = math.ceil(len(pack(sample, row_length, places)) * scale)
-        fewest, most = (_rounded(math.ceil(share * needed / batches), devices) for share in (0.75, 1.25))
+        most = min(max(positions // row_length // devices, 1) * devices, _rounded(needed, devices))
+        fewest = _rounded(math.ceil(0.75 * most), devices)
         computed, rows = min((_rounded(needed, rows), rows) for rows in range(fewest, most + 1, devices))
         return computed * _cost(row_length), RowShape(row_length, (rows,), places)
 

@@ -19,7 +19,7 @@ class Flags(TextDataFlags, FineTuningFlags):
     eval_data_path: str | None = flag(None, "Records to evaluate on, or with --mode=predict to predict.")
     input_meta_data_path: str | None = flag(None, "The meta data file beside the records.")
     train_data_size: int | None = flag(None, "Train on only so many records, the first ones.", minimum=1)
-    eval_batch_size: int = flag(32, "Examples that are evaluated or predicted together.", minimum=1)
+    eval_batch_size: int = flag(32, "Examples evaluated together, more of short ones in the same memory.", minimum=1)
     num_eval_per_epoch: int = flag(1, "Evaluations in an epoch.", minimum=1)
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ class Flags(FineTuningFlags):
     input_meta_data_path: str | None = flag(None, "The meta data file beside the records; it says how windows are cut.")
     train_file: str | None = flag(None, "SQuAD file to train on, in place of records.")
     predict_file: str | None = flag(None, "SQuAD files to answer, globs separated by commas; one file to score.")
-    predict_batch_size: int = flag(8, "Windows that are predicted together.", minimum=1)
+    predict_batch_size: int = flag(8, "Windows predicted together, more of short ones in the same memory.", minimum=1)
     vocab_file: str | None = flag(
         None,
         "Vocabulary; default: `vocab.txt` in the folder of the checkpoint.",
