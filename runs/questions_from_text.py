@@ -23,6 +23,7 @@ from jaxbert.files import expand
 
 SHARD = 1 << 26  # bytes read together
 FEWEST_WORDS = 6  # of a sentence that is asked about
+FILLED = 0.6  # of the words a context may have, at least
 ASKED_NAMES = 0.65  # share of questions for a name or a number, where there is one
 NAME = re.compile(r"(?<!^)\b(?:[A-Z][\w'\u2019-]*(?: (?:of |the )?[A-Z][\w'\u2019-]*)*|\d(?:[\d,.]*\d)?)\b")
 WORD = re.compile(r"\b\w[\w'\u2019-]*")
@@ -43,7 +44,7 @@ class Kind:
     repeated: float
 
 
-KINDS = {"short": Kind(32, 2, 0.4), "long": Kind(110, 8, 0.1)}
+KINDS = {"short": Kind(32, 3, 0.4), "long": Kind(110, 5, 0.1)}
 
 
 def main(folder: str, wikipedia: str, novels: str) -> None:
@@ -64,14 +65,15 @@ def main(folder: str, wikipedia: str, novels: str) -> None:
 
 
 def _contexts(pattern: str, form: Format, kind: Kind) -> Iterator[list[str]]:
-    """Neighbouring sentences, together as long as a context may be."""
+    """Neighbouring sentences, together nearly as long as a context may be."""
     for shard in shards(expand(pattern), form, SHARD):
         for document in read_documents(shard, form)[0]:
             context, words = list[str](), 0
             for sentence in document:
                 count = len(sentence.split())
-                if context and words + count > kind.words:
-                    yield context
+                if words + count > kind.words:
+                    if words > FILLED * kind.words:
+                        yield context
                     context, words = [], 0
                 if count <= kind.words:
                     context.append(sentence)
@@ -86,9 +88,8 @@ def _ask(sentences: list[str], kind: Kind, chance: random.Random) -> tuple[str, 
         return None
     start, end = _part(sentence, chance)
     answer = sentence[start:end]
-    around = chance.random() >= kind.repeated
-    question = _around(sentence[:start], sentence[end:], chance) if around else answer
-    if len(question.split()) < 2:
+    question = answer if chance.random() < kind.repeated else _around(sentence[:start], sentence[end:], chance)
+    if not question:
         return None
     before = sum(len(one) + 1 for one in sentences[:number])
     return " ".join(sentences), question, {"text": answer, "answer_start": before + start}
@@ -106,14 +107,15 @@ def _part(sentence: str, chance: random.Random) -> tuple[int, int]:
 
 
 def _around(before: str, after: str, chance: random.Random) -> str:
-    """A question of up to 12 words from each side, up to 60 % of them left out."""
+    """A question of up to 12 words from each side, up to 60 % of them left out; "" where fewer than two are left."""
     reach, left_out = chance.randrange(4, 13), chance.uniform(0, 0.6)
     sides = [
         [word for word in words if chance.random() >= left_out]
         for words in (before.split()[-reach:], after.split()[:reach])
     ]
     sides.insert(chance.randrange(2), ["what"])
-    return " ".join(word for side in sides for word in side).strip(" ,.;:") + "?"
+    question = " ".join(word for side in sides for word in side).strip(" ,.;:") + "?"
+    return question if len(question.split()) > 2 else ""
 
 
 if __name__ == "__main__":
