@@ -105,10 +105,11 @@ def _paragraph(content: Any, place: str, seen: set[str]) -> Paragraph:
 
 def _question(content: Any, place: str) -> Question:
     """One entry of `qas`; answers may be missing, as in test sets."""
+    id_, text = _get(content, "id", str, place), _get(content, "question", str, place)
     answers = _get(content, "answers", list[Any], place) if "answers" in content else []
     return Question(
-        _get(content, "id", str, place),
-        _get(content, "question", str, place),
+        id_,
+        text,
         tuple([Answer(_get(entry, "text", str, place), _get(entry, "answer_start", int, place)) for entry in answers]),
         _get(content, "is_impossible", bool, place) if "is_impossible" in content else None,
     )

@@ -71,6 +71,7 @@ def test_not_squad(text: str, message: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
+        (1, "question 0 is no JSON object"),
         ({"question": "Who?"}, "question 0 has no key `id`"),
         ({"id": "q"}, "question 0 has no key `question`"),
         (asked(id=7), "question 0: `id` is `7`, expected text"),
@@ -80,7 +81,7 @@ def test_not_squad(text: str, message: str, tmp_path: Path) -> None:
         (asked(is_impossible=0), "`is_impossible` is `0`, expected true or false"),
     ],
 )
-def test_bad_question(entry: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_bad_question(entry: Any, message: str, tmp_path: Path) -> None:
     """A question that lacks something, or has something of another type, is refused with its place."""
     with pytest.raises(InputError, match=message):
         list(read_squad(squad_file(tmp_path, {"context": "Ann", "qas": [entry]})))
