@@ -44,7 +44,7 @@ class Kind:
     repeated: float
 
 
-KINDS = {"short": Kind(32, 3, 0.4), "long": Kind(110, 5, 0.1)}
+KINDS = {"short": Kind(32, 3, 0.4), "long": Kind(110, 8, 0.1)}
 
 
 def main(folder: str, wikipedia: str, novels: str) -> None:
