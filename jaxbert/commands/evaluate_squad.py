@@ -54,8 +54,11 @@ def _read_object(path: str, kind: type | tuple[type, ...], expected: str) -> dic
     if not isinstance(content, dict):
         raise InputError(f"`{path}` is no JSON object", f"expected an object of question id and {expected}")
     for id_, value in content.items():
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise InputError(f"`{path}`: the value of `{id_}` is `{str(value)[:100]}`, expected {expected}")
+        if not isinstance(value, kind) or isinstance(value, bool) or value != value:  # NaN has no place in an order
+            raise InputError(
+                f"`{path}`: the value of `{id_}` is `{json.dumps(value)[:100]}`, expected {expected}",
+                "give the files that `run_squad` wrote",
+            )
     return content
 
 

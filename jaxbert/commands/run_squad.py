@@ -4,6 +4,7 @@
 import contextlib
 import functools
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 
@@ -35,6 +36,7 @@ from jaxbert.train.sharding import weight_shardings
 from jaxbert.train.shared_scan import scan_together
 from jaxbert.train.step import State
 
+_ASKED_FILE = "evaluation.json"  # beside weights: what was asked of them
 _SHOWN = ("exact_match", "exact", "f1", THRESHOLD)  # of an evaluation amid training
 
 
@@ -56,10 +58,15 @@ def _run(flags: Flags, checkpoint: str | None, config: BertConfig, mesh: Mesh) -
     if held_out is None:
         if flags.answers:
             _predict(answerer, checkpoint, inputs.questions)
-    elif flags.trains and model_folder.has_model(fine_tuning.best_folder(flags)):
-        _finish(flags)
-    else:  # also after a training that was done before, and evaluated nothing
-        _evaluate(answerer, checkpoint, held_out)
+        return
+    best = fine_tuning.best_folder(flags)
+    if flags.trains and model_folder.has_model(best):
+        path = os.path.join(best, _ASKED_FILE)
+        if files.is_file(path) and files.read_text(path) == _asked(flags):
+            _finish(flags)
+            return
+        checkpoint = best  # another file, or other flags, than when it was trained
+    _evaluate(answerer, checkpoint, held_out)
 
 
 def _held_out(flags: Flags, inputs: Inputs) -> QuestionFile | None:
@@ -121,7 +128,15 @@ def _finish_epoch(
         model_folder.META_DATA_FILE: squad_meta_data.to_json(inputs.meta),
     }
     texts |= model_folder.tokenizer_texts(inputs.vocab_file, inputs.do_lower_case)
+    if held_out is not None:
+        texts[_ASKED_FILE] = _asked(flags)
     training_run.write_model(folders, weights, texts, {"step": done, **results})
+
+
+def _asked(flags: Flags) -> str:
+    """The flags that decide what an evaluation gives, as JSON."""
+    names = ("predict_file", "n_best_size", "max_answer_length", "null_score_diff_threshold")
+    return json.dumps({name: getattr(flags, name) for name in names}, indent=2) + "\n"
 
 
 def _finish(flags: Flags) -> None:
@@ -157,7 +172,7 @@ def _predict(answerer: Answerer, checkpoint: str, questions: tuple[QuestionFile,
     flags, weights = answerer.flags, _load(answerer, checkpoint)
     threshold = flags.null_score_diff_threshold
     if threshold is None:
-        threshold = model_folder.read_results(_folder_of(checkpoint)).get(THRESHOLD, 0.0)
+        threshold = _kept_threshold(_folder_of(checkpoint))
     for one in questions:
         prefix = answers_prefix(one.path) if len(questions) > 1 else ""
         with _reporting() as report:
@@ -169,10 +184,26 @@ def _predict(answerer: Answerer, checkpoint: str, questions: tuple[QuestionFile,
 
 def _keep_threshold(checkpoint: str, threshold: float) -> None:
     folder = _folder_of(checkpoint)
+    results = model_folder.read_results(folder)
+    if results.get(THRESHOLD) == threshold:
+        return
+    asked = os.path.join(folder, _ASKED_FILE)
     try:
-        model_folder.write_results(folder, model_folder.read_results(folder) | {THRESHOLD: threshold})
+        model_folder.write_results(folder, results | {THRESHOLD: threshold})
+        if files.is_file(asked):
+            files.remove(asked)  # the results no longer belong together
     except InputError as error:
         model_source.say(f"note: {error.message}; give `--null_score_diff_threshold={threshold}` to predict with it")
+
+
+def _kept_threshold(folder: str) -> float:
+    threshold: object = model_folder.read_results(folder).get(THRESHOLD, 0.0)
+    if not isinstance(threshold, int | float) or math.isnan(threshold):
+        raise InputError(
+            f"`{os.path.join(folder, model_folder.RESULTS_FILE)}`: `{THRESHOLD}` is `{threshold}`, expected a number",
+            f"mend the file, or give `--{THRESHOLD}`",
+        )
+    return threshold
 
 
 def _folder_of(checkpoint: str) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 import jax
 import numpy as np
@@ -21,10 +21,9 @@ from jaxbert.commands import training_run
 from jaxbert.commands.evaluate_squad import is_version_2
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.run_squad import Flags
-from jaxbert.examples.squad import Question
 from jaxbert.features.question_file import QuestionFile
 from jaxbert.features.squad import WindowedQuestion
-from jaxbert.metrics.squad import score_v1, score_v2
+from jaxbert.metrics.squad import dividing_threshold, score_v1, score_v2
 from jaxbert.model.answer_spans import answer_spans, best_positions, within_windows
 from jaxbert.model.encoder import Compute
 from jaxbert.model.weights import Table, Tree, squad_table
@@ -122,7 +121,7 @@ class Answerer:
         if not self.version_2_with_negative:
             return dict((score_v2 if is_version_2(gold, questions.path) else score_v1)(gold, texts))
         searched = score_v2(gold, texts, odds, math.inf)
-        best = _best_threshold(searched, gold, odds)
+        best = dividing_threshold(gold, texts, odds)
         wanted = self.flags.null_score_diff_threshold
         threshold = best if wanted is None else wanted
         texts = {id_: "" if odds[id_] > threshold else text for id_, text in texts.items()}
@@ -137,21 +136,6 @@ class Answerer:
             write_answers(folder, predictions, version_2_with_negative=self.version_2_with_negative, prefix=prefix)
         else:
             collections.deque(predictions, maxlen=0)
-
-
-def _best_threshold(searched: Mapping[str, float], gold: Sequence[Question], odds: Mapping[str, float]) -> float:
-    """The threshold with the best F1, in the middle between the odds of questions that are answered and that are not.
-
-    The official search gives the odds of the last question that is answered, which the next set of questions would
-    just miss, and 0 where answering nothing is best, whatever the odds.
-    """
-    nothing = 100.0 * sum(not question.answers for question in gold) / len(gold)
-    below = searched["best_f1_thresh"] if searched["best_f1"] > nothing else -math.inf
-    above = min((value for value in odds.values() if value > below), default=math.inf)
-    if math.isinf(below) or math.isinf(above):
-        return above - 1.0 if math.isinf(below) else below + 1.0
-    middle = (below + above) / 2
-    return middle if middle < above else below
 
 
 def _noting(

@@ -72,14 +72,14 @@ def read_inputs(flags: Flags, config: BertConfig, checkpoint: str | None) -> Inp
 def _of_flags(flags: Flags) -> SquadMetaData:
     given = {name: getattr(flags, name) for name in vars(SETTINGS)}
     settings = dataclasses.replace(SETTINGS, **{name: value for name, value in given.items() if value is not None})
-    return SquadMetaData(0, settings, flags.version_2_with_negative)
+    return SquadMetaData(0, settings, bool(flags.version_2_with_negative))
 
 
 def _refuse_contradictions(flags: Flags, meta: SquadMetaData, path: str | None) -> None:
     """Flags that are given must be what the meta data says."""
     known = vars(meta.settings) | {"version_2_with_negative": meta.version_2_with_negative}
     for name, value in known.items():
-        if getattr(flags, name) not in (None, False, value):
+        if getattr(flags, name) not in (None, value):
             raise InputError(
                 f"`--{name}={str(getattr(flags, name)).lower()}`, but `{path}` says `{str(value).lower()}`",
                 "leave out the flag, or make records and meta data with it",
@@ -120,7 +120,7 @@ def answers_prefix(path: str) -> str:
 def _made(flags: Flags, recipe: SquadRecipe) -> tuple[str, SquadMetaData]:
     """Path of the records of `--train_file`, and their meta data."""
     assert flags.train_file is not None
-    version_2 = flags.version_2_with_negative
+    version_2 = bool(flags.version_2_with_negative)
     folder = records_folder(flags.model_dir, [flags.train_file, recipe.vocab_file], (recipe, version_2, flags.strict))
     outputs = (os.path.join(folder, "train.tf_record"), os.path.join(folder, model_folder.META_DATA_FILE))
     if not files.is_file(outputs[1]):

@@ -40,7 +40,9 @@ class Flags(FineTuningFlags):
         None, "Tokens between the beginnings of the windows of a long context; default: 128.", minimum=1
     )
     max_query_length: int | None = flag(None, "Tokens of a question; longer ones are cut; default: 64.", minimum=1)
-    version_2_with_negative: bool = flag(False, "SQuAD 2.0, where some questions have no answer.")
+    version_2_with_negative: bool | None = flag(
+        None, "SQuAD 2.0, where some questions have no answer; default: as the meta data says, or else false."
+    )
     strict: bool = flag(False, "End at an answer that is not where the file says, instead of leaving its question out.")
     num_workers: int = flag(0, "Processes that make records at the same time; 0: one on each core.", minimum=0)
     n_best_size: int = flag(20, "Answers to keep of each question.", minimum=1, group="Answers")

@@ -105,14 +105,25 @@ def _paragraph(content: Any, place: str, seen: set[str]) -> Paragraph:
 
 def _question(content: Any, place: str) -> Question:
     """One entry of `qas`; answers may be missing, as in test sets."""
-    id_, text = _get(content, "id", str, place), _get(content, "question", str, place)
+    id_, text = _id(content, place), _get(content, "question", str, place)
     answers = _get(content, "answers", list[Any], place) if "answers" in content else []
     return Question(
         id_,
         text,
-        tuple([Answer(_get(entry, "text", str, place), _get(entry, "answer_start", int, place)) for entry in answers]),
+        tuple([_answer(entry, f"{place} answer {index}") for index, entry in enumerate(answers)]),
         _get(content, "is_impossible", bool, place) if "is_impossible" in content else None,
     )
+
+
+def _id(content: Any, place: str) -> str:
+    """A whole number is an id too, as in COVID-QA; predictions are named by its digits."""
+    if isinstance(content, dict) and type(content.get("id")) is int:
+        return str(content["id"])
+    return _get(content, "id", str, place)
+
+
+def _answer(content: Any, place: str) -> Answer:
+    return Answer(_get(content, "text", str, place), _get(content, "answer_start", int, place))
 
 
 def _get(content: Any, key: str, kind: type[T], place: str) -> T:
@@ -124,7 +135,10 @@ def _get(content: Any, key: str, kind: type[T], place: str) -> T:
         raise InputError(f"{place} has no key `{key}`", f"it has {', '.join(content) or 'none'}; is this a SQuAD file?")
     value = content[key]
     if type(value) is not expected:
-        raise InputError(f"{place}: `{key}` is `{str(value)[:100]}`, expected {_KINDS[expected]}")
+        raise InputError(
+            f"{place}: `{key}` is `{json.dumps(value)[:100]}`, expected {_KINDS[expected]}",
+            "mend or leave out the entry",
+        )
     found: T = value
     return found
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from jaxbert.errors import InputError
-from jaxbert.examples.squad import Question, check_version, read_squad
+from jaxbert.examples.squad import Paragraph, Question, check_version, read_squad
 from jaxbert.features.squad import WindowedQuestion, WindowSettings, ask
 from jaxbert.text.tokenizer import Tokenizer
 
@@ -35,7 +35,7 @@ class QuestionFile:
         lengths: list[int] = []
         paragraphs = read_squad(path)
         for paragraph in paragraphs if version_2_with_negative else check_version(paragraphs, False, path):
-            for asked in ask(paragraph, tokenizer, settings):
+            for asked in self._ask(paragraph):
                 self.count += 1
                 self.has_answers |= bool(asked.question.answers or asked.question.is_impossible)
                 lengths += [asked.offset + len(window) + 1 for window in asked.windows]
@@ -45,7 +45,13 @@ class QuestionFile:
 
     def __iter__(self) -> Iterator[WindowedQuestion]:
         for paragraph in read_squad(self.path):
+            yield from self._ask(paragraph)
+
+    def _ask(self, paragraph: Paragraph) -> Iterator[WindowedQuestion]:
+        try:
             yield from ask(paragraph, self.tokenizer, self.settings)
+        except InputError as error:
+            raise InputError(f"`{self.path}` {error.message}", error.hint) from error
 
     def questions(self) -> list[Question]:
         """All questions with their answers, as they are scored."""

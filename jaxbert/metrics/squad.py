@@ -6,10 +6,11 @@ Sums are taken in the order of those scripts, so that not even the last digit di
 
 import collections
 import functools
+import math
 import operator
 import re
 import string
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from jaxbert.examples.squad import Question
@@ -77,11 +78,7 @@ def score_v2(
         na_prob_thresh: above it a question counts as not answered.
     """
     odds = dict.fromkeys(predictions, 0.0) if null_odds is None else null_odds
-    has_answer = {question.id: bool(question.answers) for question in questions}
-    golds = {
-        question.id: [answer.text for answer in question.answers if normalize_answer(answer.text)] or [""]
-        for question in questions
-    }
+    has_answer, golds = _has_answer(questions), _golds_v2(questions)
     raw_exact, raw_f1 = (_best(golds, predictions, metric) for metric in (exact, f1_or_nothing))
     exacts, f1s = (_with_threshold(scores, odds, has_answer, na_prob_thresh) for scores in (raw_exact, raw_f1))
     result = _means(exacts, f1s, list(exacts))
@@ -108,13 +105,61 @@ def best_threshold(
         null_odds: question id -> odds; questions below or at the threshold are answered.
         has_answer: question id -> whether there is a gold answer.
     """
+    best: float = sum(not has for has in has_answer.values())
+    threshold = 0.0
+    for odds, current in _answering_more(scores, predictions, null_odds, has_answer):
+        if current > best:
+            best, threshold = current, odds
+    return 100.0 * best / len(scores), threshold
+
+
+def dividing_threshold(
+    questions: Sequence[Question], predictions: Mapping[str, str], null_odds: Mapping[str, float]
+) -> float:
+    """The threshold with the best F1, in the middle between the odds of questions that are answered and that are not.
+
+    The official search gives the odds of the last question that is answered, which the next set of questions would
+    just miss, 0 where answering nothing is best, whatever the odds, and stops between equal odds, as no threshold does.
+
+    Args:
+        questions: at least one.
+        predictions: question id -> answer; one for each question.
+        null_odds: question id -> odds; one for each question.
+    """
+    has_answer = _has_answer(questions)
+    f1s = _best(_golds_v2(questions), predictions, f1_or_nothing)
+    reached: dict[float, float] = {-math.inf: sum(not has for has in has_answer.values())}
+    reached |= _answering_more(
+        f1s, predictions, null_odds, has_answer
+    )  # of equal odds the last, where all are answered
+    below = max(reached, key=reached.__getitem__)
+    above = min((odds for odds in reached if odds > below), default=math.inf)
+    if math.isinf(below) or math.isinf(above):
+        return above - 1.0 if math.isinf(below) else below + 1.0
+    middle = (below + above) / 2
+    return middle if middle < above else below
+
+
+def _answering_more(
+    scores: Scores, predictions: Mapping[str, str], null_odds: Mapping[str, float], has_answer: Mapping[str, bool]
+) -> Iterator[tuple[float, float]]:
+    """Odds, ascending, and the sum of scores with questions answered up to that one."""
     current: float = sum(not has for has in has_answer.values())
-    best, threshold = current, 0.0
     for id_ in _by_odds(scores, null_odds):
         current += scores[id_] if has_answer[id_] else -bool(predictions[id_])
-        if current > best:
-            best, threshold = current, null_odds[id_]
-    return 100.0 * best / len(scores), threshold
+        yield null_odds[id_], current
+
+
+def _has_answer(questions: Sequence[Question]) -> dict[str, bool]:
+    return {question.id: bool(question.answers) for question in questions}
+
+
+def _golds_v2(questions: Sequence[Question]) -> dict[str, list[str]]:
+    """The gold answers that have words, or no answer."""
+    return {
+        question.id: [answer.text for answer in question.answers if normalize_answer(answer.text)] or [""]
+        for question in questions
+    }
 
 
 def _best(

@@ -92,14 +92,22 @@ def write_squad_records(
     with whole_file(path) as file, contextlib.closing(parts):
         for part in parts:
             if part.skipped and strict:
-                raise InputError(f"question `{part.skipped[0].id}` {part.skipped[0].reason}", "leave out `--strict`")
+                raise InputError(_named(part.skipped[0]), "leave out `--strict`")
             file.write(_frames(part.records, FIRST_UNIQUE_ID + records))
             questions, records = questions + part.questions, records + len(part.records)
             skipped += part.skipped
             report(questions)
         if not records:
-            raise InputError(f"there is no question with an answer to write to `{path}`", "is this a test set?")
+            first = f": {_named(skipped[0])}" if skipped else ""
+            raise InputError(
+                f"of {questions} questions none has an answer to write to `{path}`{first}",
+                "a test set cannot be learnt; else correct its answers",
+            )
     return Written(questions, records, tuple(skipped))
+
+
+def _named(skipped: Skipped) -> str:
+    return f"question `{skipped.id}` {skipped.reason}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -126,6 +126,36 @@ def test_evaluation_keeps_the_threshold(trained: tuple[Path, int], data: Path, s
         assert read(tmp_path / "best" / "eval_results.json") == {name: written[name]}
 
 
+def test_finished_training_scores_another_file(
+    trained: tuple[Path, int], data: Path, task: Task, squad: Run, tmp_path: Path
+) -> None:
+    """The command of a finished run answers and scores the file it names, even if it was trained with another."""
+    source, version = trained
+    folder = shutil.copytree(source, tmp_path / "model")
+    for at in ("train", "dev"):
+        other = [f"--predict_file={data}/{at}-v{version}.json", f"--model_dir={folder}"]
+        again = squad(f"--flagfile={source}/flags.txt", *other)
+        assert again[0] == 0, again[2]
+        assert "training is finished" in again[2]
+        assert set(read(folder / "predictions.json")) == {
+            f"{at}-v{version}-{n}" for n in range(24 if at == "train" else 11)
+        }
+        assert squad("--mode=eval", *other)[1] == again[1]
+
+
+def test_stored_threshold_that_is_no_number(trained: tuple[Path, int], data: Path, squad: Run, tmp_path: Path) -> None:
+    """It is refused with its file when a prediction would use it."""
+    folder, version = trained
+    shutil.copytree(folder / "best", tmp_path / "best")
+    results = tmp_path / "best" / "eval_results.json"
+    for wrong in ('"x"', "null", "NaN"):
+        results.write_text(f'{{"null_score_diff_threshold": {wrong}}}')
+        predict = squad("--mode=predict", *flags(model_dir=tmp_path, predict_file=data / f"dev-v{version}.json"))
+        assert_refused(
+            predict, "eval_results.json`: `null_score_diff_threshold` is", "give `--null_score_diff_threshold`"
+        )
+
+
 def test_records_train_as_text_does(
     trained: tuple[Path, int], data: Path, task: Task, squad: Run, tmp_path: Path
 ) -> None:
@@ -219,7 +249,7 @@ def test_test_set_is_answered_not_scored(data: Path, task: Task, squad: Run, tmp
         (["--predict_file={data}/dev-*.json"], "means 2 files, one can be scored", "--mode=predict"),
         (["--train_data_path=x"], "`--train_data_path`", "both name training data"),
         (["--max_seq_length=40", "--doc_stride=30"], "`max_position_embeddings` 32", "lower `--max_seq_length`"),
-        (["--max_seq_length=6"], "has 4 tokens: 6 leave no room", ""),
+        (["--max_seq_length=6"], "long.json` question `long-0` has 4 tokens: 6 leave no room", ""),
         (["--train_batch_size=64"], "`--train_batch_size=64` is more than the", "lower it"),
         (["--mode=predict"], "there is no trained model", "--predict_checkpoint_path"),
         (["--mode=predict", "--predict_checkpoint_path={model}/bert_model.ckpt"], "would be random", "fine-tuned"),
@@ -246,3 +276,5 @@ def test_flags_against_the_meta_data(trained: tuple[Path, int], data: Path, squa
     folder, version = trained
     where = flags(model_dir=folder, predict_file=data / f"dev-v{version}.json")
     assert_refused(squad("--mode=predict", *where, "--doc_stride=5"), "`--doc_stride=5`, but `", "leave out the flag")
+    other = f"--version_2_with_negative={str(version == 1).lower()}"
+    assert_refused(squad("--mode=predict", *where, other), f"`{other}`, but `", "leave out the flag")

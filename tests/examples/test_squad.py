@@ -74,10 +74,12 @@ def test_not_squad(text: str, message: str, tmp_path: Path) -> None:
         (1, "question 0 is no JSON object"),
         ({"question": "Who?"}, "question 0 has no key `id`"),
         ({"id": "q"}, "question 0 has no key `question`"),
-        (asked(id=7), "question 0: `id` is `7`, expected text"),
-        (asked(answers=None), "`answers` is `None`, expected a list"),
-        (asked(answers=[{"text": "Ann"}]), "has no key `answer_start`"),
-        (asked(answers=[{"text": "Ann", "answer_start": True}]), "`answer_start` is `True`, expected a whole number"),
+        (asked(id=1.5), "question 0: `id` is `1.5`, expected text"),
+        (asked(answers=None), "`answers` is `null`, expected a list"),
+        (asked(answers=["Ann"]), "question 0 answer 0 is no JSON object"),
+        (asked(answers=[{"text": "Ann"}]), "answer 0 has no key `answer_start`"),
+        (asked(answers=[{"text": "Ann", "answer_start": "1"}]), '`answer_start` is `"1"`, expected a whole number'),
+        (asked(answers=[{"text": "Ann", "answer_start": True}]), "`answer_start` is `true`, expected a whole number"),
         (asked(is_impossible=0), "`is_impossible` is `0`, expected true or false"),
     ],
 )
@@ -85,6 +87,14 @@ def test_bad_question(entry: Any, message: str, tmp_path: Path) -> None:
     """A question that lacks something, or has something of another type, is refused with its place."""
     with pytest.raises(InputError, match=message):
         list(read_squad(squad_file(tmp_path, {"context": "Ann", "qas": [entry]})))
+
+
+def test_number_as_id(tmp_path: Path) -> None:
+    """A whole number is an id, named by its digits, which no other question may have."""
+    (paragraph,) = read_squad(squad_file(tmp_path, {"context": "Ann", "qas": [asked(id=262)]}))
+    assert paragraph.questions[0].id == "262"
+    with pytest.raises(InputError, match="the id `262` comes twice"):
+        list(read_squad(squad_file(tmp_path, {"context": "Ann", "qas": [asked(id=262), asked(id="262")]})))
 
 
 def test_id_twice(tmp_path: Path) -> None:

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxbert.examples.squad import Answer, Question, read_squad
-from jaxbert.metrics.squad import best_threshold, exact, f1, f1_or_nothing, normalize_answer, score_v1, score_v2
+from jaxbert.metrics.squad import (
+    best_threshold,
+    dividing_threshold,
+    exact,
+    f1,
+    f1_or_nothing,
+    normalize_answer,
+    score_v1,
+    score_v2,
+)
 
 
 def question(id_: str, *texts: str) -> Question:
@@ -92,6 +101,28 @@ def test_best_threshold(rows: list[tuple[bool, bool, int]]) -> None:
     best, threshold = best_threshold(scores, predictions, odds, has)
     assert best == pytest.approx(100 * max(tried) / len(rows))
     assert threshold in (0.0, *odds.values())
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.sampled_from(["", "cat", "dog cat"]), st.integers(-2, 2) | st.floats(-2, 2)),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_dividing_threshold(rows: list[tuple[bool, str, float]]) -> None:
+    """No other threshold gives a better F1, equal odds or not, and it is none of the odds where it can be between."""
+    questions = [question(str(place), *(["cat"] if has else [])) for place, (has, _, _) in enumerate(rows)]
+    predictions = {str(place): text for place, (_, text, _) in enumerate(rows)}
+    odds = {str(place): float(odd) for place, (_, _, odd) in enumerate(rows)}
+
+    def score(threshold: float) -> float:
+        reached: float = score_v2(questions, predictions, odds, threshold)["f1"]
+        return reached
+
+    threshold = dividing_threshold(questions, predictions, odds)
+    assert score(threshold) == pytest.approx(max(map(score, (-math.inf, *odds.values()))))
+    assert threshold not in odds.values() or math.nextafter(threshold, math.inf) in odds.values()
 
 
 def test_average_precision() -> None:

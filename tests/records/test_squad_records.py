@@ -89,7 +89,7 @@ def test_strict(tmp_path: Path, recipe: SquadRecipe) -> None:
 def test_nothing_to_write(tmp_path: Path, recipe: SquadRecipe) -> None:
     """A test set has no answers to learn: said with a message, and no file."""
     sets = iter([Paragraph("a", (Question("q", "a"),))])
-    with pytest.raises(InputError, match="no question with an answer"):
+    with pytest.raises(InputError, match=r"of 1 questions none has an answer .*: question `q` has no answer"):
         write_squad_records(str(tmp_path / "records"), sets, recipe, 1, ignore)
     assert not (tmp_path / "records").exists()
 
