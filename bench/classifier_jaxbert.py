@@ -19,10 +19,9 @@ from jaxbert.batches.rows import Targets, label_targets
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import Table, Tree, classifier_table, initialize
-from jaxbert.train import runtime
+from jaxbert.train import devices
 from jaxbert.train.losses import classification_loss
-from jaxbert.train.optimizers import AdamW, decay_mask
-from jaxbert.train.schedules import LinearSchedule
+from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask
 from jaxbert.train.step import Batch, Loss, initial_state, train_step
 
 
@@ -63,7 +62,7 @@ def main() -> None:
 def work(settings: Mapping[str, Any], task: Task) -> None:
     """Answer requests for timed steps."""
     started = time.perf_counter()
-    runtime.prepare(os.environ)
+    devices.prepare(os.environ)
     data = np.load(settings["data"])
     features = {
         "input_ids": data["ids"],

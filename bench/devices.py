@@ -43,17 +43,16 @@ def work(settings: dict[str, int]) -> None:
     import numpy as np
 
     from bench.programs import classifier
-    from jaxbert.batches.device import device_mesh, place, put, replicated, row_sharding
     from jaxbert.batches.loader import Prefetched
     from jaxbert.commands import training_run
     from jaxbert.config.bert_config import BertConfig
     from jaxbert.model.weights import initialize
-    from jaxbert.train import runtime
-    from jaxbert.train.compiled import CompiledSteps
+    from jaxbert.train import devices
+    from jaxbert.train.devices import device_mesh, place, put, replicated, row_sharding
     from jaxbert.train.sharding import state_shardings
-    from jaxbert.train.step import initial_state
+    from jaxbert.train.step import CompiledSteps, initial_state
 
-    runtime.prepare(os.environ)
+    devices.prepare(os.environ)
     mesh = device_mesh(jax.devices())
     config = BertConfig(30522, num_hidden_layers=settings["layers"], type_vocab_size=2)
     programs = classifier(config, mesh, settings["batch"], "fp32")

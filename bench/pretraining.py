@@ -20,8 +20,8 @@ import numpy as np
 
 from bench.side_by_side import Worker, median_and_spread, write_results
 from jaxbert.batches.order import even_places, records_at
-from jaxbert.records.bounds import Bounds
-from jaxbert.records.pretraining_records import PretrainingRecords
+from jaxbert.datasets.checks import Bounds
+from jaxbert.datasets.pretraining import PretrainingRecords
 
 VOCABULARY = 30522
 SHAPES = {  # hidden size, layers, heads

@@ -9,9 +9,9 @@ import time
 
 from bench.side_by_side import serve
 from jaxbert.commands.create_pretraining_data import run
-from jaxbert.config.create_pretraining_data import Flags
+from jaxbert.config.data import PretrainingDataFlags
 from jaxbert.config.flags import parse
-from jaxbert.records import pretraining_shards
+from jaxbert.datasets import pretraining_build
 
 
 def main() -> None:
@@ -19,10 +19,10 @@ def main() -> None:
     settings = json.loads(sys.argv[1])
     files = [f"--input_file={settings['text']}", f"--vocab_file={settings['vocab']}"]
     files.append(f"--output_file={settings['output']}.ours")
-    options = parse(Flags, [*files, "--num_workers=1", *settings["flags"]]).options
+    options = parse(PretrainingDataFlags, [*files, "--num_workers=1", *settings["flags"]]).options
 
     def answer() -> dict[str, float]:
-        pretraining_shards._tokenizer.cache_clear()
+        pretraining_build._tokenizer.cache_clear()
         start = time.process_time()
         with contextlib.redirect_stdout(io.StringIO()):
             run(options)

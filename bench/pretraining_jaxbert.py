@@ -15,15 +15,14 @@ import numpy as np
 from bench.side_by_side import peak_memory_mib, serve
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.packing import RowShape, choose_shape
-from jaxbert.batches.predictions import pretraining_targets
+from jaxbert.batches.targets import pretraining_targets
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.encoder import Compute
-from jaxbert.model.pretraining_heads import pretrain
+from jaxbert.model.heads import pretrain
 from jaxbert.model.weights import Tree, initialize, pretraining_table
-from jaxbert.train import runtime
+from jaxbert.train import devices
 from jaxbert.train.losses import pretraining_loss
-from jaxbert.train.optimizers import AdamW, decay_mask
-from jaxbert.train.schedules import LinearSchedule
+from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask
 from jaxbert.train.step import Batch, initial_state, train_step
 
 DTYPES = {"fp32": jnp.float32, "bf16": jnp.bfloat16}
@@ -32,7 +31,7 @@ DTYPES = {"fp32": jnp.float32, "bf16": jnp.bfloat16}
 def main() -> None:
     """Answer requests for timed steps."""
     settings = json.loads(sys.argv[1])
-    runtime.prepare(os.environ)
+    devices.prepare(os.environ)
     config = BertConfig(**settings["config"])
     compute = Compute(DTYPES[settings["dtype"]], remat=settings["remat"])
     features = dict(np.load(settings["data"]))

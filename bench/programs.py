@@ -9,27 +9,26 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
-from jaxbert.batches.device import row_sharding, row_units
 from jaxbert.batches.loader import TrainingBatches, packed_batches
 from jaxbert.batches.packing import choose_shape
 from jaxbert.batches.rows import Arrays, Targets, label_targets
-from jaxbert.batches.spans import no_targets, span_targets
+from jaxbert.batches.targets import no_targets, span_targets
 from jaxbert.commands import training_run
 from jaxbert.commands.classifier_inputs import Inputs
 from jaxbert.commands.run_classifier import Classifier
 from jaxbert.commands.run_pretraining import Pretrainer, targets
 from jaxbert.commands.squad_answers import Answerer
 from jaxbert.commands.training_run import Training
-from jaxbert.config import run_classifier, run_pretraining, run_squad
+from jaxbert.config import trainers
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.config.training import TrainingFlags
+from jaxbert.config.trainers import TrainingFlags
 from jaxbert.model.weights import Table, unflatten
-from jaxbert.records.meta_data import ClassificationMetaData
-from jaxbert.train.compiled import traced
+from jaxbert.tfrecord.metadata import ClassificationMetaData
+from jaxbert.train.devices import row_sharding, row_units
 from jaxbert.train.loop import Plan
-from jaxbert.train.schedules import LinearSchedule
+from jaxbert.train.optimizers import LinearSchedule
 from jaxbert.train.sharding import weight_shardings, with_shardings
-from jaxbert.train.step import Loss
+from jaxbert.train.step import Loss, traced
 
 STEPS = 1000
 
@@ -115,7 +114,7 @@ class MadeUp:
 
 def classifier(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> Programs:
     """run_classifier on pairs of 128 tokens."""
-    flags = run_classifier.Flags(**_common(batch_size, dtype), input_meta_data_path="none")
+    flags = trainers.ClassifierFlags(**_common(batch_size, dtype), input_meta_data_path="none")
     meta = ClassificationMetaData("MRPC", 2 * batch_size, 128, 2)
     model, records = (
         Classifier(flags, config, Inputs(meta, None, do_lower_case=True), mesh),
@@ -131,7 +130,7 @@ def classifier(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> P
 
 def pretraining(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> Programs:
     """run_pretraining with 512 tokens and 76 predictions, nine of ten records full."""
-    flags = run_pretraining.Flags(**_common(batch_size, dtype), input_files="none", optimizer_type="lamb")
+    flags = trainers.PretrainingFlags(**_common(batch_size, dtype), input_files="none", optimizer_type="lamb")
     model, records = Pretrainer(flags, config, mesh), MadeUp(2 * batch_size, 512, 480, 76)
     shape = model.shape(records, batch_size)  # type: ignore[arg-type]  # it has what is asked of it
     batches = TrainingBatches(records.read, records.size, batch_size, 1, shape, 0, targets(shape))
@@ -141,7 +140,7 @@ def pretraining(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> 
 
 def squad(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> Programs:
     """run_squad on windows of up to 384 tokens."""
-    flags = run_squad.Flags(**_common(batch_size, dtype), train_file="none", predict_file="none")
+    flags = trainers.SquadFlags(**_common(batch_size, dtype), train_file="none", predict_file="none")
     model, records = Answerer(flags, config, False, mesh), MadeUp(2 * batch_size, 384, 64)
     shape = choose_shape(records.lengths, batch_size, 0, *row_units(mesh), even=True)
     batches = TrainingBatches(

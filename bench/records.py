@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 
 from bench.side_by_side import write_results
+from jaxbert.datasets.classification import Recipe, write_text_records
 from jaxbert.examples.glue import find_task, glue_dataset
-from jaxbert.records.example_proto import decode
-from jaxbert.records.schema import classification_schema
-from jaxbert.records.text_records import Recipe, write_text_records
-from jaxbert.records.tfrecord import TFRecords
+from jaxbert.tfrecord.example import decode
+from jaxbert.tfrecord.files import TFRecords
+from jaxbert.tfrecord.schema import classification_schema
 
 LENGTH = 128
 LABELS = ("0", "1")

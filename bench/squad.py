@@ -19,12 +19,9 @@ import numpy as np
 
 from bench.classifier import BASE, Comparison, measure, report
 from jaxbert.examples.squad import read_squad
-from jaxbert.features.question_file import QuestionFile
-from jaxbert.features.squad import WindowedQuestion, WindowSettings, label_arrays, teach, window_arrays
-from jaxbert.predictions.squad import AnswerSettings, predict
+from jaxbert.features.squad import QuestionFile, WindowedQuestion, WindowSettings, label_arrays, teach, window_arrays
+from jaxbert.predictions.squad import AnswerSettings, AnswerTexts, Found, in_question_order, predict
 from jaxbert.predictions.squad_files import write_answers
-from jaxbert.predictions.squad_order import Found, in_question_order
-from jaxbert.predictions.squad_text import AnswerTexts
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import read_vocab
 

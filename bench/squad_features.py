@@ -25,12 +25,12 @@ from typing import Any
 
 import numpy as np
 
+from jaxbert.datasets.squad import SquadRecipe, write_squad_records
 from jaxbert.examples.squad import read_squad
 from jaxbert.features.squad import WindowSettings
-from jaxbert.records.example_proto import decode
-from jaxbert.records.schema import squad_schema
-from jaxbert.records.squad_records import SquadRecipe, write_squad_records
-from jaxbert.records.tfrecord import TFRecords
+from jaxbert.tfrecord.example import decode
+from jaxbert.tfrecord.files import TFRecords
+from jaxbert.tfrecord.schema import squad_schema
 
 SETTINGS = WindowSettings(max_seq_length=384, doc_stride=128, max_query_length=64)
 

@@ -7,9 +7,9 @@ import sys
 import jax
 
 from bench.classifier_jaxbert import Task, work
-from jaxbert.batches.spans import span_targets
+from jaxbert.batches.targets import span_targets
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.model.answer_spans import answer_spans, best_positions, within_windows
+from jaxbert.model.heads import answer_spans, best_positions, within_windows
 from jaxbert.model.weights import Tree, squad_table
 from jaxbert.train.losses import span_loss
 from jaxbert.train.step import Batch

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from jaxbert.examples.sentences import split_sentences
+from jaxbert.examples.corpus import split_sentences
 from jaxbert.examples.squad import Paragraph, read_squad
 from jaxbert.metrics.squad import score_v1
 

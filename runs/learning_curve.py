@@ -12,8 +12,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from jaxbert.records.bounds import Bounds
-from jaxbert.records.pretraining_records import PretrainingRecords
+from jaxbert.datasets.checks import Bounds
+from jaxbert.datasets.pretraining import PretrainingRecords
 from jaxbert.text.vocab import read_vocab
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxbert.examples.corpus import Format, read_documents, shards
-from jaxbert.files import expand
+from jaxbert.io.files import expand
 
 SHARD = 1 << 26  # bytes read together
 FEWEST_WORDS = 6  # of a sentence that is asked about

@@ -20,9 +20,9 @@ os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 
 def pytest_configure() -> None:
     """Set this process up as every command does, so that it compiles what the commands it starts compile."""
-    from jaxbert.train import runtime
+    from jaxbert.train import devices
 
-    runtime.prepare(os.environ)
+    devices.prepare(os.environ)
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,7 @@ class Storage:
 @contextlib.contextmanager
 def running(scheme: str, patch: pytest.MonkeyPatch) -> Iterator[Storage]:
     """While entered, the clients of this storage come to an emulator, through a proxy."""
-    patch.setattr("jaxbert.storage.TIMEOUT_SECONDS", next(_TIMEOUTS))  # fsspec keeps clients by their settings
+    patch.setattr("jaxbert.io.storage.TIMEOUT_SECONDS", next(_TIMEOUTS))  # fsspec keeps clients by their settings
     storage = Storage(f"{scheme}://{BUCKET}")
     with _s3() if scheme == "s3" else _gs() as port, _proxy(storage, port) as address:
         if scheme == "gs":

@@ -9,19 +9,18 @@ import pytest
 
 from jaxbert.commands import evaluate_squad
 from jaxbert.config import bert_config
-from jaxbert.config.evaluate_squad import Flags
+from jaxbert.config.models import EvaluateSquadFlags
 from jaxbert.errors import InputError
 from jaxbert.examples.corpus import read_documents, shards
 from jaxbert.examples.rows import json_rows
 from jaxbert.examples.squad import read_squad
-from jaxbert.records.meta_data import read_meta_data
-from jaxbert.records.squad_meta_data import read_squad_meta_data
+from jaxbert.tfrecord.metadata import read_meta_data, read_squad_meta_data
 
 
 def _predictions(path: str) -> None:
     data = Path(path).with_name("data.json")
     data.write_text('{"data": []}')
-    evaluate_squad.run(Flags(data_file=str(data), prediction_file=path))
+    evaluate_squad.run(EvaluateSquadFlags(data_file=str(data), prediction_file=path))
 
 
 READERS: dict[str, Callable[[str], Any]] = {

@@ -13,14 +13,14 @@ from collections.abc import Callable
 import pytest
 
 import jaxbert
-from jaxbert.__main__ import COMMANDS, main
-from jaxbert.config.create_sample_data import Flags
+from jaxbert.cli import COMMANDS, flags_of, main
+from jaxbert.config.data import SampleDataFlags
 from jaxbert.errors import InputError, Interrupted
 
 HEAVY = ("jax", "numpy", "scipy", "rich", "orbax", "tensorboardX", "safetensors")
 
 
-def run_instead(monkeypatch: pytest.MonkeyPatch, action: Callable[[Flags], None]) -> None:
+def run_instead(monkeypatch: pytest.MonkeyPatch, action: Callable[[SampleDataFlags], None]) -> None:
     """Let `create_sample_data` do `action`."""
     module = types.SimpleNamespace(run=action)
     monkeypatch.setitem(sys.modules, "jaxbert.commands.create_sample_data", module)  # type: ignore[arg-type]
@@ -41,13 +41,13 @@ def test_every_command_has_flags_and_run() -> None:
     """Each row of the table has its two modules."""
     for command in COMMANDS:
         assert importlib.util.find_spec(f"jaxbert.commands.{command}") is not None
-        assert importlib.import_module(f"jaxbert.config.{command}").Flags.__doc__
+        assert flags_of(command).__doc__
 
 
 @pytest.mark.parametrize("arguments", [["--help"], *([command, "--help"] for command in COMMANDS)])
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     """Help is answered before any of the large libraries is imported."""
-    code = f"import sys, jaxbert.__main__ as m; m.main({arguments!r}); print(*({set(HEAVY)!r} & set(sys.modules)))"
+    code = f"import sys, jaxbert.cli as m; m.main({arguments!r}); print(*({set(HEAVY)!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == ""
 
@@ -108,7 +108,7 @@ def test_exit_codes(
 ) -> None:
     """Each way to end has its code and its message."""
 
-    def action(flags: Flags) -> None:
+    def action(flags: SampleDataFlags) -> None:
         raise error
 
     run_instead(monkeypatch, action)
@@ -122,7 +122,7 @@ def test_own_failure(
 ) -> None:
     """A failure of the program is called one in two lines; the traceback is shown to who asks for it."""
 
-    def action(flags: Flags) -> None:
+    def action(flags: SampleDataFlags) -> None:
         raise ZeroDivisionError("first\nsecond")
 
     run_instead(monkeypatch, action)
@@ -147,9 +147,7 @@ def test_sigterm_ends_a_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 def test_reader_that_leaves_is_no_error() -> None:
     """`jaxbert ... | head -1` ends quietly."""
-    command = (
-        f'{sys.executable} -c \'import sys, jaxbert.__main__ as m; sys.exit(m.main(["run_classifier", "--help"]))\''
-    )
+    command = f'{sys.executable} -c \'import sys, jaxbert.cli as m; sys.exit(m.main(["run_classifier", "--help"]))\''
     done = subprocess.run(
         ["bash", "-c", f"{command} | true; exit ${{PIPESTATUS[0]}}"], capture_output=True, check=False
     )

@@ -2,14 +2,21 @@
 """What is in a file of weights, before any value is read: all its tensors, and which of them are BERT's weights."""
 
 import dataclasses
+import json
+import os
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 
-from jaxbert.checkpoints import names
+from jaxbert.checkpoints import huggingface, names
+from jaxbert.checkpoints.tf_bundle import Bundle, dtype_name
+from jaxbert.checkpoints.tf_graph import GRAPH_KEY, FoundWeights, find_weights, parse_graph
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
+from jaxbert.io.files import is_file, local_copy, read_text
 
 _HEAD_SIZE = 64  # of every released model
 NOTES = "notes about the model"
@@ -98,3 +105,156 @@ def sizes(contents: Contents, attention_heads: int | None = None) -> BertConfig:
 
 def _unknown(contents: Contents, reason: str) -> InputError:
     return InputError(f"`{contents.source}` does not say the sizes of the model: {reason}", "give `--bert_config_file`")
+
+
+def tf_contents(bundle: Bundle) -> Contents:
+    """What is in a checkpoint, heads and optimizer included; without an encoder no keys of weights are known.
+
+    Raises InputError for a damaged object graph, and where there are several encoders.
+    """
+    tensors = {key: Tensor(entry.shape, dtype_name(entry.dtype)) for key, entry in bundle.entries.items()}
+    found = _find(bundle) if GRAPH_KEY in bundle.entries else None
+    if found:
+        keys, layout = found.keys, _describe(found)
+        shapes = {name: names.tf1_shape(names.form_of(name), tensors[key].shape) for name, key in keys.items()}
+    else:
+        keys, layout = {key: key for key in tensors if names.is_weight(key)}, "TF1 name-based"
+        shapes = {key: tensors[key].shape for key in keys}
+
+    def read(name: str, key: str) -> np.ndarray:
+        weight = bundle.read(key)
+        return names.to_tf1(names.form_of(name), weight) if found else weight
+
+    projection = tensors[keys[names.FIRST_QUERY]].shape if names.FIRST_QUERY in keys else ()
+    return Contents(
+        source=bundle.prefix,
+        layout=layout,
+        tensors=tensors,
+        keys=keys,
+        shapes=shapes,
+        attention_heads=projection[1] if len(projection) == 3 else None,
+        read=read,
+        undecided=found.undecided if found else None,
+    )
+
+
+def _find(bundle: Bundle) -> FoundWeights | None:
+    shapes = {key: entry.shape for key, entry in bundle.entries.items()}
+    content = bundle.read(GRAPH_KEY)
+    try:
+        if content.dtype != object or content.shape != ():
+            raise ValueError("its object graph is not a string")
+        return find_weights(parse_graph(content.item(), shapes.keys()), shapes)
+    except ValueError as error:
+        raise InputError(
+            f"checkpoint `{bundle.prefix}` cannot be used: {error}", "give a checkpoint of one BERT model"
+        ) from error
+
+
+def _describe(found: FoundWeights) -> str:
+    root = f"root `{found.place}`" if "/" not in found.place else f"encoder at `{found.place}`"
+    return f"TF2 object-based, {found.layout.name}, {root if found.place else 'the encoder itself is the root'}"
+
+
+INDEX_ENDING = ".safetensors.index.json"
+_DAMAGE = (SafetensorError, OSError, TypeError, ValueError, KeyError, AttributeError)  # as damage shows itself
+_OTHER_CLASSIFIERS = ("BertForTokenClassification", "BertForMultipleChoice")  # their `classifier` is another network
+
+
+def safetensors_contents(path: str, architecture: str | None = None) -> Contents:
+    """What is in the safetensors file at `path`, or in all those that an index at `path` names.
+
+    `architecture` is the class of transformers that wrote them, if known. Raises InputError for damaged files.
+    """
+    indexed = _read_index(path) if path.endswith(INDEX_ENDING) else {}
+    files = {file: _open(file) for file in dict.fromkeys(indexed.values() if indexed else [path])}
+    tensors: dict[str, Tensor] = {}
+    places: dict[str, str] = {}
+    for file, opened in files.items():
+        found = _tensors(file, opened)
+        tensors |= found
+        places |= dict.fromkeys(found, file)
+    for key, file in indexed.items():
+        if places.get(key) != file:
+            raise InputError(f"`{path}` says that `{key}` is in `{file}`, where it is not", "download the model again")
+    is_ours = names.WORD_EMBEDDINGS in tensors
+    keys = {key: key for key in tensors if names.is_weight(key)} if is_ours else _keys(path, tensors, architecture)
+    copies = {} if is_ours else {key: keys[name] for key, name in huggingface.TIED.items() if key in tensors}
+
+    def read(name: str, key: str) -> np.ndarray:
+        tensor = _read(places[key], files[places[key]], key)
+        return tensor if is_ours else huggingface.in_tf1_shape(name, tensor)
+
+    return Contents(
+        source=path,
+        layout="jaxbert safetensors" if is_ours else "Hugging Face safetensors",
+        tensors=tensors,
+        keys=keys,
+        shapes={name: _tf1_shape(name, tensors[key].shape, is_ours) for name, key in keys.items()},
+        attention_heads=None,
+        read=read,
+        copies={key: original for key, original in copies.items() if key != original},
+    )
+
+
+def _tf1_shape(name: str, shape: tuple[int, ...], is_ours: bool) -> tuple[int, ...]:
+    return shape if is_ours or not name.endswith("/kernel") else shape[::-1]
+
+
+def _keys(path: str, tensors: Mapping[str, Tensor], architecture: str | None) -> dict[str, str]:
+    """TF1 name -> key of every weight under one of Hugging Face's names."""
+    keys: dict[str, str] = {}
+    for key in tensors:
+        name = huggingface.tf1_name(key)
+        if name is None or (name in names.CLASSIFIER and architecture in _OTHER_CLASSIFIERS):
+            continue
+        if name in keys:
+            raise InputError(f"`{path}` holds the same weight as `{keys[name]}` and as `{key}`", "remove one of them")
+        keys[name] = key
+    for key, name in huggingface.TIED.items():
+        if key in tensors:
+            keys.setdefault(name, key)
+    return keys
+
+
+def _read_index(path: str) -> dict[str, str]:
+    """Key -> path of its file, which lies in the same folder."""
+    try:
+        content = json.loads(read_text(path))
+        places = content["weight_map"]
+        if not isinstance(places, dict) or not places:
+            raise ValueError("`weight_map` names no weights")
+        for key, file in places.items():
+            if not isinstance(file, str) or os.path.basename(file) != file or not file.endswith(".safetensors"):
+                raise ValueError(f"`{key}` is said to be in `{file}`, which is no safetensors file of the same folder")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"`{path}` is not an index of safetensors files: {error}", "download the model again"
+        ) from error
+    return {key: os.path.join(os.path.dirname(path), file) for key, file in places.items()}
+
+
+def _open(path: str) -> Any:
+    if not is_file(path):
+        raise InputError(f"`{path}` is missing", "download the model again")
+    try:
+        with local_copy(path) as here:
+            return safe_open(here, framework="numpy")
+    except _DAMAGE as error:
+        raise InputError(f"`{path}` is not a whole safetensors file: {error}", "copy the file again") from error
+
+
+def _tensors(path: str, opened: Any) -> dict[str, Tensor]:
+    try:
+        slices = {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
+        return {key: Tensor(tuple(part.get_shape()), part.get_dtype()) for key, part in slices.items()}
+    except _DAMAGE as error:
+        raise InputError(f"`{path}` is not a whole safetensors file: {error}", "copy the file again") from error
+
+
+def _read(path: str, opened: Any, key: str) -> np.ndarray:
+    try:
+        tensor: np.ndarray = opened.get_tensor(key)
+        return tensor
+    except _DAMAGE as error:
+        raise InputError(f"tensor `{key}` of `{path}` cannot be read: {error}", "copy the file again") from error

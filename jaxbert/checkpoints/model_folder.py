@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from jaxbert import files
 from jaxbert.errors import InputError
+from jaxbert.io import files
 
 OUR_FILE, CONFIG_FILE, VOCAB_FILE, TOKENIZER_FILE, META_DATA_FILE, RESULTS_FILE = (
     "model.safetensors",

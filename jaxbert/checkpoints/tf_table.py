@@ -1,19 +1,79 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sorted string table behind a TensorFlow checkpoint's `.index` file: sorted keys to values, in checked blocks.
-
-Layout (LevelDB's table format, as TensorFlow's core/lib/io/table writes it): data blocks, an empty meta block, an index
-block whose values are the places of the data blocks, and a footer of 48 bytes. After each block stand one byte for
-its compression and its checksum.
-"""
+"""TensorFlow's sorted table of keys and values (the index of a checkpoint): LevelDB's format, read and written."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO
 
-from jaxbert.checkpoints.snappy import decompress
-from jaxbert.checkpoints.varint import read_varint, write_varint
 from jaxbert.errors import InputError
-from jaxbert.files import map_input, whole_file
-from jaxbert.records.tfrecord import masked_crc
+from jaxbert.io.files import map_input, whole_file
+from jaxbert.tfrecord.files import masked_crc
+
+
+def read_varint(data: bytes, place: int) -> tuple[int, int]:
+    """The number at `place` and the place after it; `ValueError` if it is cut, too long or has idle digits."""
+    number = 0
+    for index, byte in enumerate(data[place : place + 10]):
+        number |= (byte & 0x7F) << (7 * index)
+        if byte == 0 and index:
+            break  # no writer adds idle digits: a damaged byte would go unnoticed
+        if byte < 0x80:
+            return number, place + index + 1
+    raise ValueError(f"the number at byte {place} is cut or damaged")
+
+
+def write_varint(number: int) -> bytes:
+    """`number` (not negative) in base 128, lowest digits first."""
+    digits = bytearray()
+    while number > 0x7F:
+        digits.append(number & 0x7F | 0x80)
+        number >>= 7
+    digits.append(number)
+    return bytes(digits)
+
+
+_SNAPPY_EXPANSION = 64  # one element of two or more bytes copies at most 64
+
+
+def decompress(data: bytes) -> bytes:
+    """The decoded bytes of one block; `ValueError` where it is damaged."""
+    length, place = read_varint(data, 0)
+    if length > _SNAPPY_EXPANSION * len(data):
+        raise ValueError(f"a compressed block of {len(data)} bytes claims to hold {length}")
+    decoded = bytearray()
+    while place < len(data) and len(decoded) <= length:
+        element = _copy if data[place] & 3 else _literal
+        place = element(data, place, decoded)
+    if len(decoded) != length:
+        raise ValueError(f"a compressed block decodes to another length than its {length} bytes")
+    return bytes(decoded)
+
+
+def _literal(data: bytes, place: int, decoded: bytearray) -> int:
+    """Append the bytes that stand after the element at `place`; the place after them."""
+    size, place = data[place] >> 2, place + 1
+    if size >= 60:  # the size itself follows, in 1 to 4 bytes
+        width = size - 59
+        size, place = int.from_bytes(data[place : place + width], "little"), place + width
+    end = place + size + 1
+    if end > len(data):
+        raise ValueError("a compressed block is cut")
+    decoded += data[place:end]
+    return end
+
+
+def _copy(data: bytes, place: int, decoded: bytearray) -> int:
+    """Append bytes decoded before, as the element at `place` says; the place after it."""
+    tag, width = data[place], (1, 2, 4)[(data[place] & 3) - 1]
+    offset, size = int.from_bytes(data[place + 1 : place + 1 + width], "little"), (tag >> 2) + 1
+    if width == 1:
+        offset, size = offset | tag >> 5 << 8, (tag >> 2 & 7) + 4
+    start = len(decoded) - offset
+    if offset == 0 or start < 0 or place + width >= len(data):
+        raise ValueError("a compressed block copies from before its start")
+    for index in range(start, start + size):  # source and copy may overlap
+        decoded.append(decoded[index])
+    return place + 1 + width
+
 
 _MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 _FOOTER_BYTES = 48

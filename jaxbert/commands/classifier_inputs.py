@@ -6,23 +6,23 @@ import glob
 import os
 from collections.abc import Mapping
 
-from jaxbert import files
 from jaxbert.checkpoints import model_folder
-from jaxbert.checkpoints.source import find_source, read_class_names
+from jaxbert.checkpoints.resolve import find_source, read_class_names
 from jaxbert.commands.create_finetuning_data import cores, progress
 from jaxbert.commands.made_records import records_folder
 from jaxbert.commands.model_source import beside, find_case_rule, find_vocab, say
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.config.run_classifier import Flags
-from jaxbert.config.text_data import TASKS, TextDataFlags
+from jaxbert.config.data import TASKS, TextDataFlags
+from jaxbert.config.trainers import ClassifierFlags
+from jaxbert.datasets.classification import Recipe, RecordPaths, write_dataset
 from jaxbert.errors import InputError
 from jaxbert.examples.glue import TASKS as GLUE_TASKS
 from jaxbert.examples.glue import find_task, glue_dataset
 from jaxbert.examples.table import ColumnNames, table_dataset
-from jaxbert.examples.text_example import TextDataset
-from jaxbert.records.meta_data import ClassificationMetaData, read_meta_data
-from jaxbert.records.text_records import Recipe, RecordPaths, write_dataset
+from jaxbert.examples.text_examples import TextDataset
+from jaxbert.io import files
 from jaxbert.text.vocab import lower_cases, read_vocab
+from jaxbert.tfrecord.metadata import ClassificationMetaData, read_meta_data
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Inputs:
     ids: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
 
-def read_inputs(flags: Flags, config: BertConfig, checkpoint: str | None) -> Inputs:
+def read_inputs(flags: ClassifierFlags, config: BertConfig, checkpoint: str | None) -> Inputs:
     """The files the flags name; text is turned into records below `<model_dir>/records`, once.
 
     Raises:
@@ -73,7 +73,7 @@ def label_names(meta: ClassificationMetaData) -> tuple[str, ...]:
     return names if len(names) == meta.num_labels else tuple(map(str, range(meta.num_labels or 0)))
 
 
-def _from_records(flags: Flags, checkpoint: str | None) -> Inputs:
+def _from_records(flags: ClassifierFlags, checkpoint: str | None) -> Inputs:
     meta_path = flags.input_meta_data_path or beside(checkpoint, model_folder.META_DATA_FILE)
     if meta_path is None:
         raise InputError("what the records hold is not known", "give `--input_meta_data_path`")
@@ -85,7 +85,7 @@ def _from_records(flags: Flags, checkpoint: str | None) -> Inputs:
     return Inputs(read_meta_data(meta_path), vocab_file, lower_case, train, held_out, tests)
 
 
-def _expand(flags: Flags, name: str) -> tuple[str, ...]:
+def _expand(flags: ClassifierFlags, name: str) -> tuple[str, ...]:
     patterns = getattr(flags, name)
     if patterns is None:
         raise InputError(
@@ -95,7 +95,7 @@ def _expand(flags: Flags, name: str) -> tuple[str, ...]:
     return tuple(files.expand(patterns))
 
 
-def _known_labels(flags: Flags, trained: str | None, meta: ClassificationMetaData | None) -> tuple[str, ...]:
+def _known_labels(flags: ClassifierFlags, trained: str | None, meta: ClassificationMetaData | None) -> tuple[str, ...]:
     """The class names a trained model was trained with; `--labels` must not contradict them."""
     if trained is None:
         return ()
@@ -108,7 +108,7 @@ def _known_labels(flags: Flags, trained: str | None, meta: ClassificationMetaDat
     return known
 
 
-def _from_text(flags: Flags, vocab_file: str, lower_case: bool, known_labels: tuple[str, ...]) -> Inputs:
+def _from_text(flags: ClassifierFlags, vocab_file: str, lower_case: bool, known_labels: tuple[str, ...]) -> Inputs:
     dataset = text_dataset(flags, known_labels)
     recipe = Recipe(vocab_file, lower_case, flags.max_seq_length, dataset.labels)
     wanted = {"train": ("train",), "train_and_eval": ("train", "eval"), "eval": ("eval",), "predict": ("test",)}[

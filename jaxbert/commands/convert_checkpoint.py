@@ -4,21 +4,20 @@
 import os
 from collections.abc import Collection
 
-from jaxbert import files
 from jaxbert.checkpoints import model_folder
-from jaxbert.checkpoints.tf2_writer import write_tf2
-from jaxbert.checkpoints.tf_bundle import write_bundle
-from jaxbert.checkpoints.tf_prefix import STATE_FILE
+from jaxbert.checkpoints.tf_bundle import STATE_FILE, write_bundle
+from jaxbert.checkpoints.tf_graph import write_tf2
 from jaxbert.commands.model_source import say
 from jaxbert.commands.whole_model import Model, compare, read_model, write_huggingface, write_texts
 from jaxbert.config import bert_config
-from jaxbert.config.convert_checkpoint import Flags
+from jaxbert.config.models import ConvertFlags
+from jaxbert.io import files
 
 _PREFIX = "bert_model.ckpt"  # as in the released archives
 _TF1_ACTIVATIONS = ("gelu", "relu", "tanh", "linear")
 
 
-def run(flags: Flags) -> None:
+def run(flags: ConvertFlags) -> None:
     """Read, check, write, and compare what was written with what was read."""
     files.refuse_filled_folder(flags.output_dir)
     model = read_model(flags)

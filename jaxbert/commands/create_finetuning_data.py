@@ -10,19 +10,19 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from jaxbert.commands.squad_data import make_squad_data
-from jaxbert.config.create_finetuning_data import Flags
+from jaxbert.config.data import FineTuningDataFlags
+from jaxbert.datasets.classification import Recipe, RecordPaths, Report, write_dataset
 from jaxbert.errors import InputError
 from jaxbert.examples.glue import find_task, glue_dataset
 from jaxbert.examples.table import ColumnNames, table_dataset
-from jaxbert.examples.text_example import TextDataset
-from jaxbert.records.meta_data import ClassificationMetaData
-from jaxbert.records.text_records import Recipe, RecordPaths, Report, write_dataset
+from jaxbert.examples.text_examples import TextDataset
 from jaxbert.text.vocab import lower_cases, read_vocab
+from jaxbert.tfrecord.metadata import ClassificationMetaData
 
 _LINE_EVERY = 100_000  # examples, in a log; a terminal shows a count instead
 
 
-def run(flags: Flags) -> None:
+def run(flags: FineTuningDataFlags) -> None:
     """Read the data, write the records, then the meta data; print what was made."""
     workers = flags.num_workers or cores()
     if flags.fine_tuning_task_type == "squad":
@@ -37,7 +37,7 @@ def run(flags: Flags) -> None:
     _print_summary(meta, paths)
 
 
-def _paths(flags: Flags) -> RecordPaths:
+def _paths(flags: FineTuningDataFlags) -> RecordPaths:
     """The output files, checked to be at least one and all different."""
     paths = RecordPaths(
         flags.train_data_output_path or "",
@@ -53,7 +53,7 @@ def _paths(flags: Flags) -> RecordPaths:
     return paths
 
 
-def _dataset(flags: Flags) -> TextDataset:
+def _dataset(flags: FineTuningDataFlags) -> TextDataset:
     """The sets of one's own files where there are any, otherwise those of a known task."""
     if flags.train_file or flags.eval_file or flags.test_file:
         return _own_dataset(flags)
@@ -69,7 +69,7 @@ def _dataset(flags: Flags) -> TextDataset:
     return dataset
 
 
-def _own_dataset(flags: Flags) -> TextDataset:
+def _own_dataset(flags: FineTuningDataFlags) -> TextDataset:
     if not flags.text_a_column or not flags.label_column:
         raise InputError(
             "`--text_a_column` and `--label_column` must be given with files of your own",

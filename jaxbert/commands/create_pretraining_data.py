@@ -14,38 +14,37 @@ from typing import cast
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from jaxbert.config.create_pretraining_data import Flags
+from jaxbert.config.data import PretrainingDataFlags
+from jaxbert.datasets import pretraining_build
+from jaxbert.datasets.pretraining_build import Counts, Recipe, Report, Work
 from jaxbert.errors import InputError, Interrupted
 from jaxbert.examples.corpus import Format
-from jaxbert.features.masking_rules import Masking
+from jaxbert.features.masking import Masking
 from jaxbert.features.pretraining import PairRecipe
-from jaxbert.files import expand
-from jaxbert.records import pretraining_run
-from jaxbert.records.pretraining_run import Report, Work
-from jaxbert.records.pretraining_shards import Counts, Recipe
+from jaxbert.io.files import expand
 
 _MEGABYTE = 1_000_000
 _LINE_EVERY = 60.0  # seconds, in a log; a terminal shows a bar instead
 
 
-def run(flags: Flags) -> None:
+def run(flags: PretrainingDataFlags) -> None:
     """Make the shards that are missing, put the outputs together, and say what was made."""
     outputs = flags.output_file.split(",")
     if len(set(outputs)) < len(outputs):
         raise InputError(f"`--output_file={flags.output_file}` names a file twice", "name them apart")
     recipe = _recipe(flags, len(outputs))
-    work = pretraining_run.prepare(expand(flags.input_file), recipe, outputs, flags.shard_mb * _MEGABYTE)
+    work = pretraining_build.prepare(expand(flags.input_file), recipe, outputs, flags.shard_mb * _MEGABYTE)
     started, before = time.perf_counter(), len(work.shards) - len(work.missing())
     if before:
         print(f"{before} of {len(work.shards)} shards are there from an interrupted run; going on", file=sys.stderr)
     _make_shards(work, flags)
-    counts = pretraining_run.totals(work)
+    counts = pretraining_build.totals(work)
     _write_outputs(work, flags)
-    pretraining_run.remove_shards(work)
+    pretraining_build.remove_shards(work)
     _print_summary(counts, work, time.perf_counter() - started if not before else 0.0)
 
 
-def _recipe(flags: Flags, outputs: int) -> Recipe:
+def _recipe(flags: PretrainingDataFlags, outputs: int) -> Recipe:
     """The flags that decide the records, checked against each other."""
     if flags.max_ngram_size and not flags.do_whole_word_mask:
         raise InputError("`--max_ngram_size` masks runs of whole words", "add `--do_whole_word_mask`")
@@ -75,13 +74,13 @@ def _recipe(flags: Flags, outputs: int) -> Recipe:
     )
 
 
-def _make_shards(work: Work, flags: Flags) -> None:
+def _make_shards(work: Work, flags: PretrainingDataFlags) -> None:
     if flags.runner:
         _beam().make_shards(work, flags.runner, shlex.split(flags.beam_options))
         return
     try:
         with _progress() as report:
-            pretraining_run.make_shards(work, flags.num_workers or _cores(), report)
+            pretraining_build.make_shards(work, flags.num_workers or _cores(), report)
     except (KeyboardInterrupt, Interrupted) as stop:
         number = stop.signal_number if isinstance(stop, Interrupted) else signal.SIGINT
         done = len(work.shards) - len(work.missing())
@@ -89,11 +88,11 @@ def _make_shards(work: Work, flags: Flags) -> None:
         raise Interrupted(number, message) from stop
 
 
-def _write_outputs(work: Work, flags: Flags) -> None:
+def _write_outputs(work: Work, flags: PretrainingDataFlags) -> None:
     if flags.runner:
         _beam().write_outputs(work, flags.runner, shlex.split(flags.beam_options))
     else:
-        pretraining_run.write_outputs(work)
+        pretraining_build.write_outputs(work)
 
 
 def _beam() -> types.ModuleType:

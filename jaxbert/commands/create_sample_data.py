@@ -3,10 +3,10 @@
 
 import os
 
-from jaxbert import files
 from jaxbert.config import bert_config
-from jaxbert.config.create_sample_data import Flags
+from jaxbert.config.data import SampleDataFlags
 from jaxbert.examples import sample, sample_questions, sample_reviews
+from jaxbert.io import files
 
 # Found to learn the task from random weights for each of several seeds.
 TRAINING = "--max_seq_length=64\n--train_batch_size=32\n--num_train_epochs=8\n--learning_rate=5e-4\n"
@@ -22,7 +22,7 @@ PRETRAINING = (
 REVIEWS_TRAINING = "--max_seq_length=64\n--train_batch_size=16\n--num_train_epochs=10\n--learning_rate=1e-3\n"
 
 
-def run(flags: Flags) -> None:
+def run(flags: SampleDataFlags) -> None:
     """Make the files and say where they are."""
     folder, seed = flags.output_dir, flags.random_seed
     contents = file_contents(folder, seed) | question_contents(folder, seed) | review_contents(folder, seed)

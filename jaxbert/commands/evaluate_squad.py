@@ -6,16 +6,16 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from jaxbert.config.evaluate_squad import Flags
+from jaxbert.config.models import EvaluateSquadFlags
 from jaxbert.errors import InputError
 from jaxbert.examples.squad import Question, read_squad
-from jaxbert.files import read_text
+from jaxbert.io.files import read_text
 from jaxbert.metrics.squad import score_v1, score_v2
 
 _NAMED = 5  # ids in a message
 
 
-def run(flags: Flags) -> None:
+def run(flags: EvaluateSquadFlags) -> None:
     """Read, score, print; the layout is that of the script of the data's version."""
     questions = [question for paragraph in read_squad(flags.data_file) for question in paragraph.questions]
     predictions = _read_object(flags.prediction_file, str, "text")

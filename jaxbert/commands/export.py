@@ -6,25 +6,24 @@ from typing import Literal, cast
 
 import numpy as np
 
-from jaxbert import files
-from jaxbert.checkpoints import huggingface_writer, model_folder
+from jaxbert.checkpoints import huggingface, model_folder
 from jaxbert.commands.model_source import find_model, say
 from jaxbert.commands.result_comparison import Arrays, largest_difference, our_results, random_inputs
 from jaxbert.commands.whole_model import Model, compare, read_model, write_huggingface, write_texts
-from jaxbert.config import bert_config, run_classifier, run_squad
-from jaxbert.config.export import Flags
+from jaxbert.config import bert_config, trainers
+from jaxbert.config.models import ExportFlags
 from jaxbert.errors import InputError
 from jaxbert.export.evaluation import run_onnx, run_saved_model
-from jaxbert.export.exported import NAMES, Exported, Kind, choose_weights, kind_of
-from jaxbert.export.network import MASK
-from jaxbert.export.onnx_file import INPUTS, OUTPUTS, write_onnx
+from jaxbert.export.network import MASK, NAMES, Exported, Kind, choose_weights, kind_of
+from jaxbert.export.onnx import INPUTS, OUTPUTS, write_onnx
 from jaxbert.export.saved_model import write_saved_model
+from jaxbert.io import files
 
 Format = Literal["saved_model", "onnx", "huggingface"]
 _SEED = 0
 
 
-def run(flags: Flags) -> None:
+def run(flags: ExportFlags) -> None:
     """Read the model, choose what of it is exported, and export it."""
     files.refuse_filled_folder(flags.output_dir)
     chosen = cast(Kind | None, flags.model)
@@ -32,9 +31,9 @@ def run(flags: Flags) -> None:
     export(model, chosen or kind_of(model.weights), cast(Format, flags.format), flags.output_dir)
 
 
-def export_trained(flags: run_classifier.Flags | run_squad.Flags, kind: Kind, output_dir: str) -> None:
+def export_trained(flags: trainers.ClassifierFlags | trainers.SquadFlags, kind: Kind, output_dir: str) -> None:
     """Write the model in `--model_dir`, or of `--predict_checkpoint_path`, as a SavedModel."""
-    trained = Flags(
+    trained = ExportFlags(
         init_checkpoint=flags.predict_checkpoint_path or find_model(flags),
         output_dir=output_dir,
         bert_config_file=flags.bert_config_file,
@@ -81,7 +80,7 @@ def _write_onnx(model: Model, exported: Exported, folder: str) -> None:
     write_onnx(folder, exported)
     write_texts(folder, {model_folder.CONFIG_FILE: bert_config.to_json(model.config), **model.texts})
     if model.lower_case is not None:
-        huggingface_writer.write_tokenizer(folder, model.config, model.lower_case)
+        huggingface.write_tokenizer(folder, model.config, model.lower_case)
 
 
 def _difference(exported: Exported, to: Format, folder: str) -> float:

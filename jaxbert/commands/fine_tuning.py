@@ -6,23 +6,23 @@ from collections.abc import Callable
 
 from jax.sharding import Mesh
 
-from jaxbert import files
 from jaxbert.checkpoints import model_folder
 from jaxbert.commands import export, machines, model_source, training_run
-from jaxbert.config import run_classifier, run_squad
+from jaxbert.config import trainers
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.config.fine_tuning import FineTuningFlags
+from jaxbert.config.trainers import FineTuningFlags
 from jaxbert.errors import InputError
-from jaxbert.export.exported import Kind
+from jaxbert.export.network import Kind
+from jaxbert.io import files
 from jaxbert.train import hosts
 from jaxbert.train.loop import Plan
-from jaxbert.train.schedules import LinearSchedule
+from jaxbert.train.optimizers import LinearSchedule
 
 Work = Callable[[str | None, BertConfig, Mesh], None]
 """(where the first weights are, sizes of the model, devices) -> what the mode does."""
 
 
-def run(flags: run_classifier.Flags | run_squad.Flags, kind: Kind, work: Work) -> None:
+def run(flags: trainers.ClassifierFlags | trainers.SquadFlags, kind: Kind, work: Work) -> None:
     """Do the `work` of the mode, if it has any beside the export; then write the SavedModel that is asked for."""
     if flags.export_folder is not None:
         files.refuse_filled_folder(flags.export_folder)

@@ -5,33 +5,32 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 
-from jaxbert import files
-from jaxbert.checkpoints import names, source
+from jaxbert.checkpoints import names, resolve
 from jaxbert.checkpoints.contents import Contents, groups, sizes
 from jaxbert.checkpoints.model_folder import VOCAB_FILE, has_model, models_of_run
-from jaxbert.checkpoints.places import place_of
 from jaxbert.checkpoints.released import RELEASED
-from jaxbert.checkpoints.remote_states import saved_steps
-from jaxbert.checkpoints.source import Source, find_source, read_contents
+from jaxbert.checkpoints.resolve import Source, find_source, place_of, read_contents
+from jaxbert.checkpoints.state import saved_steps
 from jaxbert.commands.inspect_data import describe_config, describe_data, listed_sizes
 from jaxbert.commands.inspect_onnx import describe_onnx
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.config.inspect import Flags
+from jaxbert.config.models import InspectFlags
 from jaxbert.errors import InputError
-from jaxbert.export.onnx_file import MODEL_FILE
+from jaxbert.export.onnx import MODEL_FILE
+from jaxbert.io import files
 from jaxbert.text.vocab import read_vocab
 
 _STATES = "checkpoints"  # below the folder of a run
 
 
-def run(flags: Flags) -> None:
+def run(flags: InspectFlags) -> None:
     """Print what is at `path`, line by line."""
     for line in _describe(flags):
         print(line)
 
 
-def _describe(flags: Flags) -> Iterator[str]:
+def _describe(flags: InspectFlags) -> Iterator[str]:
     path = flags.path
     if files.is_file(path) and (lines := describe_onnx(path) or describe_data(path)):
         yield from lines
@@ -64,7 +63,7 @@ def _describe_released(name: str) -> Iterator[str]:
     yield f"place           {place_of(name)}"
 
 
-def _describe_model(flags: Flags, model: Source) -> Iterator[str]:
+def _describe_model(flags: InspectFlags, model: Source) -> Iterator[str]:
     contents = read_contents(model)
     kind = "SavedModel (hub module), " if model.kind == "SavedModel" else ""
     yield f"{model.path}: {kind}{contents.layout}"
@@ -77,14 +76,14 @@ def _describe_model(flags: Flags, model: Source) -> Iterator[str]:
     yield from _table(contents)
 
 
-def _describe_bert(flags: Flags, model: Source, contents: Contents) -> Iterator[str]:
+def _describe_bert(flags: InspectFlags, model: Source, contents: Contents) -> Iterator[str]:
     shown = _shown_sizes(contents)
     with_heads = contents.attention_heads is not None
     yield f"sizes           {listed_sizes(shown, with_heads) if shown else 'the encoder is not whole'}"
     yield f"heads           {', '.join(_heads(contents)) or 'none'}"
     if not set(names.POOLER) <= contents.keys.keys():
         yield "pooler          none"
-    config = bert_config.read(flags.bert_config_file) if flags.bert_config_file else source.read_config(model)
+    config = bert_config.read(flags.bert_config_file) if flags.bert_config_file else resolve.read_config(model)
     if config is None:
         yield "configuration   none beside it: give `--bert_config_file` to use it"
     else:
@@ -129,14 +128,14 @@ def _fit(contents: Contents, config: BertConfig, shown: BertConfig | None) -> st
     return "does not fit: " + "; ".join(other) if other else f"fits; {describe_config(config)}"
 
 
-def _describe_vocabulary(flags: Flags, model: Source, contents: Contents) -> Iterator[str]:
+def _describe_vocabulary(flags: InspectFlags, model: Source, contents: Contents) -> Iterator[str]:
     path = flags.vocab_file or model.beside(VOCAB_FILE)
     if path is None:
         yield "vocabulary      none beside it"
         return
     vocab, embeddings = read_vocab(path), contents.shapes[names.WORD_EMBEDDINGS][0]
     fits = "fits" if len(vocab) == embeddings else f"does not fit: the weights have {embeddings}"
-    rule = source.read_case_rule(model)
+    rule = resolve.read_case_rule(model)
     lower_case = not vocab.is_cased if rule is None else rule
     case = "lower-cased" if lower_case else "keeps its case"
     yield f"vocabulary      {path}: {len(vocab)} tokens, {fits}; text {'' if rule is None else 'is said to be '}{case}"

@@ -5,16 +5,15 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from jaxbert.checkpoints import huggingface_config
+from jaxbert.checkpoints import huggingface
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
-from jaxbert.files import open_input, read_text, view_input
-from jaxbert.records.meta_data import read_meta_data
-from jaxbert.records.squad_meta_data import read_squad_meta_data
-from jaxbert.records.tfrecord import masked_crc, stream
-from jaxbert.records.wire import Values, parse_example
+from jaxbert.io.files import open_input, read_text, view_input
 from jaxbert.text.vocab import read_vocab
+from jaxbert.tfrecord.example import Values, parse_example
+from jaxbert.tfrecord.files import masked_crc, stream
+from jaxbert.tfrecord.metadata import read_meta_data, read_squad_meta_data
 
 _MOST_TEXT = 1 << 25  # bytes; vocabularies and JSON files are smaller
 _HUGGINGFACE_KEYS = {"model_type", "architectures", "transformers_version"}
@@ -88,7 +87,7 @@ def _describe_json(path: str) -> list[str]:
         return []
     if "hidden_size" in content:
         is_theirs = bool(_HUGGINGFACE_KEYS & content.keys())
-        config = huggingface_config.from_huggingface(content) if is_theirs else bert_config.read(path)
+        config = huggingface.from_huggingface_config(content) if is_theirs else bert_config.read(path)
         kind = "config.json of Hugging Face" if is_theirs else "bert_config.json"
         return [
             f"{path}: {kind}",

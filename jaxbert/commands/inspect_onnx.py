@@ -9,8 +9,8 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from jaxbert.errors import InputError
-from jaxbert.export.onnx_messages import Model
-from jaxbert.files import map_input, open_input
+from jaxbert.export.onnx import Model
+from jaxbert.io.files import map_input, open_input
 
 # Names and bytes of the numbers of TensorProto.DataType.
 _TYPES = {

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 import jax
 from jax.sharding import Mesh
 
-from jaxbert.batches.device import AXES, device_mesh
 from jaxbert.commands.model_source import say
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.config.training import TrainingFlags
+from jaxbert.config.trainers import TrainingFlags
 from jaxbert.errors import InputError
-from jaxbert.train import hosts, runtime
+from jaxbert.train import hosts
+from jaxbert.train.devices import AXES, device_mesh, prepare
 
 _FIRST_DEVICE = ("off", "one_device")
 _ALL_HOSTS = ("multi_worker_mirrored", "tpu")
@@ -23,7 +23,7 @@ _ALL_HOSTS = ("multi_worker_mirrored", "tpu")
 @contextlib.contextmanager
 def prepared(flags: TrainingFlags) -> Iterator[None]:
     """While entered, jax is set up and this host is one of all that the flags or the environment name."""
-    runtime.prepare(os.environ, flags.compile_cache, flags.dtype)
+    prepare(os.environ, flags.compile_cache, flags.dtype)
     if flags.distribution_strategy not in _ALL_HOSTS:
         yield
         return

@@ -5,7 +5,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 
-from jaxbert import files
+from jaxbert.io import files
 
 
 def records_folder(model_dir: str, sources: Iterable[str | None], settings: object) -> str:

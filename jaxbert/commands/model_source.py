@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from jaxbert.checkpoints import model_folder, names, source
-from jaxbert.checkpoints.initial import DenseHead, InitialWeights, read_initial
-from jaxbert.checkpoints.matching import LoadReport, match
-from jaxbert.checkpoints.source import Source, find_source
-from jaxbert.checkpoints.tf_prefix import find_prefix
+from jaxbert.checkpoints import model_folder, names, resolve
+from jaxbert.checkpoints.load import DenseHead, InitialWeights, LoadReport, match, read_initial
+from jaxbert.checkpoints.resolve import Source, find_source
+from jaxbert.checkpoints.tf_bundle import find_prefix
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.config.training import TrainingFlags
+from jaxbert.config.trainers import TrainingFlags
 from jaxbert.errors import InputError
 from jaxbert.model.weights import Table, Tree, flatten, initialize, shapes, unflatten
 from jaxbert.text.vocab import read_vocab
@@ -59,7 +58,7 @@ def read_config(flags: TrainingFlags, checkpoint: str | None) -> BertConfig:
     if flags.bert_config_file is not None:
         return bert_config.read(flags.bert_config_file)
     found = None if checkpoint is None else find_source(checkpoint)
-    config = None if found is None else source.read_config(found)
+    config = None if found is None else resolve.read_config(found)
     if found is None or config is None:
         raise InputError("the sizes of the model are not known", "give `--bert_config_file`")
     if found.kind == "SavedModel" and found.beside(model_folder.CONFIG_FILE) is None:
@@ -77,7 +76,7 @@ def find_case_rule(given: bool | None, checkpoint: str | None) -> bool | None:
     None where neither says it; then the vocabulary shows it (`lower_cases`).
     """
     found = _source(checkpoint)
-    rule = None if found is None else source.read_case_rule(found)
+    rule = None if found is None else resolve.read_case_rule(found)
     if None not in (given, rule) and given != rule:
         raise InputError(
             f"`--do_lower_case={str(given).lower()}`, but the model in `{checkpoint}`"

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from jaxbert.records.pretraining_run import Work, finished
-from jaxbert.records.pretraining_shards import write_output, write_shard
+from jaxbert.datasets.pretraining_build import Work, finished, write_output, write_shard
 
 
 def make_shards(work: Work, runner: str, options: Sequence[str]) -> None:

@@ -5,18 +5,16 @@ import dataclasses
 
 import numpy as np
 
-from jaxbert import files
 from jaxbert.batches.order import records_at
 from jaxbert.batches.rows import record_sizes
 from jaxbert.commands.model_source import find_vocab, say
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.config.run_pretraining import Flags
+from jaxbert.config.trainers import PretrainingFlags
+from jaxbert.datasets.checks import Bounds, Found, Scan
+from jaxbert.datasets.pretraining import PretrainingRecords
 from jaxbert.errors import InputError
-from jaxbert.features.masking import mask_anew
-from jaxbert.features.masking_rules import Masking, MaskVocab, mask_vocab
-from jaxbert.records.bounds import Bounds
-from jaxbert.records.pretraining_records import PretrainingRecords
-from jaxbert.records.scan import Found, Scan
+from jaxbert.features.masking import Masking, MaskVocab, mask_anew, mask_vocab
+from jaxbert.io import files
 from jaxbert.text.vocab import read_vocab
 
 _SAMPLE = 8192  # records whose sizes stand for those of all
@@ -74,7 +72,7 @@ class Source:
         return {"lengths": tokens.astype(np.int32), "predicted": predicted.astype(np.int32)}
 
 
-def open_records(flags: Flags, config: BertConfig, patterns: str) -> Source:
+def open_records(flags: PretrainingFlags, config: BertConfig, patterns: str) -> Source:
     """The records in the files that match `patterns`.
 
     Raises:
@@ -106,7 +104,7 @@ def _other_size(flag: str, value: object, found: str, paths: tuple[str, ...]) ->
     )
 
 
-def _mask(flags: Flags, config: BertConfig, max_seq_length: int) -> Mask:
+def _mask(flags: PretrainingFlags, config: BertConfig, max_seq_length: int) -> Mask:
     """How the flags say that records are masked."""
     if flags.max_ngram_size and not flags.do_whole_word_mask:
         raise InputError("`--max_ngram_size` masks runs of whole words", "add `--do_whole_word_mask`")

@@ -8,12 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.export.exported import Exported
-from jaxbert.export.network import IDS, MASK, POSITIONS, TYPES
-from jaxbert.model.answer_spans import answer_spans
+from jaxbert.export.network import IDS, MASK, POSITIONS, TYPES, Exported
 from jaxbert.model.encoder import encode
-from jaxbert.model.heads import classify, pool
-from jaxbert.model.pretraining_heads import pretrain
+from jaxbert.model.heads import answer_spans, classify, pool, pretrain
 from jaxbert.model.weights import Tree, unflatten
 
 Arrays = Mapping[str, np.ndarray]

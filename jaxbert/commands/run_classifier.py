@@ -11,7 +11,6 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbert.batches.device import place_whole, put, row_units
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
 from jaxbert.batches.packing import choose_shape, evaluation_shape
 from jaxbert.batches.rows import label_targets
@@ -20,30 +19,31 @@ from jaxbert.commands import fine_tuning, model_source, training_run
 from jaxbert.commands.classifier_inputs import Inputs, label_names, read_inputs
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.config.run_classifier import Flags
+from jaxbert.config.trainers import ClassifierFlags
+from jaxbert.datasets.checks import Bounds
+from jaxbert.datasets.classification import ClassificationRecords
 from jaxbert.metrics.glue import mean_squared_error, score
 from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import Table, Tree, classifier_table
 from jaxbert.predictions import glue as predictions
-from jaxbert.records import meta_data
-from jaxbert.records.bounds import Bounds
-from jaxbert.records.classification_records import ClassificationRecords
+from jaxbert.tfrecord import metadata
 from jaxbert.train import hosts
+from jaxbert.train.devices import place_whole, put, row_units
 from jaxbert.train.evaluate import outputs
+from jaxbert.train.hosts import scan_together
 from jaxbert.train.losses import classification_loss, regression_loss
 from jaxbert.train.report import Summaries
 from jaxbert.train.sharding import gathering, weight_shardings
-from jaxbert.train.shared_scan import scan_together
 from jaxbert.train.step import Batch, State
 
 
-def run(flags: Flags) -> None:
+def run(flags: ClassifierFlags) -> None:
     """Do what `--mode` says."""
     fine_tuning.run(flags, "classifier", functools.partial(_run, flags))
 
 
-def _run(flags: Flags, checkpoint: str | None, config: BertConfig, mesh: Mesh) -> None:
+def _run(flags: ClassifierFlags, checkpoint: str | None, config: BertConfig, mesh: Mesh) -> None:
     with hosts.one_after_the_first("records"):
         inputs = read_inputs(flags, config, checkpoint)
     classifier = Classifier(flags, config, inputs, mesh)
@@ -58,7 +58,7 @@ def _run(flags: Flags, checkpoint: str | None, config: BertConfig, mesh: Mesh) -
 class Classifier:
     """One model and one task, on some devices: what training, evaluation and prediction have in common."""
 
-    flags: Flags
+    flags: ClassifierFlags
     config: BertConfig
     inputs: Inputs
     mesh: Mesh
@@ -93,7 +93,7 @@ class Classifier:
         """What a model folder holds beside the weights: file name -> content."""
         texts = {
             model_folder.CONFIG_FILE: bert_config.to_json(self.config),
-            model_folder.META_DATA_FILE: meta_data.to_json(self.inputs.meta),
+            model_folder.META_DATA_FILE: metadata.to_json(self.inputs.meta),
         }
         return texts | model_folder.tokenizer_texts(self.inputs.vocab_file, self.inputs.do_lower_case)
 

@@ -9,41 +9,41 @@ from collections.abc import Callable, Mapping
 import jax
 from jax.sharding import Mesh
 
-from jaxbert.batches.device import place_whole, row_units
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
 from jaxbert.batches.packing import RowShape, choose_shape
-from jaxbert.batches.predictions import pretraining_targets
 from jaxbert.batches.rows import Targets
+from jaxbert.batches.targets import pretraining_targets
 from jaxbert.checkpoints import model_folder
 from jaxbert.commands import machines, model_source, training_run
 from jaxbert.commands.pretraining_inputs import Source, open_records
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.config.run_pretraining import Flags
+from jaxbert.config.trainers import PretrainingFlags
 from jaxbert.errors import InputError
 from jaxbert.metrics.pretraining import SUMS, metrics
 from jaxbert.model.encoder import Compute
-from jaxbert.model.pretraining_heads import pretrain
+from jaxbert.model.heads import pretrain
 from jaxbert.model.weights import Table, Tree, pretraining_table
+from jaxbert.train.devices import place_whole, row_units
 from jaxbert.train.evaluate import totals
+from jaxbert.train.hosts import scan_together
 from jaxbert.train.loop import Plan
 from jaxbert.train.losses import pretraining_loss, score_sums
+from jaxbert.train.optimizers import LinearSchedule
 from jaxbert.train.report import Summaries
-from jaxbert.train.schedules import LinearSchedule
 from jaxbert.train.sharding import gathering
-from jaxbert.train.shared_scan import scan_together
 from jaxbert.train.step import Batch, State
 
 FOLDER = "pretrained"
 
 
-def run(flags: Flags) -> None:
+def run(flags: PretrainingFlags) -> None:
     """Train from where the run stands, or from the start, to the last step."""
     with machines.prepared(flags):
         _run(flags)
 
 
-def _run(flags: Flags) -> None:
+def _run(flags: PretrainingFlags) -> None:
     training_run.check_paths(flags)
     config = model_source.read_config(flags, flags.init_checkpoint)
     vocab_file = flags.vocab_file or model_source.beside(flags.init_checkpoint, model_folder.VOCAB_FILE)
@@ -84,7 +84,7 @@ def _run(flags: Flags) -> None:
 class Pretrainer:
     """One model on some devices: what training and evaluation have in common."""
 
-    flags: Flags
+    flags: PretrainingFlags
     config: BertConfig
     mesh: Mesh
 
@@ -141,7 +141,7 @@ def targets(shape: RowShape) -> Targets:
     return functools.partial(pretraining_targets, predictions=shape.predictions)
 
 
-def _plan(flags: Flags) -> Plan:
+def _plan(flags: PretrainingFlags) -> Plan:
     total = round(flags.num_train_epochs * flags.num_steps_per_epoch)
     if total == 0:
         raise InputError(f"`--num_train_epochs={flags.num_train_epochs}` leaves no step to train", "raise it")
@@ -149,7 +149,7 @@ def _plan(flags: Flags) -> Plan:
     return Plan(total, flags.num_steps_per_epoch, *often, flags.train_batch_size)
 
 
-def _schedule(flags: Flags) -> LinearSchedule:
+def _schedule(flags: PretrainingFlags) -> LinearSchedule:
     total = _plan(flags).total_steps
     warmup = int(flags.warmup_proportion * total) if flags.warmup_proportion else int(flags.warmup_steps)
     if warmup >= total:

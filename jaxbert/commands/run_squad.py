@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterator
 
 from jax.sharding import Mesh
 
-from jaxbert import files
-from jaxbert.batches.device import put, row_units
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.packing import choose_shape
-from jaxbert.batches.spans import span_targets
+from jaxbert.batches.targets import span_targets
 from jaxbert.checkpoints import model_folder
 from jaxbert.commands import fine_tuning, model_source, training_run
 from jaxbert.commands.create_finetuning_data import progress
@@ -22,30 +20,32 @@ from jaxbert.commands.squad_answers import THRESHOLD, Answerer, Report
 from jaxbert.commands.squad_inputs import Inputs, answers_prefix, read_inputs
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.config.run_squad import Flags
+from jaxbert.config.trainers import SquadFlags
+from jaxbert.datasets.checks import Bounds
+from jaxbert.datasets.squad import WindowRecords
 from jaxbert.errors import InputError
-from jaxbert.features.question_file import QuestionFile
+from jaxbert.features.squad import QuestionFile
+from jaxbert.io import files
 from jaxbert.model.weights import Tree
 from jaxbert.predictions.squad_files import PREDICTIONS_FILE, copy_answers
-from jaxbert.records import squad_meta_data
-from jaxbert.records.bounds import Bounds
-from jaxbert.records.window_records import WindowRecords
+from jaxbert.tfrecord import metadata
 from jaxbert.train import hosts
+from jaxbert.train.devices import put, row_units
+from jaxbert.train.hosts import scan_together
 from jaxbert.train.report import Summaries
 from jaxbert.train.sharding import weight_shardings
-from jaxbert.train.shared_scan import scan_together
 from jaxbert.train.step import State
 
 _ASKED_FILE = "evaluation.json"  # beside weights: what was asked of them
 _SHOWN = ("exact_match", "exact", "f1", THRESHOLD)  # of an evaluation amid training
 
 
-def run(flags: Flags) -> None:
+def run(flags: SquadFlags) -> None:
     """Do what `--mode` says."""
     fine_tuning.run(flags, "squad", functools.partial(_run, flags))
 
 
-def _run(flags: Flags, checkpoint: str | None, config: BertConfig, mesh: Mesh) -> None:
+def _run(flags: SquadFlags, checkpoint: str | None, config: BertConfig, mesh: Mesh) -> None:
     with hosts.one_after_the_first("records"):
         inputs = read_inputs(flags, config, checkpoint)
     answerer = Answerer(flags, config, inputs.meta.version_2_with_negative, mesh)
@@ -69,7 +69,7 @@ def _run(flags: Flags, checkpoint: str | None, config: BertConfig, mesh: Mesh) -
     _evaluate(answerer, checkpoint, held_out)
 
 
-def _held_out(flags: Flags, inputs: Inputs) -> QuestionFile | None:
+def _held_out(flags: SquadFlags, inputs: Inputs) -> QuestionFile | None:
     """The questions that are scored after each epoch."""
     if flags.mode != "train_and_eval":
         return None
@@ -125,7 +125,7 @@ def _finish_epoch(
                 copy_answers(last, best)
     texts = {
         model_folder.CONFIG_FILE: bert_config.to_json(answerer.config),
-        model_folder.META_DATA_FILE: squad_meta_data.to_json(inputs.meta),
+        model_folder.META_DATA_FILE: metadata.squad_to_json(inputs.meta),
     }
     texts |= model_folder.tokenizer_texts(inputs.vocab_file, inputs.do_lower_case)
     if held_out is not None:
@@ -133,13 +133,13 @@ def _finish_epoch(
     training_run.write_model(folders, weights, texts, {"step": done, **results})
 
 
-def _asked(flags: Flags) -> str:
+def _asked(flags: SquadFlags) -> str:
     """The flags that decide what an evaluation gives, as JSON."""
     names = ("predict_file", "n_best_size", "max_answer_length", "null_score_diff_threshold")
     return json.dumps({name: getattr(flags, name) for name in names}, indent=2) + "\n"
 
 
-def _finish(flags: Flags) -> None:
+def _finish(flags: SquadFlags) -> None:
     """Put the answers of the best weights where the official program puts its answers; print their scores."""
     best = fine_tuning.best_folder(flags)
     if hosts.is_first():

@@ -12,26 +12,23 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbert.batches.device import place_whole, row_units
 from jaxbert.batches.loader import Prefetched, packed_batches
 from jaxbert.batches.packing import evaluation_shape
-from jaxbert.batches.spans import no_targets
+from jaxbert.batches.targets import no_targets
 from jaxbert.batches.windows import window_chunks
 from jaxbert.commands import training_run
 from jaxbert.commands.evaluate_squad import is_version_2
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.config.run_squad import Flags
-from jaxbert.features.question_file import QuestionFile
-from jaxbert.features.squad import WindowedQuestion
+from jaxbert.config.trainers import SquadFlags
+from jaxbert.features.squad import QuestionFile, WindowedQuestion
 from jaxbert.metrics.squad import dividing_threshold, score_v1, score_v2
-from jaxbert.model.answer_spans import answer_spans, best_positions, within_windows
 from jaxbert.model.encoder import Compute
+from jaxbert.model.heads import answer_spans, best_positions, within_windows
 from jaxbert.model.weights import Table, Tree, squad_table
-from jaxbert.predictions.squad import AnswerSettings, Prediction, predict
+from jaxbert.predictions.squad import AnswerSettings, AnswerTexts, Prediction, in_question_order, predict
 from jaxbert.predictions.squad_files import write_answers, write_texts
-from jaxbert.predictions.squad_order import in_question_order
-from jaxbert.predictions.squad_text import AnswerTexts
 from jaxbert.train import hosts
+from jaxbert.train.devices import place_whole, row_units
 from jaxbert.train.evaluate import streamed_outputs
 from jaxbert.train.losses import span_loss
 from jaxbert.train.sharding import gathering
@@ -48,7 +45,7 @@ Report = Callable[[int], None]
 class Answerer:
     """A model that finds answers, on some devices: what training, evaluation and prediction have in common."""
 
-    flags: Flags
+    flags: SquadFlags
     config: BertConfig
     version_2_with_negative: bool
     mesh: Mesh

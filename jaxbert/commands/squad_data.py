@@ -5,20 +5,20 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from jaxbert.config.create_finetuning_data import Flags
+from jaxbert.config.data import FineTuningDataFlags
+from jaxbert.datasets.classification import Report
+from jaxbert.datasets.squad import SquadRecipe, Written, write_squad_records
 from jaxbert.errors import InputError
 from jaxbert.examples.squad import check_version, read_squad
 from jaxbert.features.squad import WindowSettings
-from jaxbert.records.squad_meta_data import SquadMetaData, write_squad_meta_data
-from jaxbert.records.squad_records import SquadRecipe, Written, write_squad_records
-from jaxbert.records.text_records import Report
 from jaxbert.text.vocab import lower_cases, read_vocab
+from jaxbert.tfrecord.metadata import SquadMetaData, write_squad_meta_data
 
 Progress = Callable[[], AbstractContextManager[Report]]
 """Opens what shows how many questions are written."""
 
 
-def make_squad_data(flags: Flags, workers: int, progress: Progress) -> None:
+def make_squad_data(flags: FineTuningDataFlags, workers: int, progress: Progress) -> None:
     """Read the questions, write the records, then the meta data; print what was made and what was left out."""
     source, target = _paths(flags)
     settings = WindowSettings(flags.max_seq_length, flags.doc_stride, flags.max_query_length)
@@ -52,7 +52,7 @@ def make_records(
     return written
 
 
-def _paths(flags: Flags) -> tuple[str, str]:
+def _paths(flags: FineTuningDataFlags) -> tuple[str, str]:
     """The SQuAD file and the record file to make of it."""
     if not flags.squad_data_file or not flags.train_data_output_path:
         raise InputError(

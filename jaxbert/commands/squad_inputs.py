@@ -5,21 +5,20 @@ import collections
 import dataclasses
 import os
 
-from jaxbert import files
 from jaxbert.checkpoints import model_folder
 from jaxbert.commands.create_finetuning_data import cores, progress
 from jaxbert.commands.made_records import records_folder
 from jaxbert.commands.model_source import beside, find_case_rule, find_vocab, say
 from jaxbert.commands.squad_data import make_records
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.config.run_squad import Flags
+from jaxbert.config.trainers import SquadFlags
+from jaxbert.datasets.squad import SquadRecipe
 from jaxbert.errors import InputError
-from jaxbert.features.question_file import QuestionFile
-from jaxbert.features.squad import WindowSettings
-from jaxbert.records.squad_meta_data import SquadMetaData, read_squad_meta_data
-from jaxbert.records.squad_records import SquadRecipe
+from jaxbert.features.squad import QuestionFile, WindowSettings
+from jaxbert.io import files
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import lower_cases, read_vocab
+from jaxbert.tfrecord.metadata import SquadMetaData, read_squad_meta_data
 
 SETTINGS = WindowSettings(max_seq_length=384, doc_stride=128, max_query_length=64)
 
@@ -43,7 +42,7 @@ class Inputs:
     questions: tuple[QuestionFile, ...]
 
 
-def read_inputs(flags: Flags, config: BertConfig, checkpoint: str | None) -> Inputs:
+def read_inputs(flags: SquadFlags, config: BertConfig, checkpoint: str | None) -> Inputs:
     """The files that the flags name; a SQuAD file to train on is turned into records below `<model_dir>/records`, once.
 
     Raises:
@@ -69,14 +68,14 @@ def read_inputs(flags: Flags, config: BertConfig, checkpoint: str | None) -> Inp
     return Inputs(meta, vocab_file, lower_case, (train,), questions)
 
 
-def _of_flags(flags: Flags) -> SquadMetaData:
+def _of_flags(flags: SquadFlags) -> SquadMetaData:
     given = {name: getattr(flags, name) for name in vars(SETTINGS)}
     settings = dataclasses.replace(SETTINGS, **{name: value for name, value in given.items() if value is not None})
     return SquadMetaData(0, settings, bool(flags.version_2_with_negative))
 
 
-def _refuse_contradictions(flags: Flags, meta: SquadMetaData, path: str | None) -> None:
-    """Flags that are given must be what the meta data says."""
+def _refuse_contradictions(flags: SquadFlags, meta: SquadMetaData, path: str | None) -> None:
+    """SquadFlags that are given must be what the meta data says."""
     known = vars(meta.settings) | {"version_2_with_negative": meta.version_2_with_negative}
     for name, value in known.items():
         if getattr(flags, name) not in (None, value):
@@ -86,7 +85,9 @@ def _refuse_contradictions(flags: Flags, meta: SquadMetaData, path: str | None) 
             )
 
 
-def _questions(flags: Flags, tokenizer: Tokenizer, meta: SquadMetaData, config: BertConfig) -> tuple[QuestionFile, ...]:
+def _questions(
+    flags: SquadFlags, tokenizer: Tokenizer, meta: SquadMetaData, config: BertConfig
+) -> tuple[QuestionFile, ...]:
     assert flags.predict_file is not None  # the flags were checked
     paths = files.expand(flags.predict_file)
     if flags.mode.endswith("eval") and len(paths) > 1:
@@ -117,7 +118,7 @@ def answers_prefix(path: str) -> str:
     return f"{os.path.splitext(os.path.basename(path))[0]}-"
 
 
-def _made(flags: Flags, recipe: SquadRecipe) -> tuple[str, SquadMetaData]:
+def _made(flags: SquadFlags, recipe: SquadRecipe) -> tuple[str, SquadMetaData]:
     """Path of the records of `--train_file`, and their meta data."""
     assert flags.train_file is not None
     version_2 = bool(flags.version_2_with_negative)

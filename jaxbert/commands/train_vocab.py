@@ -4,15 +4,15 @@
 from collections.abc import Iterator, Sequence
 from typing import cast
 
-from jaxbert.config.train_vocab import Flags
+from jaxbert.config.data import VocabFlags
 from jaxbert.examples.corpus import Format, read_documents, shards
-from jaxbert.files import expand, write_text
+from jaxbert.io.files import expand, write_text
 from jaxbert.text.vocab_training import train_vocab
 
 _SHARD = 8_000_000  # bytes of text in memory at a time
 
 
-def run(flags: Flags) -> None:
+def run(flags: VocabFlags) -> None:
     """Read the text, learn the pieces, write them, and say how many."""
     paths = expand(flags.input_file)
     tokens = train_vocab(

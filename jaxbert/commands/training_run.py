@@ -14,29 +14,25 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbert import files
-from jaxbert.batches.device import own_rows, place, put, whole
 from jaxbert.batches.loader import Prefetched, TrainingBatches
 from jaxbert.checkpoints import model_folder
-from jaxbert.checkpoints.initial import check_source
-from jaxbert.checkpoints.remote_states import RemoteStates, saved_steps
-from jaxbert.checkpoints.training_state import TrainingStates
+from jaxbert.checkpoints.load import check_source
+from jaxbert.checkpoints.state import RemoteStates, TrainingStates, saved_steps
 from jaxbert.commands.model_source import say
 from jaxbert.config.flags import parse, to_flagfile
-from jaxbert.config.training import TrainingFlags
+from jaxbert.config.trainers import TrainingFlags
 from jaxbert.errors import InputError
+from jaxbert.io import files
+from jaxbert.io.storage import is_remote
 from jaxbert.model.encoder import Compute
 from jaxbert.model.weights import Table, Tree, flatten, initialize
-from jaxbert.storage import is_remote
-from jaxbert.train import hosts, runtime
-from jaxbert.train.compiled import CompiledSteps, Steps
+from jaxbert.train import devices, hosts
+from jaxbert.train.devices import own_rows, place, put, whole
 from jaxbert.train.loop import Plan, train
-from jaxbert.train.loss_scale import LossScale
-from jaxbert.train.optimizers import AdamW, Lamb, Optimizer, decay_mask
+from jaxbert.train.optimizers import AdamW, Lamb, LinearSchedule, LossScale, Optimizer, decay_mask
 from jaxbert.train.report import Summaries
-from jaxbert.train.schedules import LinearSchedule
 from jaxbert.train.sharding import gathering, state_shardings, with_shardings
-from jaxbert.train.step import UNSCALED, Loss, State, initial_state, train_step
+from jaxbert.train.step import UNSCALED, CompiledSteps, Loss, State, Steps, initial_state, train_step
 
 DTYPES = {"fp32": jnp.float32, "bf16": jnp.bfloat16, "fp16": jnp.float16}
 FLAG_FILE = "flags.txt"
@@ -210,7 +206,7 @@ def optimizer(flags: TrainingFlags) -> Optimizer:
 
 def compute(flags: TrainingFlags) -> Compute:
     """How the layers are computed, by `--dtype`, `--scan_layers` and `--remat`."""
-    fast = flags.dtype == "fp32" or (flags.dtype == "bf16" and runtime.multiplies_bfloat16())
+    fast = flags.dtype == "fp32" or (flags.dtype == "bf16" and devices.multiplies_bfloat16())
     if jax.default_backend() == "cpu" and not fast:
         say(f"note: `--dtype={flags.dtype}` saves memory on this CPU, but is not faster there than fp32")
     return Compute(DTYPES[flags.dtype], flags.scan_layers, flags.remat)

@@ -7,20 +7,19 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from jaxbert import files
-from jaxbert.checkpoints import huggingface_writer, model_folder, names
-from jaxbert.checkpoints.initial import DenseHead, InitialWeights, read_initial
-from jaxbert.checkpoints.matching import match
-from jaxbert.checkpoints.source import find_source, read_class_names
+from jaxbert.checkpoints import huggingface, model_folder, names
+from jaxbert.checkpoints.load import DenseHead, InitialWeights, match, read_initial
+from jaxbert.checkpoints.resolve import find_source, read_class_names
 from jaxbert.commands.classifier_inputs import label_names
 from jaxbert.commands.model_source import check_heads, find_case_rule, find_vocab, say
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.config.whole_model import WholeModelFlags
+from jaxbert.config.models import WholeModelFlags
 from jaxbert.errors import InputError
+from jaxbert.io import files
 from jaxbert.model.weights import classifier_table, encoder_table, pretraining_table, shapes, squad_table
-from jaxbert.records.meta_data import read_meta_data
 from jaxbert.text.vocab import lower_cases, read_vocab
+from jaxbert.tfrecord.metadata import read_meta_data
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,15 +90,15 @@ def _head_shapes(weights: Mapping[str, np.ndarray], config: BertConfig) -> dict[
 
 def write_huggingface(model: Model, folder: str) -> Collection[str]:
     """Write what `transformers` loads; the names of the weights that are in it."""
-    stored = huggingface_writer.stored_names(model.weights)
+    stored = huggingface.stored_names(model.weights)
     if len(stored) < len(model.weights):
         say("note: the class of `transformers` for this head has no pooler; it is left out")
-    huggingface_writer.write_huggingface(folder, model.weights, model.config, model.labels)
+    huggingface.write_huggingface(folder, model.weights, model.config, model.labels)
     write_texts(folder, model.texts)
     if model.lower_case is None:
         say("note: no vocabulary is known, so there is none for the tokenizer")
     else:
-        huggingface_writer.write_tokenizer(folder, model.config, model.lower_case)
+        huggingface.write_tokenizer(folder, model.config, model.lower_case)
     return stored
 
 

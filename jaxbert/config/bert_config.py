@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from jaxbert import files
 from jaxbert.errors import InputError
+from jaxbert.io import files
 
 Activation = Literal["gelu", "gelu_erf", "relu", "relu6", "tanh", "linear", "swish", "hard_swish", "hard_sigmoid"]
 

@@ -12,9 +12,9 @@ from typing import Any, Generic, TypeVar
 
 from absl import flags as absl_flags
 
-from jaxbert import files
 from jaxbert.errors import InputError
-from jaxbert.storage import is_remote
+from jaxbert.io import files
+from jaxbert.io.storage import is_remote
 
 T = TypeVar("T")
 

@@ -7,9 +7,8 @@ import os
 from collections.abc import Iterator
 
 from jaxbert.errors import InputError
-from jaxbert.examples.columns import Columns, Labels, read_examples
 from jaxbert.examples.rows import tsv_rows
-from jaxbert.examples.text_example import TextDataset, TextExample
+from jaxbert.examples.text_examples import Columns, Labels, TextDataset, TextExample, read_examples
 
 XNLI_LANGUAGES = ("ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh")
 PAWSX_LANGUAGES = ("de", "en", "es", "fr", "ja", "ko", "zh")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jaxbert.errors import InputError
-from jaxbert.files import open_input
+from jaxbert.io.files import open_input
 
 Row = tuple[int, list[str]]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from jaxbert.errors import InputError
-from jaxbert.files import read_text
+from jaxbert.io.files import read_text
 
 T = TypeVar("T")
 

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from jaxbert.errors import InputError
-from jaxbert.examples.columns import Columns, Labels, read_examples
 from jaxbert.examples.rows import Row, csv_rows, json_rows, tsv_rows
-from jaxbert.examples.text_example import TextDataset, TextExample
+from jaxbert.examples.text_examples import Columns, Labels, TextDataset, TextExample, read_examples
 
 _MOST_LABELS = 10_000
 _JSON_ENDINGS = (".jsonl", ".json")

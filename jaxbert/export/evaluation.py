@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from jaxbert import files
 from jaxbert.checkpoints.tf_bundle import open_bundle
-from jaxbert.export import onnx_file, onnx_graph, saved_model, tf_function
-from jaxbert.export.onnx_messages import Model
-from jaxbert.export.tf_graph_messages import SavedModel
+from jaxbert.export import onnx, saved_model, tf_function
+from jaxbert.export.onnx import Model
+from jaxbert.export.tf_function import SavedModel
+from jaxbert.io import files
 
 Arrays = dict[str, np.ndarray]
 Attributes = Mapping[str, Any]
@@ -60,8 +60,8 @@ def _by_key(entries: Any) -> dict[str, Any]:
 
 def run_onnx(folder: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
     """The outputs by name for int64 inputs by name, from the file in `folder` alone."""
-    graph = Model.FromString(files.read_bytes(os.path.join(folder, onnx_file.MODEL_FILE))).graph
-    dtypes = {onnx_graph.FLOAT: np.float32, onnx_graph.INT64: np.int64}
+    graph = Model.FromString(files.read_bytes(os.path.join(folder, onnx.MODEL_FILE))).graph
+    dtypes = {onnx.FLOAT: np.float32, onnx.INT64: np.int64}
     values = dict(inputs)
     for tensor in graph.initializer:
         values[tensor.name] = np.frombuffer(tensor.raw_data, dtypes[tensor.data_type]).reshape(tuple(tensor.dims))

@@ -1,18 +1,89 @@
 # SPDX-License-Identifier: Apache-2.0
-"""BERT and its heads, written into a graph of plain operations.
-
-The same arithmetic as jaxbert.model computes, but on padded batches as the official code takes them: a row holds one
-sequence, and what is not masked is seen from all positions of its row. Between attentions, rows and positions are
-one axis, so that products are of two matrices: [BS, H].
-"""
+"""BERT and its heads for any kind of graph: operations, the network, and what each kind of model takes and returns."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
 
 from jaxbert.checkpoints import names
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.export.operations import Operations, Value
+from jaxbert.errors import InputError
+
+Value = str
+"""The name of a tensor in the graph that is being written."""
+
+Plain = Literal[
+    "add",
+    "subtract",
+    "multiply",
+    "minimum",
+    "matmul",
+    "batch_matmul",
+    "softmax",
+    "tanh",
+    "erf",
+    "relu",
+    "sigmoid",
+    "gather",
+]
+"""Operations without settings, named as in numpy: `matmul` takes two matrices or two stacks of them of equal size,
+`softmax` is that of the last axis, `gather` takes a table and the numbers of its rows."""
+
+
+class Operations(Protocol):
+    """A graph that grows by one operation with each call; every method gives the name of its result."""
+
+    def weight(self, name: str) -> Value:
+        """The weight with this TF1 name, in its TF1 shape."""
+        ...
+
+    def constant(self, value: float) -> Value:
+        """A float32 scalar."""
+        ...
+
+    def apply(self, operation: Plain, *inputs: Value) -> Value:
+        """An operation without settings; operands are broadcast as in numpy."""
+        ...
+
+    def to_float(self, x: Value) -> Value:
+        """Whole numbers as float32."""
+        ...
+
+    def size(self, x: Value, axis: int) -> Value:
+        """How long an axis is, as a vector of one whole number."""
+        ...
+
+    def reshape(self, x: Value, shape: Sequence[int | Value]) -> Value:
+        """The numbers of `x` in another shape, whose sizes are known (one may be -1) or come from `size`."""
+        ...
+
+    def transpose(self, x: Value, axes: Sequence[int]) -> Value:
+        """The axes of `x` in another order."""
+        ...
+
+    def select(self, x: Value, axis: int, index: int) -> Value:
+        """`x` at one place of an axis, which is gone in the result."""
+        ...
+
+    def first_rows(self, table: Value, count: Value, width: int) -> Value:
+        """So many rows of a table [rows, width]; `count` comes from `size`."""
+        ...
+
+    def at_positions(self, x: Value, positions: Value) -> Value:
+        """x [B, S, H] at positions [B, P] of each row: [B, P, H]."""
+        ...
+
+    def layer_norm(self, x: Value, gamma: Value, beta: Value, epsilon: float) -> Value:
+        """Normalization of the last axis."""
+        ...
+
+    def dropout(self, x: Value, rate: float) -> Value:
+        """In a graph for training, `x` with a share of its numbers set to zero and the others raised; else `x`."""
+        ...
+
 
 IDS, MASK, TYPES, POSITIONS = "input_word_ids", "input_mask", "input_type_ids", "masked_lm_positions"
 LAYER_NORM_EPSILON = 1e-12
@@ -167,3 +238,133 @@ ACTIVATIONS: dict[str, Callable[[Operations, Value], Value]] = {
     "hard_swish": lambda g, x: g.apply("multiply", x, _hard_sigmoid(g, x)),
     "hard_sigmoid": _hard_sigmoid,
 }
+
+
+Kind = Literal["encoder", "classifier", "squad", "pretrainer"]
+
+NAMES: dict[Kind, str] = {
+    "encoder": "encoder",
+    "classifier": "classifier",
+    "squad": "SQuAD model",
+    "pretrainer": "pretrainer",
+}
+# The first weight of the head that makes a model one of its kind.
+_SIGNS: dict[Kind, str] = {
+    "squad": names.SQUAD[0],
+    "classifier": names.CLASSIFIER[0],
+    "pretrainer": names.MASKED_LM_BIAS,
+}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model to export.
+
+    Attributes:
+        kind: which results it gives.
+        config: sizes of the encoder.
+        weights: TF1 name -> float32 array, all that results are computed from and no others.
+        vocab: content of the vocabulary file, if it is known.
+        lower_case: whether its text is lower-cased, if the vocabulary is known.
+    """
+
+    kind: Kind
+    config: BertConfig
+    weights: Mapping[str, np.ndarray]
+    vocab: str | None
+    lower_case: bool | None
+
+    @property
+    def has_next_sentence(self) -> bool:
+        """Whether a pretrainer also predicts next sentences."""
+        return names.NEXT_SENTENCE[0] in self.weights
+
+    @property
+    def classes(self) -> int:
+        """C, of a classifier."""
+        return len(self.weights[names.CLASSIFIER[1]])
+
+
+def kind_of(weights: Mapping[str, np.ndarray]) -> Kind:
+    """What a model is, by the heads that it has; an encoder if it has none."""
+    kinds = [kind for kind, sign in _SIGNS.items() if sign in weights]
+    if len(kinds) > 1:
+        raise InputError(
+            f"the model has several heads: {', '.join(f'`{kind}`' for kind in kinds)}", "choose one by `--model`"
+        )
+    return kinds[0] if kinds else "encoder"
+
+
+def choose_weights(weights: Mapping[str, np.ndarray], kind: Kind, layers: int) -> dict[str, np.ndarray]:
+    """The weights that a model of this kind computes with, in the order of the network.
+
+    Raises InputError where one is missing; only next sentence prediction may be.
+    """
+    needed = names.encoder_names(layers)
+    if kind == "squad":
+        needed = [name for name in needed if name not in names.POOLER or name in weights]
+        needed += names.SQUAD
+    elif kind == "classifier":
+        needed += names.CLASSIFIER
+    elif kind == "pretrainer":
+        needed += names.MASKED_LM[0]
+        needed += [name for name in names.NEXT_SENTENCE if name in weights]
+    if missing := [name for name in needed if name not in weights]:
+        raise InputError(f"there is no {NAMES[kind]}: {', '.join(missing)} is missing", "choose another `--model`")
+    return {name: weights[name] for name in needed}
+
+
+Results = Mapping[str, Output | list[Output]]
+Network = Callable[[Operations, Exported, Mapping[str, Value]], Results]
+"""Writes what computes the results; inputs are named as in `encode`, and `POSITIONS` for the masked LM."""
+
+
+def encoder_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) -> Results:
+    """Those of hub modules /3 and /4."""
+    return _of_encoder(g, model, encode(g, model.config, inputs))
+
+
+def head_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) -> dict[str, Output]:
+    """Those of official classifiers, SQuAD models and pretrainers, all of them logits.
+
+    The masked LM is computed at the given positions [B, P], or everywhere where none are given.
+    """
+    return _of_head(g, model, encode(g, model.config, inputs), inputs.get(POSITIONS))
+
+
+def last_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) -> dict[str, Output]:
+    """Those of the encoder's last layer."""
+    last = sequence_output(g, model.config, encode(g, model.config, inputs), -1)
+    return {"pooled_output": pool(g, model.config, last), "sequence_output": last}
+
+
+def served_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) -> dict[str, Output]:
+    """What a user of the trained model wants: the head's, or the last layer's of an encoder alone."""
+    return (last_results if model.kind == "encoder" else head_results)(g, model, inputs)
+
+
+def all_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) -> Results:
+    """Those of the encoder and of the head."""
+    encoded = encode(g, model.config, inputs)
+    return {**_of_encoder(g, model, encoded), **_of_head(g, model, encoded, inputs.get(POSITIONS))}
+
+
+def _of_encoder(g: Operations, model: Exported, encoded: Encoded) -> Results:
+    layers = [sequence_output(g, model.config, encoded, layer) for layer in range(len(encoded.layers))]
+    pooled = pool(g, model.config, layers[-1])
+    return {"default": pooled, "encoder_outputs": layers, "pooled_output": pooled, "sequence_output": layers[-1]}
+
+
+def _of_head(g: Operations, model: Exported, encoded: Encoded, positions: Value | None) -> dict[str, Output]:
+    if model.kind == "squad":
+        start, end = answer_spans(g, encoded)
+        return {"start_positions": start, "end_positions": end}
+    last = sequence_output(g, model.config, encoded, -1)
+    if model.kind == "classifier":
+        pooled = pool(g, model.config, last)
+        return {"sentence_prediction": classify(g, model.config, pooled, names.CLASSIFIER, model.classes)}
+    results = {"mlm_logits": masked_lm(g, model.config, last, positions)}
+    if model.has_next_sentence:
+        pooled = pool(g, model.config, last)
+        results["next_sentence"] = classify(g, model.config, pooled, names.NEXT_SENTENCE, 2)
+    return results

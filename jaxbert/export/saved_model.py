@@ -1,26 +1,365 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model as a SavedModel: a module for `hub.KerasLayer` and `hub.load`, with a signature for servers.
-
-Written without TensorFlow, from operations that every TensorFlow 2 has. The folder `variables` is at the same time a
-TF2 checkpoint in which official code finds the weights.
-"""
+"""A SavedModel: hub module, trainable object and served model in one."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from jaxbert import files
 from jaxbert.checkpoints import names
-from jaxbert.checkpoints.object_graph import VALUE
-from jaxbert.checkpoints.tf2_writer import official_paths, write_objects
-from jaxbert.export import tf_serving
-from jaxbert.export.exported import Exported
-from jaxbert.export.tf_function import BOOL, FLOAT, Sizes
-from jaxbert.export.tf_graph_messages import SavedModel
-from jaxbert.export.tf_library import Library
-from jaxbert.export.tf_objects import OBJECT, ROOT, Objects, Signature
+from jaxbert.checkpoints.tf_graph import VALUE, official_paths, write_objects
+from jaxbert.export.network import (
+    IDS,
+    MASK,
+    POSITIONS,
+    TYPES,
+    Exported,
+    Network,
+    Output,
+    Results,
+    all_results,
+    encoder_results,
+    head_results,
+    last_results,
+    served_results,
+)
+from jaxbert.export.tf_function import (
+    BOOL,
+    FLOAT,
+    INT32,
+    RESOURCE,
+    STRING,
+    AttrValue,
+    ObjectGraph,
+    SavedModel,
+    Sizes,
+    Structured,
+    TensorflowFunction,
+    add_node,
+    of_shapes,
+    of_tensor,
+    of_type,
+    set_shape,
+)
+from jaxbert.io import files
+
+ROOT = 0
+OBJECT = "_generic_user_object"
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """What is known of a tensor that goes into a function or comes out of it."""
+
+    name: str
+    sizes: Sizes
+    dtype: int = FLOAT
+
+
+@dataclass(frozen=True)
+class Signature:
+    """How a function of the library is called: the structures of its arguments, of lists, dicts and tensors.
+
+    `captured` are the names of the variables that it reads, in the order of its resource arguments.
+    """
+
+    function: str
+    positional: tuple[object, ...]
+    named: Mapping[str, Tensor]
+    results: Mapping[str, Tensor | list[Tensor]] | list[Tensor | list[Tensor]]
+    captured: Sequence[str]
+
+
+class Objects:
+    """The graph of objects, made node by node; node 0 is the root and has no children until `describe` is called."""
+
+    def __init__(self) -> None:
+        self.graph = ObjectGraph()
+        self.graph.nodes.add()
+
+    def describe(self, node: int, identifier: str, children: Mapping[str, int]) -> None:
+        """Make a node an object, whose class TensorFlow knows by its identifier, with these children."""
+        user_object = self.graph.nodes[node].user_object
+        user_object.identifier = identifier
+        user_object.version.producer = user_object.version.min_consumer = 1
+        for name, child in children.items():
+            self.graph.nodes[node].children.add(node_id=child, local_name=name)
+
+    def add(self, identifier: str, children: Mapping[str, int]) -> int:
+        """A new node of this kind."""
+        self.graph.nodes.add()
+        self.describe(len(self.graph.nodes) - 1, identifier, children)
+        return len(self.graph.nodes) - 1
+
+    def add_list(self, children: Sequence[int]) -> int:
+        """A list."""
+        return self.add("trackable_list_wrapper", {str(place): child for place, child in enumerate(children)})
+
+    def add_tree(self, paths: Mapping[str, int]) -> dict[str, int]:
+        """Objects, and objects in them, by which these nodes are reached from outside; the first edges of the paths."""
+        edges: dict[str, dict[str, int]] = {}
+        for path, node in paths.items():
+            edge, _, rest = path.partition("/")
+            edges.setdefault(edge, {})[rest] = node
+        return {
+            edge: inner[""] if "" in inner else self.add(OBJECT, self.add_tree(inner)) for edge, inner in edges.items()
+        }
+
+    def add_variable(self, name: str, sizes: Sizes, dtype: int, trainable: bool) -> int:
+        """A variable, whose value comes from the checkpoint beside the model."""
+        variable = self.graph.nodes.add().variable
+        variable.dtype, variable.name, variable.trainable = dtype, name, trainable
+        set_shape(variable.shape, sizes)
+        return len(self.graph.nodes) - 1
+
+    def add_asset(self, number: int) -> int:
+        """A file that comes with the model."""
+        self.graph.nodes.add().asset.asset_file_def_index = number
+        return len(self.graph.nodes) - 1
+
+    def add_call(self, signatures: Sequence[Signature], variables: Mapping[str, int]) -> int:
+        """`f(inputs, training=False)`, which chooses among these by the structure of its arguments."""
+        function = self.graph.nodes.add().function
+        for signature in signatures:
+            self._add_signature(signature, variables)
+            function.concrete_functions.append(signature.function)
+        function.function_spec.is_method = False
+        function.function_spec.input_signature.none_value.SetInParent()
+        specification = function.function_spec.fullargspec.named_tuple_value
+        specification.name = "FullArgSpec"
+        for name, value in _PARAMETERS.items():
+            specification.values.add(key=name, value=structured(value))
+        return len(self.graph.nodes) - 1
+
+    def add_signatures(self, signatures: Mapping[str, Signature], variables: Mapping[str, int]) -> int:
+        """What a server offers: functions whose arguments all have names."""
+        nodes = {}
+        for name, signature in signatures.items():
+            self._add_signature(signature, variables)
+            bare = self.graph.nodes.add().bare_concrete_function
+            bare.concrete_function_name = signature.function
+            bare.argument_keywords.extend(sorted(signature.named))
+            nodes[name] = len(self.graph.nodes) - 1
+        return self.add("signature_map", nodes)
+
+    def _add_signature(self, signature: Signature, variables: Mapping[str, int]) -> None:
+        concrete = self.graph.concrete_functions.add(key=signature.function).value
+        concrete.bound_inputs.extend(variables[name] for name in signature.captured)
+        concrete.canonicalized_input_signature.CopyFrom(structured((signature.positional, signature.named)))
+        concrete.output_signature.CopyFrom(structured(signature.results))
+
+
+# What Python's `inspect.getfullargspec` says of `def f(inputs, training=False)`.
+_PARAMETERS: dict[str, object] = {
+    "args": ["inputs", "training"],
+    "varargs": None,
+    "varkw": None,
+    "defaults": (False,),
+    "kwonlyargs": [],
+    "kwonlydefaults": None,
+    "annotations": {},
+}
+
+
+def structured(value: object) -> Any:
+    """A nest of lists, tuples, dicts, tensors, strings and truth values as a message."""
+    message = Structured()
+    if value is None:
+        message.none_value.SetInParent()
+    elif isinstance(value, bool):
+        message.bool_value = value
+    elif isinstance(value, str):
+        message.string_value = value
+    elif isinstance(value, Tensor):
+        message.tensor_spec_value.name, message.tensor_spec_value.dtype = value.name, value.dtype
+        set_shape(message.tensor_spec_value.shape, value.sizes)
+    elif isinstance(value, Mapping):
+        message.dict_value.SetInParent()
+        for key in sorted(value):
+            message.dict_value.fields.add(key=key, value=structured(value[key]))
+    else:
+        assert isinstance(value, list | tuple)
+        items = message.tuple_value if isinstance(value, tuple) else message.list_value
+        items.SetInParent()
+        items.values.extend(map(structured, value))
+    return message
+
+
+_SIZES: dict[str, Sizes] = {IDS: ("B", "S"), MASK: ("B", "S"), TYPES: ("B", "S"), POSITIONS: ("B", "P")}
+_LIST = (IDS, MASK, TYPES)  # the order of modules /1 and /2
+_DICT = tuple(sorted(_LIST))  # TensorFlow takes the values of a dict in the order of its keys
+_DICT_WITH_POSITIONS = tuple(sorted(_SIZES))
+_MODES = (("_in_training", True), ("", False))  # ending of a function's name, value of `training`
+
+
+class Library:
+    """Functions of one model; each method adds some and says how they are called.
+
+    `variables` are the shapes of the stored weights by TF1 name, `message` is where functions are written.
+    """
+
+    def __init__(self, model: Exported, variables: Mapping[str, Sizes], message: Any) -> None:
+        self._model, self._variables, self._message = model, variables, message
+
+    def module(self) -> list[Signature]:
+        """What calling the model does, in training or not; an encoder may also be called as modules /1 and /2 are."""
+        if self._model.kind in ("classifier", "squad"):
+            return self._by_dict("call", _DICT, head_results)
+        by_list = [self._by_list(f"call_by_list{suffix}", training) for suffix, training in _MODES]
+        return self._by_dict("call", _DICT, encoder_results) + by_list
+
+    def masked_lm(self) -> list[Signature]:
+        """What calling the pretrainer in a model does."""
+        return self._by_dict("masked_lm", _DICT_WITH_POSITIONS, all_results)
+
+    def serving(self) -> Signature:
+        """What servers compute, by names of arguments and results."""
+        arguments = _DICT_WITH_POSITIONS if self._model.kind == "pretrainer" else _DICT
+        results, captured = self._add("serve", arguments, served_results, training=False)
+        return Signature("serve", (), _integers(arguments), _described(results), captured)
+
+    def _by_dict(self, name: str, arguments: Sequence[str], network: Network) -> list[Signature]:
+        signatures = []
+        for suffix, training in _MODES:
+            results, captured = self._add(name + suffix, arguments, network, training)
+            positional = (_integers(arguments), training)
+            signatures.append(Signature(name + suffix, positional, {}, _described(results), captured))
+        return signatures
+
+    def _by_list(self, name: str, training: bool) -> Signature:
+        results, captured = self._add(name, _LIST, last_results, training)
+        positional = (list(_integers(_LIST).values()), training)
+        return Signature(name, positional, {}, list(_described(results).values()), captured)
+
+    def _add(self, name: str, arguments: Sequence[str], network: Network, training: bool) -> tuple[Results, list[str]]:
+        """Write a function; its results, and the variables that it reads."""
+        inputs = {argument: _SIZES[argument] for argument in arguments}
+        function = TensorflowFunction(name, inputs, self._variables, training)
+        results = network(function, self._model, {argument: argument for argument in arguments})
+        flat: dict[str, Output] = {}
+        for key in sorted(results):
+            flat |= _flat(key, results[key])
+        self._message.function.append(function.finish({key: (out.value, out.shape) for key, out in flat.items()}))
+        return results, function.captured
+
+
+def _integers(arguments: Sequence[str]) -> dict[str, Tensor]:
+    return {name: Tensor(name, _SIZES[name], INT32) for name in arguments}
+
+
+def _flat(name: str, result: Output | list[Output]) -> dict[str, Output]:
+    """Results by names of their own."""
+    if isinstance(result, Output):
+        return {name: result}
+    return {f"{name}_{place}": output for place, output in enumerate(result)}
+
+
+def _described(results: Results) -> dict[str, Tensor | list[Tensor]]:
+    described: dict[str, Tensor | list[Tensor]] = {}
+    for name, result in results.items():
+        tensors = [Tensor(key, output.shape) for key, output in _flat(name, result).items()]
+        described[name] = tensors[0] if isinstance(result, Output) else tensors
+    return described
+
+
+_VERSION_2 = 2  # of the way of saving
+_ASSET = "asset_path_initializer"
+_FILE, _SAVE, _RESTORE = "saver_filename", "saved", "restore_all"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A variable: its name, its key in the checkpoint, shape and type."""
+
+    name: str
+    key: str
+    sizes: Sizes
+    dtype: int
+
+
+def add_variables(meta: Any, variables: Sequence[Stored]) -> None:
+    """Variables, and operations that save and restore all of them; `meta` is the message of a graph."""
+    nodes = meta.graph_def.node
+    for variable in variables:
+        shape = AttrValue()
+        set_shape(shape.shape, variable.sizes)
+        attributes = {
+            "dtype": of_type(variable.dtype),
+            "shape": shape,
+            "shared_name": AttrValue(s=variable.name.encode()),
+        }
+        add_node(nodes, variable.name, "VarHandleOp", [], attributes)
+    add_node(nodes, _FILE, "Placeholder", [], _placeholder(STRING, ()))
+    keys = np.array([variable.key.encode() for variable in variables], dtype=object)
+    add_node(nodes, "saved_keys", "Const", [], of_tensor(keys))
+    add_node(nodes, "whole_tensors", "Const", [], of_tensor(np.array([b""] * len(keys), dtype=object)))
+    dtypes = AttrValue()
+    dtypes.list.type.extend(variable.dtype for variable in variables)
+    names = [_FILE, "saved_keys", "whole_tensors"]
+    _add_restore(nodes, names, variables, dtypes)
+    _add_save(nodes, names, variables, dtypes)
+    saver = meta.saver_def
+    saver.filename_tensor_name, saver.save_tensor_name = f"{_FILE}:0", f"{_SAVE}:0"
+    saver.restore_op_name, saver.version = _RESTORE, _VERSION_2
+
+
+def _add_restore(nodes: Any, names: list[str], variables: Sequence[Stored], dtypes: Any) -> None:
+    add_node(nodes, "restored", "RestoreV2", names, {"dtypes": dtypes})
+    for number, variable in enumerate(variables):
+        inputs = [variable.name, f"restored:{number}"]
+        add_node(nodes, f"assign_{number}", "AssignVariableOp", inputs, {"dtype": of_type(variable.dtype)})
+    add_node(nodes, _RESTORE, "NoOp", [f"^assign_{number}" for number in range(len(variables))], {})
+
+
+def _add_save(nodes: Any, names: list[str], variables: Sequence[Stored], dtypes: Any) -> None:
+    for number, variable in enumerate(variables):
+        add_node(nodes, f"read_{number}", "ReadVariableOp", [variable.name], {"dtype": of_type(variable.dtype)})
+    values = [f"read_{number}" for number in range(len(variables))]
+    add_node(nodes, "save", "SaveV2", [*names, *values], {"dtypes": dtypes})
+    add_node(nodes, _SAVE, "Identity", [_FILE, "^save"], {"T": of_type(STRING)})
+
+
+def add_signature(meta: Any, name: str, signature: Signature) -> None:
+    """One call of a function of the library, with a placeholder for each argument."""
+    nodes, definition = meta.graph_def.node, meta.signature_def.add(key=name).value
+    definition.method_name = "tensorflow/serving/predict"
+    arguments = {argument: f"{name}_{argument}" for argument in sorted(signature.named)}
+    for argument, node in arguments.items():
+        sizes = signature.named[argument].sizes
+        add_node(nodes, node, "Placeholder", [], _placeholder(INT32, sizes))
+        _describe(definition.inputs.add(key=argument).value, f"{node}:0", signature.named[argument])
+    call = f"call_{name}"
+    assert isinstance(signature.results, Mapping)  # servers know results by names
+    results = [signature.results[result] for result in sorted(signature.results)]
+    attributes = {"f": AttrValue(), "Tin": AttrValue(), "Tout": AttrValue(), "config_proto": AttrValue(s=b"")}
+    attributes["f"].func.name = signature.function
+    attributes["Tin"].list.type.extend([INT32] * len(arguments) + [RESOURCE] * len(signature.captured))
+    attributes["Tout"].list.type.extend([FLOAT] * len(results))
+    add_node(nodes, call, "StatefulPartitionedCall", [*arguments.values(), *signature.captured], attributes)
+    for number, result in enumerate(results):
+        assert isinstance(result, Tensor)
+        _describe(definition.outputs.add(key=result.name).value, f"{call}:{number}", result)
+
+
+def add_asset(meta: Any, filename: str) -> None:
+    """A file in `assets`; its path goes into a placeholder."""
+    add_node(meta.graph_def.node, _ASSET, "Placeholder", [], _placeholder(STRING, ()))
+    asset = meta.asset_file_def.add(filename=filename)
+    asset.tensor_info.name = f"{_ASSET}:0"
+
+
+def _placeholder(dtype: int, sizes: Sizes) -> Mapping[str, Any]:
+    shape = AttrValue()
+    set_shape(shape.shape, sizes)
+    return {"dtype": of_type(dtype), "shape": shape, "_output_shapes": of_shapes([sizes])}
+
+
+def _describe(info: Any, name: str, tensor: Tensor) -> None:
+    info.name, info.dtype = name, tensor.dtype
+    set_shape(info.tensor_shape, tensor.sizes)
+
 
 MODEL_FILE = "saved_model.pb"
 _CASE_RULE = "do_lower_case"
@@ -66,14 +405,14 @@ def saved_model(model: Exported, shapes: Mapping[str, Sizes]) -> Any:
     meta.meta_info_def.tags.append("serve")
     meta.meta_info_def.tensorflow_version = "2.3.0"
     meta.graph_def.versions.producer, meta.graph_def.versions.min_consumer = _GRAPH_VERSION, 12
-    variables = [tf_serving.Stored(name, _key(paths[0]), shapes[name], FLOAT) for name, paths in _paths(model).items()]
+    variables = [Stored(name, _key(paths[0]), shapes[name], FLOAT) for name, paths in _paths(model).items()]
     if model.vocab is not None:
-        variables.append(tf_serving.Stored(_CASE_RULE, _key(_CASE_RULE), (), BOOL))
-        tf_serving.add_asset(meta, _VOCAB)
-    tf_serving.add_variables(meta, variables)
+        variables.append(Stored(_CASE_RULE, _key(_CASE_RULE), (), BOOL))
+        add_asset(meta, _VOCAB)
+    add_variables(meta, variables)
     library = Library(model, shapes, meta.graph_def.library)
     serving = library.serving()
-    tf_serving.add_signature(meta, "serving_default", serving)
+    add_signature(meta, "serving_default", serving)
     meta.object_graph_def.CopyFrom(_objects(model, shapes, library, serving).graph)
     return message
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from jaxbert.errors import InputError
-from jaxbert.examples.text_example import TextExample
+from jaxbert.examples.text_examples import TextExample
 from jaxbert.text.tokenizer import Tokenizer
 
 

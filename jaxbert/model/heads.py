@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands on the encoder: the pooler and the sentence classifier (or regressor)."""
+"""What stands on the encoder: classifier, spans of answers, masked language model and next sentence."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.dropout import Place, at, dropout
 from jaxbert.model.encoder import FLOAT32, Compute, Rows, encode
-from jaxbert.model.layers import dense
+from jaxbert.model.layers import ACTIVATIONS, dense, layer_norm, product
 from jaxbert.model.weights import Tree
 
 
@@ -32,3 +32,97 @@ def classify(
     pooled = dropout(pooled, at(head_noise, config.num_hidden_layers, Place.HEAD), config.hidden_dropout_prob)
     logits: jax.Array = pooled.astype(jnp.float32) @ weights["output_weights"].T + weights["output_bias"][None, None]
     return logits
+
+
+def answer_spans(
+    weights: Tree,
+    config: BertConfig,
+    rows: Rows,
+    *,
+    noise: jax.Array | None = None,
+    compute: Compute = FLOAT32,
+) -> jax.Array:
+    """Logits of start and end at every position, [B, S, 2] float32: one dense layer, as in `run_squad.py`."""
+    h = encode(weights["bert"], config, rows, noise=noise, compute=compute)
+    head = weights["cls"]["squad"]
+    logits: jax.Array = h.astype(jnp.float32) @ head["output_weights"].T + head["output_bias"][None, None]
+    return logits
+
+
+def within_windows(logits: jax.Array, rows: Rows) -> jax.Array:
+    """Logits [B, S, 2] seen from each window of a row: [B, N, 2, S], -inf at the positions of others and of none.
+
+    A place without a window is seen as the window that stands first in the row; nothing may be read there.
+    """
+    sequences = rows["sequences"]
+    of_place = jnp.take_along_axis(sequences, rows["cls_positions"], axis=1)
+    own = of_place[:, :, None] == sequences[:, None, :]
+    return jnp.where(own[:, :, None], logits.transpose(0, 2, 1)[:, None], -jnp.inf)
+
+
+def best_positions(logits: jax.Array, rows: Rows, count: int) -> dict[str, jax.Array]:
+    """The best starts and ends of each window, best first, equal ones by position.
+
+    Positions count from the window's `[CLS]`. Where a window has fewer than `count` positions, those of no window
+    follow, with logit -inf.
+
+    Returns:
+        `starts`, `ends` int32 and `start_logits`, `end_logits` float32 [B, N, K], K the smaller of `count` and S;
+        `null_logits` float32 [B, N, 2], start and end at `[CLS]`.
+    """
+    cls = rows["cls_positions"]
+    values, positions = jax.lax.top_k(within_windows(logits, rows), min(count, logits.shape[1]))
+    positions = positions - cls[:, :, None, None]
+    return {
+        "starts": positions[:, :, 0],
+        "start_logits": values[:, :, 0],
+        "ends": positions[:, :, 1],
+        "end_logits": values[:, :, 1],
+        "null_logits": jnp.take_along_axis(logits, cls[:, :, None], axis=1),
+    }
+
+
+# Matrix units work on tiles of so many columns.
+VOCABULARY_MULTIPLE = 128
+
+
+def pretrain(
+    weights: Tree,
+    config: BertConfig,
+    rows: Rows,
+    *,
+    next_sentence: bool,
+    noise: jax.Array | None = None,
+    compute: Compute = FLOAT32,
+) -> tuple[jax.Array, jax.Array | None]:
+    """Logits of the vocabulary at rows["masked_lm_positions"] [B, P] and of the next sentence, label 1 = a random one.
+
+    Returns [B, P, V'] float32, V' = V rounded up, with no probability for entries from V on; and [B, N, 2] float32 for
+    the sequences whose [CLS] stand at rows["cls_positions"] [B, N], or None without `next_sentence`.
+    """
+    read = rows["masked_lm_positions"]
+    if next_sentence:
+        read = jnp.concatenate([rows["cls_positions"], read], axis=1)
+    h = encode(weights["bert"], config, rows, read=read, noise=noise, compute=compute)
+    if not next_sentence:
+        return masked_lm(weights, config, h), None
+    sequences = rows["cls_positions"].shape[1]
+    pooled = pool(weights["bert"]["pooler"], h[:, :sequences]).astype(jnp.float32)
+    head = weights["cls"]["seq_relationship"]
+    return (
+        masked_lm(weights, config, h[:, sequences:]),
+        pooled @ head["output_weights"].T + head["output_bias"][None, None],
+    )
+
+
+def masked_lm(weights: Tree, config: BertConfig, h: jax.Array) -> jax.Array:
+    """Logits of the vocabulary, [B, P, H] -> [B, P, V'] float32; the output kernel is the table of word embeddings."""
+    head = weights["cls"]["predictions"]
+    h = dense(head["transform"]["dense"], h)
+    h = ACTIVATIONS[config.hidden_act](h.astype(jnp.float32)).astype(h.dtype)
+    h = layer_norm(head["transform"]["LayerNorm"], h)
+    padding = -config.vocab_size % VOCABULARY_MULTIPLE
+    kernel = jnp.pad(weights["bert"]["embeddings"]["word_embeddings"], ((0, padding), (0, 0)))
+    bias = jnp.pad(head["output_bias"], (0, padding), constant_values=-1e30)
+    logits = product("bph,vh->bpv", h, kernel, jnp.float32)
+    return logits + bias[None, None]

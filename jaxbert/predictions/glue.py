@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from jaxbert import files
+from jaxbert.io import files
 
 Array = npt.NDArray[np.floating]
 

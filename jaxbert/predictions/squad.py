@@ -1,20 +1,75 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the best start and end positions of each window to answers, as `write_predictions` of the original script.
+"""Candidates of windows -> answers, their texts, in the order of questions."""
 
-That is: the n best answers of a question over all its windows, their probabilities, and the odds for no answer.
-"""
-
+import bisect
+import collections
 import dataclasses
 import functools
+import itertools
 import math
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from jaxbert.errors import InputError
-from jaxbert.features.squad import WindowedQuestion, best_window, split_words
-from jaxbert.predictions.squad_text import AnswerTexts
+from jaxbert.features.squad import Context, WindowedQuestion, best_window, split_words
+from jaxbert.text.normalize import basic_tokens, has_cjk
+from jaxbert.text.tokenizer import Tokenizer, piece_spans
+
+_REMEMBERED = 1 << 14  # words
+
+
+class AnswerTexts:
+    """Finds the characters of answers; what a word becomes when normalized is remembered."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokens = tokenizer.vocab.tokens
+        self._normalized = functools.lru_cache(_REMEMBERED)(
+            lambda word: " ".join(basic_tokens(word, tokenizer.do_lower_case))
+        )
+        self._spans = functools.lru_cache(_REMEMBERED)(lambda word: piece_spans(word, tokenizer))
+
+    def span(self, context: Context, first: int, last: int) -> tuple[int, int]:
+        """First character, and the one after the last, of the answer from piece `first` to piece `last`."""
+        begin, end = context.word_of(first), context.word_of(last)
+        if first > context.first_pieces[begin] or last + 1 < context.first_pieces[end + 1]:
+            span = self._aligned(context, first, last, begin, end)
+            if span is None and any(map(has_cjk, context.words[begin : end + 1])):
+                span = self._between_pieces(context, first, last, begin, end)
+            if span is not None:
+                return span
+        return context.word_starts[begin], context.word_starts[end] + len(context.words[end])
+
+    def _aligned(self, context: Context, first: int, last: int, begin: int, end: int) -> tuple[int, int] | None:
+        """Where the letters of the pieces stand in their words; None where letters and characters are not one to one.
+
+        The first place counts, should the same letters come twice in the words.
+        """
+        words = context.words[begin : end + 1]
+        lengths = list(itertools.accumulate(map(len, words)))
+        letters = " ".join(filter(None, map(self._normalized, words)))
+        wanted = self._joined(context.ids[first : last + 1].tolist())
+        start = letters.find(wanted)
+        if start < 0 or len(letters) - letters.count(" ") != lengths[-1]:
+            return None
+        chars = []
+        for letter in (start, start + len(wanted) - 1):
+            place = letter - letters.count(" ", 0, letter)  # among the characters of all words
+            word = bisect.bisect_right(lengths, place)
+            chars.append(context.word_starts[begin + word] + place - (lengths[word] - len(words[word])))
+        return chars[0], chars[1] + 1
+
+    def _joined(self, ids: list[int]) -> str:
+        """The letters of pieces, a blank between words."""
+        return " ".join([self._tokens[id_] for id_ in ids]).replace(" ##", "").replace("##", "")
+
+    def _between_pieces(self, context: Context, first: int, last: int, begin: int, end: int) -> tuple[int, int]:
+        """From the first character of the first piece to the last character of the last one."""
+        start = self._spans(context.words[begin])[first - context.first_pieces[begin]][0]
+        stop = self._spans(context.words[end])[last - context.first_pieces[end]][1]
+        return context.word_starts[begin] + start, context.word_starts[end] + stop
+
 
 _NO_NULL_SCORE = 1_000_000.0  # odds of a question whose context has no window, as in the original
 
@@ -202,3 +257,43 @@ def _softmax(scores: list[float]) -> list[float]:
     powers = [math.exp(score - largest) for score in scores]
     total = functools.reduce(operator.add, powers)  # `sum` makes up for rounding since Python 3.12
     return [power / total for power in powers]
+
+
+_FIELDS = ("starts", "start_logits", "ends", "end_logits", "null_logits")
+
+Found = tuple[np.ndarray, Mapping[str, np.ndarray]]
+"""Numbers of windows [n], counted over all questions, and their candidates [n, ...] by the names of `Candidates`."""
+
+
+def in_question_order(
+    asked: "collections.deque[WindowedQuestion]",
+    found: Iterable[Found],
+    predict: Callable[[WindowedQuestion, Candidates], Prediction],
+) -> Iterator[Prediction]:
+    """Each question is answered as soon as it is the next one and the candidates of all its windows are there.
+
+    Args:
+        asked: the questions in order; each must be in it before candidates of its windows are found, and is taken out.
+        found: each window once. Only those of questions that still wait are kept.
+        predict: the answer to one question.
+    """
+    waiting: dict[int, list[np.ndarray]] = {}
+    first = 0  # number of the first window of the next question
+    for numbers, values in found:
+        columns = [values[name] for name in _FIELDS]
+        waiting |= zip(numbers.tolist(), map(list, zip(*columns, strict=True)), strict=True)
+        while asked and all(window in waiting for window in range(first, first + len(asked[0].windows))):
+            question = asked.popleft()
+            yield predict(question, _taken(waiting, first, len(question.windows)))
+            first += len(question.windows)
+    while asked:  # contexts without a word have no windows
+        yield predict(asked.popleft(), _taken(waiting, first, 0))
+
+
+def _taken(waiting: dict[int, list[np.ndarray]], first: int, count: int) -> Candidates:
+    """The candidates of some windows, which then wait no more."""
+    if not count:
+        none = np.zeros((0, 1))
+        return Candidates(none, none, none, none, np.zeros((0, 2)))
+    rows: Sequence[list[np.ndarray]] = [waiting.pop(window) for window in range(first, first + count)]
+    return Candidates(*map(np.stack, zip(*rows, strict=True)))

@@ -11,8 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxbert.checkpoints.remote_states import RemoteStates
-from jaxbert.checkpoints.training_state import TrainingStates
+from jaxbert.checkpoints.state import RemoteStates, TrainingStates
 from jaxbert.errors import InputError, Interrupted
 from jaxbert.train.report import ProgressLine, Summaries
 from jaxbert.train.step import Batch, State

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""AdamW and LAMB as the official trainers run them: one pass over weights, gradients and moments."""
+"""AdamW and LAMB as the official trainers run them, the learning rate, and loss scaling."""
 
 import dataclasses
 from functools import reduce
@@ -8,6 +8,60 @@ import jax
 import jax.numpy as jnp
 
 from jaxbert.model.weights import Table, Tree, unflatten
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearSchedule:
+    """Linear warm-up from 0 to `peak`, then linear decay to `end` at `total_steps` (Google's optimization.py).
+
+    The decay is counted from step 0, so when the warm-up ends the rate drops from `peak` to the decay's own line; the
+    first step has rate 0.
+    """
+
+    peak: float
+    end: float
+    warmup_steps: int
+    total_steps: int
+
+    def rate(self, step: jax.Array) -> jax.Array:
+        """The rate (float32 scalar) of the given step (int32 scalar, from 0)."""
+        done = jnp.minimum(step, self.total_steps).astype(jnp.float32)
+        decayed = (self.peak - self.end) * (1.0 - done / max(self.total_steps, 1)) + self.end
+        return jnp.where(step < self.warmup_steps, self.peak * done / max(self.warmup_steps, 1), decayed)
+
+
+GROWTH_STEPS = 2000  # as Keras's LossScaleOptimizer
+
+
+@dataclasses.dataclass(frozen=True)
+class LossScale:
+    """The loss is multiplied by a factor before the backward pass, and the gradients divided by it after.
+
+    Attributes:
+        initial: the first factor.
+        dynamic: double it after 2000 steps without overflow, halve it at each overflow.
+    """
+
+    initial: float = 1.0
+    dynamic: bool = False
+
+    @property
+    def is_used(self) -> bool:
+        """Whether there is anything to scale, and steps that may have to be left out."""
+        return self.dynamic or self.initial != 1.0
+
+    def init(self) -> Tree:
+        """The state: `factor` float32 and `good_steps` int32 since it last changed, scalars."""
+        return {"factor": jnp.float32(self.initial), "good_steps": jnp.int32(0)}
+
+    def after(self, state: Tree, finite: jax.Array) -> Tree:
+        """The state after a step whose gradients were all finite, or were not."""
+        if not self.dynamic:
+            return state
+        good_steps = jnp.where(finite, state["good_steps"] + 1, 0)
+        grows = good_steps == GROWTH_STEPS
+        factor = jnp.where(finite, state["factor"] * jnp.where(grows, 2.0, 1.0), jnp.maximum(state["factor"] / 2, 1.0))
+        return {"factor": factor, "good_steps": jnp.where(grows, 0, good_steps)}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboardX import SummaryWriter
 
-from jaxbert import files, storage
+from jaxbert.io import files, storage
 
 _LINES = "metrics.jsonl"
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from jaxbert.checkpoints import names
-from jaxbert.checkpoints.object_graph import GRAPH_KEY
+from jaxbert.checkpoints.messages import ObjectGraph
 from jaxbert.checkpoints.tf_bundle import write_bundle
-from jaxbert.checkpoints.tf_messages import ObjectGraph
+from jaxbert.checkpoints.tf_graph import GRAPH_KEY
 
 H, A, F, L, V, P, T = 6, 2, 8, 2, 11, 7, 2
 _ENDINGS = (

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jaxbert.checkpoints.archive import unpack
+from jaxbert.checkpoints.resolve import unpack
 from jaxbert.errors import InputError
 
 

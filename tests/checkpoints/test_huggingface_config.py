@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import pytest
 
-from jaxbert.checkpoints import huggingface_config, names
+from jaxbert.checkpoints import huggingface, names
 from jaxbert.config.bert_config import Activation, BertConfig
 from jaxbert.errors import InputError
 
@@ -16,12 +16,12 @@ _KNOWN = [name for name in get_args(Activation) if not name.startswith("hard")]
 def test_a_configuration_goes_there_and_back(activation: Activation) -> None:
     """Every size and constant, and every activation that transformers knows."""
     config = BertConfig(31, 12, 3, 4, 20, activation, 0.2, 0.3, 40, 3, 0.05)
-    assert huggingface_config.from_huggingface(huggingface_config.to_huggingface(config, "BertModel")) == config
+    assert huggingface.from_huggingface_config(huggingface.to_huggingface_config(config, "BertModel")) == config
 
 
 def test_missing_keys_have_the_defaults_of_transformers() -> None:
     """An empty file is bert-base-uncased with the exact GELU."""
-    assert huggingface_config.from_huggingface({}) == BertConfig(30522, hidden_act="gelu_erf", type_vocab_size=2)
+    assert huggingface.from_huggingface_config({}) == BertConfig(30522, hidden_act="gelu_erf", type_vocab_size=2)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_missing_keys_have_the_defaults_of_transformers() -> None:
 )
 def test_activations_keep_their_meaning(name: str, meaning: str) -> None:
     """Their `gelu` is the exact one, the others are the tanh form."""
-    assert huggingface_config.from_huggingface({"hidden_act": name}).hidden_act == meaning
+    assert huggingface.from_huggingface_config({"hidden_act": name}).hidden_act == meaning
 
 
 @pytest.mark.parametrize(
@@ -47,13 +47,13 @@ def test_activations_keep_their_meaning(name: str, meaning: str) -> None:
 def test_other_networks_are_refused(content: dict[str, Any], problem: str) -> None:
     """A configuration that describes something else than BERT's encoder is named."""
     with pytest.raises(InputError, match=problem):
-        huggingface_config.from_huggingface(content)
+        huggingface.from_huggingface_config(content)
 
 
 def test_an_activation_they_do_not_know_is_refused() -> None:
     """Nothing is written that transformers would compute in another way."""
     with pytest.raises(InputError, match="`hidden_act` is `hard_swish`"):
-        huggingface_config.to_huggingface(BertConfig(5, hidden_act="hard_swish"), "BertModel")
+        huggingface.to_huggingface_config(BertConfig(5, hidden_act="hard_swish"), "BertModel")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_an_activation_they_do_not_know_is_refused() -> None:
 )
 def test_heads_name_the_class(heads: tuple[str, ...], expected: str) -> None:
     """The class of transformers is the one that has these heads."""
-    assert huggingface_config.architecture([names.WORD_EMBEDDINGS, *heads]) == expected
+    assert huggingface.architecture([names.WORD_EMBEDDINGS, *heads]) == expected
 
 
 @pytest.mark.parametrize(
@@ -84,4 +84,4 @@ def test_heads_name_the_class(heads: tuple[str, ...], expected: str) -> None:
 )
 def test_class_names_come_in_order(content: dict[str, Any], expected: tuple[str, ...]) -> None:
     """Names by number; invented or incomplete ones are none."""
-    assert huggingface_config.class_names(content) == expected
+    assert huggingface.class_names(content) == expected

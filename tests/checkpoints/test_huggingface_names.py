@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from jaxbert.checkpoints import huggingface_names, names
+from jaxbert.checkpoints import huggingface, names
 
 
 def test_every_weight_goes_there_and_back() -> None:
@@ -13,9 +13,9 @@ def test_every_weight_goes_there_and_back() -> None:
     theirs = {}
     for name in names.weight_names(layers=24):
         weight = random.normal(size=(3, 4) if name.endswith(("kernel", "embeddings")) else 3)
-        there, stored = huggingface_names.to_huggingface(name, weight)
+        there, stored = huggingface.to_huggingface(name, weight)
         theirs[there] = stored
-        back = huggingface_names.to_tf1(there, stored)
+        back = huggingface.to_tf1(there, stored)
         assert back is not None
         assert back[0] == name
         np.testing.assert_array_equal(back[1], weight, strict=True)
@@ -40,7 +40,7 @@ def test_every_weight_goes_there_and_back() -> None:
 )
 def test_names_of_transformers_are_known(theirs: str, ours: str) -> None:
     """Names as transformers writes them, with and without prefix, new and old."""
-    assert huggingface_names.tf1_name(theirs) == ours
+    assert huggingface.tf1_name(theirs) == ours
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_names_of_transformers_are_known(theirs: str, ours: str) -> None:
 )
 def test_other_names_are_not(name: str) -> None:
     """What is not a weight of BERT has no name with us."""
-    assert huggingface_names.tf1_name(name) is None
-    assert huggingface_names.to_tf1(name, np.zeros((2, 2))) is None
+    assert huggingface.tf1_name(name) is None
+    assert huggingface.to_tf1(name, np.zeros((2, 2))) is None
 
 
 def test_dense_kernels_are_transposed_and_heads_are_not() -> None:
     """A kernel [in, out] is stored [out, in]; TF1's dense heads are [C, H] on both sides."""
     kernel = np.arange(6.0).reshape(2, 3)
-    name, stored = huggingface_names.to_huggingface("bert/encoder/layer_0/intermediate/dense/kernel", kernel)
+    name, stored = huggingface.to_huggingface("bert/encoder/layer_0/intermediate/dense/kernel", kernel)
     assert (name, stored.shape) == ("bert.encoder.layer.0.intermediate.dense.weight", (3, 2))
-    assert huggingface_names.to_huggingface("output_weights", kernel)[1] is kernel
+    assert huggingface.to_huggingface("output_weights", kernel)[1] is kernel

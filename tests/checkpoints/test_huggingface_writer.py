@@ -13,14 +13,11 @@ import pytest
 from safetensors import safe_open
 
 from jaxbert.checkpoints import names
-from jaxbert.checkpoints.huggingface_names import to_tf1
-from jaxbert.checkpoints.huggingface_writer import stored_names, write_huggingface, write_tokenizer
+from jaxbert.checkpoints.huggingface import stored_names, to_tf1, write_huggingface, write_tokenizer
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
-from jaxbert.model.answer_spans import answer_spans
 from jaxbert.model.encoder import encode
-from jaxbert.model.heads import classify, pool
-from jaxbert.model.pretraining_heads import pretrain
+from jaxbert.model.heads import answer_spans, classify, pool, pretrain
 from jaxbert.model.weights import unflatten
 from tests.checkpoints.random_models import HEADS, Weights, assert_same, random_weights
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxbert.checkpoints import names
-from jaxbert.checkpoints.matching import OtherShape, match
+from jaxbert.checkpoints.load import OtherShape, match
 from jaxbert.errors import InputError
 
 _HEAD = {"output_weights": (2, 6), "output_bias": (2,)}

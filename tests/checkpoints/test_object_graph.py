@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxbert.checkpoints.object_graph import parse_graph
-from jaxbert.checkpoints.tf2_weights import find_weights
-from jaxbert.checkpoints.tf_messages import ObjectGraph
+from jaxbert.checkpoints.messages import ObjectGraph
+from jaxbert.checkpoints.tf_graph import find_weights, parse_graph
 
 _EDGES = ("model", "layer_with_weights-0", "embeddings", "layer_with_weights-4", "_attention_layer", "_query_dense")
 

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from jaxbert.checkpoints import places
-from jaxbert.checkpoints.places import kaggle_handle, locate, place_of
+from jaxbert.checkpoints import resolve
 from jaxbert.checkpoints.released import RELEASED
+from jaxbert.checkpoints.resolve import kaggle_handle, locate, place_of
 from jaxbert.errors import InputError
 
 _MODULE = "https://tfhub.dev/tensorflow/bert_en_uncased_L-12_H-768_A-12/1"
@@ -20,8 +20,8 @@ _HANDLE = "tensorflow/bert/tensorFlow2/en-uncased-l-12-h-768-a-12/1"
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home folder of the test's own, and nothing remembered from other tests."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    places._from_kaggle.cache_clear()
-    places._from_huggingface.cache_clear()
+    resolve._from_kaggle.cache_clear()
+    resolve._from_huggingface.cache_clear()
     return tmp_path
 
 

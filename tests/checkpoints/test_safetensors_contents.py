@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from jaxbert.checkpoints import huggingface_names, names
-from jaxbert.checkpoints.huggingface_config import to_huggingface
-from jaxbert.checkpoints.initial import read_initial
+from jaxbert.checkpoints import huggingface, names
+from jaxbert.checkpoints.huggingface import to_huggingface_config
+from jaxbert.checkpoints.load import read_initial
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
 from tests.checkpoints.random_models import Weights, assert_same, models, random_weights
@@ -23,13 +23,13 @@ _CONFIG = BertConfig(11, 6, 2, 2, 8, max_position_embeddings=7, type_vocab_size=
 
 
 def _theirs(weights: Weights) -> dict[str, np.ndarray]:
-    named = (huggingface_names.to_huggingface(name, weight) for name, weight in weights.items())
+    named = (huggingface.to_huggingface(name, weight) for name, weight in weights.items())
     return {name: np.ascontiguousarray(weight) for name, weight in named}
 
 
 def _save(folder: Path, tensors: Mapping[str, np.ndarray], architecture: str = "BertForPreTraining") -> None:
     folder.mkdir(exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(to_huggingface(_CONFIG, architecture)))
+    (folder / "config.json").write_text(json.dumps(to_huggingface_config(_CONFIG, architecture)))
     save_file(dict(tensors), str(folder / "model.safetensors"))
 
 
@@ -56,7 +56,7 @@ def test_every_bit_comes_back(
         old = {".LayerNorm.weight": ".LayerNorm.gamma", ".LayerNorm.bias": ".LayerNorm.beta"}
         for new, name in old.items():
             tensors = {key.replace(new, name): tensor for key, tensor in tensors.items()}
-    (tmp_path / "config.json").write_text(json.dumps(to_huggingface(config, "BertModel")))
+    (tmp_path / "config.json").write_text(json.dumps(to_huggingface_config(config, "BertModel")))
     _shard(tmp_path, tensors, shards)
     read = read_initial(str(tmp_path))
     assert_same(read.weights, weights)
@@ -207,7 +207,7 @@ def test_what_transformers_writes_is_read_in_full(architecture: str, shard: str,
     model.save_pretrained(tmp_path, max_shard_size=shard)
     read = read_initial(str(tmp_path))
     parameters = {name: parameter.detach().numpy() for name, parameter in model.named_parameters()}
-    expected = (huggingface_names.to_tf1(name, parameter) for name, parameter in parameters.items())
+    expected = (huggingface.to_tf1(name, parameter) for name, parameter in parameters.items())
     assert_same(read.weights, dict(expected))
     assert read.unused == ()
     assert read.config == BertConfig(11, 6, 2, 2, 8, "gelu_erf", max_position_embeddings=7, type_vocab_size=2)

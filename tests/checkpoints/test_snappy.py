@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxbert.checkpoints.snappy import decompress
-from jaxbert.checkpoints.varint import write_varint
+from jaxbert.checkpoints.tf_table import decompress, write_varint
 
 
 def _literal(data: bytes, width: int) -> bytes:

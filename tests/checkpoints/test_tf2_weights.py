@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxbert.checkpoints import names
-from jaxbert.checkpoints.initial import read_initial
+from jaxbert.checkpoints.load import read_initial
 from jaxbert.errors import InputError
 
 _HEADS = 2

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from jaxbert.checkpoints import names
-from jaxbert.checkpoints.initial import read_initial
-from jaxbert.checkpoints.object_graph import GRAPH_KEY, ObjectGraph, parse_graph
-from jaxbert.checkpoints.tf2_writer import write_tf2
+from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.tf_bundle import Bundle, open_bundle
+from jaxbert.checkpoints.tf_graph import GRAPH_KEY, ObjectGraph, parse_graph, write_tf2
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
 from tests.checkpoints.random_models import HEADS, Weights, assert_same, models, random_weights

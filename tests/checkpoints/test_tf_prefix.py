@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxbert.checkpoints.tf_prefix import find_prefix
+from jaxbert.checkpoints.tf_bundle import find_prefix
 from jaxbert.errors import InputError
 
 

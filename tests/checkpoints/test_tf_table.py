@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxbert.checkpoints.tf_table import read_table, write_table
-from jaxbert.checkpoints.varint import write_varint
+from jaxbert.checkpoints.tf_table import read_table, write_table, write_varint
 from jaxbert.errors import InputError
-from jaxbert.records.tfrecord import masked_crc
+from jaxbert.tfrecord.files import masked_crc
 
 _ENTRIES = {b"": b"header", **{f"bert/encoder/layer_{n}/kernel".encode(): bytes([n]) * (n % 7) for n in range(3)}}
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxbert.checkpoints.varint import read_varint, write_varint
+from jaxbert.checkpoints.tf_table import read_varint, write_varint
 
 
 @given(st.integers(0, 2**64 - 1), st.binary(max_size=3))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxbert.__main__ import main
+from jaxbert.cli import main
 from tests.commands.tiny_pretraining import Corpus, make_corpus
 from tests.commands.tiny_squad import run_squad
 from tests.commands.tiny_task import Task, make_task, sizes

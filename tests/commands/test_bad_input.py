@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from jaxbert.__main__ import main
-from jaxbert.records.tfrecord import stream, write_records
+from jaxbert.cli import main
+from jaxbert.tfrecord.files import stream, write_records
 from tests.commands.conftest import Run
 from tests.commands.tiny_task import Task, flags, start
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jaxbert.__main__ import main
 from jaxbert.checkpoints import names
-from jaxbert.checkpoints.initial import read_initial
+from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.model_folder import write_model
+from jaxbert.cli import main
 from jaxbert.commands import convert_checkpoint
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from jaxbert.commands.create_finetuning_data import run
-from jaxbert.config.create_finetuning_data import Flags
+from jaxbert.config.data import FineTuningDataFlags
 from jaxbert.errors import InputError
-from jaxbert.records.example_proto import decode
-from jaxbert.records.schema import classification_schema
-from jaxbert.records.tfrecord import TFRecords
+from jaxbert.tfrecord.example import decode
+from jaxbert.tfrecord.files import TFRecords
+from jaxbert.tfrecord.schema import classification_schema
 
 VOCAB = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\n"
 HEADER = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def flags(folder: Path, **others: object) -> Flags:
+def flags(folder: Path, **others: object) -> FineTuningDataFlags:
     """The flags of an MRPC run with all outputs, changed by `others`."""
     outputs = {f"{name}_data_output_path": str(folder / f"out/{name}") for name in ("train", "eval", "test")}
     values = {
@@ -43,7 +43,7 @@ def flags(folder: Path, **others: object) -> Flags:
         **outputs,
         **others,
     }
-    return Flags(**values)
+    return FineTuningDataFlags(**values)
 
 
 def load(path: Path, label_type: str = "int") -> dict[str, list[object]]:
@@ -119,7 +119,7 @@ def test_own_files(folder: Path) -> None:
     ],
 )
 def test_mistakes(folder: Path, change: dict[str, object], message: str) -> None:
-    """Flags that cannot work end with a message before anything is written."""
+    """FineTuningDataFlags that cannot work end with a message before anything is written."""
     with pytest.raises(InputError, match=message):
         run(flags(folder, **change))
     assert not (folder / "out").exists() or not list((folder / "out").iterdir())
@@ -136,8 +136,7 @@ def test_bad_row_leaves_what_was_before(folder: Path) -> None:
 def test_command_line(folder: Path) -> None:
     """The old command line works as a program, needs no jax, and says what it made."""
     program = (
-        "import sys; from jaxbert.__main__ import main; code = main(sys.argv[1:]);"
-        "sys.exit(code or ('jax' in sys.modules))"
+        "import sys; from jaxbert.cli import main; code = main(sys.argv[1:]);sys.exit(code or ('jax' in sys.modules))"
     )
     arguments = [
         "create_finetuning_data",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxbert.__main__ import main
+from jaxbert.cli import main
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@
 from pathlib import Path
 
 from jaxbert.commands.create_sample_data import run
-from jaxbert.config import bert_config, run_classifier, run_pretraining
-from jaxbert.config.create_sample_data import Flags
+from jaxbert.config import bert_config, trainers
+from jaxbert.config.data import SampleDataFlags
 from jaxbert.config.flags import parse
 from jaxbert.examples import sample_reviews
 from jaxbert.examples.glue import find_task, glue_dataset
@@ -14,8 +14,8 @@ from jaxbert.examples.sample import SIZES
 
 def test_what_is_written_can_be_trained_on(tmp_path: Path) -> None:
     """The flag file parses, its paths exist, the task's reader finds all examples, the vocabulary fits the model."""
-    run(Flags(output_dir=str(tmp_path)))
-    flags = parse(run_classifier.Flags, [f"--flagfile={tmp_path / 'flags.txt'}"]).options
+    run(SampleDataFlags(output_dir=str(tmp_path)))
+    flags = parse(trainers.ClassifierFlags, [f"--flagfile={tmp_path / 'flags.txt'}"]).options
     assert flags.data_dir is not None
     assert flags.vocab_file is not None
     assert flags.bert_config_file is not None
@@ -28,7 +28,7 @@ def test_what_is_written_can_be_trained_on(tmp_path: Path) -> None:
 
 def test_answers_stand_beside_the_test_file(tmp_path: Path) -> None:
     """There is one answer for each line of the test file, with its index."""
-    run(Flags(output_dir=str(tmp_path), random_seed=7))
+    run(SampleDataFlags(output_dir=str(tmp_path), random_seed=7))
     test, answers = (
         (tmp_path / "MRPC" / name).read_text().splitlines()[1:] for name in ("test.tsv", "test_answers.tsv")
     )
@@ -38,12 +38,12 @@ def test_answers_stand_beside_the_test_file(tmp_path: Path) -> None:
 
 def test_text_to_pretrain_on_and_what_needs_it(tmp_path: Path) -> None:
     """Both flag files parse, the task's reader finds all sentences, the answers have a line for each to judge."""
-    run(Flags(output_dir=str(tmp_path)))
+    run(SampleDataFlags(output_dir=str(tmp_path)))
     reviews = tmp_path / "reviews"
-    pretraining = parse(run_pretraining.Flags, [f"--flagfile={reviews / 'pretrain.flags'}"]).options
+    pretraining = parse(trainers.PretrainingFlags, [f"--flagfile={reviews / 'pretrain.flags'}"]).options
     assert bert_config.read(str(pretraining.bert_config_file)) == sample_reviews.model_config()
     judging = [f"--flagfile={reviews / 'judge.flags'}", f"--model_dir={tmp_path / 'model'}"]
-    flags = parse(run_classifier.Flags, judging).options
+    flags = parse(trainers.ClassifierFlags, judging).options
     dataset = glue_dataset(find_task("SST-2"), str(flags.data_dir))
     splits = (dataset.train, dataset.dev, dataset.test[""])
     sizes = [sum(1 for _ in split()) for split in splits if split is not None]

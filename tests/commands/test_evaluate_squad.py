@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jaxbert.__main__ import main
+from jaxbert.cli import main
 
 V1 = [("a", ["cat"], None), ("b", ["dog"], None)]
 V2 = [("a", ["cat"], False), ("b", [], True)]

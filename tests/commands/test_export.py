@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxbert.__main__ import main
 from jaxbert.checkpoints import names
-from jaxbert.checkpoints.initial import read_initial
+from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.model_folder import write_model
+from jaxbert.cli import main
 from jaxbert.commands import result_comparison
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.export.exported import NAMES, Kind
+from jaxbert.export.network import NAMES, Kind
 from tests.checkpoints.random_models import assert_same, random_weights
 from tests.commands.conftest import Run
 from tests.commands.test_bad_input import assert_refused

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jaxbert.checkpoints import names
-from jaxbert.checkpoints.initial import read_initial
+from jaxbert.checkpoints.load import read_initial
 from tests.checkpoints.random_models import assert_same
 from tests.commands.conftest import Run
 from tests.commands.test_bad_input import assert_refused

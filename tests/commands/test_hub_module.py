@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxbert.checkpoints.huggingface_writer import write_huggingface, write_tokenizer
-from jaxbert.checkpoints.initial import read_initial
-from jaxbert.checkpoints.tf2_writer import write_tf2
+from jaxbert.checkpoints.huggingface import write_huggingface, write_tokenizer
+from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.tf_bundle import open_bundle, write_bundle
+from jaxbert.checkpoints.tf_graph import write_tf2
 from jaxbert.config import bert_config
 from tests.commands.conftest import Run
 from tests.commands.tiny_task import CONFIG, Task, flags

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxbert.__main__ import main
-from jaxbert.checkpoints.initial import read_initial
+from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.tf_bundle import open_bundle, write_bundle
+from jaxbert.cli import main
 from tests.commands.tiny_task import Task
 
 
@@ -135,7 +135,7 @@ def test_indexes_of_released_models_are_accounted_for(
 
 def test_help_answers_at_once() -> None:
     """No jax is loaded for the help text."""
-    code = "import sys; from jaxbert.__main__ import main; main(['inspect', '--help']); print('jax' in sys.modules)"
+    code = "import sys; from jaxbert.cli import main; main(['inspect', '--help']); print('jax' in sys.modules)"
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("False\n")

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from jaxbert.__main__ import main
-from jaxbert.export.onnx_file import MODEL_FILE, onnx_model, write_onnx
-from jaxbert.export.onnx_messages import Model
+from jaxbert.cli import main
+from jaxbert.export.onnx import MODEL_FILE, Model, onnx_model, write_onnx
 from tests.export.tiny_exports import exported
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from jaxbert.commands import machines
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.config.training import TrainingFlags
+from jaxbert.config.trainers import TrainingFlags
 from jaxbert.errors import InputError
 from jaxbert.train.hosts import Cluster
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxbert.checkpoints import model_folder, names
-from jaxbert.checkpoints.huggingface_writer import write_huggingface
+from jaxbert.checkpoints.huggingface import write_huggingface
 from jaxbert.commands.model_source import find_case_rule, find_vocab, load_whole
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError

@@ -13,8 +13,8 @@ from jaxbert.commands.pretraining_inputs import Source, open_records
 from jaxbert.commands.run_pretraining import targets
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.flags import parse
-from jaxbert.config.run_pretraining import Flags
-from jaxbert.records.scan import scan_all
+from jaxbert.config.trainers import PretrainingFlags
+from jaxbert.datasets.checks import scan_all
 from tests.commands.tiny_pretraining import Corpus, training
 from tests.commands.tiny_task import CONFIG
 
@@ -24,7 +24,7 @@ BATCH, HOSTS = 8, 2
 def source(corpus: Corpus, kind: str, folder: Path) -> Source:
     """Records with masks of their own, or with fresh ones."""
     patterns = corpus.masked if kind == "static" else corpus.whole
-    flags = parse(Flags, training(corpus, patterns, folder), {}).options
+    flags = parse(PretrainingFlags, training(corpus, patterns, folder), {}).options
     return open_records(flags, BertConfig(**CONFIG), patterns)
 
 

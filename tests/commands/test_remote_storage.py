@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from jaxbert import files, storage
-from jaxbert.__main__ import main
-from jaxbert.checkpoints.archive import unpack
-from jaxbert.checkpoints.remote_states import RemoteStates, saved_steps
-from jaxbert.files import read_bytes
+from jaxbert.checkpoints.resolve import unpack
+from jaxbert.checkpoints.state import RemoteStates, saved_steps
+from jaxbert.cli import main
+from jaxbert.io import files, storage
+from jaxbert.io.files import read_bytes
 from tests.commands.conftest import Run
 from tests.commands.tiny_pretraining import Corpus
 from tests.commands.tiny_squad import SETTINGS, run_squad, write_squad

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from jaxbert.__main__ import main
+from jaxbert.cli import main
 from tests.commands.conftest import Run
 from tests.commands.test_ways_to_train import losses
 from tests.commands.tiny_pretraining import STEPS, Corpus, training

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxbert.__main__ import main
+from jaxbert.cli import main
 from tests.commands.conftest import Run
 from tests.commands.test_bad_input import assert_refused
 from tests.commands.tiny_squad import SETTINGS, run_squad, without_answers, write_squad

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jaxbert.__main__ import main
+from jaxbert.cli import main
 
 VOCAB = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\n"
 

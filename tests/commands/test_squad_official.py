@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxbert.features.question_file import QuestionFile
-from jaxbert.records.squad_meta_data import read_squad_meta_data
+from jaxbert.features.squad import QuestionFile
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import read_vocab
+from jaxbert.tfrecord.metadata import read_squad_meta_data
 from tests.commands.conftest import Run
 from tests.commands.tiny_task import flags
 

@@ -6,7 +6,7 @@ import json
 import random
 from pathlib import Path
 
-from jaxbert.__main__ import main
+from jaxbert.cli import main
 from tests.commands.tiny_task import CONFIG, SPECIAL, WORDS, flags
 
 S, P = 24, 4

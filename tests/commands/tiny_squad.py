@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from jaxbert.__main__ import main
+from jaxbert.cli import main
 from tests.commands.tiny_task import WORDS, flags
 
 SETTINGS = flags(max_seq_length=16, doc_stride=4, max_query_length=4)

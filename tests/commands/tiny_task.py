@@ -12,8 +12,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxbert.__main__ import main
 from jaxbert.checkpoints.tf_bundle import write_bundle
+from jaxbert.cli import main
 from jaxbert.config import bert_config
 from jaxbert.model.weights import encoder_table, flatten, initialize
 

@@ -3,10 +3,10 @@
 
 import pytest
 
-from jaxbert.config import run_classifier, run_pretraining, run_squad
+from jaxbert.config import trainers
 from jaxbert.config.flags import parse, rules
 from jaxbert.config.retired import RETIRED
-from jaxbert.config.run_classifier import Flags
+from jaxbert.config.trainers import ClassifierFlags
 
 # The flags that the official trainers share (common_flags.py and what it takes from flags_core).
 COMMON = """
@@ -21,12 +21,12 @@ COMMON = """
 def test_old_command_line_runs() -> None:
     """A cloud TPU command line of the old scripts is accepted; each flag without meaning is answered by a sentence."""
     old = "--use_tpu --tpu_name=x --num_tpu_cores 8 --iterations_per_loop=1000 --norun_eagerly --enable_xla=true"
-    parsed = parse(Flags, ["--model_dir=m", "--mode=predict", *old.split()], RETIRED)
+    parsed = parse(ClassifierFlags, ["--model_dir=m", "--mode=predict", *old.split()], RETIRED)
     assert len(parsed.notes) == 6
     assert all(note.endswith(".") for note in parsed.notes)
 
 
-@pytest.mark.parametrize("options", [run_classifier.Flags, run_squad.Flags, run_pretraining.Flags])
+@pytest.mark.parametrize("options", [trainers.ClassifierFlags, trainers.SquadFlags, trainers.PretrainingFlags])
 def test_every_common_flag_is_known(options: type) -> None:
     """Each flag that the official trainers share still means something, or is answered by a sentence."""
     live = rules(options)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jaxbert.config.flags import parse
-from jaxbert.config.run_pretraining import Flags
+from jaxbert.config.trainers import PretrainingFlags
 
 RUNS = Path(__file__).parents[2] / "runs"
 
@@ -14,5 +14,5 @@ RUNS = Path(__file__).parents[2] / "runs"
 @pytest.mark.parametrize("recipe", sorted(RUNS.glob("*.flags")), ids=lambda path: path.stem)
 def test_recipes_can_be_read(recipe: Path) -> None:
     """Each flag file holds flags of the command, and records and folder are all that is left to say."""
-    flags = parse(Flags, [f"--flagfile={recipe}", "--input_files=x", "--model_dir=y"]).options
+    flags = parse(PretrainingFlags, [f"--flagfile={recipe}", "--input_files=x", "--model_dir=y"]).options
     assert flags.num_train_epochs * flags.num_steps_per_epoch >= 10_000

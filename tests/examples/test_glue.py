@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from jaxbert.config import text_data
+from jaxbert.config import data
 from jaxbert.errors import InputError
 from jaxbert.examples.glue import TASK_NAMES, TASKS, Task, find_task, glue_dataset
-from jaxbert.examples.text_example import Split, TextExample
+from jaxbert.examples.text_examples import Split, TextExample
 
 
 def write(path: Path, *lines: str) -> str:
@@ -188,7 +188,7 @@ def test_unknown_task() -> None:
 
 def test_flags_know_every_task() -> None:
     """The flags offer just the tasks of the table."""
-    assert sorted(TASK_NAMES) == sorted(text_data.TASKS)
+    assert sorted(TASK_NAMES) == sorted(data.TASKS)
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: f"{task.name}{task.variant}")

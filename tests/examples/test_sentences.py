@@ -3,7 +3,7 @@
 
 import pytest
 
-from jaxbert.examples.sentences import split_sentences
+from jaxbert.examples.corpus import split_sentences
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from jaxbert.errors import InputError
 from jaxbert.examples.table import ColumnNames, table_dataset
-from jaxbert.examples.text_example import Split, TextExample
+from jaxbert.examples.text_examples import Split, TextExample
 
 NAMES = ColumnNames("review", label="stars", id="key")
 

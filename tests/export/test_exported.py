@@ -6,7 +6,7 @@ import pytest
 from jaxbert.checkpoints import names
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
-from jaxbert.export.exported import NAMES, Kind, choose_weights, kind_of
+from jaxbert.export.network import NAMES, Kind, choose_weights, kind_of
 from tests.checkpoints.random_models import random_weights
 
 _CONFIG = BertConfig(11, 6, 2, 2, 8, max_position_embeddings=7, type_vocab_size=2)

@@ -8,11 +8,8 @@ import numpy as np
 import pytest
 
 from jaxbert.commands.result_comparison import our_results, random_inputs
-from jaxbert.export.exported import Kind
-from jaxbert.export.network import ACTIVATIONS, MASK, POSITIONS
-from jaxbert.export.onnx_file import INPUTS, MODEL_FILE, OUTPUTS, write_onnx
-from jaxbert.export.onnx_graph import FILE_VERSION, OPERATORS, OnnxGraph
-from jaxbert.export.onnx_messages import Model
+from jaxbert.export.network import ACTIVATIONS, MASK, POSITIONS, Kind
+from jaxbert.export.onnx import FILE_VERSION, INPUTS, MODEL_FILE, OPERATORS, OUTPUTS, Model, OnnxGraph, write_onnx
 from jaxbert.model import layers
 from tests.export.tiny_exports import KINDS, assert_close, exported
 

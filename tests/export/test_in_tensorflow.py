@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from jaxbert.commands.result_comparison import our_results, random_inputs
-from jaxbert.export.exported import Kind
-from jaxbert.export.network import IDS, MASK, POSITIONS, TYPES
+from jaxbert.export.network import IDS, MASK, POSITIONS, TYPES, Kind
 from jaxbert.export.saved_model import write_saved_model
 from tests.export.tiny_exports import KINDS, VOCAB, assert_close, exported
 

@@ -11,11 +11,8 @@ from jaxbert.checkpoints import names
 from jaxbert.commands.result_comparison import our_results, random_inputs
 from jaxbert.errors import InputError
 from jaxbert.export.evaluation import run_onnx
-from jaxbert.export.exported import Kind
-from jaxbert.export.network import ACTIVATIONS, LAYER_NORM_EPSILON, MASK
-from jaxbert.export.onnx_file import INPUTS, MODEL_FILE, OUTPUTS, onnx_model, write_onnx
-from jaxbert.export.onnx_graph import OnnxGraph
-from jaxbert.export.onnx_messages import Model
+from jaxbert.export.network import ACTIVATIONS, LAYER_NORM_EPSILON, MASK, Kind
+from jaxbert.export.onnx import INPUTS, MODEL_FILE, OUTPUTS, Model, OnnxGraph, onnx_model, write_onnx
 from jaxbert.model import layers
 from tests.export.tiny_exports import KINDS, assert_close, exported
 

@@ -9,17 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from jaxbert.checkpoints.initial import read_initial
-from jaxbert.checkpoints.object_graph import GRAPH_KEY, parse_graph
+from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.tf_bundle import open_bundle
+from jaxbert.checkpoints.tf_graph import GRAPH_KEY, parse_graph
 from jaxbert.commands.result_comparison import our_results, random_inputs
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.export.evaluation import run_function, run_saved_model
-from jaxbert.export.exported import Exported, Kind, choose_weights, kind_of
-from jaxbert.export.network import ACTIVATIONS, LAYER_NORM_EPSILON, MASK
+from jaxbert.export.network import ACTIVATIONS, LAYER_NORM_EPSILON, MASK, Exported, Kind, choose_weights, kind_of
 from jaxbert.export.saved_model import MODEL_FILE, write_saved_model
-from jaxbert.export.tf_function import RESOURCE, TensorflowFunction
-from jaxbert.export.tf_graph_messages import SavedModel
+from jaxbert.export.tf_function import RESOURCE, SavedModel, TensorflowFunction
 from jaxbert.model import layers
 from tests.checkpoints.random_models import Weights, assert_same, models
 from tests.export.tiny_exports import KINDS, assert_close, exported

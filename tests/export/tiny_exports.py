@@ -5,7 +5,7 @@ import numpy as np
 
 from jaxbert.commands.result_comparison import Arrays, largest_difference
 from jaxbert.config.bert_config import Activation, BertConfig
-from jaxbert.export.exported import Exported, Kind, choose_weights
+from jaxbert.export.network import Exported, Kind, choose_weights
 from tests.checkpoints.random_models import random_weights
 
 KINDS: tuple[Kind, ...] = ("encoder", "classifier", "squad", "pretrainer")

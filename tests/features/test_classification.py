@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxbert.errors import InputError
-from jaxbert.examples.text_example import TextExample
+from jaxbert.examples.text_examples import TextExample
 from jaxbert.features.classification import convert, kept_lengths, label_ids
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import make_vocab

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from jaxbert.features.draws import stream_key, words
+from jaxbert.features.masking import stream_key, words
 
 
 def test_published_sequence() -> None:

@@ -10,10 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxbert.features.drawn_masks import Drawn, as_columns, gram_masks, single_masks
-from jaxbert.features.draws import stream_key, words
-from jaxbert.features.masking import mask, mask_anew
-from jaxbert.features.masking_rules import Masking, MaskVocab, mask_vocab, masked_features
+from jaxbert.features.masking import (
+    Drawn,
+    Masking,
+    MaskVocab,
+    as_columns,
+    gram_masks,
+    mask,
+    mask_anew,
+    mask_vocab,
+    masked_features,
+    single_masks,
+    stream_key,
+    words,
+)
 from jaxbert.text.vocab import make_vocab
 
 PAD, UNK, CLS, SEP, MASK, FIRST, INSIDE, END = 0, 1, 2, 3, 4, 5, 15, 25

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxbert.features.pairs import TokenizedText, document_pairs
+from jaxbert.features.pretraining import TokenizedText, document_pairs
 from tests.features.plain_pretraining import plain_pairs
 
 Lengths = list[list[int]]

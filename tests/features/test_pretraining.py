@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 from jaxbert.examples.corpus import Part, Shard, read_documents
-from jaxbert.features.masking_rules import Masking, MaskVocab, mask_vocab
-from jaxbert.features.pairs import TokenizedText
-from jaxbert.features.pretraining import PairRecipe, features, make_instances, tokenize
-from jaxbert.records.example_proto import decode
-from jaxbert.records.schema import pretraining_schema
-from jaxbert.records.tfrecord import TFRecords
+from jaxbert.features.masking import Masking, MaskVocab, mask_vocab
+from jaxbert.features.pretraining import PairRecipe, TokenizedText, features, make_instances, tokenize
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import make_vocab, read_vocab
+from jaxbert.tfrecord.example import decode
+from jaxbert.tfrecord.files import TFRecords
+from jaxbert.tfrecord.schema import pretraining_schema
 
 LENGTH = 32
 

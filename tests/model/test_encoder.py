@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxbert.checkpoints.initial import read_initial
+from jaxbert.checkpoints.load import read_initial
 from jaxbert.config import bert_config
 from jaxbert.model import encoder, heads
 from jaxbert.model.dropout import step_noise

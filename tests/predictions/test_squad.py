@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from jaxbert.errors import InputError
 from jaxbert.examples.squad import Paragraph, Question, read_squad
 from jaxbert.features.squad import WindowedQuestion, WindowSettings, ask, best_window
-from jaxbert.predictions.squad import AnswerSettings, Candidates, Prediction, predict
-from jaxbert.predictions.squad_text import AnswerTexts
+from jaxbert.predictions.squad import AnswerSettings, AnswerTexts, Candidates, Prediction, predict
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import make_vocab, read_vocab
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from jaxbert.examples.squad import Question
 from jaxbert.features.squad import Context, WindowedQuestion
-from jaxbert.predictions.squad import Candidates, Prediction
-from jaxbert.predictions.squad_order import Found, in_question_order
+from jaxbert.predictions.squad import Candidates, Found, Prediction, in_question_order
 
 
 def questions(windows: list[int]) -> "collections.deque[WindowedQuestion]":

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxbert.features.squad import make_context, split_words
-from jaxbert.predictions.squad_text import AnswerTexts
+from jaxbert.predictions.squad import AnswerTexts
 from jaxbert.text.normalize import basic_tokens
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import make_vocab

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxbert.text.normalize import basic_tokens
-from jaxbert.text.offsets import piece_spans, word_origins
-from jaxbert.text.tokenizer import Tokenizer
+from jaxbert.text.tokenizer import Tokenizer, piece_spans, word_origins
 from jaxbert.text.vocab import make_vocab
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxbert.__main__ import main
+from jaxbert.cli import main
 from jaxbert.errors import InputError
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import make_vocab, read_vocab

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 from jaxbert.model.weights import Tree
-from jaxbert.train.loss_scale import GROWTH_STEPS, LossScale
-from jaxbert.train.optimizers import AdamW
-from jaxbert.train.schedules import LinearSchedule
+from jaxbert.train.optimizers import GROWTH_STEPS, AdamW, LinearSchedule, LossScale
 from jaxbert.train.step import Batch, initial_state, train_step
 
 SCHEDULE = LinearSchedule(1e-2, 0.0, 0, 100)

@@ -6,8 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxbert.train.optimizers import AdamW, Lamb
-from jaxbert.train.schedules import LinearSchedule
+from jaxbert.train.optimizers import AdamW, Lamb, LinearSchedule
 from tests.train.plain_optimizers import plain_adamw, plain_lamb
 
 RATES = [1e-3 * (10 - t) / 10 for t in range(10)]

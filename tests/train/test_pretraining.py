@@ -12,19 +12,18 @@ import pytest
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.order import even_places, records_at
 from jaxbert.batches.packing import RowShape, choose_shape
-from jaxbert.batches.predictions import pretraining_targets
 from jaxbert.batches.rows import lay_out, lengths, pack_records
-from jaxbert.checkpoints.initial import read_initial
+from jaxbert.batches.targets import pretraining_targets
+from jaxbert.checkpoints.load import read_initial
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
+from jaxbert.datasets.checks import Bounds
+from jaxbert.datasets.pretraining import PretrainingRecords
 from jaxbert.model.dropout import step_noise
-from jaxbert.model.pretraining_heads import masked_lm, pretrain
+from jaxbert.model.heads import masked_lm, pretrain
 from jaxbert.model.weights import flatten, initialize, pretraining_table, unflatten
-from jaxbert.records.bounds import Bounds
-from jaxbert.records.pretraining_records import PretrainingRecords
 from jaxbert.train.losses import pretraining_loss
-from jaxbert.train.optimizers import AdamW, decay_mask, global_norm
-from jaxbert.train.schedules import LinearSchedule
+from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask, global_norm
 from jaxbert.train.step import initial_state, train_step, with_shares
 from tests.train.plain_bert import Number, backward, pretraining_losses
 from tests.train.plain_optimizers import plain_adamw

@@ -7,9 +7,9 @@ import jax
 import numpy as np
 import pytest
 
+from jaxbert.datasets.checks import CheckPart, Found, scan_all
 from jaxbert.errors import InputError
-from jaxbert.records.scan import CheckPart, Found, scan_all
-from jaxbert.train import shared_scan
+from jaxbert.train import hosts
 
 LENGTHS = np.arange(10, 21)
 
@@ -26,7 +26,7 @@ def on_hosts(count: int, checks: list[CheckPart], monkeypatch: pytest.MonkeyPatc
     def call(index: int) -> Found | InputError:
         monkeypatch.setattr(jax, "process_index", lambda: index)
         try:
-            return shared_scan.scan_together(checks[index], len(LENGTHS))
+            return hosts.scan_together(checks[index], len(LENGTHS))
         except InputError as error:
             return error
 
@@ -37,7 +37,7 @@ def on_hosts(count: int, checks: list[CheckPart], monkeypatch: pytest.MonkeyPatc
         return list(sent.values())
 
     monkeypatch.setattr(jax, "process_count", lambda: count)
-    monkeypatch.setattr(shared_scan, "from_all", from_all)
+    monkeypatch.setattr(hosts, "from_all", from_all)
     for index in range(count):
         call(index)
     return [call(index) for index in range(count)]

@@ -10,18 +10,17 @@ import numpy as np
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.packing import choose_shape, pack
 from jaxbert.batches.rows import lay_out, lengths
-from jaxbert.batches.spans import span_targets
-from jaxbert.checkpoints.initial import read_initial
+from jaxbert.batches.targets import span_targets
+from jaxbert.checkpoints.load import read_initial
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.model.answer_spans import answer_spans, within_windows
+from jaxbert.datasets.checks import Bounds
+from jaxbert.datasets.squad import WindowRecords
+from jaxbert.model.heads import answer_spans, within_windows
 from jaxbert.model.weights import flatten, initialize, squad_table, unflatten
-from jaxbert.records.bounds import Bounds
-from jaxbert.records.squad_meta_data import read_squad_meta_data
-from jaxbert.records.window_records import WindowRecords
+from jaxbert.tfrecord.metadata import read_squad_meta_data
 from jaxbert.train.losses import span_loss
-from jaxbert.train.optimizers import AdamW, decay_mask, global_norm
-from jaxbert.train.schedules import LinearSchedule
+from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask, global_norm
 from jaxbert.train.step import initial_state, train_step, with_shares
 
 CONFIG = BertConfig(

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hugging Face's names, config.json and folders, in both directions."""
+
+import json
+import os
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
+
+from jaxbert.checkpoints import names
+from jaxbert.checkpoints.model_folder import OUR_FILE, TOKENIZER_FILE
+from jaxbert.config import bert_config
+from jaxbert.config.bert_config import Activation, BertConfig
+from jaxbert.errors import InputError
+from jaxbert.io import files
+
+ENCODER_PREFIX = "bert."  # absent where the encoder alone was saved
+_PARTS_OF_ENCODER = ("embeddings.", "encoder.", "pooler.")
+
+_HEADS = {
+    "cls.predictions.bias": names.MASKED_LM_BIAS,
+    "cls.seq_relationship.weight": names.NEXT_SENTENCE[0],
+    "cls.seq_relationship.bias": names.NEXT_SENTENCE[1],
+    "qa_outputs.weight": names.SQUAD[0],
+    "qa_outputs.bias": names.SQUAD[1],
+    "classifier.weight": names.CLASSIFIER[0],
+    "classifier.bias": names.CLASSIFIER[1],
+}
+_OF_HEADS = {ours: theirs for theirs, ours in _HEADS.items()}
+# The masked LM's decoder shares these weights; some files hold them a second time, or only, under the decoder's names.
+TIED = {
+    "cls.predictions.decoder.weight": names.WORD_EMBEDDINGS,
+    "cls.predictions.decoder.bias": names.MASKED_LM_BIAS,
+}
+
+_LEAVES = {"kernel": "weight", "gamma": "weight", "beta": "bias", "bias": "bias"}
+_OLD_LEAVES = {".LayerNorm.gamma": ".LayerNorm.weight", ".LayerNorm.beta": ".LayerNorm.bias"}
+_LAYER = re.compile(r"^bert\.encoder\.layer\.(\d{1,4})\.")
+
+
+def huggingface_name(name: str) -> str:
+    """The name that transformers gives the weight with the TF1 name `name`, which `names.is_weight` knows."""
+    if name in _OF_HEADS:
+        return _OF_HEADS[name]
+    module, _, leaf = name.rpartition("/")
+    dotted = re.sub(r"/layer_(\d+)/", r"/layer.\1/", f"{module}/").replace("/", ".")
+    return dotted + _LEAVES.get(leaf, f"{leaf}.weight")
+
+
+def tf1_name(name: str) -> str | None:
+    """The TF1 name of the weight with the Hugging Face name `name`, or None if it is no weight of BERT.
+
+    The encoder's names are known with and without their prefix, normalizations also by their old names (`gamma`).
+    """
+    full = ENCODER_PREFIX + name if name.startswith(_PARTS_OF_ENCODER) else name
+    for old, new in _OLD_LEAVES.items():
+        full = full.removesuffix(old) + new if full.endswith(old) else full
+    layer = _LAYER.match(full)
+    of_first_layer = _LAYER.sub("bert.encoder.layer.0.", full)
+    ours = _OURS.get(of_first_layer)
+    if ours is None or layer is None:
+        return ours
+    ours = ours.replace("/layer_0/", f"/layer_{layer[1]}/")
+    return ours if names.is_weight(ours) else None  # a number like 007 is no layer
+
+
+def to_huggingface(name: str, weight: np.ndarray) -> tuple[str, np.ndarray]:
+    """Name and shape with which transformers stores the weight `name` of TF1: a view, kernels transposed."""
+    return huggingface_name(name), weight.T if name.endswith("/kernel") else weight
+
+
+def to_tf1(name: str, weight: np.ndarray) -> tuple[str, np.ndarray] | None:
+    """TF1's name and shape of the Hugging Face weight `name`: a view, kernels transposed; None if it is not BERT's."""
+    ours = tf1_name(name)
+    return None if ours is None else (ours, in_tf1_shape(ours, weight))
+
+
+def in_tf1_shape(name: str, weight: np.ndarray) -> np.ndarray:
+    """A view of `weight`, as transformers stores it, in the shape of TF1's weight `name`."""
+    return weight.T if name.endswith("/kernel") else weight
+
+
+_OURS = {huggingface_name(name): name for name in names.weight_names(layers=1)}
+
+
+# What transformers assumes for keys that are not in the file, where google-research/bert assumes something else.
+_DEFAULTS = {"vocab_size": 30522, "type_vocab_size": 2, "hidden_act": "gelu"}
+_SAME_KEYS = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "initializer_range",
+)
+# Keys whose other values describe a network that is not BERT.
+_REQUIRED = {
+    "model_type": "bert",
+    "position_embedding_type": "absolute",
+    "layer_norm_eps": 1e-12,
+    "is_decoder": False,
+    "add_cross_attention": False,
+}
+# Their names of activations that mean something else with us, or that we write under another name.
+_ACTIVATIONS: dict[str, Activation] = {
+    "gelu": "gelu_erf",
+    "gelu_python": "gelu_erf",
+    "gelu_new": "gelu",
+    "gelu_pytorch_tanh": "gelu",
+    "gelu_fast": "gelu",
+}
+_THEIR_ACTIVATIONS: dict[Activation, str] = {
+    "gelu_erf": "gelu",
+    "gelu": "gelu_new",
+    "relu": "relu",
+    "relu6": "relu6",
+    "tanh": "tanh",
+    "linear": "linear",
+    "swish": "silu",
+}
+
+
+def from_huggingface_config(content: Mapping[str, Any]) -> BertConfig:
+    """The configuration in the content of a `config.json`; InputError where it describes another network."""
+    for key, needed in _REQUIRED.items():
+        if content.get(key, needed) != needed:
+            raise InputError(
+                f"`{key}` is `{content[key]}`: only `{needed}` is supported",
+                "only encoders of the original BERT are read",
+            )
+    content = {**_DEFAULTS, **content}
+    known = {key: content[key] for key in _SAME_KEYS if key in content}
+    activation = content["hidden_act"]
+    if isinstance(activation, str):
+        activation = _ACTIVATIONS.get(activation.lower(), activation)
+    return bert_config.from_dict({**known, "hidden_act": activation})
+
+
+def to_huggingface_config(config: BertConfig, architecture: str, labels: Sequence[str] = ()) -> dict[str, Any]:
+    """The content of a `config.json` for a model class of transformers; `labels` are a classifier's class names."""
+    if config.hidden_act not in _THEIR_ACTIVATIONS:
+        raise InputError(f"`hidden_act` is `{config.hidden_act}`, which transformers does not know", "")
+    content: dict[str, Any] = {"architectures": [architecture], "pad_token_id": 0, **_REQUIRED}
+    content |= {key: getattr(config, key) for key in _SAME_KEYS}
+    content["hidden_act"] = _THEIR_ACTIVATIONS[config.hidden_act]
+    if labels:
+        content["id2label"] = {str(number): label for number, label in enumerate(labels)}
+        content["label2id"] = {label: number for number, label in enumerate(labels)}
+    return content
+
+
+def architecture_of(weights: Collection[str]) -> str:
+    """The class of transformers for weights with these TF1 names: by their heads, or the encoder alone."""
+    classes = {
+        names.CLASSIFIER[0]: "BertForSequenceClassification",
+        names.SQUAD[0]: "BertForQuestionAnswering",
+        names.MASKED_LM_BIAS: "BertForMaskedLM",
+        names.NEXT_SENTENCE[0]: "BertForNextSentencePrediction",
+    }
+    if {names.MASKED_LM_BIAS, names.NEXT_SENTENCE[0]} <= set(weights):
+        return "BertForPreTraining"
+    return next((name for head, name in classes.items() if head in weights), "BertModel")
+
+
+def class_names(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of a classifier's classes in a `config.json`, in the order of their ids; empty where it has none."""
+    named = content.get("id2label")
+    if not isinstance(named, Mapping):
+        return ()
+    found = [name for number in range(len(named)) if isinstance(name := named.get(str(number)), str)]
+    invented = any(name.startswith("LABEL_") for name in found)
+    return () if invented or len(found) < len(named) else tuple(found)
+
+
+_WITHOUT_POOLER = ("BertForQuestionAnswering", "BertForMaskedLM")
+_TASKS = {
+    "classification": names.CLASSIFIER[0],
+    "SQuAD": names.SQUAD[0],
+    "masked LM": names.MASKED_LM_BIAS,
+    "next sentence": names.NEXT_SENTENCE[0],
+}
+
+
+def stored_names(weights: Mapping[str, np.ndarray]) -> list[str]:
+    """Those TF1 names among `weights` that the class of transformers for them has: some have no pooler.
+
+    Raises InputError where no class has all of the heads.
+    """
+    tasks = [task for task, head in _TASKS.items() if head in weights]
+    if len(tasks) > 1 and tasks != ["masked LM", "next sentence"]:
+        raise InputError(
+            f"there are heads of several tasks ({', '.join(tasks)}), and no class of `transformers` has them all",
+            "choose another format",
+        )
+    drops_pooler = architecture_of(weights) in _WITHOUT_POOLER
+    return [name for name in weights if not (drops_pooler and name in names.POOLER)]
+
+
+def write_huggingface(
+    folder: str, weights: Mapping[str, np.ndarray], config: BertConfig, labels: Sequence[str] = ()
+) -> None:
+    """Write config.json and model.safetensors from `weights` (TF1 names and shapes), as far as they are stored.
+
+    `labels` are the names of a classifier's classes, if known. Raises InputError as `stored_names` does.
+    """
+    architecture = architecture_of(weights)
+    if names.CLASSIFIER[0] in weights and len(labels) != len(weights[names.CLASSIFIER[0]]):
+        labels = [f"LABEL_{number}" for number in range(len(weights[names.CLASSIFIER[0]]))]
+    tensors = dict(to_huggingface(name, weights[name]) for name in sorted(stored_names(weights)))
+    if architecture == "BertModel":
+        tensors = {name.removeprefix(ENCODER_PREFIX): tensor for name, tensor in tensors.items()}
+    settings = to_huggingface_config(config, architecture, labels)
+    _write_json(os.path.join(folder, "config.json"), settings)
+    with files.whole_file(os.path.join(folder, OUR_FILE)) as file:
+        file.write(save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, {"format": "pt"}))
+
+
+def write_tokenizer(folder: str, config: BertConfig, lower_case: bool) -> None:
+    """Write the tokenizer's settings, which go with a `vocab.txt`."""
+    settings = {
+        "do_lower_case": lower_case,
+        "model_max_length": config.max_position_embeddings,
+        "tokenizer_class": "BertTokenizer",
+    }
+    _write_json(os.path.join(folder, TOKENIZER_FILE), settings)
+
+
+def _write_json(path: str, content: Mapping[str, Any]) -> None:
+    files.write_text(path, json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")

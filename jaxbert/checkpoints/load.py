@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights from whatever a user points at, and how they match the weights of a model."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import ml_dtypes
+import numpy as np
+
+from jaxbert.checkpoints import names
+from jaxbert.checkpoints.contents import NOTES, Contents, groups
+from jaxbert.checkpoints.resolve import find_source, read_config, read_contents
+from jaxbert.config.bert_config import BertConfig
+from jaxbert.errors import InputError
+
+_PARTIAL_HINT = "; `--allow_partial_init` loads what fits"
+_SHOWN = 6  # names listed in a message before "and n more"
+# Weight, axis, and the setting of bert_config.json that fixes its size.
+_SETTINGS = (
+    (re.compile(r"^bert/embeddings/word_embeddings$"), 0, "vocab_size"),
+    (re.compile(r"^bert/embeddings/position_embeddings$"), 0, "max_position_embeddings"),
+    (re.compile(r"^bert/embeddings/token_type_embeddings$"), 0, "type_vocab_size"),
+    (re.compile(r"^bert/embeddings/\w+_embeddings$"), 1, "hidden_size"),
+    (re.compile(r"^bert/encoder/layer_\d+/intermediate/dense/kernel$"), 1, "intermediate_size"),
+)
+
+
+@dataclass(frozen=True)
+class OtherShape:
+    """A weight that is in the file in another shape than expected."""
+
+    name: str
+    found: tuple[int, ...]
+    expected: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of every expected and every found weight; `loaded_values` and `expected_values` count numbers."""
+
+    source: str
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    other_shapes: tuple[OtherShape, ...]
+    unused: tuple[str, ...]
+    loaded_values: int
+    expected_values: int
+
+    def __str__(self) -> str:
+        """One line for the user."""
+        expected = len(self.loaded) + len(self.missing) + len(self.other_shapes)
+        percent = 100 * self.loaded_values / max(self.expected_values, 1)
+        text = f"loaded {len(self.loaded)} of {expected} expected tensors ({percent:.1f} % of the values)"
+        text += f" from {self.source}"
+        initial = self.missing + tuple(_describe(other) for other in self.other_shapes)
+        if self.unused:
+            text += f"; not used: {_listed(self.unused)}"
+        if initial:
+            text += f"; stay at their initial value: {_listed(initial)}"
+        return text
+
+
+def match(
+    found: Mapping[str, np.ndarray],
+    expected: Mapping[str, tuple[int, ...]],
+    source: str,
+    unused: tuple[str, ...] = (),
+    allow_partial: bool | None = None,
+) -> LoadReport:
+    """Which of the `expected` weights (name -> shape) can be loaded from those `found` in the file `source`.
+
+    `unused` is what else is in the file, for the report. Missing heads, and a missing pooler, are only reported: models
+    of a masked LM or of answers alone are stored without pooler. Raises InputError, unless `allow_partial`, where a
+    weight under `bert/` is missing or has another shape, or the file has more layers; None: that cannot be allowed.
+    """
+    shapes = {name: weight.shape for name, weight in found.items()}
+    loaded = tuple(name for name, shape in expected.items() if shapes.get(name) == shape)
+    report = LoadReport(
+        source=source,
+        loaded=loaded,
+        missing=tuple(name for name in expected if name not in shapes),
+        other_shapes=tuple(
+            OtherShape(name, shapes[name], shape)
+            for name, shape in expected.items()
+            if name in shapes and shapes[name] != shape
+        ),
+        unused=tuple(name for name in found if name not in expected) + unused,
+        loaded_values=sum(math.prod(expected[name]) for name in loaded),
+        expected_values=sum(map(math.prod, expected.values())),
+    )
+    if not allow_partial:
+        _refuse_partial_encoder(report, expected, "" if allow_partial is None else _PARTIAL_HINT)
+    return report
+
+
+def _refuse_partial_encoder(report: LoadReport, expected: Mapping[str, tuple[int, ...]], hint: str) -> None:
+    missing = set(report.missing)
+    if missing.issuperset(names.POOLER):
+        missing -= set(names.POOLER)
+    problems = [name for name in report.missing if name in missing and name.startswith("bert/")]
+    problems += [_describe(other) for other in report.other_shapes if other.name.startswith("bert/")]
+    further_layers = [name for name in report.unused if names.layer_of(name) is not None]
+    if not problems and not further_layers:
+        return
+    text = f"the encoder in `{report.source}` does not fit the model: "
+    if problems:
+        text += f"{len(problems)} of {len(expected)} expected tensors are missing or have another shape: "
+        text += _listed(problems)
+    else:
+        text += f"{len(further_layers)} tensors of further layers are not used"
+    raise InputError(text, f"{_cause(report, expected)}{hint}")
+
+
+def _cause(report: LoadReport, expected: Mapping[str, tuple[int, ...]]) -> str:
+    """The settings of bert_config.json that disagree with the file."""
+    causes: dict[str, tuple[int, int]] = {}
+    for other in report.other_shapes:
+        for pattern, axis, setting in _SETTINGS:
+            if pattern.match(other.name) and len(other.found) == len(other.expected) > axis:
+                causes.setdefault(setting, (other.found[axis], other.expected[axis]))
+    in_file = {*report.loaded, *(other.name for other in report.other_shapes), *report.unused}
+    causes["num_hidden_layers"] = (_count_layers(in_file), _count_layers(expected))
+    texts = [
+        f"{name} differs: file {file}, bert_config.json {ours}" for name, (file, ours) in causes.items() if file != ours
+    ]
+    return ", ".join(texts) or "check that file and bert_config.json belong together"
+
+
+def _count_layers(weights: Mapping[str, object] | set[str]) -> int:
+    return len({names.layer_of(name) for name in weights} - {None})
+
+
+def _describe(other: OtherShape) -> str:
+    return f"{other.name} (file {list(other.found)}, model {list(other.expected)})"
+
+
+def _listed(items: tuple[str, ...] | list[str]) -> str:
+    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
+    return ", ".join(items[:_SHOWN]) + more
+
+
+DenseHead = Literal["classifier", "squad"]
+_DENSE_HEADS: dict[DenseHead, tuple[str, str]] = {"classifier": names.CLASSIFIER, "squad": names.SQUAD}
+_FLOATS = frozenset(np.dtype(kind) for kind in ("f2", "f4", "f8", ml_dtypes.bfloat16))
+_MASKED_LM = frozenset(names.MASKED_LM[0])
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """Weights read from a file, and what is known of the file.
+
+    `weights` have TF1 names and shapes and are float32; they may be read-only, unaligned views of a mapped file.
+    `unused` names what is in the file besides: groups with their number of tensors, then single tensors.
+    `attention_heads` is known only where kernels are stored per head. `config` is what the model comes with, if it
+    comes with one.
+    """
+
+    weights: Mapping[str, np.ndarray]
+    layout: str
+    unused: tuple[str, ...]
+    attention_heads: int | None
+    config: BertConfig | None
+    source: str
+
+
+def read_initial(path: str, dense_head: DenseHead | None = None) -> InitialWeights:
+    """The weights of BERT and its heads at `path`: whatever `find_source` knows.
+
+    `dense_head` says what a dense head [H, 2] is where the file cannot tell; without it such a head is not used.
+    Raises InputError where the file is damaged, of a kind that is not read, or has no BERT encoder.
+    """
+    source = find_source(path)
+    contents = read_contents(source)
+    if names.WORD_EMBEDDINGS not in contents.keys:
+        raise _no_encoder(contents)
+    keys = dict(contents.keys)
+    if dense_head and contents.undecided:
+        keys |= zip(_DENSE_HEADS[dense_head], contents.undecided, strict=True)
+    weights = {name: _float32(contents.read(name, key), key, contents.source) for name, key in keys.items()}
+    untied = _untied(contents, weights)
+    if untied:
+        weights = {name: weight for name, weight in weights.items() if name not in _MASKED_LM}
+    return InitialWeights(
+        weights=weights,
+        layout=contents.layout,
+        unused=_unused(contents, keys) + untied,
+        attention_heads=contents.attention_heads,
+        config=read_config(source),
+        source=source.path,
+    )
+
+
+def check_source(path: str) -> None:
+    """Raise InputError where nothing at `path` can be read as weights, by names and first bytes alone."""
+    find_source(path)
+
+
+def _untied(contents: Contents, weights: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """Second copies of weights that are not copies: a masked LM whose decoder is not the embedding is not ours."""
+    names_of = {key: name for name, key in contents.keys.items()}
+    return tuple(
+        f"masked LM with a decoder of its own ({copy})"
+        for copy, key in contents.copies.items()
+        if not np.array_equal(
+            _float32(contents.read(names_of[key], copy), copy, contents.source), weights[names_of[key]]
+        )
+    )
+
+
+def _unused(contents: Contents, keys: Mapping[str, str]) -> tuple[str, ...]:
+    counts, others = groups(contents)
+    used = set(keys.values())
+    told = (f"{count} {group}" for group, count in counts.items() if group != NOTES)
+    return (*told, *(key for key in others if key not in used))
+
+
+def _float32(weight: np.ndarray, key: str, source: str) -> np.ndarray:
+    if weight.dtype not in _FLOATS:
+        raise InputError(f"tensor `{key}` in `{source}` is {weight.dtype}", "expected weights in floating point")
+    return weight.astype(np.float32, copy=False)
+
+
+def _no_encoder(contents: Contents) -> InputError:
+    shown = ", ".join(f"`{key}`" for key in list(contents.tensors)[:4])
+    return InputError(
+        f"`{contents.source}` holds no BERT encoder: no {names.WORD_EMBEDDINGS} and no layers under the names that"
+        f" official BERT code, Hugging Face or jaxbert use; it starts with {shown or 'nothing'}",
+        "give a checkpoint of BERT",
+    )

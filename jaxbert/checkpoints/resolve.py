@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what a user points at to the model there: fetched or unpacked, its kind, and the files beside its weights."""
+
+import functools
+import gzip
+import hashlib
+import importlib
+import os
+import re
+import secrets
+import shutil
+import tarfile
+import zlib
+from dataclasses import dataclass
+from types import ModuleType
+from typing import IO, Literal
+
+from jaxbert.checkpoints import contents, huggingface
+from jaxbert.checkpoints.contents import INDEX_ENDING, Contents, safetensors_contents, tf_contents
+from jaxbert.checkpoints.model_folder import (
+    CONFIG_FILE,
+    OUR_FILE,
+    TOKENIZER_FILE,
+    VOCAB_FILE,
+    models_of_run,
+    read_object,
+)
+from jaxbert.checkpoints.released import RELEASED
+from jaxbert.checkpoints.tf_bundle import find_prefix, open_bundle
+from jaxbert.config import bert_config
+from jaxbert.config.bert_config import BertConfig
+from jaxbert.errors import InputError
+from jaxbert.io.files import absolute, check_folder, exists, is_file, is_folder, names, open_input, version
+
+_HINT = (
+    "give a TensorFlow checkpoint (the prefix of its `.index` file, for example `bert_model.ckpt`), a hub module, or a "
+    "model folder of Hugging Face or jaxbert with safetensors files"
+)
+_CONVERT = (
+    "weights in pickles may run any code when they are opened; convert them once where PyTorch is installed: "
+    '`python -c "import torch, safetensors.torch as s; s.save_file({k: v.clone() for k, v in'
+    " torch.load('pytorch_model.bin', map_location='cpu', weights_only=True).items()}, 'model.safetensors')\"`"
+)
+# What a file of this name, in a folder or given itself, makes of it.
+_NAMES = (
+    ("pytorch_model.bin", "a PyTorch model of Hugging Face", _CONVERT),
+    ("pytorch_model.bin.index.json", "a PyTorch model of Hugging Face in several files", _CONVERT),
+    ("flax_model.msgpack", "a Flax model of Hugging Face", _HINT),
+    ("tf_model.h5", "a Keras model of Hugging Face", _HINT),
+    ("model.onnx", "an ONNX model", _HINT),
+)
+# How files of other kinds begin.
+_BEGINNINGS = (
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes weights", _HINT),
+    (b"PK\x03\x04", "a zip archive, as PyTorch, Keras 3 and NumPy write weights", _HINT),
+    (b"\x80\x02", "a pickle, as old PyTorch writes weights", _CONVERT),
+    (b"\x1f\x8b", "a gzip archive", "unpack it, or give it a name that ends in `.tar.gz`"),
+)
+
+
+def refuse_other_kinds(path: str) -> None:
+    """Raise an InputError that says what `path` is, if it is a model of a kind that is known but not read."""
+    kind = _kind_of_folder(path) if is_folder(path) else _kind_of_file(path)
+    if kind:
+        raise InputError(f"`{path}` is {kind[0]}, which is not read", kind[1])
+
+
+def _kind_of_folder(path: str) -> tuple[str, str] | None:
+    present = set(names(path))
+    return next(((kind, hint) for name, kind, hint in _NAMES if name in present), None)
+
+
+def _kind_of_file(path: str) -> tuple[str, str] | None:
+    if not is_file(path):
+        return None
+    by_name = next(((kind, hint) for name, kind, hint in _NAMES if name == os.path.basename(path)), None)
+    with open_input(path) as file:
+        beginning = file.read(8)
+    return by_name or next(((kind, hint) for start, kind, hint in _BEGINNINGS if beginning.startswith(start)), None)
+
+
+ENDINGS = (".tar.gz", ".tgz")
+_CHUNK = 1 << 20
+_DAMAGE = (tarfile.TarError, EOFError, zlib.error, OSError, ValueError)
+
+
+def unpack(path: str, cache: str) -> str:
+    """The folder below `cache` with the content of the archive at `path`; unpacked only if it is not there yet.
+
+    A folder that is alone in the archive is gone into. Raises InputError where the archive is damaged, holds anything
+    but files and folders, names a place outside of itself, or does not fit on the disk.
+    """
+    state = f"{absolute(path)} {version(path)}"
+    folder = os.path.join(cache, hashlib.sha256(state.encode()).hexdigest()[:16])
+    if not os.path.isdir(folder):
+        check_folder(folder)
+        partial = f"{folder}.{secrets.token_hex(4)}.partial"
+        os.makedirs(partial)
+        try:
+            _unpack(path, partial)
+            os.replace(partial, folder)
+        except OSError:
+            if not os.path.isdir(folder):  # which another process, or host, has unpacked meanwhile
+                raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    names = os.listdir(folder)
+    only = os.path.join(folder, names[0]) if len(names) == 1 else folder
+    return only if os.path.isdir(only) else folder
+
+
+def _unpack(path: str, folder: str) -> None:
+    try:
+        with open_input(path) as file, gzip.open(file) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+            for member in archive:
+                _unpack_member(archive, member, folder)
+            while stream.read(_CHUNK):
+                pass  # the checksum of the archive comes last
+    except _DAMAGE as error:
+        raise InputError(f"archive `{path}` cannot be unpacked: {error}", "download it again") from error
+
+
+def _unpack_member(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: str) -> None:
+    parts = member.name.split("/")
+    target = os.path.join(folder, *(part for part in parts if part not in ("", ".")))
+    if member.name.startswith(("/", "\\")) or ".." in parts or "\\" in member.name or ":" in parts[0]:
+        raise ValueError(f"its member `{member.name}` lies outside of it")
+    if member.isdir():
+        os.makedirs(target, exist_ok=True)
+        return
+    content = archive.extractfile(member) if member.isreg() else None
+    if content is None:
+        raise ValueError(f"its member `{member.name}` is neither a file nor a folder")
+    free = shutil.disk_usage(folder).free
+    if member.size > free:
+        raise ValueError(f"its member `{member.name}` has {member.size} bytes, the disk has {free} left")
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    _write(content, target)
+
+
+def _write(content: IO[bytes], target: str) -> None:
+    with open(target, "xb") as file:
+        shutil.copyfileobj(content, file, _CHUNK)
+
+
+_CACHE = "~/.cache/jaxbert/models"
+_TFHUB = re.compile(r"^https?://(?:www\.)?tfhub\.dev/(tensorflow/(?:small_bert/)?bert_[\w-]+)/(\d+)/?$")
+_HUGGINGFACE = re.compile(r"^hf://(\w[\w.-]*/\w[\w.-]*)$")
+_FILES = ("*.json", "*.safetensors", "vocab.txt")  # of a repository at Hugging Face
+
+
+def locate(name: str) -> str:
+    """The local file or folder that `name` means; a path comes back as it is, an archive as the folder of its content.
+
+    Raises InputError where a model with a known name is not here and cannot be fetched.
+    """
+    if name.endswith(ENDINGS) and is_file(name):
+        return unpack(name, place_of("archives"))
+    if exists(name):
+        return name
+    if module := _TFHUB.match(name):
+        return _kept(f"{module[1]}/{module[2]}") or _from_kaggle(module[1], module[2])
+    if repository := _HUGGINGFACE.match(name):
+        return _kept(repository[1]) or _from_huggingface(repository[1])
+    if name.startswith(("https://", "http://", "hf://")):
+        raise InputError(
+            f"`{name}` names no model that can be fetched",
+            "expected `https://tfhub.dev/tensorflow/bert_.../1`, `hf://owner/name`, or a file or folder here",
+        )
+    return _released(name) if name in RELEASED else name
+
+
+def place_of(name: str) -> str:
+    """Where a model with this name is put by hand."""
+    return os.path.join(os.path.expanduser(_CACHE), *name.split("/"))
+
+
+def _kept(name: str) -> str | None:
+    folder = place_of(name)
+    return folder if os.path.isdir(folder) and os.listdir(folder) else None
+
+
+def _released(name: str) -> str:
+    model = RELEASED[name]
+    if folder := _kept(name):
+        inner = os.path.join(folder, model.folder)
+        return inner if os.path.isdir(inner) else folder
+    raise InputError(
+        f"the released model `{name}` is not on this machine",
+        f"download {model.archives[0]} and unpack it into {place_of(name)}",
+    )
+
+
+def kaggle_handle(module: str, version: str) -> str:
+    """What Kaggle calls a version of a module of tfhub.dev: `tensorflow/bert/tensorFlow2/<variation>/<version>`.
+
+    Variations are the old names in lower case with `-` for `_`; only those of the small models keep `bert-` in front.
+    """
+    variation = module.rsplit("/", 1)[1].lower().replace("_", "-")
+    if "/small_bert/" not in module:
+        variation = variation.removeprefix("bert-")
+    return f"tensorflow/bert/tensorFlow2/{variation}/{version}"
+
+
+@functools.cache
+def _from_kaggle(module: str, version: str) -> str:
+    handle = kaggle_handle(module, version)
+    by_hand = f"download https://www.kaggle.com/models/{handle} and unpack it into {place_of(f'{module}/{version}')}"
+    client = _client("kagglehub", by_hand)
+    try:
+        folder: str = client.model_download(handle)
+    except Exception as error:  # it raises whatever its own libraries do
+        raise _not_fetched(f"https://tfhub.dev/{module}/{version}", error, by_hand) from error
+    return folder
+
+
+@functools.cache
+def _from_huggingface(repository: str) -> str:
+    files = f"config.json, vocab.txt and *.safetensors of https://huggingface.co/{repository}"
+    by_hand = f"download {files} into {place_of(repository)}"
+    client = _client("huggingface_hub", by_hand)
+    try:
+        folder: str = client.snapshot_download(repository, allow_patterns=list(_FILES))
+    except Exception as error:  # it raises whatever its own libraries do
+        raise _not_fetched(f"hf://{repository}", error, by_hand) from error
+    return folder
+
+
+def _client(library: str, by_hand: str) -> ModuleType:
+    try:
+        return importlib.import_module(library)
+    except ImportError as error:
+        raise InputError(
+            f"fetching this model needs `{library}`", f"`pip install 'jaxbert[hub]'`, or {by_hand}"
+        ) from error
+
+
+def _not_fetched(name: str, error: Exception, by_hand: str) -> InputError:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return InputError(f"`{name}` cannot be fetched: {reason}", by_hand)
+
+
+_HUGGINGFACE_CONFIG = "config.json"
+_SAVED_MODEL = "saved_model.pb"
+_SAFETENSORS = (OUR_FILE, f"model{INDEX_ENDING}")
+_CASE_RULE = "do_lower_case/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model on disk.
+
+    Attributes:
+        kind: how its weights are stored; a SavedModel (hub module) holds a TensorFlow checkpoint.
+        path: prefix of the checkpoint, the safetensors file, or the index of several.
+        folder: where configuration and vocabulary are.
+    """
+
+    kind: Literal["checkpoint", "SavedModel", "safetensors"]
+    path: str
+    folder: str
+
+    def beside(self, name: str) -> str | None:
+        """The file `name` beside the weights, if it is there; a SavedModel keeps its vocabulary among its assets."""
+        if name == VOCAB_FILE and self.kind == "SavedModel":
+            return _asset(os.path.join(self.folder, "assets"))
+        path = os.path.join(self.folder, name)
+        return path if is_file(path) else None
+
+
+def find_source(name: str) -> Source:
+    """The model at a path, or with a name that `locate` knows.
+
+    Raises InputError where there is none, or one of a kind that is not read.
+    """
+    path = locate(name)
+    folder = path if is_folder(path) else os.path.dirname(path)
+    if os.path.basename(path) == _SAVED_MODEL or is_file(os.path.join(path, _SAVED_MODEL)):
+        return Source("SavedModel", find_prefix(os.path.join(folder, "variables", "variables")), folder)
+    candidates = [os.path.join(path, file) for file in _SAFETENSORS] if is_folder(path) else [path]
+    for file in candidates:
+        if file.endswith((".safetensors", INDEX_ENDING)) and is_file(file):
+            return Source("safetensors", file, folder)
+    refuse_other_kinds(path)
+    try:
+        prefix = find_prefix(path)
+    except InputError as error:
+        if models := [f"`{os.path.join(path, name)}`" for name in models_of_run(path)]:
+            raise InputError(
+                f"`{path}` is the folder of a run", f"give a model in it: {' or '.join(models)}"
+            ) from error
+        raise
+    return Source("checkpoint", prefix, os.path.dirname(prefix))
+
+
+def read_contents(source: Source) -> Contents:
+    """What is in the files of a model; no weight is read. Raises InputError where they are damaged."""
+    if source.kind == "safetensors":
+        architectures = read_object(source.beside(_HUGGINGFACE_CONFIG)).get("architectures")
+        architecture = architectures[0] if isinstance(architectures, list) and architectures else None
+        found = safetensors_contents(source.path, architecture)
+    else:
+        found = tf_contents(open_bundle(source.path))
+    if scalar := next((name for name, shape in found.shapes.items() if not shape), None):
+        raise InputError(f"the weight `{scalar}` in `{found.source}` is a single number", "give a checkpoint of BERT")
+    return found
+
+
+def read_config(source: Source) -> BertConfig | None:
+    """The configuration beside the weights; that of a SavedModel, which has none, is what the weights show."""
+    if path := source.beside(CONFIG_FILE):
+        return bert_config.read(path)
+    if source.kind == "safetensors" and (path := source.beside(_HUGGINGFACE_CONFIG)):
+        try:
+            return huggingface.from_huggingface_config(read_object(path))
+        except InputError as error:
+            raise InputError(f"`{path}`: {error.message}", error.hint) from error
+    return contents.sizes(read_contents(source)) if source.kind == "SavedModel" else None
+
+
+def read_case_rule(source: Source) -> bool | None:
+    """Whether the model's text is lower-cased, where its files say so."""
+    if source.kind == "SavedModel":
+        bundle = open_bundle(source.path)
+        return bool(bundle.read(_CASE_RULE).all()) if _CASE_RULE in bundle.entries else None
+    rule = read_object(source.beside(TOKENIZER_FILE)).get("do_lower_case")
+    return rule if isinstance(rule, bool) else None
+
+
+def read_class_names(source: Source) -> tuple[str, ...]:
+    """The names of a classifier's classes, where a Hugging Face folder says them."""
+    return huggingface.class_names(read_object(source.beside(_HUGGINGFACE_CONFIG)))
+
+
+def _asset(folder: str) -> str | None:
+    """The vocabulary among a SavedModel's assets: `vocab.txt`, or the only file."""
+    assets = names(folder)
+    name = VOCAB_FILE if VOCAB_FILE in assets else assets[0] if len(assets) == 1 else None
+    return os.path.join(folder, name) if name else None

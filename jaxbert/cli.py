@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program: `jaxbert <command> --flag=value`; lists the commands, runs one, and ends with a message and a code."""
+
+import difflib
+import importlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+
+import jaxbert
+from jaxbert.config.flag_help import help_text
+from jaxbert.config.flags import Parsed, parse
+from jaxbert.config.retired import RETIRED
+from jaxbert.errors import InputError, Interrupted
+
+COMMANDS = {
+    "train_vocab": "make a WordPiece vocabulary from text",
+    "create_pretraining_data": "turn text into TFRecords for pretraining",
+    "create_finetuning_data": "turn classification, regression or SQuAD data into TFRecords and meta data",
+    "run_pretraining": "pretrain a BERT on such records",
+    "run_classifier": "fine-tune a classifier, score it, and predict with it",
+    "convert_checkpoint": "write a model for TensorFlow 1 or 2, for transformers, or as our own folder",
+    "export": "write a model as SavedModel (hub module), ONNX file or Hugging Face folder",
+    "run_squad": "fine-tune on SQuAD, answer questions, score the answers",
+    "evaluate_squad": "score answers to SQuAD questions as the official scripts do",
+    "inspect": "say what a model file, records, meta data or a vocabulary is",
+    "create_sample_data": "make a small task with a vocabulary and a model size to try things out",
+}
+FLAGS = {  # where each command's flags are: module below jaxbert.config, and dataclass
+    "train_vocab": ("data", "VocabFlags"),
+    "create_pretraining_data": ("data", "PretrainingDataFlags"),
+    "create_finetuning_data": ("data", "FineTuningDataFlags"),
+    "create_sample_data": ("data", "SampleDataFlags"),
+    "run_pretraining": ("trainers", "PretrainingFlags"),
+    "run_classifier": ("trainers", "ClassifierFlags"),
+    "run_squad": ("trainers", "SquadFlags"),
+    "convert_checkpoint": ("models", "ConvertFlags"),
+    "export": ("models", "ExportFlags"),
+    "inspect": ("models", "InspectFlags"),
+    "evaluate_squad": ("models", "EvaluateSquadFlags"),
+}
+HELP = ("--help", "-help", "--helpfull", "-h", "-?")
+BROKEN_PIPE_CODE = 128 + 13  # what a program ended by SIGPIPE leaves; Windows has no such signal to ask for
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit code.
+
+    Codes: 0 done, 1 a failure of the program or the machine, 2 wrong input, 128 + n ended by signal n.
+    The command's module is imported only when it runs, so that help and wrong flags answer at once.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    previous = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        _dispatch(arguments)
+        sys.stdout.flush()
+        return 0
+    except InputError as error:
+        return _ended(2, error.message, error.hint)
+    except KeyboardInterrupt:
+        return _ended(128 + signal.SIGINT, "stopped by Ctrl-C")
+    except Interrupted as stop:
+        return _ended(128 + stop.signal_number, stop.message or "stopped by a signal")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads: let the final flush succeed
+        return BROKEN_PIPE_CODE
+    except Exception as error:
+        return _failed(error)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def overview() -> str:
+    """What `jaxbert --help` prints."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"jaxbert {jaxbert.__version__}: BERT from raw text to scored predictions, on JAX",
+            "\nusage: jaxbert <command> --flag=value ...\n",
+            *lines,
+            "\n`jaxbert <command> --help` lists the flags of a command.",
+        ]
+    )
+
+
+def _dispatch(arguments: list[str]) -> None:
+    if not arguments:
+        raise InputError("no command given", "`jaxbert --help` lists the commands")
+    command, *rest = arguments
+    if command in HELP:
+        print(overview())
+    elif command == "--version":
+        print(jaxbert.__version__)
+    elif command not in COMMANDS:
+        nearest = difflib.get_close_matches(command, COMMANDS, n=1)
+        hint = f"did you mean `{nearest[0]}`?" if nearest else "`jaxbert --help` lists the commands"
+        raise InputError(f"unknown command `{command}`", hint)
+    elif any(argument in HELP for argument in rest):
+        print(help_text(flags_of(command), command, COMMANDS[command]), end="")
+    else:
+        _run(command, rest)
+
+
+def _run(command: str, arguments: list[str]) -> None:
+    parsed: Parsed[object] = parse(flags_of(command), arguments, RETIRED)
+    for note in parsed.notes:
+        print(f"note: {note}", file=sys.stderr)
+    importlib.import_module(f"jaxbert.commands.{command}").run(parsed.options)
+
+
+def flags_of(command: str) -> type:
+    """The dataclass that holds the flags of `command`."""
+    module, name = FLAGS[command]
+    options: type = getattr(importlib.import_module(f"jaxbert.config.{module}"), name)
+    return options
+
+
+def _terminate(signal_number: int, frame: FrameType | None) -> None:
+    raise Interrupted(signal_number, "stopped by SIGTERM")
+
+
+def _ended(code: int, message: str, hint: str = "") -> int:
+    print(f"error: {message}" + (f"\nhint: {hint}" if hint else ""), file=sys.stderr)
+    return code
+
+
+def _failed(error: Exception) -> int:
+    """A failure that is not the user's: one line, or the traceback when asked for."""
+    if os.environ.get("JAXBERT_TRACEBACK") == "1":
+        traceback.print_exception(error)
+        return 1
+    hint = "run again with the environment variable JAXBERT_TRACEBACK=1 to see where"
+    if isinstance(error, OSError):
+        return _ended(1, str(error), hint)
+    first_line = next(iter(str(error).splitlines()), "")
+    return _ended(1, f"jaxbert failed, which is a mistake of ours: {type(error).__name__}: {first_line}", hint)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flags of the commands that read a finished model or its answers."""
+
+import dataclasses
+
+from jaxbert.config.flags import argument, flag, required_flag
+
+
+@dataclasses.dataclass(frozen=True)
+class WholeModelFlags:
+    """From where and where to."""
+
+    init_checkpoint: str = required_flag("The model to read: whatever the trainers take as `--init_checkpoint`.")
+    output_dir: str = required_flag("The folder to write, new or empty.")
+    bert_config_file: str | None = flag(
+        None, "Sizes of the model; default: what the checkpoint comes with, such as `bert_config.json` in its folder."
+    )
+    vocab_file: str | None = flag(None, "The vocabulary to go with it; default: the one in the checkpoint's folder.")
+    do_lower_case: bool | None = flag(
+        None, "Whether its text is lower-cased; default: as the model says, or unless the vocabulary has capitals."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertFlags(WholeModelFlags):
+    """A model in the format of another world."""
+
+    to: str = required_flag(
+        "tf1: names of google-research/bert; tf2: for official code in TensorFlow 2, any version; huggingface: for"
+        " `transformers`; jaxbert: a model folder as our trainers write it.",
+        choices=("tf1", "tf2", "huggingface", "jaxbert"),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportFlags(WholeModelFlags):
+    """A model as other programs run it."""
+
+    format: str = required_flag(
+        "saved_model: for TensorFlow 2, as hub module and to be served; onnx: one file for onnxruntime and others;"
+        " huggingface: for `transformers`.",
+        choices=("saved_model", "onnx", "huggingface"),
+    )
+    model: str | None = flag(
+        None,
+        "What to export of it; default: with the head that it has, or the encoder alone.",
+        choices=("encoder", "classifier", "squad", "pretrainer"),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class InspectFlags:
+    """What to look at, and what to compare it with."""
+
+    path: str = argument(
+        "A model in any format that is read (also by the name of a released one), an ONNX file, TFRecords, meta data, a"
+        " vocabulary or a configuration."
+    )
+    bert_config_file: str | None = flag(None, "Compare the model with this configuration.")
+    vocab_file: str | None = flag(None, "Compare the model with this vocabulary.")
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateSquadFlags:
+    """Predictions and the answers they are compared with."""
+
+    data_file: str = argument("SQuAD file with gold answers, such as dev-v1.1.json; it says which version it is.")
+    prediction_file: str = argument("JSON object of question id and answer: predictions.json.")
+    null_odds: str | None = flag(
+        None,
+        "SQuAD 2.0: JSON object of question id and how much speaks for no answer, null_odds.json; adds the best"
+        " thresholds and the average precisions.",
+    )
+    na_prob_thresh: float = flag(
+        1.0, "SQuAD 2.0 with --null_odds: questions above this count as not answered, whatever was predicted."
+    )

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flags of the trainers, with the names and defaults of the official ones."""
+
+import dataclasses
+import math
+
+from jaxbert.config.data import TextDataFlags
+from jaxbert.config.flags import flag, required_flag
+from jaxbert.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingFlags:
+    """What is trained, how, and where it goes."""
+
+    model_dir: str = required_flag(
+        "Folder for everything the run writes; the same command run again goes on from what is there.",
+        group="Where",
+        short="md",
+    )
+    init_checkpoint: str | None = flag(
+        None,
+        "Pretrained weights: a TensorFlow 1 or 2 checkpoint (prefix, index file or folder), a folder of Hugging Face or"
+        " jaxbert, a hub module, or the name of a released model such as bert-base-uncased."
+        " Without it training starts from random weights.",
+    )
+    hub_module_url: str | None = flag(
+        None,
+        "The same for a hub module: a folder, a .tar.gz file, https://tfhub.dev/tensorflow/bert_.../1 or hf://owner/name."
+        " Vocabulary and letter case come with it.",
+    )
+    allow_partial_init: bool = flag(False, "Go on although weights of the encoder are missing in --init_checkpoint.")
+    bert_config_file: str | None = flag(
+        None, "Sizes of the model; default: what the checkpoint comes with, such as `bert_config.json` in its folder."
+    )
+    seed: int = flag(0, "Of initial weights, order of examples and dropout.", minimum=0, maximum=2**32 - 1)
+
+    train_batch_size: int = flag(32, "Examples in a step, over all devices.", minimum=1, group="Training")
+    gradient_accumulation_steps: int = flag(
+        1, "Parts in which a batch is computed one after the other, to save memory; the result is the same.", minimum=1
+    )
+    num_train_epochs: float = flag(3.0, "Passes over the training data.", minimum=0.0)
+    learning_rate: float = flag(5e-5, "Highest learning rate.", minimum=0.0)
+    end_lr: float = flag(0.0, "Learning rate at the end of the linear decay.", minimum=0.0)
+    warmup_proportion: float = flag(0.1, "Share of training in which the rate rises.", minimum=0.0, maximum=1.0)
+    optimizer_type: str = flag(
+        "adamw", "The optimizer; lamb is for batches of thousands (arXiv 1904.00962).", choices=("adamw", "lamb")
+    )
+    adam_bias_correction: bool = flag(
+        True,
+        "Correct Adam's moments for their start at zero, as the official TensorFlow 2 trainers do;"
+        " --noadam_bias_correction is the optimizer of the TensorFlow 1 scripts and the paper.",
+    )
+    save_checkpoints_steps: int = flag(1000, "Steps between saves, besides the end of each epoch.", minimum=1)
+    keep_checkpoints: int = flag(
+        1, "Training states that are kept, the newest ones; best and last weights are kept always.", minimum=1
+    )
+    log_steps: int = flag(100, "Steps between log lines; 0: only one, for the last step.", minimum=0)
+
+    dtype: str = flag(
+        "fp32",
+        "Number type of the products; weights, softmax, LayerNorm and losses stay float32.",
+        choices=("fp32", "bf16", "fp16"),
+        group="Machine",
+        short="dt",
+    )
+    loss_scale: str = flag(
+        "dynamic", "With --dtype=fp16, the factor of the loss: a number, or dynamic to find it by itself.", short="ls"
+    )
+    distribution_strategy: str = flag(
+        "mirrored",
+        "off and one_device use the first device of this machine, mirrored all of them (or --num_gpus), tpu those of"
+        " the TPU and all its hosts, multi_worker_mirrored those of all hosts: start the same command on each.",
+        choices=("off", "one_device", "mirrored", "multi_worker_mirrored", "tpu"),
+        short="ds",
+    )
+    num_gpus: int | None = flag(None, "Devices of this machine to use; default: all.", minimum=0, short="ng")
+    worker_hosts: str | None = flag(
+        None,
+        "All hosts as host:port, separated by commas, the same on each; default: what TF_CONFIG, SLURM, Open MPI,"
+        " Kubernetes or Cloud TPU say.",
+    )
+    task_index: int = flag(-1, "Which of --worker_hosts this one is, from 0.", minimum=-1)
+    tpu: str = flag("", "Empty or local: a TPU is used from its own machine; addresses mean nothing any more.")
+    mesh: str = flag(
+        "",
+        "How devices share the work, like data:4,fsdp:2,tensor:1: examples are split over data x fsdp, stored weights"
+        " over fsdp x tensor, each layer's work over tensor, which should divide the attention heads; default: data.",
+    )
+    scan_layers: bool = flag(
+        False, "Compile one layer in place of all of them: compiles faster, runs slower on CPU and GPU."
+    )
+    remat: bool = flag(
+        False, "Keep only what goes into each layer for the backward pass: less memory, about a third more work."
+    )
+    steps_per_loop: int = flag(
+        1,
+        "Steps in one call of the compiled program; helps where a step takes a few milliseconds.",
+        minimum=1,
+    )
+    compile_cache: str = flag(
+        "~/.cache/jaxbert", "Folder where compiled programs are kept from run to run; empty: nowhere."
+    )
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for flags that do not go together; weights to start from have two names and one place."""
+        if self.hub_module_url is not None:
+            if self.init_checkpoint not in (None, self.hub_module_url):
+                raise InputError(
+                    f"`--hub_module_url={self.hub_module_url}` and `--init_checkpoint={self.init_checkpoint}` both say"
+                    " where the weights come from",
+                    "leave out one of them",
+                )
+            object.__setattr__(self, "init_checkpoint", self.hub_module_url)
+        if self.train_batch_size % self.gradient_accumulation_steps:
+            raise InputError(
+                f"`--gradient_accumulation_steps={self.gradient_accumulation_steps}` does not divide"
+                f" `--train_batch_size={self.train_batch_size}`"
+            )
+        if self.loss_scale != "dynamic" and not _is_positive(self.loss_scale):
+            raise InputError(
+                f"`--loss_scale={self.loss_scale}` is neither `dynamic` nor a number above 0",
+                "leave it out, or give a power of 2, like 1024",
+            )
+
+
+def _is_positive(text: str) -> bool:
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTuningFlags(TrainingFlags):
+    """What is done with a model: trained, evaluated, used, written for other programs."""
+
+    mode: str = flag(
+        "train_and_eval",
+        "What to do.",
+        choices=("train_and_eval", "train", "eval", "predict", "export_only"),
+        group="What to do",
+    )
+    predict_checkpoint_path: str | None = flag(
+        None, "Weights for --mode=predict, eval and export_only; default: the best ones in --model_dir, or the last."
+    )
+    model_export_path: str | None = flag(
+        None,
+        "A new folder for the trained model as a SavedModel, written after training or with --mode=export_only;"
+        " `jaxbert export` knows more formats.",
+    )
+
+    @property
+    def trains(self) -> bool:
+        """Whether the mode trains."""
+        return self.mode.startswith("train")
+
+    @property
+    def export_folder(self) -> str | None:
+        """Where a SavedModel is written, if the mode writes one."""
+        return self.model_export_path or None if self.trains or self.mode == "export_only" else None
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for flags that do not go together."""
+        super().__post_init__()
+        if self.mode == "export_only" and self.export_folder is None:
+            raise InputError("`--mode=export_only` needs a place to export to", "give `--model_export_path`")
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassifierFlags(TextDataFlags, FineTuningFlags):
+    """Fine-tuning a classifier or regressor, from records or straight from the files of a task."""
+
+    train_data_path: str | None = flag(
+        None, "Training records, globs separated by commas.", group="Records, as create_finetuning_data writes them"
+    )
+    eval_data_path: str | None = flag(None, "Records to evaluate on, or with --mode=predict to predict.")
+    input_meta_data_path: str | None = flag(None, "The meta data file beside the records.")
+    train_data_size: int | None = flag(None, "Train on only so many records, the first ones.", minimum=1)
+    eval_batch_size: int = flag(32, "Examples evaluated together, more of short ones in the same memory.", minimum=1)
+    num_eval_per_epoch: int = flag(1, "Evaluations in an epoch.", minimum=1)
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for flags that do not go together."""
+        super().__post_init__()
+        if self.has_text_data and (self.train_data_path or self.eval_data_path):
+            raise InputError(
+                "records and text data are both given",
+                "give `--train_data_path` and `--eval_data_path`, or `--data_dir`, or `--train_file` and its like",
+            )
+        if not self.has_text_data and self.input_meta_data_path is None and self.trains:
+            raise InputError(
+                "there is no data: `--input_meta_data_path` is not given",
+                "give it with `--train_data_path` and `--eval_data_path`, or `--data_dir` with the files of a task",
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class SquadFlags(FineTuningFlags):
+    """Fine-tuning on SQuAD 1.1 or 2.0, from records or straight from its JSON files; answers and their scores."""
+
+    mode: str = flag(
+        "train_and_eval",
+        "What to do. train_and_eval predicts, and scores where --predict_file has answers; train_and_predict and"
+        " predict only predict.",
+        choices=("train_and_eval", "train_and_predict", "train", "eval", "predict", "export_only"),
+        group="What to do",
+    )
+    train_data_path: str | None = flag(
+        None, "Training records of create_finetuning_data, globs separated by commas.", group="Questions"
+    )
+    input_meta_data_path: str | None = flag(None, "The meta data file beside the records; it says how windows are cut.")
+    train_file: str | None = flag(None, "SQuAD file to train on, in place of records.")
+    predict_file: str | None = flag(None, "SQuAD files to answer, globs separated by commas; one file to score.")
+    predict_batch_size: int = flag(8, "Windows predicted together, more of short ones in the same memory.", minimum=1)
+    vocab_file: str | None = flag(
+        None,
+        "Vocabulary; default: `vocab.txt` in the folder of the checkpoint.",
+        group="From text to tokens, where no meta data says it",
+    )
+    do_lower_case: bool | None = flag(
+        None,
+        "Lower-case the text and drop accents; default: as the model says, or else unless the vocabulary has capitals.",
+    )
+    max_seq_length: int | None = flag(None, "Tokens in a window, special ones included; default: 384.", minimum=5)
+    doc_stride: int | None = flag(
+        None, "Tokens between the beginnings of the windows of a long context; default: 128.", minimum=1
+    )
+    max_query_length: int | None = flag(None, "Tokens of a question; longer ones are cut; default: 64.", minimum=1)
+    version_2_with_negative: bool | None = flag(
+        None, "SQuAD 2.0, where some questions have no answer; default: as the meta data says, or else false."
+    )
+    strict: bool = flag(False, "End at an answer that is not where the file says, instead of leaving its question out.")
+    num_workers: int = flag(0, "Processes that make records at the same time; 0: one on each core.", minimum=0)
+    n_best_size: int = flag(20, "Answers to keep of each question.", minimum=1, group="Answers")
+    max_answer_length: int = flag(30, "Longest answer, in tokens.", minimum=1)
+    null_score_diff_threshold: float | None = flag(
+        None,
+        "SQuAD 2.0: no answer where its score is above that of the best answer by more than this; default: what did"
+        " best when the model was evaluated, or 0.",
+    )
+
+    @property
+    def answers(self) -> bool:
+        """Whether the mode predicts answers."""
+        return self.mode not in ("train", "export_only")
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for flags that do not go together."""
+        super().__post_init__()
+        if self.answers and self.predict_file is None:
+            raise InputError(f"`--predict_file` must be given with `--mode={self.mode}`", "`--mode=train` only trains")
+        if self.trains and bool(self.train_data_path) == bool(self.train_file):
+            raise InputError(
+                "give `--train_data_path` with `--input_meta_data_path`, or `--train_file` with a SQuAD file"
+                + ("" if self.train_file else ": there is nothing to train on"),
+                "both name training data" if self.train_file else "",
+            )
+        if self.train_data_path and self.input_meta_data_path is None and self.trains:
+            raise InputError(
+                "`--input_meta_data_path` must be given with `--train_data_path`",
+                "it is the file that `create_finetuning_data` wrote to `--meta_data_file_path`",
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainingFlags(TrainingFlags):
+    """Pretraining a BERT on records of `create_pretraining_data`."""
+
+    input_files: str = required_flag("Training records, globs separated by commas.", group="Records")
+    eval_files: str | None = flag(None, "Held-out records to evaluate on after each epoch, globs separated by commas.")
+    max_seq_length: int | None = flag(None, "Positions of a record; default: as many as the records have.", minimum=5)
+    max_predictions_per_seq: int | None = flag(
+        None,
+        "Masked positions of a record; default: as many as the records have, or for records without masks"
+        " --max_seq_length times --masked_lm_prob.",
+        minimum=1,
+    )
+    use_next_sentence_label: bool = flag(True, "Predict also whether the second text of a record is a random one.")
+    eval_batch_size: int = flag(32, "Records that are evaluated together.", minimum=1)
+
+    masked_lm_prob: float | None = flag(
+        None,
+        "Share of the tokens to predict; default: 0.15.",
+        minimum=0,
+        maximum=1,
+        group="Records without masks: each epoch masks them anew",
+    )
+    do_whole_word_mask: bool = flag(False, "Mask all pieces of a word or none.")
+    max_ngram_size: int | None = flag(None, "With whole words: mask runs of up to this many words.", minimum=1)
+    vocab_file: str | None = flag(
+        None, "Vocabulary of the records; default: `vocab.txt` beside --init_checkpoint. It goes with the model."
+    )
+    do_lower_case: bool | None = flag(
+        None, "Whether the text of the records was lower-cased, to be told to who uses the model; default: not known."
+    )
+
+    num_train_epochs: float = flag(3.0, "Times --num_steps_per_epoch.", minimum=0.0)
+    num_steps_per_epoch: int = flag(1000, "Steps between evaluations.", minimum=1, group="Steps")
+    warmup_steps: float = flag(10000, "Steps in which the rate rises.", minimum=0)
+    warmup_proportion: float = flag(
+        0.0,
+        "Share of training in which the rate rises; above 0 it counts in place of --warmup_steps.",
+        minimum=0.0,
+        maximum=1.0,
+    )

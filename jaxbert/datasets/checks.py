@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of every record before the first is used: what a model can take, and the message where one does not fit."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from jaxbert.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """What the model can take: ids below these numbers."""
+
+    vocab_size: int
+    type_vocab_size: int
+    max_position_embeddings: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """Checks decoded records; `place` tells from an index in them where that record is from."""
+
+    place: Callable[[int], str]
+
+    def refuse(self, wrong: np.ndarray, problem: str, hint: str) -> None:
+        """Raise `InputError` for the first record where `wrong` [n] is true."""
+        if wrong.any():
+            raise InputError(f"{self.place(int(np.argmax(wrong)))} {problem}", hint)
+
+    def sequences(self, features: Mapping[str, np.ndarray], bounds: Bounds) -> None:
+        """Raise `InputError` where ids, segments or positions [n, S] are not in the model, or `[CLS]` is missing."""
+        mask = features["input_mask"] != 0
+        last_position = mask.shape[1] - 1 - np.argmax(mask[:, ::-1], axis=1)
+        self.refuse(~mask[:, 0], "starts with padding in place of [CLS]", "was the mask written wrongly?")
+        for values, bound, name in (
+            (np.where(mask, features["input_ids"], 0), bounds.vocab_size, "vocab_size"),
+            (np.where(mask, features["segment_ids"], 0), bounds.type_vocab_size, "type_vocab_size"),
+            (last_position[:, None], bounds.max_position_embeddings, "max_position_embeddings"),
+        ):
+            outside = (values < 0) | (values >= bound)
+            wrong = np.any(outside, axis=1)
+            self.refuse(
+                wrong,
+                f"does not fit the model: it needs `{name}` above {values[wrong].max(initial=0)},"
+                f" bert_config.json says {bound}",
+                "give the vocabulary and the configuration that belong to the checkpoint",
+            )
+
+
+_BLOCK = 4096  # records decoded at a time
+
+Found = dict[str, np.ndarray]
+"""What is kept of some records: arrays with an element for each."""
+
+CheckPart = Callable[[int, int], Found]
+"""What is found in the records from a number to before another; raises InputError for the first that is wrong."""
+
+Scan = Callable[[CheckPart, int], Found]
+"""(check, number of records, at least one) -> what is found in all of them."""
+
+
+def scan_part(check: CheckPart, first: int, end: int) -> Found:
+    """What `check` finds in the records from `first` to before `end`, at least one."""
+    blocks = [check(start, min(start + _BLOCK, end)) for start in range(first, end, _BLOCK)]
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def scan_all(check: CheckPart, size: int) -> Found:
+    """What `check` finds in all records, looked at here."""
+    return scan_part(check, 0, size)

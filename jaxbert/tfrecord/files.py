@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TFRecord files: writing, reading in order, and reading any record by its number.
+
+Format (tensorflow/core/lib/io/record_writer.h): length as uint64, masked crc32c of the length, payload, masked crc32c
+of the payload; numbers are little-endian.
+"""
+
+import array
+import bisect
+import functools
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import google_crc32c
+import numpy as np
+
+from jaxbert.errors import InputError
+from jaxbert.io.files import view_input, whole_file
+from jaxbert.io.storage import Range, RemoteBytes, is_remote, read_ranges
+
+_HEADER = struct.Struct("<QI")
+_CHECKSUM = struct.Struct("<I")
+_LENGTH = struct.Struct("<Q")
+_GZIP = b"\x1f\x8b"
+
+
+def masked_crc(data: bytes | np.ndarray) -> int:
+    """The crc32c of `data`, rotated and shifted as TensorFlow does so that a crc of a crc is not trivial."""
+    crc: int = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def frame(payload: bytes) -> bytes:
+    """One record as it stands in the file."""
+    return b"".join((_header(len(payload)), payload, _CHECKSUM.pack(masked_crc(payload))))
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _header(length: int) -> bytes:
+    """Length and its checksum; lengths come back often."""
+    packed = _LENGTH.pack(length)
+    return packed + _CHECKSUM.pack(masked_crc(packed))
+
+
+def write_records(path: str, payloads: Iterable[bytes]) -> int:
+    """Write a record for each payload, whole file or none; returns how many."""
+    count = 0
+    with whole_file(path) as file:
+        for payload in payloads:
+            file.write(frame(payload))
+            count += 1
+    return count
+
+
+def stream(path: str) -> Iterator[bytes]:
+    """The payloads of one file in order.
+
+    Raises:
+        InputError: as `TFRecords`, when the record in question is reached.
+    """
+    content = view_input(path)
+    for number, (start, length) in enumerate(_spans(content, path)):
+        stored = content[start : start + length + _CHECKSUM.size]
+        yield _payload(stored, length, functools.partial("`{}` record {} (byte {})".format, path, number, start))
+
+
+class TFRecords:
+    """Several files as one list of records; nothing but the places of records is held in memory.
+
+    Remote files are read once in order to find their records; then the records of each `read` are fetched together.
+    Reading is safe from several threads at once.
+
+    Raises:
+        InputError: a file cannot be read, is compressed, ends inside a record, or has a wrong length checksum; the
+            message names file, record and byte.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self.paths = tuple(paths)
+        self._contents = [view_input(path) for path in paths]
+        self._is_remote = list(map(is_remote, paths))
+        self._first: list[int] = []  # number of the first record of each file
+        starts, lengths = array.array("q"), array.array("q")
+        for path, content in zip(self.paths, self._contents, strict=True):
+            self._first.append(len(starts))
+            for start, length in _spans(content, path):
+                starts.append(start)
+                lengths.append(length)
+        self._starts, self._lengths = starts, lengths
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def read(self, indices: np.ndarray) -> list[bytes]:
+        """The payloads of the records with these numbers, in this order.
+
+        Raises:
+            InputError: the checksum of a payload is wrong.
+        """
+        numbers: list[int] = indices.tolist()
+        if not any(self._is_remote):
+            return [self._read(index, self._stored(index)) for index in numbers]
+        remote = [index for index in numbers if self._is_remote[self._file(index)]]
+        fetched = dict(zip(remote, read_ranges([self._range(index) for index in remote]), strict=True))
+        return [self._read(index, fetched[index] if index in fetched else self._stored(index)) for index in numbers]
+
+    def first_of_each_file(self) -> list[int]:
+        """Numbers of the first records of the files that have any."""
+        return sorted({first for first in self._first if first < len(self)})
+
+    def place(self, index: int) -> str:
+        """File and number in the file of a record, for messages."""
+        file = self._file(index)
+        return f"`{self.paths[file]}` record {index - self._first[file]}"
+
+    def _read(self, index: int, stored: memoryview | bytes) -> bytes:
+        return _payload(stored, self._lengths[index], lambda: f"{self.place(index)} (byte {self._starts[index]})")
+
+    def _stored(self, index: int) -> memoryview | bytes:
+        start = self._starts[index]
+        return self._contents[self._file(index)][start : start + self._lengths[index] + _CHECKSUM.size]
+
+    def _range(self, index: int) -> Range:
+        start = self._starts[index]
+        return Range(self.paths[self._file(index)], start, start + self._lengths[index] + _CHECKSUM.size)
+
+    def _file(self, index: int) -> int:
+        return bisect.bisect_right(self._first, index) - 1
+
+
+def _spans(content: memoryview | RemoteBytes, path: str) -> Iterator[tuple[int, int]]:
+    """First byte and length of each payload, hopping from header to header."""
+    position, size, number = 0, len(content), 0
+    while position < size:
+        if size - position < _HEADER.size:
+            raise _truncated(path, number, position)
+        length, crc = _HEADER.unpack(content[position : position + _HEADER.size])
+        if crc != masked_crc(bytes(content[position : position + _LENGTH.size])):
+            raise _no_record(content, path, number, position)
+        start = position + _HEADER.size
+        position = start + length + _CHECKSUM.size
+        if position > size:
+            raise _truncated(path, number, start)
+        yield start, length
+        number += 1
+
+
+def _payload(stored: memoryview | bytes, length: int, place: Callable[[], str]) -> bytes:
+    """The payload of a record, checked by what is stored behind it."""
+    payload = bytes(stored[:length])
+    if _CHECKSUM.unpack_from(stored, length)[0] != masked_crc(payload):
+        raise InputError(
+            f"{place()} has a wrong checksum: its content was changed after it was written",
+            "copy the file again from where it came, or make it again",
+        )
+    return payload
+
+
+def _truncated(path: str, number: int, position: int) -> InputError:
+    return InputError(
+        f"`{path}` ends inside record {number} (byte {position}): it was cut off",
+        "copy the file again from where it came, or make it again",
+    )
+
+
+def _no_record(content: memoryview | RemoteBytes, path: str, number: int, position: int) -> InputError:
+    if position == 0 and content[:2] == _GZIP:
+        return InputError(f"`{path}` is GZIP-compressed, which is not read", "unpack it: `gunzip < file > records`")
+    hint = "is this a TFRecord file?" if number == 0 else "copy the file again from where it came, or make it again"
+    return InputError(f"`{path}` record {number} (byte {position}) has a wrong length checksum", hint)

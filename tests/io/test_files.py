@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folders that are written whole or not at all."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from jaxbert.errors import InputError
+from jaxbert.io.files import whole_folder
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_whole_folder_gets_its_files_at_the_end(exists: bool, tmp_path: Path) -> None:
+    """Until then `path` has none of them; folders on the way are made."""
+    path = tmp_path / "a" / "b"
+    if exists:
+        path.mkdir(parents=True)
+    with whole_folder(str(path)) as folder:
+        (Path(folder) / "weights").write_text("all")
+        assert not (path / "weights").exists()
+    assert [(file.name, file.read_text()) for file in path.iterdir()] == [("weights", "all")]
+
+
+@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize("reason", [KeyboardInterrupt, ValueError])
+def test_a_folder_that_was_not_finished_leaves_no_trace(
+    exists: bool, reason: type[BaseException], tmp_path: Path
+) -> None:
+    """Neither files nor, where it is new, the folder."""
+    path = tmp_path / "out"
+    if exists:
+        path.mkdir()
+    with contextlib.suppress(reason), whole_folder(str(path)) as folder:
+        (Path(folder) / "weights").write_text("half")
+        raise reason
+    assert path.exists() == exists
+    assert not exists or list(path.iterdir()) == []
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_what_others_put_there_meanwhile_stays(exists: bool, tmp_path: Path) -> None:
+    """Only what was to be written is removed where it cannot be finished."""
+    path = tmp_path / "out"
+    if exists:
+        path.mkdir()
+    with contextlib.suppress(ValueError), whole_folder(str(path)) as folder:
+        (Path(folder) / "weights").write_text("half")
+        (path / "theirs").write_text("mine")
+        raise ValueError
+    assert [file.read_text() for file in path.rglob("*")] == ["mine"]
+
+
+def test_a_folder_with_something_in_it_is_not_touched(tmp_path: Path) -> None:
+    """Whatever is there belongs to somebody."""
+    (tmp_path / "old").write_text("mine")
+    with pytest.raises(InputError, match="is not empty: it holds `old`"), whole_folder(str(tmp_path)):
+        pass
+    assert (tmp_path / "old").read_text() == "mine"
