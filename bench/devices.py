@@ -43,12 +43,12 @@ def work(settings: dict[str, int]) -> None:
     import numpy as np
 
     from bench.programs import classifier
+    from jaxbert.batches.devices import device_mesh, place, put, replicated, row_sharding
     from jaxbert.batches.loader import Prefetched
     from jaxbert.commands import training_run
     from jaxbert.config.bert_config import BertConfig
     from jaxbert.model.weights import initialize
     from jaxbert.train import devices
-    from jaxbert.train.devices import device_mesh, place, put, replicated, row_sharding
     from jaxbert.train.sharding import state_shardings
     from jaxbert.train.step import CompiledSteps, initial_state
 

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
+from jaxbert.batches.devices import row_sharding, row_units
 from jaxbert.batches.loader import TrainingBatches, packed_batches
 from jaxbert.batches.packing import choose_shape
 from jaxbert.batches.rows import Arrays, Targets, label_targets
@@ -24,7 +25,6 @@ from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import TrainingFlags
 from jaxbert.model.weights import Table, unflatten
 from jaxbert.tfrecord.metadata import ClassificationMetaData
-from jaxbert.train.devices import row_sharding, row_units
 from jaxbert.train.loop import Plan
 from jaxbert.train.optimizers import LinearSchedule
 from jaxbert.train.sharding import weight_shardings, with_shardings

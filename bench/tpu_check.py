@@ -25,8 +25,8 @@ from jax.experimental import topologies
 from jax.sharding import Mesh
 
 from bench.programs import TRAINERS, Programs
+from jaxbert.batches.devices import device_mesh
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.train.devices import device_mesh
 
 
 @dataclasses.dataclass(frozen=True)

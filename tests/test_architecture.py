@@ -135,14 +135,18 @@ def test_dependencies_are_what_is_imported() -> None:
     assert libraries - {"jaxbert"} == {IMPORTED_AS.get(distribution, distribution) for distribution in distributions}
 
 
-def test_readme_lists_every_file() -> None:
-    """The tree in the README names each file of the package, and no file that does not exist."""
-    readme = ROOT / "README.md"
-    if not readme.exists():
-        pytest.skip("there is no README yet")
-    text = readme.read_text()
-    missing = [name(path) for path in FILES if path.name != "__init__.py" and path.name not in text]
-    assert not missing
-    assert set(re.findall(r"\b\w+\.py\b", text)) <= {path.name for path in OWN_CODE} | {
-        path.name for path in ROOT.glob("bench/*.py")
-    }
+def test_readme_names_every_folder_and_only_files_that_exist() -> None:
+    """The tree in the README has a line for each folder; every file that the README names exists where it says."""
+    tree = re.search(r"(?m)^    jaxbert/\n((?:      .*\n)+)", (ROOT / "README.md").read_text())
+    assert tree
+    folders, named = set(), set()
+    folder = ""
+    for line in tree[1].splitlines():
+        if line[6] != " ":
+            places = re.findall(r"^      (\w+\.py)|(?<= )(\w+)/(?= )", line)
+            folder = next((name for _, name in places if name), "")
+            folders |= {name for _, name in places if name}
+        named |= {PACKAGE / folder / name for name in re.findall(r"\b\w+\.py\b", line)}
+    assert folders == {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert named
+    assert not [name(path) for path in named if not path.is_file()]

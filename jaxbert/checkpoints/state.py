@@ -13,9 +13,9 @@ import orbax.checkpoint as ocp
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from jaxbert.batches.devices import put, whole
 from jaxbert.errors import InputError
 from jaxbert.io import files
-from jaxbert.train.devices import put, whole
 
 
 class TrainingStates:

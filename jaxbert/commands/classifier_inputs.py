@@ -8,12 +8,12 @@ from collections.abc import Mapping
 
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.resolve import find_source, read_class_names
-from jaxbert.commands.create_finetuning_data import cores, progress
 from jaxbert.commands.made_records import records_folder
-from jaxbert.commands.model_source import beside, find_case_rule, find_vocab, say
+from jaxbert.commands.model_source import beside, find_case_rule, find_vocab
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.data import TASKS, TextDataFlags
 from jaxbert.config.trainers import ClassifierFlags
+from jaxbert.console import cores, progress, say
 from jaxbert.datasets.classification import Recipe, RecordPaths, write_dataset
 from jaxbert.errors import InputError
 from jaxbert.examples.glue import TASKS as GLUE_TASKS

@@ -7,10 +7,10 @@ from collections.abc import Collection
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.tf_bundle import STATE_FILE, write_bundle
 from jaxbert.checkpoints.tf_graph import write_tf2
-from jaxbert.commands.model_source import say
 from jaxbert.commands.whole_model import Model, compare, read_model, write_huggingface, write_texts
 from jaxbert.config import bert_config
 from jaxbert.config.models import ConvertFlags
+from jaxbert.console import say
 from jaxbert.io import files
 
 _PREFIX = "bert_model.ckpt"  # as in the released archives

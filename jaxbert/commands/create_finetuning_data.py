@@ -1,25 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make the records and meta data of a classification or regression task, or of SQuAD."""
 
-import contextlib
-import os
-import sys
-from collections.abc import Iterator
-
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-
 from jaxbert.commands.squad_data import make_squad_data
 from jaxbert.config.data import FineTuningDataFlags
-from jaxbert.datasets.classification import Recipe, RecordPaths, Report, write_dataset
+from jaxbert.console import cores, progress
+from jaxbert.datasets.classification import Recipe, RecordPaths, write_dataset
 from jaxbert.errors import InputError
 from jaxbert.examples.glue import find_task, glue_dataset
 from jaxbert.examples.table import ColumnNames, table_dataset
 from jaxbert.examples.text_examples import TextDataset
 from jaxbert.text.vocab import lower_cases, read_vocab
 from jaxbert.tfrecord.metadata import ClassificationMetaData
-
-_LINE_EVERY = 100_000  # examples, in a log; a terminal shows a count instead
 
 
 def run(flags: FineTuningDataFlags) -> None:
@@ -84,37 +75,6 @@ def _own_dataset(flags: FineTuningDataFlags) -> TextDataset:
         flags.labels.split(",") if flags.labels else (),
         flags.fine_tuning_task_type == "regression",
     )
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-@contextlib.contextmanager
-def progress() -> Iterator[Report]:
-    """Shows how many examples are written: a running count on a terminal, now and then a line in a log."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda name, count: None if count % _LINE_EVERY else print(f"{name}: {count:,} examples", file=sys.stderr)
-        return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TextColumn("{task.completed:,.0f} examples"),
-        TextColumn("{task.fields[rate]:,.0f}/s"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def report(name: str, count: int) -> None:
-            if name not in tasks:
-                tasks[name] = progress.add_task(name, total=None, rate=0.0)
-            elapsed = progress.tasks[tasks[name]].elapsed
-            progress.update(tasks[name], completed=count, rate=count / elapsed if elapsed else 0.0)
-
-        yield report
 
 
 def _print_summary(meta: ClassificationMetaData, paths: RecordPaths) -> None:

@@ -7,11 +7,12 @@ from typing import Literal, cast
 import numpy as np
 
 from jaxbert.checkpoints import huggingface, model_folder
-from jaxbert.commands.model_source import find_model, say
+from jaxbert.commands.model_source import find_model
 from jaxbert.commands.result_comparison import Arrays, largest_difference, our_results, random_inputs
 from jaxbert.commands.whole_model import Model, compare, read_model, write_huggingface, write_texts
 from jaxbert.config import bert_config, trainers
 from jaxbert.config.models import ExportFlags
+from jaxbert.console import say
 from jaxbert.errors import InputError
 from jaxbert.export.evaluation import run_onnx, run_saved_model
 from jaxbert.export.network import MASK, NAMES, Exported, Kind, choose_weights, kind_of

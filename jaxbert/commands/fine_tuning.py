@@ -11,6 +11,7 @@ from jaxbert.commands import export, machines, model_source, training_run
 from jaxbert.config import trainers
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import FineTuningFlags
+from jaxbert.console import say
 from jaxbert.errors import InputError
 from jaxbert.export.network import Kind
 from jaxbert.io import files
@@ -79,4 +80,4 @@ def best_folder(flags: FineTuningFlags) -> str:
 def say_where(flags: FineTuningFlags) -> None:
     """Tell where the trained weights are."""
     best = "`best` by evaluation, " if model_folder.has_model(best_folder(flags)) else ""
-    model_source.say(f"the model is in {flags.model_dir}: {best}`last` as training ended")
+    say(f"the model is in {flags.model_dir}: {best}`last` as training ended")

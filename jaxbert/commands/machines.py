@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 import jax
 from jax.sharding import Mesh
 
-from jaxbert.commands.model_source import say
+from jaxbert.batches.devices import AXES, device_mesh
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import TrainingFlags
+from jaxbert.console import say
 from jaxbert.errors import InputError
 from jaxbert.train import hosts
-from jaxbert.train.devices import AXES, device_mesh, prepare
+from jaxbert.train.devices import prepare
 
 _FIRST_DEVICE = ("off", "one_device")
 _ALL_HOSTS = ("multi_worker_mirrored", "tpu")

@@ -3,7 +3,6 @@
 
 import contextlib
 import os
-import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,14 +14,10 @@ from jaxbert.checkpoints.tf_bundle import find_prefix
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import TrainingFlags
+from jaxbert.console import say
 from jaxbert.errors import InputError
 from jaxbert.model.weights import Table, Tree, flatten, initialize, shapes, unflatten
 from jaxbert.text.vocab import read_vocab
-
-
-def say(text: str) -> None:
-    """A line for the user, on standard error."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def find_model(flags: TrainingFlags) -> str:

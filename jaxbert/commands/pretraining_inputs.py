@@ -7,9 +7,10 @@ import numpy as np
 
 from jaxbert.batches.order import records_at
 from jaxbert.batches.rows import record_sizes
-from jaxbert.commands.model_source import find_vocab, say
+from jaxbert.commands.model_source import find_vocab
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import PretrainingFlags
+from jaxbert.console import say
 from jaxbert.datasets.checks import Bounds, Found, Scan
 from jaxbert.datasets.pretraining import PretrainingRecords
 from jaxbert.errors import InputError

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from jaxbert.batches.devices import place_whole, put, row_units
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
 from jaxbert.batches.packing import choose_shape, evaluation_shape
 from jaxbert.batches.rows import label_targets
@@ -20,6 +21,7 @@ from jaxbert.commands.classifier_inputs import Inputs, label_names, read_inputs
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import ClassifierFlags
+from jaxbert.console import say
 from jaxbert.datasets.checks import Bounds
 from jaxbert.datasets.classification import ClassificationRecords
 from jaxbert.metrics.glue import mean_squared_error, score
@@ -29,7 +31,6 @@ from jaxbert.model.weights import Table, Tree, classifier_table
 from jaxbert.predictions import glue as predictions
 from jaxbert.tfrecord import metadata
 from jaxbert.train import hosts
-from jaxbert.train.devices import place_whole, put, row_units
 from jaxbert.train.evaluate import outputs
 from jaxbert.train.hosts import scan_together
 from jaxbert.train.losses import classification_loss, regression_loss
@@ -203,4 +204,4 @@ def _predict(classifier: Classifier, weights: Tree) -> None:
         if submission := predictions.submission_name(meta.processor_type, flags.mnli_type):
             path = os.path.join(flags.model_dir, "submission", submission)
             predictions.write_submission(path, range(len(records)), labels, predicted)
-        model_source.say(f"predicted {len(records)} examples: {results}")
+        say(f"predicted {len(records)} examples: {results}")

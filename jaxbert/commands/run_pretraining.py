@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import jax
 from jax.sharding import Mesh
 
+from jaxbert.batches.devices import place_whole, row_units
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
 from jaxbert.batches.packing import RowShape, choose_shape
 from jaxbert.batches.rows import Targets
@@ -19,12 +20,12 @@ from jaxbert.commands.pretraining_inputs import Source, open_records
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import PretrainingFlags
+from jaxbert.console import say
 from jaxbert.errors import InputError
 from jaxbert.metrics.pretraining import SUMS, metrics
 from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import pretrain
 from jaxbert.model.weights import Table, Tree, pretraining_table
-from jaxbert.train.devices import place_whole, row_units
 from jaxbert.train.evaluate import totals
 from jaxbert.train.hosts import scan_together
 from jaxbert.train.loop import Plan
@@ -77,7 +78,7 @@ def _run(flags: PretrainingFlags) -> None:
         FOLDER,
     )
     training_run.fit(flags, pretrainer.mesh, training)
-    model_source.say(f"the model is in {os.path.join(flags.model_dir, FOLDER)}; give it as --init_checkpoint")
+    say(f"the model is in {os.path.join(flags.model_dir, FOLDER)}; give it as --init_checkpoint")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +154,7 @@ def _schedule(flags: PretrainingFlags) -> LinearSchedule:
     total = _plan(flags).total_steps
     warmup = int(flags.warmup_proportion * total) if flags.warmup_proportion else int(flags.warmup_steps)
     if warmup >= total:
-        model_source.say(
+        say(
             f"note: the rate rises for {warmup} steps and training ends after {total}: it never gets to"
             f" `--learning_rate`; give a smaller `--warmup_steps`, or `--warmup_proportion`"
         )

@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterator
 
 from jax.sharding import Mesh
 
+from jaxbert.batches.devices import put, row_units
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.packing import choose_shape
 from jaxbert.batches.targets import span_targets
 from jaxbert.checkpoints import model_folder
 from jaxbert.commands import fine_tuning, model_source, training_run
-from jaxbert.commands.create_finetuning_data import progress
 from jaxbert.commands.squad_answers import THRESHOLD, Answerer, Report
 from jaxbert.commands.squad_inputs import Inputs, answers_prefix, read_inputs
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import SquadFlags
+from jaxbert.console import progress, say
 from jaxbert.datasets.checks import Bounds
 from jaxbert.datasets.squad import WindowRecords
 from jaxbert.errors import InputError
@@ -30,7 +31,6 @@ from jaxbert.model.weights import Tree
 from jaxbert.predictions.squad_files import PREDICTIONS_FILE, copy_answers
 from jaxbert.tfrecord import metadata
 from jaxbert.train import hosts
-from jaxbert.train.devices import put, row_units
 from jaxbert.train.hosts import scan_together
 from jaxbert.train.report import Summaries
 from jaxbert.train.sharding import weight_shardings
@@ -75,7 +75,7 @@ def _held_out(flags: SquadFlags, inputs: Inputs) -> QuestionFile | None:
         return None
     (questions,) = inputs.questions
     if not questions.has_answers:
-        model_source.say(f"note: `{questions.path}` holds no gold answers: it is answered, and not scored")
+        say(f"note: `{questions.path}` holds no gold answers: it is answered, and not scored")
         return None
     return questions
 
@@ -179,7 +179,7 @@ def _predict(answerer: Answerer, checkpoint: str, questions: tuple[QuestionFile,
             answerer.answer(weights, one, flags.model_dir, prefix, threshold, report)
         above = f", no answer where null odds are above {threshold}" if answerer.version_2_with_negative else ""
         path = os.path.join(flags.model_dir, prefix + PREDICTIONS_FILE)
-        model_source.say(f"answered {one.count} questions{above}: {path}")
+        say(f"answered {one.count} questions{above}: {path}")
 
 
 def _keep_threshold(checkpoint: str, threshold: float) -> None:
@@ -193,7 +193,7 @@ def _keep_threshold(checkpoint: str, threshold: float) -> None:
         if files.is_file(asked):
             files.remove(asked)  # the results no longer belong together
     except InputError as error:
-        model_source.say(f"note: {error.message}; give `--null_score_diff_threshold={threshold}` to predict with it")
+        say(f"note: {error.message}; give `--null_score_diff_threshold={threshold}` to predict with it")
 
 
 def _kept_threshold(folder: str) -> float:

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from jaxbert.batches.devices import place_whole, row_units
 from jaxbert.batches.loader import Prefetched, packed_batches
 from jaxbert.batches.packing import evaluation_shape
 from jaxbert.batches.targets import no_targets
@@ -28,7 +29,6 @@ from jaxbert.model.weights import Table, Tree, squad_table
 from jaxbert.predictions.squad import AnswerSettings, AnswerTexts, Prediction, in_question_order, predict
 from jaxbert.predictions.squad_files import write_answers, write_texts
 from jaxbert.train import hosts
-from jaxbert.train.devices import place_whole, row_units
 from jaxbert.train.evaluate import streamed_outputs
 from jaxbert.train.losses import span_loss
 from jaxbert.train.sharding import gathering

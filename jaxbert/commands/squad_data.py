@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from jaxbert.config.data import FineTuningDataFlags
-from jaxbert.datasets.classification import Report
+from jaxbert.console import Report
 from jaxbert.datasets.squad import SquadRecipe, Written, write_squad_records
 from jaxbert.errors import InputError
 from jaxbert.examples.squad import check_version, read_squad

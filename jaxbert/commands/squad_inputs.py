@@ -6,12 +6,12 @@ import dataclasses
 import os
 
 from jaxbert.checkpoints import model_folder
-from jaxbert.commands.create_finetuning_data import cores, progress
 from jaxbert.commands.made_records import records_folder
-from jaxbert.commands.model_source import beside, find_case_rule, find_vocab, say
+from jaxbert.commands.model_source import beside, find_case_rule, find_vocab
 from jaxbert.commands.squad_data import make_records
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import SquadFlags
+from jaxbert.console import cores, progress, say
 from jaxbert.datasets.squad import SquadRecipe
 from jaxbert.errors import InputError
 from jaxbert.features.squad import QuestionFile, WindowSettings

@@ -14,20 +14,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from jaxbert.batches.devices import own_rows, place, put, whole
 from jaxbert.batches.loader import Prefetched, TrainingBatches
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.load import check_source
 from jaxbert.checkpoints.state import RemoteStates, TrainingStates, saved_steps
-from jaxbert.commands.model_source import say
 from jaxbert.config.flags import parse, to_flagfile
 from jaxbert.config.trainers import TrainingFlags
+from jaxbert.console import say
 from jaxbert.errors import InputError
 from jaxbert.io import files
 from jaxbert.io.storage import is_remote
 from jaxbert.model.encoder import Compute
 from jaxbert.model.weights import Table, Tree, flatten, initialize
 from jaxbert.train import devices, hosts
-from jaxbert.train.devices import own_rows, place, put, whole
 from jaxbert.train.loop import Plan, train
 from jaxbert.train.optimizers import AdamW, Lamb, LinearSchedule, LossScale, Optimizer, decay_mask
 from jaxbert.train.report import Summaries

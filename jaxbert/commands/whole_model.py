@@ -11,10 +11,11 @@ from jaxbert.checkpoints import huggingface, model_folder, names
 from jaxbert.checkpoints.load import DenseHead, InitialWeights, match, read_initial
 from jaxbert.checkpoints.resolve import find_source, read_class_names
 from jaxbert.commands.classifier_inputs import label_names
-from jaxbert.commands.model_source import check_heads, find_case_rule, find_vocab, say
+from jaxbert.commands.model_source import check_heads, find_case_rule, find_vocab
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.models import WholeModelFlags
+from jaxbert.console import say
 from jaxbert.errors import InputError
 from jaxbert.io import files
 from jaxbert.model.weights import classifier_table, encoder_table, pretraining_table, shapes, squad_table

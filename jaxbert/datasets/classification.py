@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 
 import numpy as np
 
+from jaxbert.console import Report
 from jaxbert.datasets.checks import Bounds, Check, Found, Scan, scan_all
 from jaxbert.errors import InputError
 from jaxbert.examples.text_examples import Split, TextDataset, TextExample
@@ -26,9 +27,6 @@ from jaxbert.tfrecord.schema import classification_schema
 
 _CHUNK = 1000  # examples; handed to a worker and written at once
 _WORTH_WORKERS = 50_000  # examples; below, one core is done before others have helped much
-
-Report = Callable[[str, int], None]
-"""Is told the name of a set and how many of its examples are written so far."""
 
 
 @dataclasses.dataclass(frozen=True)

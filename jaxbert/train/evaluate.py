@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxbert.batches.devices import whole
 from jaxbert.model.weights import Tree
-from jaxbert.train.devices import whole
 from jaxbert.train.step import Batch
 
 

@@ -14,8 +14,8 @@ from typing import TypeVar, TypeVarTuple
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxbert.batches.devices import replicated
 from jaxbert.model.weights import Table, Tree, unflatten
-from jaxbert.train.devices import replicated
 from jaxbert.train.step import State
 
 A = TypeVarTuple("A")

@@ -69,7 +69,7 @@ def test_an_activation_they_do_not_know_is_refused() -> None:
 )
 def test_heads_name_the_class(heads: tuple[str, ...], expected: str) -> None:
     """The class of transformers is the one that has these heads."""
-    assert huggingface.architecture([names.WORD_EMBEDDINGS, *heads]) == expected
+    assert huggingface.architecture_of([names.WORD_EMBEDDINGS, *heads]) == expected
 
 
 @pytest.mark.parametrize(

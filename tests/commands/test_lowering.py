@@ -5,8 +5,8 @@ import jax
 import pytest
 
 from bench.programs import TRAINERS
+from jaxbert.batches.devices import device_mesh
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.train.devices import device_mesh
 
 CONFIG = BertConfig(
     vocab_size=100, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, type_vocab_size=2

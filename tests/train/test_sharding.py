@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from jax.sharding import AbstractMesh, PartitionSpec
 
+from jaxbert.batches.devices import AXES
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.weights import classifier_table, encoder_table, flatten, pretraining_table, squad_table
-from jaxbert.train.devices import AXES
 from jaxbert.train.sharding import RULES, rule, weight_shardings
 
 CONFIG = BertConfig(vocab_size=30522, type_vocab_size=2)
