@@ -5,12 +5,13 @@ import contextlib
 import functools
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import TaskID
+    from rich.progress import Progress, TaskID
 
 _LINE_EVERY = 100_000  # examples, in a log; a terminal shows a count instead
 
@@ -62,6 +63,55 @@ def progress() -> Iterator[Report]:
             bar.update(tasks[name], completed=count, rate=count / elapsed if elapsed else 0.0)
 
         yield report
+
+
+class TrainingProgress:
+    """Steps done, loss, examples per second and time left: a bar on a terminal, else a line every `every` steps.
+
+    A context manager; the bar stands while it is entered.
+    """
+
+    def __init__(self, first_step: int, total_steps: int, examples_per_step: int, every: int) -> None:
+        self._total, self._per_step, self._every = total_steps, examples_per_step, every
+        self._since: tuple[float, int] | None = None  # time and number of the first step: compiling is not counted
+        self._bar: Progress | None = None
+        if (console := terminal()) is not None:
+            from rich import progress
+
+            self._bar = progress.Progress(
+                progress.TextColumn("training"),
+                progress.BarColumn(),
+                progress.MofNCompleteColumn(),
+                progress.TextColumn("{task.fields[note]}"),
+                progress.TimeRemainingColumn(),
+                console=console,
+            )
+            self._task = self._bar.add_task("train", total=total_steps, completed=first_step, note="")
+
+    def __enter__(self) -> "TrainingProgress":
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def step(self, done: int, loss: float) -> None:
+        """Step number `done` had this loss."""
+        now = time.perf_counter()
+        self._since = self._since or (now, done)
+        started, first = self._since
+        rate, left = "- examples/s", "-:--:--"
+        if done > first:
+            seconds_per_step = max(now - started, 1e-9) / (done - first)
+            rate = f"{self._per_step / seconds_per_step:.1f} examples/s"
+            seconds = int(seconds_per_step * (self._total - done))
+            left = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, note=f"loss {loss:.4f}  {rate}")
+        elif done % self._every == 0 or done == self._total:
+            say(f"step {done}/{self._total}  loss {loss:.4f}  {rate}  {left} left")
 
 
 def cores() -> int:

@@ -44,16 +44,6 @@ Targets = Callable[[Mapping[str, np.ndarray], Layout], Arrays]
 """(features of n records, where they lie) -> what a task's loss compares with; names of weights end in `_weights`."""
 
 
-def label_targets(features: Mapping[str, np.ndarray], layout: Layout) -> Arrays:
-    """`label_ids` [B, N] int32 or float32 and `label_weights` [B, N] float32, 0 where no sequence is."""
-    labels = features["label_ids"]
-    weights = features["weight"] if "weight" in features else np.ones(len(labels))
-    return {
-        "label_ids": layout.per_sequence(labels, np.float32 if labels.dtype.kind == "f" else np.int32),
-        "label_weights": layout.per_sequence(weights, np.float32),
-    }
-
-
 def lengths(features: Mapping[str, np.ndarray]) -> np.ndarray:
     """Real tokens per record [n] int64, from `input_mask` [n, S]."""
     counts: np.ndarray = np.count_nonzero(features["input_mask"], axis=1)

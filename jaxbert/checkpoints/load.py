@@ -12,9 +12,11 @@ import numpy as np
 
 from jaxbert.checkpoints import names
 from jaxbert.checkpoints.contents import NOTES, Contents, groups
-from jaxbert.checkpoints.resolve import find_source, read_config, read_contents
+from jaxbert.checkpoints.resolve import Model, Source, find_source
 from jaxbert.config.bert_config import BertConfig
+from jaxbert.console import say
 from jaxbert.errors import InputError
+from jaxbert.model.weights import Table, Tree, shapes, unflatten
 
 _PARTIAL_HINT = "; `--allow_partial_init` loads what fits"
 _SHOWN = 6  # names listed in a message before "and n more"
@@ -154,26 +156,24 @@ class InitialWeights:
 
     `weights` have TF1 names and shapes and are float32; they may be read-only, unaligned views of a mapped file.
     `unused` names what is in the file besides: groups with their number of tensors, then single tensors.
-    `attention_heads` is known only where kernels are stored per head. `config` is what the model comes with, if it
-    comes with one.
+    `attention_heads` is known only where kernels are stored per head.
     """
 
     weights: Mapping[str, np.ndarray]
     layout: str
     unused: tuple[str, ...]
     attention_heads: int | None
-    config: BertConfig | None
     source: str
 
 
-def read_initial(path: str, dense_head: DenseHead | None = None) -> InitialWeights:
-    """The weights of BERT and its heads at `path`: whatever `find_source` knows.
+def read_initial(source: Source | str, dense_head: DenseHead | None = None) -> InitialWeights:
+    """The weights of BERT and its heads in `source`, or at a path where `find_source` finds one.
 
     `dense_head` says what a dense head [H, 2] is where the file cannot tell; without it such a head is not used.
     Raises InputError where the file is damaged, of a kind that is not read, or has no BERT encoder.
     """
-    source = find_source(path)
-    contents = read_contents(source)
+    source = find_source(source) if isinstance(source, str) else source
+    contents = source.contents
     if names.WORD_EMBEDDINGS not in contents.keys:
         raise _no_encoder(contents)
     keys = dict(contents.keys)
@@ -188,14 +188,8 @@ def read_initial(path: str, dense_head: DenseHead | None = None) -> InitialWeigh
         layout=contents.layout,
         unused=_unused(contents, keys) + untied,
         attention_heads=contents.attention_heads,
-        config=read_config(source),
         source=source.path,
     )
-
-
-def check_source(path: str) -> None:
-    """Raise InputError where nothing at `path` can be read as weights, by names and first bytes alone."""
-    find_source(path)
 
 
 def _untied(contents: Contents, weights: Mapping[str, np.ndarray]) -> tuple[str, ...]:
@@ -230,3 +224,43 @@ def _no_encoder(contents: Contents) -> InputError:
         f" official BERT code, Hugging Face or jaxbert use; it starts with {shown or 'nothing'}",
         "give a checkpoint of BERT",
     )
+
+
+def load(
+    model: Model, table: Table, dense_head: DenseHead | None, allow_partial: bool | None = None
+) -> tuple[dict[str, np.ndarray], LoadReport]:
+    """The weights of `table` that the files of `model` have (path -> array), and the report of `match`, which is said.
+
+    Raises InputError as `read_initial` and `match` do, and where the file shows another number of attention heads.
+    """
+    assert model.source is not None  # random weights are not loaded
+    initial = read_initial(model.source, dense_head)
+    check_heads(initial, model.config)
+    expected = shapes(table)
+    report = match(initial.weights, expected, initial.source, initial.unused, allow_partial)
+    say(f"{report} ({initial.layout})")
+    return {path: initial.weights[path] for path in report.loaded}, report
+
+
+def load_whole(model: Model, table: Table, dense_head: DenseHead, missing_head: str) -> Tree:
+    """Trained weights, all of `table`; `missing_head` says what a checkpoint without its head lacks."""
+    found, report = load(model, table, dense_head)
+    if dense_head == "squad":  # answers need no pooler, and models stored for them alone have none
+        found |= {name: np.zeros(table[name].shape, np.float32) for name in names.POOLER if name not in found}
+    if rest := set(table) - set(found):
+        missing = ", ".join(sorted(rest))
+        raise InputError(
+            f"`{report.source}` holds no {missing_head}: {missing}", "give a fine-tuned model, or train one"
+        )
+    return unflatten(found)
+
+
+def check_heads(initial: InitialWeights, config: BertConfig) -> None:
+    """Raise `InputError` where the file shows another number of attention heads than the configuration says."""
+    found = initial.attention_heads
+    if found is not None and found != config.num_attention_heads:
+        raise InputError(
+            f"`{initial.source}` has {found} attention heads, bert_config.json says `num_attention_heads`"
+            f" {config.num_attention_heads}",
+            "give the configuration that belongs to the checkpoint",
+        )

@@ -11,7 +11,8 @@ import secrets
 import shutil
 import tarfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from types import ModuleType
 from typing import IO, Literal
 
@@ -24,13 +25,16 @@ from jaxbert.checkpoints.model_folder import (
     VOCAB_FILE,
     models_of_run,
     read_object,
+    tokenizer_texts,
 )
 from jaxbert.checkpoints.released import RELEASED
 from jaxbert.checkpoints.tf_bundle import find_prefix, open_bundle
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
+from jaxbert.console import say
 from jaxbert.errors import InputError
 from jaxbert.io.files import absolute, check_folder, exists, is_file, is_folder, names, open_input, version
+from jaxbert.text.vocab import Vocab, lower_cases, read_vocab
 
 _HINT = (
     "give a TensorFlow checkpoint (the prefix of its `.index` file, for example `bert_model.ckpt`), a hub module, or a "
@@ -248,7 +252,7 @@ _CASE_RULE = "do_lower_case/.ATTRIBUTES/VARIABLE_VALUE"
 
 @dataclass(frozen=True)
 class Source:
-    """A model on disk.
+    """A model on disk, and what its files say about it; each is read when it is first asked for, and once.
 
     Attributes:
         kind: how its weights are stored; a SavedModel (hub module) holds a TensorFlow checkpoint.
@@ -261,11 +265,60 @@ class Source:
     folder: str
 
     def beside(self, name: str) -> str | None:
-        """The file `name` beside the weights, if it is there; a SavedModel keeps its vocabulary among its assets."""
-        if name == VOCAB_FILE and self.kind == "SavedModel":
-            return _asset(os.path.join(self.folder, "assets"))
+        """The path of the file `name` beside the weights, None where there is none."""
         path = os.path.join(self.folder, name)
         return path if is_file(path) else None
+
+    @cached_property
+    def contents(self) -> Contents:
+        """What is in the files of weights; no weight is read. Raises InputError where they are damaged."""
+        if self.kind == "safetensors":
+            architectures = read_object(self.beside(_HUGGINGFACE_CONFIG)).get("architectures")
+            architecture = architectures[0] if isinstance(architectures, list) and architectures else None
+            found = safetensors_contents(self.path, architecture)
+        else:
+            found = tf_contents(open_bundle(self.path))
+        if scalar := next((name for name, shape in found.shapes.items() if not shape), None):
+            raise InputError(
+                f"the weight `{scalar}` in `{found.source}` is a single number", "give a checkpoint of BERT"
+            )
+        return found
+
+    @cached_property
+    def config(self) -> BertConfig | None:
+        """The configuration beside the weights; that of a SavedModel, which has none, is what the weights show."""
+        if path := self.beside(CONFIG_FILE):
+            return bert_config.read(path)
+        if self.kind == "safetensors" and (path := self.beside(_HUGGINGFACE_CONFIG)):
+            try:
+                return huggingface.from_huggingface_config(read_object(path))
+            except InputError as error:
+                raise InputError(f"`{path}`: {error.message}", error.hint) from error
+        return contents.sizes(self.contents) if self.kind == "SavedModel" else None
+
+    @cached_property
+    def vocab_file(self) -> str | None:
+        """The path of its vocabulary; a SavedModel keeps it among its assets: `vocab.txt`, or the only file there."""
+        if self.kind != "SavedModel":
+            return self.beside(VOCAB_FILE)
+        folder = os.path.join(self.folder, "assets")
+        assets = names(folder)
+        name = VOCAB_FILE if VOCAB_FILE in assets else assets[0] if len(assets) == 1 else None
+        return os.path.join(folder, name) if name else None
+
+    @cached_property
+    def lower_case(self) -> bool | None:
+        """Whether its text is lower-cased, where its files say so."""
+        if self.kind == "SavedModel":
+            bundle = open_bundle(self.path)
+            return bool(bundle.read(_CASE_RULE).all()) if _CASE_RULE in bundle.entries else None
+        rule = read_object(self.beside(TOKENIZER_FILE)).get("do_lower_case")
+        return rule if isinstance(rule, bool) else None
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of a classifier's classes in the order of their ids, where a Hugging Face folder says them."""
+        return huggingface.class_names(read_object(self.beside(_HUGGINGFACE_CONFIG)))
 
 
 def find_source(name: str) -> Source:
@@ -293,47 +346,94 @@ def find_source(name: str) -> Source:
     return Source("checkpoint", prefix, os.path.dirname(prefix))
 
 
-def read_contents(source: Source) -> Contents:
-    """What is in the files of a model; no weight is read. Raises InputError where they are damaged."""
-    if source.kind == "safetensors":
-        architectures = read_object(source.beside(_HUGGINGFACE_CONFIG)).get("architectures")
-        architecture = architectures[0] if isinstance(architectures, list) and architectures else None
-        found = safetensors_contents(source.path, architecture)
-    else:
-        found = tf_contents(open_bundle(source.path))
-    if scalar := next((name for name, shape in found.shapes.items() if not shape), None):
-        raise InputError(f"the weight `{scalar}` in `{found.source}` is a single number", "give a checkpoint of BERT")
-    return found
+@dataclass(frozen=True)
+class Model:
+    """The model of a run: what its own files say, and what flags add to it.
+
+    Attributes:
+        source: its files; None where weights are random, or where a run goes on without what it started from.
+        config: its sizes.
+        vocab_file: path of its vocabulary, None where it is not known.
+        lower_case: whether its text is lower-cased, None where neither its files nor a flag say so.
+    """
+
+    source: Source | None
+    config: BertConfig
+    vocab_file: str | None
+    lower_case: bool | None
+
+    @cached_property
+    def vocab(self) -> Vocab:
+        """Its vocabulary. Raises InputError where it is not known, or larger than the table of embeddings."""
+        if self.vocab_file is None:
+            raise InputError("the vocabulary is not known", "give `--vocab_file`")
+        vocab = read_vocab(self.vocab_file)
+        if len(vocab) > self.config.vocab_size:
+            raise InputError(
+                f"`{self.vocab_file}` has {len(vocab)} tokens, bert_config.json says `vocab_size`"
+                f" {self.config.vocab_size}",
+                "give the vocabulary that belongs to the checkpoint",
+            )
+        own = self.source.vocab_file if self.source else None
+        if own and own != self.vocab_file and read_vocab(own).tokens != vocab.tokens:
+            say(f"note: `{self.vocab_file}` is not the vocabulary that comes with the model, `{own}`")
+        return vocab
+
+    def for_text(self) -> "Model":
+        """This model with its casing decided: where nobody says it, by the vocabulary. Raises as `vocab` does."""
+        return replace(self, lower_case=lower_cases(self.lower_case, self.vocab))
+
+    def beside(self, name: str) -> str | None:
+        """See `Source.beside`; None without a source."""
+        return None if self.source is None else self.source.beside(name)
+
+    def texts(self) -> dict[str, str]:
+        """The files that go with its weights into a model folder, name -> content."""
+        return {CONFIG_FILE: bert_config.to_json(self.config), **tokenizer_texts(self.vocab_file, self.lower_case)}
 
 
-def read_config(source: Source) -> BertConfig | None:
-    """The configuration beside the weights; that of a SavedModel, which has none, is what the weights show."""
-    if path := source.beside(CONFIG_FILE):
-        return bert_config.read(path)
-    if source.kind == "safetensors" and (path := source.beside(_HUGGINGFACE_CONFIG)):
+def find_model(
+    checkpoint: str | None,
+    *,
+    bert_config_file: str | None = None,
+    vocab_file: str | None = None,
+    do_lower_case: bool | None = None,
+    may_be_gone: bool = False,
+) -> Model:
+    """The model at `checkpoint` (None for random weights) with what these flags say of it, resolved once for a run.
+
+    A flag takes the place of the file beside the weights, which is then not read. With `may_be_gone` a checkpoint that
+    is not there any more is no error as long as `bert_config_file` is given.
+
+    Raises:
+        InputError: there is no such model; nothing says its sizes; `do_lower_case` contradicts it.
+    """
+    source = None
+    if checkpoint is not None:
         try:
-            return huggingface.from_huggingface_config(read_object(path))
-        except InputError as error:
-            raise InputError(f"`{path}`: {error.message}", error.hint) from error
-    return contents.sizes(read_contents(source)) if source.kind == "SavedModel" else None
-
-
-def read_case_rule(source: Source) -> bool | None:
-    """Whether the model's text is lower-cased, where its files say so."""
-    if source.kind == "SavedModel":
-        bundle = open_bundle(source.path)
-        return bool(bundle.read(_CASE_RULE).all()) if _CASE_RULE in bundle.entries else None
-    rule = read_object(source.beside(TOKENIZER_FILE)).get("do_lower_case")
-    return rule if isinstance(rule, bool) else None
-
-
-def read_class_names(source: Source) -> tuple[str, ...]:
-    """The names of a classifier's classes, where a Hugging Face folder says them."""
-    return huggingface.class_names(read_object(source.beside(_HUGGINGFACE_CONFIG)))
-
-
-def _asset(folder: str) -> str | None:
-    """The vocabulary among a SavedModel's assets: `vocab.txt`, or the only file."""
-    assets = names(folder)
-    name = VOCAB_FILE if VOCAB_FILE in assets else assets[0] if len(assets) == 1 else None
-    return os.path.join(folder, name) if name else None
+            source = find_source(checkpoint)
+        except InputError:
+            if not may_be_gone or bert_config_file is None:
+                raise
+    if bert_config_file is not None:
+        config: BertConfig | None = bert_config.read(bert_config_file)
+    else:
+        config = source.config if source else None
+    if config is None:
+        raise InputError("the sizes of the model are not known", "give `--bert_config_file`")
+    if source is None:
+        return Model(None, config, vocab_file, do_lower_case)
+    if bert_config_file is None and source.kind == "SavedModel" and source.beside(CONFIG_FILE) is None:
+        say(
+            f"note: the sizes are those of the module's weights ({config.num_hidden_layers} layers, hidden"
+            f" {config.hidden_size}, {config.num_attention_heads} heads), the rest is as in every release:"
+            f" {config.hidden_act}, dropout {config.hidden_dropout_prob:g}"
+        )
+    if None not in (do_lower_case, source.lower_case) and do_lower_case != source.lower_case:
+        raise InputError(
+            f"`--do_lower_case={str(do_lower_case).lower()}`, but the model in `{checkpoint}`"
+            f" {'lower-cases its text' if source.lower_case else 'keeps the case of its text'}",
+            "leave the flag out",
+        )
+    lower_case = do_lower_case if source.lower_case is None else source.lower_case
+    return Model(source, config, vocab_file or source.vocab_file, lower_case)

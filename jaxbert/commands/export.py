@@ -7,7 +7,6 @@ from typing import Literal, cast
 import numpy as np
 
 from jaxbert.checkpoints import huggingface, model_folder
-from jaxbert.commands.model_source import find_model
 from jaxbert.commands.result_comparison import Arrays, largest_difference, our_results, random_inputs
 from jaxbert.commands.whole_model import Model, compare, read_model, write_huggingface, write_texts
 from jaxbert.config import bert_config, trainers
@@ -19,6 +18,7 @@ from jaxbert.export.network import MASK, NAMES, Exported, Kind, choose_weights, 
 from jaxbert.export.onnx import INPUTS, OUTPUTS, write_onnx
 from jaxbert.export.saved_model import write_saved_model
 from jaxbert.io import files
+from jaxbert.tasks.fine_tuning import trained_checkpoint
 
 Format = Literal["saved_model", "onnx", "huggingface"]
 _SEED = 0
@@ -35,7 +35,7 @@ def run(flags: ExportFlags) -> None:
 def export_trained(flags: trainers.ClassifierFlags | trainers.SquadFlags, kind: Kind, output_dir: str) -> None:
     """Write the model in `--model_dir`, or of `--predict_checkpoint_path`, as a SavedModel."""
     trained = ExportFlags(
-        init_checkpoint=flags.predict_checkpoint_path or find_model(flags),
+        init_checkpoint=trained_checkpoint(flags),
         output_dir=output_dir,
         bert_config_file=flags.bert_config_file,
         vocab_file=flags.vocab_file,

@@ -5,11 +5,11 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 
-from jaxbert.checkpoints import names, resolve
+from jaxbert.checkpoints import names
 from jaxbert.checkpoints.contents import Contents, groups, sizes
 from jaxbert.checkpoints.model_folder import VOCAB_FILE, has_model, models_of_run
 from jaxbert.checkpoints.released import RELEASED
-from jaxbert.checkpoints.resolve import Source, find_source, place_of, read_contents
+from jaxbert.checkpoints.resolve import Source, find_source, place_of
 from jaxbert.checkpoints.state import saved_steps
 from jaxbert.commands.inspect_data import describe_config, describe_data, listed_sizes
 from jaxbert.commands.inspect_onnx import describe_onnx
@@ -64,7 +64,7 @@ def _describe_released(name: str) -> Iterator[str]:
 
 
 def _describe_model(flags: InspectFlags, model: Source) -> Iterator[str]:
-    contents = read_contents(model)
+    contents = model.contents
     kind = "SavedModel (hub module), " if model.kind == "SavedModel" else ""
     yield f"{model.path}: {kind}{contents.layout}"
     if names.WORD_EMBEDDINGS in contents.keys:
@@ -83,7 +83,7 @@ def _describe_bert(flags: InspectFlags, model: Source, contents: Contents) -> It
     yield f"heads           {', '.join(_heads(contents)) or 'none'}"
     if not set(names.POOLER) <= contents.keys.keys():
         yield "pooler          none"
-    config = bert_config.read(flags.bert_config_file) if flags.bert_config_file else resolve.read_config(model)
+    config = bert_config.read(flags.bert_config_file) if flags.bert_config_file else model.config
     if config is None:
         yield "configuration   none beside it: give `--bert_config_file` to use it"
     else:
@@ -135,7 +135,7 @@ def _describe_vocabulary(flags: InspectFlags, model: Source, contents: Contents)
         return
     vocab, embeddings = read_vocab(path), contents.shapes[names.WORD_EMBEDDINGS][0]
     fits = "fits" if len(vocab) == embeddings else f"does not fit: the weights have {embeddings}"
-    rule = resolve.read_case_rule(model)
+    rule = model.lower_case
     lower_case = not vocab.is_cased if rule is None else rule
     case = "lower-cased" if lower_case else "keeps its case"
     yield f"vocabulary      {path}: {len(vocab)} tokens, {fits}; text {'' if rule is None else 'is said to be '}{case}"

@@ -8,18 +8,16 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from jaxbert.checkpoints import huggingface, model_folder, names
-from jaxbert.checkpoints.load import DenseHead, InitialWeights, match, read_initial
-from jaxbert.checkpoints.resolve import find_source, read_class_names
-from jaxbert.commands.classifier_inputs import label_names
-from jaxbert.commands.model_source import check_heads, find_case_rule, find_vocab
-from jaxbert.config import bert_config
+from jaxbert.checkpoints.load import DenseHead, InitialWeights, check_heads, match, read_initial
+from jaxbert.checkpoints.resolve import find_model
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.models import WholeModelFlags
 from jaxbert.console import say
 from jaxbert.errors import InputError
 from jaxbert.io import files
 from jaxbert.model.weights import classifier_table, encoder_table, pretraining_table, shapes, squad_table
-from jaxbert.text.vocab import lower_cases, read_vocab
+from jaxbert.tasks.classification import label_names
+from jaxbert.text.vocab import lower_cases
 from jaxbert.tfrecord.metadata import read_meta_data
 
 
@@ -44,19 +42,22 @@ class Model:
 
 def read_model(flags: WholeModelFlags, dense_head: DenseHead | None = None) -> Model:
     """Read and check the model of `--init_checkpoint`; `dense_head` as in `read_initial`."""
-    source = find_source(flags.init_checkpoint)
-    initial = read_initial(flags.init_checkpoint, dense_head)
-    config = bert_config.read(flags.bert_config_file) if flags.bert_config_file else initial.config
-    if config is None:
-        raise InputError(f"`{initial.source}` does not say the sizes of the model", "give `--bert_config_file`")
+    found = find_model(
+        flags.init_checkpoint,
+        bert_config_file=flags.bert_config_file,
+        vocab_file=flags.vocab_file,
+        do_lower_case=flags.do_lower_case,
+    )
+    source, config = found.source, found.config
+    assert source is not None  # it was named
+    initial = read_initial(source, dense_head)
     check_heads(initial, config)
     _check_weights(initial, config)
     texts: dict[str, str] = {}
-    labels, lower_case = read_class_names(source), None
-    if vocab_file := flags.vocab_file or source.beside(model_folder.VOCAB_FILE):
-        rule = find_case_rule(flags.do_lower_case, flags.init_checkpoint)
-        texts = model_folder.tokenizer_texts(find_vocab(vocab_file, config, None), rule)
-        lower_case = lower_cases(rule, read_vocab(vocab_file))
+    labels, lower_case = source.class_names, None
+    if found.vocab_file:
+        texts = model_folder.tokenizer_texts(found.vocab_file, found.lower_case)
+        lower_case = lower_cases(found.lower_case, found.vocab)
     if meta_file := source.beside(model_folder.META_DATA_FILE):
         texts[model_folder.META_DATA_FILE] = files.read_text(meta_file)
         if names.CLASSIFIER[0] in initial.weights:

@@ -102,16 +102,23 @@ class TrainingFlags:
         "~/.cache/jaxbert", "Folder where compiled programs are kept from run to run; empty: nowhere."
     )
 
+    @property
+    def start_checkpoint(self) -> str | None:
+        """The weights to start from, which have two flags; None for random ones."""
+        return self.init_checkpoint if self.hub_module_url is None else self.hub_module_url
+
     def __post_init__(self) -> None:
-        """Raise `InputError` for flags that do not go together; weights to start from have two names and one place."""
-        if self.hub_module_url is not None:
-            if self.init_checkpoint not in (None, self.hub_module_url):
-                raise InputError(
-                    f"`--hub_module_url={self.hub_module_url}` and `--init_checkpoint={self.init_checkpoint}` both say"
-                    " where the weights come from",
-                    "leave out one of them",
-                )
-            object.__setattr__(self, "init_checkpoint", self.hub_module_url)
+        """Raise `InputError` for flags that do not go together."""
+        if self.hub_module_url is not None and self.init_checkpoint not in (None, self.hub_module_url):
+            raise InputError(
+                f"`--hub_module_url={self.hub_module_url}` and `--init_checkpoint={self.init_checkpoint}` both say"
+                " where the weights come from",
+                "leave out one of them",
+            )
+        if self.optimizer_type == "lamb" and not self.adam_bias_correction:
+            raise InputError(
+                "`--noadam_bias_correction` is for `--optimizer_type=adamw`", "LAMB always corrects its moments"
+            )
         if self.train_batch_size % self.gradient_accumulation_steps:
             raise InputError(
                 f"`--gradient_accumulation_steps={self.gradient_accumulation_steps}` does not divide"

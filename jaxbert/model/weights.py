@@ -6,6 +6,7 @@ in files, so a TF1 checkpoint is the identity map. A tree of weights is plain ne
 component.
 """
 
+import functools
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxbert.config.bert_config import BertConfig
 
@@ -114,20 +116,37 @@ def shapes(table: Table) -> dict[str, tuple[int, ...]]:
     return {path: weight.shape for path, weight in table.items()}
 
 
-def initialize(table: Table, seed: int, stddev: float) -> Tree:
+def initialize(
+    table: Table, seed: int, stddev: float, shardings: Mapping[str, jax.sharding.Sharding] | None = None
+) -> Tree:
     """Fresh weights: normal ones are drawn from N(0, stddev²) cut at two standard deviations, as TF's TruncatedNormal.
 
-    A weight's random key depends on the seed and its own path, so adding a head changes no other weight.
+    A weight's random key depends on the seed and its own path, so adding a head changes no other weight. With
+    `shardings` (path -> sharding) each device makes its own part of a weight, whose values are the same anyhow.
     """
-    key = jax.random.key(seed)
-    return unflatten({path: _initialize(key, path, weight, stddev) for path, weight in table.items()})
+    whole = dict.fromkeys(table, None) if shardings is None else shardings
+    return unflatten({path: _initialize(path, weight, seed, stddev, whole[path]) for path, weight in table.items()})
 
 
-def _initialize(key: jax.Array, path: str, weight: Weight, stddev: float) -> jax.Array:
+def _initialize(
+    path: str, weight: Weight, seed: int, stddev: float, sharding: jax.sharding.Sharding | None
+) -> jax.Array:
     if weight.initializer == "normal":
-        own_key = jax.random.fold_in(key, zlib.crc32(path.encode()))
-        return stddev * jax.random.truncated_normal(own_key, -2.0, 2.0, weight.shape, jnp.float32)
-    return jnp.full(weight.shape, 1.0 if weight.initializer == "ones" else 0.0, jnp.float32)
+        number = np.uint32(zlib.crc32(path.encode()))
+        normal: jax.Array = _truncated_normal(weight.shape, sharding)(np.uint32(seed), number)
+        return normal * stddev
+    return jnp.full(weight.shape, 1.0 if weight.initializer == "ones" else 0.0, jnp.float32, device=sharding)
+
+
+@functools.cache
+def _truncated_normal(shape: tuple[int, ...], sharding: jax.sharding.Sharding | None) -> "jax.stages.Wrapped":
+    """Compiled: (seed, number of the weight, both uint32) -> float32 of this shape from N(0, 1) cut at -2 and 2."""
+
+    def drawn(seed: jax.Array, number: jax.Array) -> jax.Array:
+        key = jax.random.fold_in(jax.random.key(seed), number)
+        return jax.random.truncated_normal(key, -2.0, 2.0, shape, jnp.float32)
+
+    return jax.jit(drawn, out_shardings=sharding)
 
 
 def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:

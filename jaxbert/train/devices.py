@@ -1,15 +1,145 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What makes JAX fast here: settings of the process, made once before the first array is, and what the CPU can do."""
+"""The hosts and devices that flags and environment name, and the settings of the process that make JAX fast on them."""
 
+import contextlib
 import ctypes
+import json
 import os
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 
 import jax
+from jax.sharding import Mesh
 
+from jaxbert.batches.devices import AXES, device_mesh
+from jaxbert.config.bert_config import BertConfig
+from jaxbert.config.trainers import TrainingFlags
+from jaxbert.console import say
 from jaxbert.errors import InputError
 from jaxbert.io.storage import is_remote
+from jaxbert.train import hosts
+
+_FIRST_DEVICE = ("off", "one_device")
+_ALL_HOSTS = ("multi_worker_mirrored", "tpu")
+
+
+@contextlib.contextmanager
+def prepared(flags: TrainingFlags, environment: MutableMapping[str, str]) -> Iterator[None]:
+    """While entered, jax is set up and this host is one of all that the flags or the environment name."""
+    prepare(environment, flags.compile_cache, flags.dtype)
+    if flags.distribution_strategy not in _ALL_HOSTS:
+        yield
+        return
+    has_workers = flags.distribution_strategy == "multi_worker_mirrored"
+    with hosts.joined(named_cluster(flags, environment) if has_workers else None):
+        if has_workers and not jax.distributed.is_initialized():
+            raise InputError(
+                "`--distribution_strategy=multi_worker_mirrored`: no other hosts are named",
+                "give `--worker_hosts` and `--task_index`, or set TF_CONFIG, or start it with SLURM or mpirun",
+            )
+        yield
+
+
+def named_cluster(flags: TrainingFlags, environment: Mapping[str, str]) -> hosts.Cluster | None:
+    """The hosts of TF_CONFIG or `--worker_hosts`; None where neither is given."""
+    if config := environment.get("TF_CONFIG"):
+        return _from_tf_config(config)
+    if flags.worker_hosts is None:
+        return None
+    addresses = tuple(flags.worker_hosts.split(","))
+    index = 0 if len(addresses) == 1 and flags.task_index == -1 else flags.task_index
+    return _checked(addresses, index, f"`--worker_hosts={flags.worker_hosts}` and `--task_index={flags.task_index}`")
+
+
+def _from_tf_config(text: str) -> hosts.Cluster:
+    """TF_CONFIG lists the chief, if there is one, and the workers, and says which of them this host is."""
+    try:
+        config = json.loads(text)
+        of_type, task = config["cluster"], config["task"]
+        addresses = (*of_type.get("chief", ()), *of_type["worker"])
+        before = len(of_type.get("chief", ())) if task["type"] == "worker" else 0
+        known, index = task["type"] in ("chief", "worker"), before + int(task["index"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"TF_CONFIG is `{text}`: {error!r}", "give `cluster` with `worker`, and `task`") from error
+    if not known:
+        raise InputError(f"TF_CONFIG has the task `{task['type']}`", "only `chief` and `worker` have work here")
+    return _checked(addresses, index, "TF_CONFIG")
+
+
+def _checked(addresses: Sequence[str], index: int, source: str) -> hosts.Cluster:
+    if not 0 <= index < len(addresses):
+        raise InputError(f"{source}: there is no host {index} of {len(addresses)}", "count the hosts from 0")
+    for address in addresses:
+        host, _, port = str(address).rpartition(":")
+        if not host or not port.isdecimal():
+            raise InputError(f"{source}: `{address}` is no host and port", "write it like `10.0.0.1:12345`")
+    return hosts.Cluster(addresses[0], len(addresses), index)
+
+
+def mesh_of(flags: TrainingFlags, config: BertConfig) -> Mesh:
+    """The devices that the flags name, as the mesh they name; says so where `tensor` cuts through the model's heads.
+
+    Raises:
+        InputError: fewer devices than wanted, no TPU, or a mesh for another number of devices.
+    """
+    if flags.distribution_strategy == "tpu":
+        _check_tpu(flags.tpu)
+    found = jax.devices() if flags.distribution_strategy in _ALL_HOSTS else jax.local_devices()
+    wanted = 1 if flags.distribution_strategy in _FIRST_DEVICE else len(found)
+    if flags.num_gpus and flags.distribution_strategy != "tpu":
+        wanted = flags.num_gpus * jax.process_count()
+        if flags.distribution_strategy in _FIRST_DEVICE and wanted > 1:
+            raise InputError(f"`--distribution_strategy={flags.distribution_strategy}` uses one device, not {wanted}")
+    if wanted > len(found):
+        raise InputError(f"`--num_gpus={wanted}`: this machine has {len(found)} devices ({found[0].platform})")
+    mesh = _mesh(flags.mesh, found if wanted == len(found) else _first_of_each_host(found, flags.num_gpus or 1))
+    _note_cut_layers(mesh.shape["tensor"], config)
+    return mesh
+
+
+def _note_cut_layers(tensor: int, config: BertConfig) -> None:
+    """Say which parts of a layer `tensor` devices cannot share out: the result is right, and slow."""
+    for name in ("num_attention_heads", "intermediate_size"):
+        if (size := getattr(config, name)) % tensor:
+            say(f"note: `--mesh` has `tensor:{tensor}`, which does not divide `{name}` {size}: its layers will be slow")
+
+
+def _first_of_each_host(found: Sequence[jax.Device], count: int) -> list[jax.Device]:
+    by_host: dict[int, list[jax.Device]] = {}
+    for device in found:
+        by_host.setdefault(device.process_index, []).append(device)
+    return [device for of_host in by_host.values() for device in of_host[:count]]
+
+
+def _mesh(text: str, found: Sequence[jax.Device]) -> Mesh:
+    """`text` is like `data:4,fsdp:2,tensor:1`; an axis that is not named has size 1, but `data` takes what is left."""
+    hint = "write it like `data:4,fsdp:2,tensor:1`"
+    sizes: dict[str, int] = {}
+    for part in filter(None, text.split(",")):
+        name, _, size = part.partition(":")
+        if name not in AXES or not size.isdecimal() or int(size) == 0 or name in sizes:
+            raise InputError(f"`--mesh={text}`: `{part}` is no axis and size", hint)
+        sizes[name] = int(size)
+    fsdp, tensor = sizes.get("fsdp", 1), sizes.get("tensor", 1)
+    data = sizes.get("data", max(len(found) // (fsdp * tensor), 1))
+    if data * fsdp * tensor != len(found):
+        raise InputError(f"`--mesh={text}` is for {data * fsdp * tensor} devices, there are {len(found)}", hint)
+    return device_mesh(found, fsdp, tensor)
+
+
+def _check_tpu(address: str) -> None:
+    """A TPU is used by programs on its own hosts; the ones that were reached over the network are gone."""
+    platform = jax.devices()[0].platform
+    if platform != "tpu":
+        where = f"`--tpu={address}` is not reached over the network, and " if address not in ("", "local") else ""
+        raise InputError(
+            f"`--distribution_strategy=tpu`: {where}this machine has no TPU, only {platform}",
+            "run the same command on the TPU's own machines, all of them at once:"
+            " `gcloud compute tpus tpu-vm ssh NAME --worker=all --command=...`",
+        )
+    if address not in ("", "local"):
+        say(f"note: `--tpu={address}` is not needed: the TPU of this machine is used")
+
 
 # Names from malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8

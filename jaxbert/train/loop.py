@@ -12,11 +12,10 @@ import jax
 import numpy as np
 
 from jaxbert.checkpoints.state import RemoteStates, TrainingStates
+from jaxbert.console import TrainingProgress
 from jaxbert.errors import InputError, Interrupted
-from jaxbert.train.report import ProgressLine, Summaries
-from jaxbert.train.step import Batch, State
-
-Steps = Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]
+from jaxbert.train.step import Batch, State, Steps
+from jaxbert.train.summaries import Summaries
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,31 +65,27 @@ def train(
     plan: Plan,
     states: TrainingStates | RemoteStates,
     summaries: Summaries,
-    after_epoch: Callable[[State, int, Callable[[str], None]], None],
     agreed: Callable[[int], int],
-) -> State:
-    """Run `steps` (compiled, donating its state) from `state` to `plan.total_steps` and return the last state.
+) -> Iterator[State]:
+    """Run `steps` (compiled, using up the state it is given) to `plan.total_steps`; gives the state after each epoch.
 
-    `batches` are those of `plan.calls`. Metrics of a call are read after the next one was sent, so the device
-    never waits for the host. A signal saves the state after the steps under way and raises `Interrupted`; `agreed`
-    turns the one that came here (0: none) into the one that all hosts stop for at this step. A loss that is not a
-    number raises `InputError`.
+    A state is to be used before the next one is asked for, while its arrays are there. `batches` are those of
+    `plan.calls`. Metrics of a call are read after the next one was sent, so the device never waits for the host. A
+    signal saves the state after the steps under way and raises `Interrupted`; `agreed` turns the one that came here (0:
+    none) into the one that all hosts stop for at this step. A loss that is not a number raises `InputError`.
     """
-    done = first = int(state["step"])
+    done = int(state["step"])
     pending: Mapping[str, jax.Array] | None = None
-    with Signals() as signals, ProgressLine(first, plan.total_steps, plan.examples_per_step, plan.log_steps) as line:
-
-        def report() -> None:
-            if pending is not None:
-                _report(pending, done, plan, summaries, line)
-
+    progress = TrainingProgress(done, plan.total_steps, plan.examples_per_step, plan.log_steps)
+    with Signals() as signals, progress:
         for batch in batches:
             state, metrics = steps(state, batch)
-            report()
+            if pending is not None:
+                _report(pending, done, plan, summaries, progress)
             done, pending = done + metrics["loss"].shape[0], metrics
             stop = agreed(signals.received)
             if plan.saves(done) or stop:
-                report()
+                _report(metrics, done, plan, summaries, progress)
                 pending = None
                 summaries.save()
                 states.save(done, state)
@@ -101,12 +96,13 @@ def train(
                 )
                 raise Interrupted(stop, again)
             if plan.ends_epoch(done):
-                after_epoch(state, done, line.say)
+                yield state
     states.wait()
-    return state
 
 
-def _report(metrics: Mapping[str, jax.Array], done: int, plan: Plan, summaries: Summaries, line: ProgressLine) -> None:
+def _report(
+    metrics: Mapping[str, jax.Array], done: int, plan: Plan, summaries: Summaries, progress: TrainingProgress
+) -> None:
     """Show and write the metrics [T] of the last T of the steps `done`."""
     series = {name: np.asarray(values).tolist() for name, values in metrics.items()}
     count = len(series["loss"])
@@ -114,7 +110,7 @@ def _report(metrics: Mapping[str, jax.Array], done: int, plan: Plan, summaries: 
         of_step = {name: values[index] for name, values in series.items()}
         if not math.isfinite(of_step["loss"]):
             raise InputError(f"the loss of step {number} is `{of_step['loss']}`", "lower `--learning_rate`")
-        line.step(number, of_step["loss"])
+        progress.step(number, of_step["loss"])
         if number % plan.log_steps == 0 or number == plan.total_steps:
             summaries.write("train", number, of_step)
 

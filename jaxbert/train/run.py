@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every trainer does with its flags: what its folder holds, which devices it uses, steps from first to last."""
+"""A training in `--model_dir`, from the newest saved state or the start to the last step."""
 
 import contextlib
 import dataclasses
@@ -7,7 +7,7 @@ import functools
 import math
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,8 @@ from jax.sharding import Mesh
 from jaxbert.batches.devices import own_rows, place, put, whole
 from jaxbert.batches.loader import Prefetched, TrainingBatches
 from jaxbert.checkpoints import model_folder
-from jaxbert.checkpoints.load import check_source
+from jaxbert.checkpoints.load import DenseHead, load
+from jaxbert.checkpoints.resolve import Model
 from jaxbert.checkpoints.state import RemoteStates, TrainingStates, saved_steps
 from jaxbert.config.flags import parse, to_flagfile
 from jaxbert.config.trainers import TrainingFlags
@@ -26,13 +27,13 @@ from jaxbert.errors import InputError
 from jaxbert.io import files
 from jaxbert.io.storage import is_remote
 from jaxbert.model.encoder import Compute
-from jaxbert.model.weights import Table, Tree, flatten, initialize
+from jaxbert.model.weights import Table, Tree, flatten, initialize, unflatten
 from jaxbert.train import devices, hosts
 from jaxbert.train.loop import Plan, train
 from jaxbert.train.optimizers import AdamW, Lamb, LinearSchedule, LossScale, Optimizer, decay_mask
-from jaxbert.train.report import Summaries
 from jaxbert.train.sharding import gathering, state_shardings, with_shardings
 from jaxbert.train.step import UNSCALED, CompiledSteps, Loss, State, Steps, initial_state, train_step
+from jaxbert.train.summaries import Summaries
 
 DTYPES = {"fp32": jnp.float32, "bf16": jnp.bfloat16, "fp16": jnp.float16}
 FLAG_FILE = "flags.txt"
@@ -68,112 +69,127 @@ FREE_FLAGS = frozenset(
 )
 
 
-def report_results(
-    results: Mapping[str, float],
-    done: int,
-    summaries: Summaries,
-    tell: Callable[[str], None],
-    shown: Collection[str] = (),
-) -> None:
-    """Write the metrics of the weights after step `done`, and tell those in `shown`, or else all.
-
-    Raises InputError where there is a loss and it is no finite number.
-    """
-    if not math.isfinite(results.get("loss", 0.0)):
-        raise InputError(f"the evaluation after step {done} has loss `{results['loss']}`", "lower `--learning_rate`")
-    summaries.write("validation", done, results)
-    told = (f"{name} {value:.4f}" for name, value in results.items() if not shown or name in shown)
-    tell(f"evaluation after step {done}: {'  '.join(told)}")
-
-
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """What differs from one trainer to the next.
+    """What a task gives to be trained.
 
     Attributes:
         table: the weights.
         loss: see `train_step`.
-        optimizer: updates the weights.
         schedule: the learning rate of each step.
         plan: when things happen.
         batches: the batch of each step.
-        start: makes the weights before the first step.
-        finish_epoch: (state, step, summaries, say) evaluates the weights, and at last writes them to `folder`.
-        folder: the model folder below `--model_dir` whose results tell up to which step all is done.
+        dense_head: what a dense head in the initial checkpoint is, see `read_initial`.
+        folder: the model folder below `--model_dir` that the task writes after each evaluation; its results tell up to
+            which step all is done.
     """
 
     table: Table
     loss: Loss
-    optimizer: Optimizer
     schedule: LinearSchedule
     plan: Plan
     batches: TrainingBatches
-    start: Callable[[], Tree]
-    finish_epoch: Callable[[State, int, Summaries, Callable[[str], None]], None]
+    dense_head: DenseHead | None
     folder: str = "last"
 
 
-def fit(flags: TrainingFlags, mesh: Mesh, training: Training) -> None:
-    """Train from the newest saved state, or from the start, to the last step; what was done already is not repeated."""
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """The weights after `step` steps, to be evaluated and written before the next epoch is asked for."""
+
+    step: int
+    weights: Tree
+    summaries: Summaries
+
+    def report(self, results: Mapping[str, float], shown: Collection[str] = ()) -> None:
+        """Write the metrics of these weights, and say those in `shown`, or else all.
+
+        Raises InputError where there is a loss and it is no finite number.
+        """
+        if not math.isfinite(results.get("loss", 0.0)):
+            raise InputError(
+                f"the evaluation after step {self.step} has loss `{results['loss']}`", "lower `--learning_rate`"
+            )
+        self.summaries.write("validation", self.step, results)
+        told = (f"{name} {value:.4f}" for name, value in results.items() if not shown or name in shown)
+        say(f"evaluation after step {self.step}: {'  '.join(told)}")
+
+
+def fit(flags: TrainingFlags, mesh: Mesh, model: Model, training: Training) -> Generator[Epoch, None, None]:
+    """Train to the last step; gives the weights after each epoch. What was done by an earlier command is not repeated.
+
+    Whoever takes the epochs closes the iterator (`contextlib.closing`), which saves and stops what is under way.
+    """
     plan = training.plan
-    with contextlib.closing(open_states(flags)) as states:
-        first, evaluated = states.latest_step() or 0, _evaluated_step(flags, training.folder)
+    with contextlib.closing(_open_states(flags)) as states:
+        first = states.latest_step() or 0
+        evaluated = int(model_folder.read_results(os.path.join(flags.model_dir, training.folder)).get("step", 0))
         if first >= plan.total_steps and evaluated == first:
             say(f"training is finished: {first} of {plan.total_steps} steps are done")
             return
-        state = _start_state(states, flags, training, mesh)
+        state = _start_state(states, flags, mesh, model, training)
         done = {"train": first, "validation": first if evaluated == first else first - 1}
         batches = dataclasses.replace(training.batches, own_rows=functools.partial(own_rows, mesh))
         placed = (place(batches.at(step, count), mesh, 2) for step, count in plan.calls(first))
-        with contextlib.closing(_summaries(flags, done)) as summaries:
-
-            def finish_epoch(state: State, step: int, tell: Callable[[str], None]) -> None:
-                training.finish_epoch(state, step, summaries, tell)
-
+        folder = os.path.join(flags.model_dir, "summaries")
+        with contextlib.closing(Summaries(folder, done, is_written=hosts.is_first())) as summaries:
             if first and plan.ends_epoch(first) and evaluated != first:
-                finish_epoch(state, first, say)  # the last command was stopped before it came to this
+                yield Epoch(first, state["weights"], summaries)  # the last command was stopped before it came to this
             with contextlib.closing(Prefetched(placed)) as loaded:
                 started = time.perf_counter()
-                compiled, stop = CompiledSteps(steps(flags, training, mesh), say), hosts.AgreedStop()
-                train(compiled, state, loaded, plan, states, summaries, finish_epoch, stop)
+                compiled = CompiledSteps(steps(flags, mesh, training), say)
+                for after in train(compiled, state, loaded, plan, states, summaries, hosts.AgreedStop()):
+                    yield Epoch(int(after["step"]), after["weights"], summaries)
                 share = loaded.waited / (time.perf_counter() - started)
     say(f"training waited for records {share:.2%} of its time")
 
 
-def steps(flags: TrainingFlags, training: Training, mesh: Mesh) -> Steps:
+def steps(flags: TrainingFlags, mesh: Mesh, training: Training) -> Steps:
     """The function that is compiled: (state, batches) -> (state after them, metrics), see `train_step`."""
     loss, decays = gathering(training.loss, training.table, mesh), decay_mask(training.table)
-    return train_step(loss, training.optimizer, training.schedule, decays, flags.seed, loss_scale(flags))
+    return train_step(loss, optimizer(flags), training.schedule, decays, flags.seed, loss_scale(flags))
 
 
-def state_like(flags: TrainingFlags, training: Training, mesh: Mesh) -> State:
+def state_like(flags: TrainingFlags, mesh: Mesh, table: Table) -> State:
     """Shapes, dtypes and shardings of the training state."""
 
     def first() -> State:
-        weights = initialize(training.table, seed=0, stddev=1.0)
-        return initial_state(weights, training.optimizer, loss_scale(flags))
+        return initial_state(initialize(table, seed=0, stddev=1.0), optimizer(flags), loss_scale(flags))
 
     like: State = jax.eval_shape(first)
-    return with_shardings(like, state_shardings(like, training.table, mesh))
+    return with_shardings(like, state_shardings(like, table, mesh))
 
 
-def _start_state(states: TrainingStates | RemoteStates, flags: TrainingFlags, training: Training, mesh: Mesh) -> State:
-    """The newest saved state, or the first one, with the weights that `start` gives; on the devices of `mesh`."""
-    like = state_like(flags, training, mesh)
+def _start_state(
+    states: TrainingStates | RemoteStates, flags: TrainingFlags, mesh: Mesh, model: Model, training: Training
+) -> State:
+    """The newest saved state or the first one, on the devices of `mesh`."""
+    like = state_like(flags, mesh, training.table)
     latest = states.latest_step()
     if latest is not None:
         say(f"going on after step {latest}")
         restored: State = states.restore(latest, like)
         return restored
-    places = jax.tree.map(lambda leaf: leaf.sharding, like)
-    first = functools.partial(initial_state, optimizer=training.optimizer, scaling=loss_scale(flags))
-    state: State = jax.jit(first, out_shardings=places)(put(training.start(), places["weights"]))
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, like)
+    weights = _start_weights(flags, model, training, flatten(shardings["weights"]))
+    first = functools.partial(initial_state, optimizer=optimizer(flags), scaling=loss_scale(flags))
+    state: State = jax.jit(first, out_shardings=shardings)(weights)
     return state
 
 
-def _summaries(flags: TrainingFlags, done: Mapping[str, int]) -> Summaries:
-    """Those of `--model_dir`, which only the first host writes."""
-    return Summaries(os.path.join(flags.model_dir, "summaries"), done, is_written=hosts.is_first())
+def _start_weights(
+    flags: TrainingFlags, model: Model, training: Training, shardings: Mapping[str, jax.sharding.Sharding]
+) -> Tree:
+    """Weights before the first step: from `--init_checkpoint` where it has them, the others at random."""
+    loaded: Mapping[str, np.ndarray] = {}
+    if model.source is None:
+        say("no --init_checkpoint: training starts from random weights")
+    else:
+        loaded, _ = load(model, training.table, training.dense_head, flags.allow_partial_init)
+    rest = {path: weight for path, weight in training.table.items() if path not in loaded}
+    fresh = flatten(initialize(rest, flags.seed, model.config.initializer_range, shardings))
+    placed = put(dict(loaded), {path: shardings[path] for path in loaded})
+    return unflatten({path: placed[path] if path in loaded else fresh[path] for path in training.table})
 
 
 def write_model(folders: Sequence[str], weights: Tree, texts: Mapping[str, str], results: Mapping[str, float]) -> None:
@@ -188,19 +204,10 @@ def write_model(folders: Sequence[str], weights: Tree, texts: Mapping[str, str],
     hosts.wait_for_all("a model")
 
 
-def _evaluated_step(flags: TrainingFlags, folder: str) -> int:
-    """The step whose weights are in the model folder, 0 for none; it was evaluated before they were written."""
-    return int(model_folder.read_results(os.path.join(flags.model_dir, folder)).get("step", 0))
-
-
 def optimizer(flags: TrainingFlags) -> Optimizer:
     """`--optimizer_type`."""
     if flags.optimizer_type == "adamw":
         return AdamW(bias_correction=flags.adam_bias_correction)
-    if not flags.adam_bias_correction:
-        raise InputError(
-            "`--noadam_bias_correction` is for `--optimizer_type=adamw`", "LAMB always corrects its moments"
-        )
     return Lamb()
 
 
@@ -219,17 +226,27 @@ def loss_scale(flags: TrainingFlags) -> LossScale:
     return LossScale(2.0**15, dynamic=True) if flags.loss_scale == "dynamic" else LossScale(float(flags.loss_scale))
 
 
-def check_paths(flags: TrainingFlags) -> None:
-    """Fail before any work where `--model_dir` cannot be used or holds another run, or no checkpoint can be found."""
+def check_folder(flags: TrainingFlags) -> bool:
+    """Whether `--model_dir` holds saved states of this run. Raises InputError where it is no folder for this run."""
     files.check_folder(flags.model_dir)
-    if saved_steps(_states_folder(flags)):
-        names = [field.name for field in dataclasses.fields(flags) if field.name not in FREE_FLAGS]
-        refuse_changes(flags, names)
-    elif flags.init_checkpoint is not None:
-        check_source(flags.init_checkpoint)
+    path = os.path.join(flags.model_dir, FLAG_FILE)
+    if not saved_steps(_states_folder(flags)):
+        return False
+    if not files.is_file(path):
+        return True
+    previous = parse(type(flags), [f"--flagfile={path}"], {}).options
+    names = [field.name for field in dataclasses.fields(flags) if field.name not in FREE_FLAGS]
+    other = [name for name in names if getattr(previous, name) != getattr(flags, name)]
+    if other:
+        changes = ", ".join(f"--{name} was `{getattr(previous, name)}`, is `{getattr(flags, name)}`" for name in other)
+        raise InputError(
+            f"`{flags.model_dir}` holds another run: {changes}",
+            f"choose another `--model_dir`, or go on with `--flagfile={path}`",
+        )
+    return True
 
 
-def open_states(flags: TrainingFlags) -> TrainingStates | RemoteStates:
+def _open_states(flags: TrainingFlags) -> TrainingStates | RemoteStates:
     """The saved states of `--model_dir`, beside which the flags of the run are written."""
     kind = RemoteStates if is_remote(flags.model_dir) else TrainingStates
     states = kind(_states_folder(flags), flags.keep_checkpoints)
@@ -240,18 +257,3 @@ def open_states(flags: TrainingFlags) -> TrainingStates | RemoteStates:
 
 def _states_folder(flags: TrainingFlags) -> str:
     return os.path.join(flags.model_dir, "checkpoints")
-
-
-def refuse_changes(flags: TrainingFlags, names: Sequence[str]) -> None:
-    """Raise `InputError` when one of these flags differs from what `--model_dir` was trained with."""
-    path = os.path.join(flags.model_dir, FLAG_FILE)
-    if not files.is_file(path):
-        return
-    previous = parse(type(flags), [f"--flagfile={path}"], {}).options
-    other = [name for name in names if getattr(previous, name) != getattr(flags, name)]
-    if other:
-        changes = ", ".join(f"--{name} was `{getattr(previous, name)}`, is `{getattr(flags, name)}`" for name in other)
-        raise InputError(
-            f"`{flags.model_dir}` holds another run: {changes}",
-            f"choose another `--model_dir`, or go on with `--flagfile={path}`",
-        )

@@ -1,18 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run says while it trains: a progress bar or plain lines, TensorBoard events and JSON lines."""
+"""What a run writes while it trains: TensorBoard events and JSON lines."""
 
 import contextlib
 import json
 import math
 import os
-import sys
 import tempfile
-import time
 from collections.abc import Mapping
-from types import TracebackType
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboardX import SummaryWriter
 
 from jaxbert.io import files, storage
@@ -89,54 +84,3 @@ def _is_done(line: str, done: Mapping[str, int]) -> bool:
         return bool(entry["step"] <= done[entry["part"]])
     except (ValueError, KeyError, TypeError):
         return False
-
-
-class ProgressLine:
-    """Steps done, loss, examples per second and time left: a bar on a terminal, else a line every `every` steps."""
-
-    def __init__(self, first_step: int, total_steps: int, examples_per_step: int, every: int) -> None:
-        self._done, self._total, self._per_step, self._every = first_step, total_steps, examples_per_step, every
-        self._since: tuple[float, int] | None = (
-            None  # time and number of the first step: what it compiled is not counted
-        )
-        columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
-        console = Console(stderr=True)
-        self._bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
-        self._task = self._bar.add_task("train", total=total_steps, completed=first_step, note="")
-
-    def __enter__(self) -> "ProgressLine":
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
-
-    def step(self, done: int, loss: float) -> None:
-        """Step number `done` had this loss."""
-        self._done = done
-        self._since = self._since or (time.perf_counter(), done)
-        rate, left = self._rate_and_time_left()
-        if not self._bar.disable:
-            self._bar.update(self._task, completed=done, note=f"loss {loss:.4f}  {rate}")
-        elif done % self._every == 0 or done == self._total:
-            self.say(f"step {done}/{self._total}  loss {loss:.4f}  {rate}  {left} left")
-
-    def say(self, text: str) -> None:
-        """A line that stays."""
-        if self._bar.disable:
-            print(text, file=sys.stderr, flush=True)
-        else:
-            self._bar.console.print(text, highlight=False)
-
-    def _rate_and_time_left(self) -> tuple[str, str]:
-        if self._since is None or self._since[1] == self._done:
-            return "- examples/s", "-:--:--"
-        started, first = self._since
-        seconds_per_step = max(time.perf_counter() - started, 1e-9) / (self._done - first)
-        left = int(seconds_per_step * (self._total - self._done))
-        return (
-            f"{self._per_step / seconds_per_step:.1f} examples/s",
-            f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}",
-        )

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sentences and sentence pairs as tokens in memory, read by number like the records of a file."""
+
+import functools
+import itertools
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from jaxbert.datasets.checks import Bounds, Check
+from jaxbert.datasets.classification import Recipe
+from jaxbert.datasets.workers import in_order
+from jaxbert.errors import InputError
+from jaxbert.examples.text_examples import TextExample
+from jaxbert.features.classification import convert, label_ids
+from jaxbert.io.files import processes
+from jaxbert.text.tokenizer import Tokenizer
+from jaxbert.text.vocab import read_vocab
+
+_CHUNK = 1000  # examples; handed to a worker at once
+_WORTH_WORKERS = 50_000  # examples; below, one core is done before others have helped much
+
+
+class TextExamples:
+    """The examples of one set. Padding is not kept: an example takes 5 bytes a token.
+
+    Attributes:
+        lengths: tokens of each example [n], int64.
+        labels: of each example [n], int64 or float32.
+        ids: what tells each example apart in its file.
+
+    Raises:
+        InputError: wrong data; an example that is too long, or a pair, where the model takes neither.
+    """
+
+    def __init__(self, examples: Iterable[TextExample], recipe: Recipe, bounds: Bounds, workers: int) -> None:
+        self.ids: list[str] = []
+        workers = processes(workers, [recipe.vocab_file])
+        head = list(itertools.islice(examples, _WORTH_WORKERS))
+        chunks = self._chunks(itertools.chain(head, examples))
+        make = functools.partial(_Tokenize, recipe, bounds)
+        found = list(in_order(chunks, make, workers if len(head) == _WORTH_WORKERS else 1))
+        if not found:
+            raise InputError("there are no examples", "give a file with at least one")
+        self._tokens, self._types, self.lengths, self.labels = (
+            np.concatenate(parts) for parts in zip(*found, strict=True)
+        )
+        self._starts = np.cumsum(self.lengths) - self.lengths
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def read(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
+        """Features of the examples with these numbers [n]: ids, mask and segments [n, S], labels [n].
+
+        S is the length of the longest example of the set.
+        """
+        lengths = self.lengths[numbers]
+        mask = np.arange(self.lengths.max()) < lengths[:, None]
+        before = np.cumsum(lengths) - lengths  # tokens of the examples that come first in what is asked for
+        tokens = np.repeat(self._starts[numbers] - before, lengths) + np.arange(lengths.sum())
+        ids, segments = np.zeros(mask.shape, np.int64), np.zeros(mask.shape, np.int64)
+        ids[mask], segments[mask] = self._tokens[tokens], self._types[tokens]
+        return {
+            "input_ids": ids,
+            "input_mask": mask.astype(np.int64),
+            "segment_ids": segments,
+            "label_ids": self.labels[numbers],
+        }
+
+    def _chunks(self, examples: Iterator[TextExample]) -> Iterator[list[TextExample]]:
+        while chunk := list(itertools.islice(examples, _CHUNK)):
+            self.ids += [example.id for example in chunk]
+            yield chunk
+
+
+class _Tokenize:
+    """Examples -> their tokens and types one after the other, how many each has, and their labels."""
+
+    def __init__(self, recipe: Recipe, bounds: Bounds) -> None:
+        self._tokenizer = Tokenizer(read_vocab(recipe.vocab_file), recipe.do_lower_case)
+        self._max_seq_length, self._bounds = recipe.max_seq_length, bounds
+        self._label_ids = label_ids(recipe.labels)
+
+    def __call__(self, examples: list[TextExample]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        features = convert(examples, self._tokenizer, self._max_seq_length, self._label_ids)
+        Check(lambda index: f"example `{examples[index].id}`").sequences(features, self._bounds)
+        mask = features["input_mask"] != 0
+        tokens, types = features["input_ids"][mask], features["segment_ids"][mask]
+        return tokens.astype(np.int32), types.astype(np.int8), np.count_nonzero(mask, axis=1), features["label_ids"]

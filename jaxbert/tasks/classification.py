@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Classification and regression of sentences and sentence pairs: what `run_classifier` does, mode by mode."""
+
+import contextlib
+import dataclasses
+import functools
+import glob
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxbert.batches.devices import place_whole, put, row_units
+from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
+from jaxbert.batches.packing import choose_shape, evaluation_shape
+from jaxbert.batches.rows import Arrays, Layout
+from jaxbert.checkpoints import model_folder
+from jaxbert.checkpoints.load import load_whole
+from jaxbert.checkpoints.resolve import Model
+from jaxbert.config.bert_config import BertConfig
+from jaxbert.config.data import TASKS, TextDataFlags
+from jaxbert.config.trainers import ClassifierFlags
+from jaxbert.console import cores, progress, say
+from jaxbert.datasets.checks import Bounds
+from jaxbert.datasets.classification import ClassificationRecords, Recipe, RecordPaths, write_dataset
+from jaxbert.datasets.in_memory import TextExamples
+from jaxbert.datasets.made_records import records_folder
+from jaxbert.errors import InputError
+from jaxbert.examples.glue import TASKS as GLUE_TASKS
+from jaxbert.examples.glue import find_task, glue_dataset
+from jaxbert.examples.table import ColumnNames, table_dataset
+from jaxbert.examples.text_examples import TextDataset
+from jaxbert.io import files
+from jaxbert.metrics.glue import mean_squared_error, score
+from jaxbert.model.encoder import Compute
+from jaxbert.model.heads import classify
+from jaxbert.model.weights import Table, Tree, classifier_table
+from jaxbert.predictions import glue as predictions
+from jaxbert.tasks import fine_tuning
+from jaxbert.tfrecord import metadata
+from jaxbert.tfrecord.metadata import ClassificationMetaData, read_meta_data
+from jaxbert.train import devices, hosts, run
+from jaxbert.train.evaluate import outputs
+from jaxbert.train.hosts import scan_together
+from jaxbert.train.losses import classification_loss, regression_loss
+from jaxbert.train.run import Training
+from jaxbert.train.sharding import gathering, weight_shardings
+from jaxbert.train.step import Batch
+
+_RECORD_FILES = {"train": "train.tf_record", "eval": "eval.tf_record"}
+
+
+def run_task(flags: ClassifierFlags) -> None:
+    """Train, evaluate or predict, as `--mode` says."""
+    model = fine_tuning.read_model(flags)
+    mesh = devices.mesh_of(flags, model.config)
+    data = read_data(flags, model)
+    classifier = Classifier(data.model.config, data.meta.num_labels, run.compute(flags), mesh)
+    if flags.trains:
+        _train(flags, classifier, data)
+        return
+    found = load_whole(data.model, classifier.table, "classifier", "classifier for these labels")
+    weights = put(found, weight_shardings(classifier.table, mesh))
+    if flags.mode == "predict":
+        _predict(flags, classifier, weights, data)
+    else:
+        assert data.held_out is not None  # the mode evaluates
+        print(json.dumps(evaluate(classifier, weights, data.held_out, data.meta, flags.eval_batch_size)))
+
+
+class Examples(Protocol):
+    """One set of examples, in record files or in memory.
+
+    Attributes:
+        lengths: tokens of each example [n], int64.
+        labels: of each example [n], int64 or float32.
+    """
+
+    lengths: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int: ...
+
+    def read(self, numbers: np.ndarray) -> Arrays:
+        """Features of the examples with these numbers [n]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """The weights of a classifier, or of a regressor where `num_labels` is None, and what devices compute with them."""
+
+    config: BertConfig
+    num_labels: int | None
+    compute: Compute
+    mesh: Mesh
+
+    @functools.cached_property
+    def table(self) -> Table:
+        """The weights; a regressor has one output."""
+        return classifier_table(self.config, self.num_labels or 1)
+
+    def loss(self, weights: Tree, batch: Batch, noise: jax.Array | None) -> jax.Array:
+        """This (micro-)batch's part of the loss: mean cross entropy, or mean squared error."""
+        logits = classify(weights, self.config, batch, noise=noise, compute=self.compute)
+        loss_of_task = regression_loss if self.num_labels is None else classification_loss
+        return loss_of_task(logits, batch["label_ids"], batch["label_weights"])
+
+    @functools.cached_property
+    def logits(self) -> "jax.stages.Wrapped":
+        """Compiled: (weights, batch) -> [B, N, C] float32."""
+
+        def logits(weights: Tree, batch: Batch) -> jax.Array:
+            return classify(weights, self.config, batch, compute=self.compute)
+
+        return jax.jit(gathering(logits, self.table, self.mesh))
+
+    def outputs(self, weights: Tree, examples: Examples, batch_size: int) -> np.ndarray:
+        """Logits [n, C] float32 of all examples, in their order; `batch_size` of the longest are computed together."""
+        shape = evaluation_shape(examples.lengths, batch_size, *row_units(self.mesh))
+        batches = evaluation_batches(examples.read, len(examples), shape, 16 * batch_size, label_targets)
+        with contextlib.closing(Prefetched(place_whole(batch, self.mesh) for batch in batches)) as loaded:
+            return outputs(self.logits, weights, loaded, len(examples))
+
+
+def label_targets(features: Mapping[str, np.ndarray], layout: Layout) -> Arrays:
+    """What the loss compares with: `label_ids` [B, N] int32 or float32, `label_weights` [B, N] float32, 0 for none."""
+    labels = features["label_ids"]
+    weights = features["weight"] if "weight" in features else np.ones(len(labels))
+    return {
+        "label_ids": layout.per_sequence(labels, np.float32 if labels.dtype.kind == "f" else np.int32),
+        "label_weights": layout.per_sequence(weights, np.float32),
+    }
+
+
+def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None:
+    """Train; after each epoch evaluate, and write the weights to `last`, and to `best` where none before did better."""
+    records, meta = data.train, data.meta
+    assert records is not None  # the mode trains
+    size = min(len(records), flags.train_data_size or len(records))
+    plan, schedule = fine_tuning.plan(flags, size, flags.num_eval_per_epoch)
+    batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
+    shape = choose_shape(records.lengths, batch_size // parts, flags.seed, *row_units(classifier.mesh), even=True)
+    batches = TrainingBatches(
+        records.read, size, batch_size, parts, shape, flags.seed, label_targets, lengths=records.lengths[:size]
+    )
+    training = Training(classifier.table, classifier.loss, schedule, plan, batches, "classifier")
+    texts = data.model.texts() | {model_folder.META_DATA_FILE: metadata.to_json(meta)}
+    with contextlib.closing(run.fit(flags, classifier.mesh, data.model, training)) as epochs:
+        for epoch in epochs:
+            results: dict[str, float] = {}
+            if data.held_out is not None:
+                results = evaluate(classifier, epoch.weights, data.held_out, meta, flags.eval_batch_size)
+                epoch.report(results)
+            folders = fine_tuning.model_folders(flags, epoch, results, next(iter(results), ""))
+            run.write_model(folders, epoch.weights, texts, {"step": epoch.step, **results})
+    fine_tuning.say_where(flags)
+
+
+def evaluate(
+    classifier: Classifier, weights: Tree, examples: Examples, meta: ClassificationMetaData, batch_size: int
+) -> dict[str, float]:
+    """Loss and the metrics of the task, the one that chooses the best weights first."""
+    logits = classifier.outputs(weights, examples, batch_size).astype(np.float64)
+    labels, task = examples.labels, meta.processor_type
+    if meta.is_regression:
+        return score(task, labels, logits[:, 0]) | {"loss": mean_squared_error(labels, logits[:, 0])}
+    loss = -np.mean(log_softmax(logits)[np.arange(len(labels)), labels])
+    return score(task, labels, logits) | {"loss": float(loss)}
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Along the last axis, in the dtype of `logits`."""
+    below_largest = logits - logits.max(-1, keepdims=True)
+    log_probabilities: np.ndarray = below_largest - np.log(np.exp(below_largest).sum(-1, keepdims=True))
+    return log_probabilities
+
+
+def _predict(flags: ClassifierFlags, classifier: Classifier, weights: Tree, data: "Data") -> None:
+    """Write `test_results.tsv`, `predictions.tsv` and, for a task of GLUE, its submission file, for each set."""
+    labels = label_names(data.meta)
+    for name, examples in data.tests.items():
+        logits = classifier.outputs(weights, examples, flags.eval_batch_size)
+        if not hosts.is_first():
+            continue
+        predicted = logits[:, 0] if data.meta.is_regression else np.exp(log_softmax(logits))
+        suffix = f"_{name}" if name else ""
+        results = os.path.join(flags.model_dir, f"test_results{suffix}.tsv")
+        predictions.write_test_results(results, predicted)
+        ids = examples.ids if isinstance(examples, TextExamples) else range(len(examples))
+        predictions.write_predictions(os.path.join(flags.model_dir, f"predictions{suffix}.tsv"), ids, labels, predicted)
+        if submission := predictions.submission_name(data.meta.processor_type, flags.mnli_type):
+            path = os.path.join(flags.model_dir, "submission", submission)
+            predictions.write_submission(path, range(len(examples)), labels, predicted)
+        say(f"predicted {len(examples)} examples: {results}")
+
+
+def label_names(meta: ClassificationMetaData) -> tuple[str, ...]:
+    """Class names in the order of their ids: those of the metadata, of the known task, or numbers."""
+    of_task = next((task.labels.names for task in GLUE_TASKS if task.name == meta.processor_type.upper()), ())
+    names = meta.label_list or of_task
+    return names if len(names) == meta.num_labels else tuple(map(str, range(meta.num_labels or 0)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """The examples of a run, as far as its mode needs them.
+
+    Attributes:
+        model: the model of the run; where its data is text, with its casing decided.
+        meta: the task, its labels.
+        train: examples to train on.
+        held_out: examples to evaluate on.
+        tests: examples to predict, by the name of the set ("" for the only one).
+    """
+
+    model: Model
+    meta: ClassificationMetaData
+    train: Examples | None
+    held_out: Examples | None
+    tests: Mapping[str, Examples]
+
+
+def read_data(flags: ClassifierFlags, model: Model) -> Data:
+    """The records or texts that the flags name.
+
+    Texts to train on are turned into records below `<model_dir>/records`, once: a run that goes on, and all its hosts,
+    read them there. Texts to evaluate or to predict are kept in memory.
+
+    Raises:
+        InputError: flags that are needed are missing; wrong data; a vocabulary that is larger than that of the model.
+    """
+    if not flags.has_text_data:
+        return _records_given(flags, model)
+    model = model.for_text()
+    own_meta = None if flags.trains else model.beside(model_folder.META_DATA_FILE)
+    meta = None if own_meta is None else read_meta_data(own_meta)
+    regression = flags.regression or (meta is not None and meta.is_regression)
+    dataset = text_dataset(flags, _known_labels(flags, model, meta), regression)
+    wanted = {"train": ("train",), "train_and_eval": ("train", "eval"), "eval": ("eval",), "predict": ("test",)}
+    sets = {"train": dataset.train, "eval": dataset.dev, "test": dataset.test}
+    if missing := [part for part in wanted[flags.mode] if not sets[part]]:
+        raise InputError(
+            f"`--mode={flags.mode}`: `{dataset.name}` has no {missing[0]} set",
+            f"give `--{missing[0]}_file`, or choose another `--mode`",
+        )
+    assert model.vocab_file is not None  # `for_text` would have raised
+    assert model.lower_case is not None
+    recipe = Recipe(model.vocab_file, model.lower_case, flags.max_seq_length, dataset.labels)
+    if flags.trains:
+        with hosts.one_after_the_first("records"):
+            return _records_made(flags, model, dataset, recipe, wanted[flags.mode])
+    meta = ClassificationMetaData(
+        dataset.name,
+        train_data_size=0,
+        max_seq_length=flags.max_seq_length,
+        num_labels=None if dataset.is_regression else len(dataset.labels),
+        label_type="float" if dataset.is_regression else "int",
+        label_list=dataset.labels,
+    )
+    splits = {"": dataset.dev} if flags.mode == "eval" else dataset.test
+    workers, bounds = flags.num_workers or cores(), _bounds(model.config)
+    found = {name: TextExamples(split(), recipe, bounds, workers) for name, split in splits.items() if split}
+    return Data(model, meta, None, found.get(""), found)
+
+
+def _bounds(config: BertConfig) -> Bounds:
+    return Bounds(config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
+
+
+def _records_given(flags: ClassifierFlags, model: Model) -> Data:
+    """The sets in the record files that the flags name."""
+    path = flags.input_meta_data_path or model.beside(model_folder.META_DATA_FILE)
+    if path is None:
+        raise InputError("what the records hold is not known", "give `--input_meta_data_path`")
+    meta = read_meta_data(path)
+    train = _expand(flags, "train_data_path") if flags.trains else ()
+    held_out = _expand(flags, "eval_data_path") if flags.mode != "train" else ()
+    return _open_records(model, meta, train, held_out, flags.mode == "predict")
+
+
+def _expand(flags: ClassifierFlags, name: str) -> Sequence[str]:
+    patterns = getattr(flags, name)
+    if patterns is None:
+        raise InputError(
+            f"`--{name}` must be given with `--mode={flags.mode}`",
+            "or give text: `--data_dir`, `--test_file` and the like",
+        )
+    return files.expand(patterns)
+
+
+def _open_records(
+    model: Model, meta: ClassificationMetaData, train: Sequence[str], held_out: Sequence[str], predicts: bool
+) -> Data:
+    """Record files as sets, every record checked; says so where there are not as many as the metadata says."""
+
+    def opened(paths: Sequence[str], expected: int | None) -> ClassificationRecords | None:
+        if not paths:
+            return None
+        records = ClassificationRecords(paths, meta, _bounds(model.config), scan_together)
+        note_other_size(expected, len(records), paths)
+        return records
+
+    trained_on = opened(train, meta.train_data_size)
+    others = opened(held_out, None if predicts else meta.eval_data_size)
+    return Data(model, meta, trained_on, others, {"": others} if predicts and others is not None else {})
+
+
+def note_other_size(expected: int | None, found: int, paths: Sequence[str]) -> None:
+    """Say so when there are not as many records as the metadata says."""
+    if expected not in (None, found):
+        say(
+            f"note: the metadata says {expected} records, there are {found} in {', '.join(paths)}; all {found} are used"
+        )
+
+
+def _records_made(
+    flags: ClassifierFlags, model: Model, dataset: TextDataset, recipe: Recipe, wanted: Sequence[str]
+) -> Data:
+    """The sets to train and evaluate on, as records below `--model_dir`, which are made where they are not there."""
+    sources = [flags.train_file, flags.eval_file, flags.test_file, recipe.vocab_file]
+    if flags.data_dir is not None:
+        sources += files.find(os.path.join(glob.escape(flags.data_dir), "**", "*.tsv"), recursive=True)
+    names = [field.name for field in dataclasses.fields(TextDataFlags) if field.name != "num_workers"]
+    settings = ([getattr(flags, name) for name in names], recipe, wanted)
+    folder = records_folder(flags.model_dir, sources, settings)
+    made = {part: os.path.join(folder, _RECORD_FILES[part]) for part in wanted}
+    paths = RecordPaths(**made, meta_data=os.path.join(folder, "meta_data"))
+    if not files.is_file(paths.meta_data):
+        say(f"making records of {dataset.name} in {folder}")
+        with progress() as report:
+            write_dataset(dataset, recipe, paths, flags.num_workers or cores(), report)
+    held_out = [paths.eval] if paths.eval else []
+    return _open_records(model, read_meta_data(paths.meta_data), [paths.train], held_out, predicts=False)
+
+
+def _known_labels(flags: ClassifierFlags, model: Model, meta: ClassificationMetaData | None) -> tuple[str, ...]:
+    """The class names a trained model was trained with; `--labels` must not contradict them."""
+    if flags.trains or model.source is None:
+        return ()
+    known = model.source.class_names if meta is None else meta.label_list
+    if known and flags.labels and flags.labels != ",".join(known):
+        raise InputError(
+            f"`--labels={flags.labels}`, but the model in `{model.source.folder}` has the classes {','.join(known)}",
+            "leave the flag out",
+        )
+    return known
+
+
+def text_dataset(flags: TextDataFlags, known_labels: tuple[str, ...], regression: bool) -> TextDataset:
+    """The known task or the tables of one's own that the flags name; `known_labels` where no flag says the labels."""
+    if flags.data_dir is not None:
+        return _known_task(flags, flags.data_dir)
+    if flags.text_a_column is None:
+        raise InputError("`--text_a_column` must be given with files of your own")
+    names = ColumnNames(flags.text_a_column, flags.text_b_column or "", flags.label_column or "", flags.id_column or "")
+    labels = flags.labels.split(",") if flags.labels else known_labels
+    tables = (flags.train_file or "", flags.eval_file or "", flags.test_file or "")
+    return table_dataset(*tables, names, labels, regression)
+
+
+def _known_task(flags: TextDataFlags, folder: str) -> TextDataset:
+    name = flags.task_name or os.path.basename(os.path.normpath(folder)).upper()
+    if name not in TASKS:
+        raise InputError(f"the task in `{folder}` is not known", f"give `--task_name`, one of {', '.join(TASKS)}")
+    language = {"XNLI": flags.xnli_language, "PAWS-X": flags.pawsx_language}.get(name, "")
+    return glue_dataset(find_task(name, flags.mnli_type), folder, language)

@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pretraining (arXiv 1810.04805, 3.1): masked language model and next sentence prediction, as `run_pretraining`."""
+
+import contextlib
+import dataclasses
+import functools
+import math
+import os
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxbert.batches.devices import place_whole, row_units
+from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
+from jaxbert.batches.order import records_at
+from jaxbert.batches.packing import RowShape, choose_shape
+from jaxbert.batches.rows import Arrays, Layout, Targets, record_sizes, scatter
+from jaxbert.checkpoints.resolve import Model, find_model
+from jaxbert.config.bert_config import BertConfig
+from jaxbert.config.trainers import PretrainingFlags
+from jaxbert.console import say
+from jaxbert.datasets.checks import Bounds, Found, Scan
+from jaxbert.datasets.pretraining import PretrainingRecords
+from jaxbert.errors import InputError
+from jaxbert.features.masking import Masking, MaskVocab, mask_anew, mask_vocab
+from jaxbert.io import files
+from jaxbert.model.encoder import Compute
+from jaxbert.model.heads import pretrain
+from jaxbert.model.weights import Table, Tree, pretraining_table
+from jaxbert.train import devices, run
+from jaxbert.train.evaluate import totals
+from jaxbert.train.hosts import scan_together
+from jaxbert.train.loop import Plan
+from jaxbert.train.losses import pretraining_loss, score_sums
+from jaxbert.train.optimizers import LinearSchedule
+from jaxbert.train.run import Training
+from jaxbert.train.sharding import gathering
+from jaxbert.train.step import Batch
+
+FOLDER = "pretrained"
+_SAMPLE = 8192  # records whose sizes stand for those of all
+# Sums over targets: of their weights, of weight x cross entropy, of the weights of those that were predicted right.
+SUMS = (
+    "masked_lm_weight",
+    "masked_lm_loss",
+    "masked_lm_right",
+    "next_sentence_weight",
+    "next_sentence_loss",
+    "next_sentence_right",
+)
+
+
+def run_task(flags: PretrainingFlags) -> None:
+    """Train from where the run stands, or from the start, to the last step; evaluate and write the model each epoch."""
+    goes_on = run.check_folder(flags)
+    model = find_model(
+        flags.start_checkpoint,
+        bert_config_file=flags.bert_config_file,
+        vocab_file=flags.vocab_file,
+        do_lower_case=flags.do_lower_case,
+        may_be_gone=goes_on,
+    )
+    records = open_records(flags, model, flags.input_files)
+    mesh = devices.mesh_of(flags, model.config)
+    pretrainer = Pretrainer(model.config, flags.use_next_sentence_label, run.compute(flags), mesh)
+    held_out = None
+    if flags.eval_files:
+        evaluated = open_records(flags, model, flags.eval_files)
+        evaluated_shape = evaluated.row_shape(min(flags.eval_batch_size, len(evaluated)), flags.seed, mesh)
+        held_out = (evaluated, evaluated_shape, flags.eval_batch_size)
+    batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
+    shape = records.row_shape(batch_size // parts, flags.seed, mesh)
+    # One host reads all records anyway; each of several has to know the sizes of those that others read.
+    known = records.sizes(scan_together) if jax.process_count() > 1 else {}
+    batches = TrainingBatches(
+        *(records.read, len(records), batch_size, parts, shape, flags.seed, targets(shape), records.draw),
+        lengths=known.get("lengths"),
+        predicted=known.get("predicted"),
+    )
+    training = Training(pretrainer.table, pretrainer.loss, _schedule(flags), _plan(flags), batches, None, FOLDER)
+    folder = os.path.join(flags.model_dir, FOLDER)
+    with contextlib.closing(run.fit(flags, mesh, model, training)) as epochs:
+        for epoch in epochs:
+            results: dict[str, float] = {}
+            if held_out is not None:
+                results = pretrainer.evaluate(epoch.weights, *held_out)
+                epoch.report(results)
+            run.write_model([folder], epoch.weights, model.texts(), {"step": epoch.step, **results})
+    say(f"the model is in {folder}; give it as --init_checkpoint")
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrainer:
+    """The weights of a model in pretraining, and what devices compute with them."""
+
+    config: BertConfig
+    next_sentence: bool
+    compute: Compute
+    mesh: Mesh
+
+    @functools.cached_property
+    def table(self) -> Table:
+        """The weights."""
+        return pretraining_table(self.config, next_sentence=self.next_sentence)
+
+    def logits(self, weights: Tree, batch: Batch, noise: jax.Array | None = None) -> tuple[jax.Array, jax.Array | None]:
+        """See `pretrain`."""
+        next_sentence, compute = self.next_sentence, self.compute
+        return pretrain(weights, self.config, batch, next_sentence=next_sentence, noise=noise, compute=compute)
+
+    def loss(self, weights: Tree, batch: Batch, noise: jax.Array | None) -> jax.Array:
+        """This (micro-)batch's part of the loss: of masked tokens and next sentences."""
+        masked, following = self.logits(weights, batch, noise)
+        return pretraining_loss(masked, following, batch)
+
+    @functools.cached_property
+    def sums(self) -> "jax.stages.Wrapped":
+        """Compiled: (weights, batch) -> the sums over the batch that metrics are made of, see `SUMS`."""
+
+        def sums(weights: Tree, batch: Batch) -> dict[str, jax.Array]:
+            masked, following = self.logits(weights, batch)
+            values: tuple[jax.Array, ...] = score_sums(masked, batch["masked_lm_ids"], batch["masked_lm_weights"])
+            if following is not None:
+                values += score_sums(following, batch["next_sentence_labels"], batch["next_sentence_weights"])
+            return dict(zip(SUMS, values, strict=False))
+
+        return jax.jit(gathering(sums, self.table, self.mesh))
+
+    def evaluate(self, weights: Tree, records: "MaskedRecords", shape: RowShape, batch_size: int) -> dict[str, float]:
+        """Losses and accuracies over all records; those without masks have the masks of epoch 0."""
+        batches = evaluation_batches(records.read_masked, len(records), shape, 16 * batch_size, targets(shape))
+        with contextlib.closing(Prefetched(place_whole(batch, self.mesh) for batch in batches)) as loaded:
+            return metrics(totals(self.sums, weights, loaded))
+
+
+def targets(shape: RowShape) -> Targets:
+    """What the losses compare with, in rows of this shape."""
+    return functools.partial(pretraining_targets, predictions=shape.predictions)
+
+
+def pretraining_targets(features: Mapping[str, np.ndarray], layout: Layout, predictions: int) -> Arrays:
+    """The targets of pretraining records; P = `predictions` is at least what any row has.
+
+    Returns:
+        `masked_lm_positions` (in the row), `masked_lm_ids` int32 and `masked_lm_weights` float32 [B, P], all 0 where
+        nothing is predicted; where the records have them, `next_sentence_labels` int32 and `next_sentence_weights`
+        float32 [B, N].
+    """
+    targets = _masked_lm(features, layout, predictions)
+    if "next_sentence_labels" in features:
+        labels = features["next_sentence_labels"]
+        targets["next_sentence_labels"] = layout.per_sequence(labels)
+        targets["next_sentence_weights"] = layout.per_sequence(np.ones(len(labels)), np.float32)
+    return targets
+
+
+def _masked_lm(features: Mapping[str, np.ndarray], layout: Layout, predictions: int) -> Arrays:
+    is_laid = np.zeros(len(layout.row_of), bool)
+    is_laid[layout.used] = True
+    record, number = np.nonzero((features["masked_lm_weights"] > 0) & is_laid[:, None])
+    by_row = np.argsort(layout.row_of[record], kind="stable")
+    record, number = record[by_row], number[by_row]
+    row = layout.row_of[record]
+    at = (row, np.arange(len(row)) - np.searchsorted(row, row))
+    rank = np.cumsum(features["input_mask"] != 0, axis=1) - 1  # of each token among the real ones of its record
+    positions = layout.start_of[record] + rank[record, features["masked_lm_positions"][record, number]]
+    shape = (layout.sizes[0], predictions)
+    return {
+        "masked_lm_positions": scatter(shape, at, positions),
+        "masked_lm_ids": scatter(shape, at, features["masked_lm_ids"][record, number]),
+        "masked_lm_weights": scatter(shape, at, features["masked_lm_weights"][record, number], np.float32),
+    }
+
+
+def metrics(sums: Mapping[str, float]) -> dict[str, float]:
+    """Means from the sums named in `SUMS`, by the names of run_pretraining.py; those of the next sentence may miss.
+
+    `loss` is the sum of both losses, `perplexity` the exponential of the masked language model's.
+    """
+    results = {}
+    for task in ("masked_lm", "next_sentence"):
+        if f"{task}_weight" in sums:
+            total = sums[f"{task}_weight"] or 1.0
+            results[f"{task}_accuracy"] = sums[f"{task}_right"] / total
+            results[f"{task}_loss"] = sums[f"{task}_loss"] / total
+    results["loss"] = results["masked_lm_loss"] + results.get("next_sentence_loss", 0.0)
+    # Of a diverged model there is no perplexity in float64; its loss says what there is to say.
+    results["perplexity"] = math.exp(min(results["masked_lm_loss"], 700.0))
+    return results
+
+
+_SAMPLE = 8192  # records whose sizes stand for those of all
+
+
+def _plan(flags: PretrainingFlags) -> Plan:
+    total = round(flags.num_train_epochs * flags.num_steps_per_epoch)
+    if total == 0:
+        raise InputError(f"`--num_train_epochs={flags.num_train_epochs}` leaves no step to train", "raise it")
+    often = (flags.save_checkpoints_steps, flags.log_steps or total, flags.steps_per_loop)
+    return Plan(total, flags.num_steps_per_epoch, *often, flags.train_batch_size)
+
+
+def _schedule(flags: PretrainingFlags) -> LinearSchedule:
+    total = _plan(flags).total_steps
+    warmup = int(flags.warmup_proportion * total) if flags.warmup_proportion else int(flags.warmup_steps)
+    if warmup >= total:
+        say(
+            f"note: the rate rises for {warmup} steps and training ends after {total}: it never gets to"
+            f" `--learning_rate`; give a smaller `--warmup_steps`, or `--warmup_proportion`"
+        )
+    return LinearSchedule(flags.learning_rate, flags.end_lr, warmup, total)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mask:
+    """Draws the masks of records that have none; a function of the seed, the record's number and the epoch."""
+
+    seed: int
+    masking: Masking
+    vocab: MaskVocab
+
+    def __call__(
+        self, features: dict[str, np.ndarray], numbers: np.ndarray, epochs: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """See `loader.Draw`."""
+        return mask_anew(features, numbers, epochs, self.seed, self.masking, self.vocab)
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskedRecords:
+    """Records, and how those without masks get them: None where they have their own."""
+
+    records: PretrainingRecords
+    draw: Mask | None
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def read(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
+        """The records with these numbers [n] as they are."""
+        return self.records.read(numbers)
+
+    def read_masked(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
+        """The records with these numbers [n], always with the same masks."""
+        features = self.read(numbers)
+        return features if self.draw is None else self.draw(features, numbers, np.zeros_like(numbers))
+
+    def sizes(self, scan: Scan) -> Found:
+        """`lengths` [n] int32 tokens of all records, and `predicted` [n] int32, the most that are masked in each."""
+        return scan(lambda first, end: self._sizes(np.arange(first, end)), len(self))
+
+    def sample_sizes(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """The same of a sample of the records, and at the end of the largest there may be."""
+        found = self._sizes(records_at(np.arange(min(len(self), _SAMPLE)), len(self), seed))
+        longest = self.records.max_seq_length
+        most = self.draw.masking.count(longest) if self.draw else self.records.max_predictions or 0
+        return np.append(found["lengths"], longest), np.append(found["predicted"], most)
+
+    def row_shape(self, batch_size: int, seed: int, mesh: Mesh) -> RowShape:
+        """Rows for batches of these records, tried on a sample."""
+        lengths, predicted = self.sample_sizes(seed)
+        return choose_shape(lengths, batch_size, seed, *row_units(mesh), predicted, even=True)
+
+    def _sizes(self, numbers: np.ndarray) -> Found:
+        tokens, predicted = record_sizes(self.read(numbers))
+        if self.draw is not None:
+            predicted = np.array([self.draw.masking.count(length) for length in tokens.tolist()])
+        return {"lengths": tokens.astype(np.int32), "predicted": predicted.astype(np.int32)}
+
+
+def open_records(flags: PretrainingFlags, model: Model, patterns: str) -> MaskedRecords:
+    """The records in the files that match `patterns`.
+
+    Raises:
+        InputError: records of other sizes than the flags say; flags for masks that the records have; no vocabulary.
+    """
+    config = model.config
+    bounds = Bounds(config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
+    paths = tuple(files.expand(patterns))
+    records = PretrainingRecords(paths, bounds, flags.use_next_sentence_label)
+    S, P = records.max_seq_length, records.max_predictions
+    if flags.max_seq_length not in (None, S):
+        raise _other_size("max_seq_length", flags.max_seq_length, f"{S} positions", paths)
+    if P is None:
+        return MaskedRecords(records, _mask(flags, model, S))
+    if flags.max_predictions_per_seq not in (None, P):
+        raise _other_size("max_predictions_per_seq", flags.max_predictions_per_seq, f"{P} masked positions", paths)
+    if flags.masked_lm_prob is not None or flags.do_whole_word_mask or flags.max_ngram_size:
+        raise InputError(
+            f"the records in `{paths[0]}` are masked already: `--masked_lm_prob`, `--do_whole_word_mask` and"
+            " `--max_ngram_size` have no effect",
+            "leave them out, or make records with `create_pretraining_data --masking=dynamic`",
+        )
+    return MaskedRecords(records, None)
+
+
+def _other_size(flag: str, value: object, found: str, paths: tuple[str, ...]) -> InputError:
+    return InputError(
+        f"`--{flag}={value}`, but the records in `{paths[0]}` have {found}",
+        "leave the flag out, or make the records again with it",
+    )
+
+
+def _mask(flags: PretrainingFlags, model: Model, max_seq_length: int) -> Mask:
+    """How the flags say that records are masked."""
+    if flags.max_ngram_size and not flags.do_whole_word_mask:
+        raise InputError("`--max_ngram_size` masks runs of whole words", "add `--do_whole_word_mask`")
+    share = 0.15 if flags.masked_lm_prob is None else flags.masked_lm_prob
+    full = max(1, round(max_seq_length * share))
+    most = flags.max_predictions_per_seq or full
+    if most < full:
+        say(
+            f"note: `--max_predictions_per_seq={most}` is less than {share:g} x {max_seq_length} = {full};"
+            " full records will have fewer masks"
+        )
+    masking = Masking(share, most, flags.do_whole_word_mask, flags.max_ngram_size or 0)
+    return Mask(flags.seed, masking, mask_vocab(model.vocab))

@@ -1,0 +1,456 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers as spans of a context (SQuAD): what `run_squad` does, mode by mode."""
+
+import collections
+import contextlib
+import dataclasses
+import functools
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxbert.batches.devices import place_whole, put, row_units
+from jaxbert.batches.loader import Chunk, Prefetched, TrainingBatches, packed_batches
+from jaxbert.batches.packing import choose_shape, evaluation_shape
+from jaxbert.batches.rows import Arrays, Layout
+from jaxbert.checkpoints import model_folder
+from jaxbert.checkpoints.load import load_whole
+from jaxbert.checkpoints.resolve import Model, find_source
+from jaxbert.commands.evaluate_squad import is_version_2
+from jaxbert.commands.squad_data import make_records
+from jaxbert.config.bert_config import BertConfig
+from jaxbert.config.trainers import SquadFlags
+from jaxbert.console import cores, progress, say
+from jaxbert.datasets.checks import Bounds
+from jaxbert.datasets.made_records import records_folder
+from jaxbert.datasets.squad import SquadRecipe, WindowRecords
+from jaxbert.errors import InputError
+from jaxbert.features.squad import QuestionFile, WindowedQuestion, WindowSettings, window_arrays
+from jaxbert.io import files
+from jaxbert.metrics.squad import dividing_threshold, score_v1, score_v2
+from jaxbert.model.encoder import Compute
+from jaxbert.model.heads import answer_spans, best_positions, within_windows
+from jaxbert.model.weights import Table, Tree, squad_table
+from jaxbert.predictions.squad import AnswerSettings, AnswerTexts, Prediction, in_question_order, predict
+from jaxbert.predictions.squad_files import PREDICTIONS_FILE, copy_answers, write_answers, write_texts
+from jaxbert.tasks import fine_tuning
+from jaxbert.tasks.classification import note_other_size
+from jaxbert.text.tokenizer import Tokenizer
+from jaxbert.text.vocab import Vocab
+from jaxbert.tfrecord import metadata
+from jaxbert.tfrecord.metadata import SquadMetaData, read_squad_meta_data
+from jaxbert.train import devices, hosts, run
+from jaxbert.train.evaluate import streamed_outputs
+from jaxbert.train.hosts import scan_together
+from jaxbert.train.losses import span_loss
+from jaxbert.train.run import Training
+from jaxbert.train.sharding import gathering, weight_shardings
+from jaxbert.train.step import Batch
+
+CHUNK = 16  # batches whose windows are packed together
+SETTINGS = WindowSettings(max_seq_length=384, doc_stride=128, max_query_length=64)
+THRESHOLD = "null_score_diff_threshold"  # the result that later predictions take as threshold for no answer
+_ASKED_FILE = "evaluation.json"  # beside weights: what was asked of them
+_SHOWN = ("exact_match", "exact", "f1", THRESHOLD)  # of an evaluation amid training
+
+
+def run_task(flags: SquadFlags) -> None:
+    """Train, answer questions, score the answers, as `--mode` says."""
+    model = fine_tuning.read_model(flags)
+    mesh = devices.mesh_of(flags, model.config)
+    with hosts.one_after_the_first("records"):
+        data = read_data(flags, model)
+    answerer = Answerer(flags, data.model.config, data.meta.version_2_with_negative, run.compute(flags), mesh)
+    held_out = _held_out(flags, data)
+    model = data.model
+    if flags.trains:
+        _train(flags, answerer, data, held_out)
+        model = _model_in(model, os.path.join(flags.model_dir, "last"))
+    if held_out is None:
+        if flags.answers:
+            _predict(flags, answerer, model, data.questions)
+        return
+    best = fine_tuning.best_folder(flags)
+    if flags.trains and model_folder.has_model(best):
+        path = os.path.join(best, _ASKED_FILE)
+        if files.is_file(path) and files.read_text(path) == _asked(flags):
+            _finish(flags)
+            return
+        model = _model_in(model, best)  # another file, or other flags, than when it was trained
+    _evaluate(flags, answerer, model, held_out)
+
+
+@dataclasses.dataclass(frozen=True)
+class Answerer:
+    """The weights of a model that finds answers, and what devices compute with them."""
+
+    flags: SquadFlags
+    config: BertConfig
+    version_2_with_negative: bool
+    compute: Compute
+    mesh: Mesh
+
+    @functools.cached_property
+    def table(self) -> Table:
+        """The weights."""
+        return squad_table(self.config)
+
+    def loss(self, weights: Tree, batch: Batch, noise: jax.Array | None) -> jax.Array:
+        """This (micro-)batch's part of the loss: mean over windows of the mean cross entropy of start and end."""
+        logits = answer_spans(weights, self.config, batch, noise=noise, compute=self.compute)
+        positions = (batch["start_positions"], batch["end_positions"])
+        return span_loss(within_windows(logits, batch), *positions, batch["answer_weights"])
+
+    @functools.cached_property
+    def candidates(self) -> "jax.stages.Wrapped":
+        """Compiled: (weights, batch) -> `best_positions`."""
+
+        def candidates(weights: Tree, batch: Batch) -> dict[str, jax.Array]:
+            logits = answer_spans(weights, self.config, batch, compute=self.compute)
+            return best_positions(logits, batch, self.flags.n_best_size)
+
+        return jax.jit(gathering(candidates, self.table, self.mesh))
+
+    def predictions(
+        self, weights: Tree, questions: QuestionFile, threshold: float, report: Callable[[int], None]
+    ) -> Iterator[Prediction]:
+        """The answer to each question in order; questions are read, packed and answered as they come.
+
+        Where questions may have no answer, they have none whose null odds are above `threshold`. `report` is told how
+        many are answered.
+        """
+        flags = self.flags
+        lengths = questions.lengths if len(questions.lengths) else np.ones(1, np.int64)  # contexts without a word
+        shape = evaluation_shape(lengths, flags.predict_batch_size, *row_units(self.mesh))
+        settings = AnswerSettings(flags.n_best_size, flags.max_answer_length, self.version_2_with_negative, threshold)
+        texts = AnswerTexts(questions.tokenizer)
+        asked: collections.deque[WindowedQuestion] = collections.deque()
+
+        def noted() -> Iterator[WindowedQuestion]:
+            for one in questions:
+                asked.append(one)  # waits there for its windows' candidates
+                yield one
+
+        vocab, max_seq_length = questions.tokenizer.vocab, questions.settings.max_seq_length
+        chunks = window_chunks(noted(), vocab, max_seq_length, CHUNK * flags.predict_batch_size)
+        placed = (place_whole(batch, self.mesh) for batch in packed_batches(chunks, shape, no_targets))
+        with contextlib.closing(Prefetched(placed)) as loaded:
+            found = streamed_outputs(self.candidates, weights, loaded)
+            answered = in_question_order(asked, found, lambda one, best: predict(one, best, settings, texts))
+            for count, prediction in enumerate(answered, 1):
+                report(count)
+                yield prediction
+
+
+def window_chunks(
+    questions: Iterable[WindowedQuestion], vocab: Vocab, max_seq_length: int, size: int
+) -> Iterator[Chunk]:
+    """The windows of all questions, numbered from 0 on; a chunk ends with the question that brings it to `size`."""
+    first, waiting, windows = 0, [], 0
+    for asked in questions:
+        waiting.append(asked)
+        windows += len(asked.windows)
+        if windows >= size:
+            yield np.arange(first, first + windows), window_arrays(waiting, vocab, max_seq_length)
+            first, waiting, windows = first + windows, [], 0
+    if windows:
+        yield np.arange(first, first + windows), window_arrays(waiting, vocab, max_seq_length)
+
+
+def span_targets(features: Mapping[str, np.ndarray], layout: Layout) -> Arrays:
+    """What the loss compares with.
+
+    Returns:
+        `start_positions` and `end_positions`, in the row, int32 [B, N]; `answer_weights` float32 [B, N], 1 for each
+        window and 0 where none is.
+    """
+    rank = np.cumsum(features["input_mask"] != 0, axis=1) - 1  # of each token among the real ones of its record
+
+    def in_row(positions: np.ndarray) -> np.ndarray:
+        return layout.per_sequence(layout.start_of + np.take_along_axis(rank, positions[:, None], axis=1)[:, 0])
+
+    return {
+        "start_positions": in_row(features["start_positions"]),
+        "end_positions": in_row(features["end_positions"]),
+        "answer_weights": layout.per_sequence(np.ones(len(rank)), np.float32),
+    }
+
+
+def no_targets(features: Mapping[str, np.ndarray], layout: Layout) -> Arrays:
+    """Nothing: of windows to predict only the tokens are known."""
+    return {}
+
+
+def _train(flags: SquadFlags, answerer: Answerer, data: "Data", held_out: QuestionFile | None) -> None:
+    """Train; after each epoch answer and score, and write the weights to `last`, to `best` where none did better."""
+    config, last = answerer.config, os.path.join(flags.model_dir, "last")
+    bounds = Bounds(config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
+    records = WindowRecords(data.train, data.meta.settings.max_seq_length, bounds, scan_together)
+    note_other_size(data.meta.train_data_size, len(records), data.train)
+    plan, schedule = fine_tuning.plan(flags, len(records))
+    batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
+    shape = choose_shape(records.lengths, batch_size // parts, flags.seed, *row_units(answerer.mesh), even=True)
+    batches = TrainingBatches(
+        records.read, len(records), batch_size, parts, shape, flags.seed, span_targets, lengths=records.lengths
+    )
+    training = Training(answerer.table, answerer.loss, schedule, plan, batches, "squad")
+    texts = data.model.texts() | {model_folder.META_DATA_FILE: metadata.squad_to_json(data.meta)}
+    if held_out is not None:
+        texts[_ASKED_FILE] = _asked(flags)
+    with contextlib.closing(run.fit(flags, answerer.mesh, data.model, training)) as epochs:
+        for epoch in epochs:
+            results: dict[str, float] = {}
+            if held_out is not None:
+                results = evaluate(answerer, epoch.weights, held_out, last)
+                epoch.report(results, _SHOWN)
+            folders = fine_tuning.model_folders(flags, epoch, results, "f1")
+            if len(folders) > 1 and hosts.is_first():
+                copy_answers(last, folders[0])
+            run.write_model(folders, epoch.weights, texts, {"step": epoch.step, **results})
+    fine_tuning.say_where(flags)
+
+
+def _asked(flags: SquadFlags) -> str:
+    """The flags that decide what an evaluation gives, as JSON."""
+    names = ("predict_file", "n_best_size", "max_answer_length", "null_score_diff_threshold")
+    return json.dumps({name: getattr(flags, name) for name in names}, indent=2) + "\n"
+
+
+def evaluate(
+    answerer: Answerer,
+    weights: Tree,
+    questions: QuestionFile,
+    folder: str,
+    report: Callable[[int], None] = lambda count: None,
+) -> dict[str, float]:
+    """Write the files of answers, and score them as the official scripts do; `report` is told how many are answered.
+
+    Where questions may have no answer, `null_score_diff_threshold` of the results is the threshold that does best.
+    It decides, unless a flag says another.
+    """
+    texts: dict[str, str] = {}
+    odds: dict[str, float] = {}
+
+    def noted() -> Iterator[Prediction]:
+        for prediction in answerer.predictions(weights, questions, 0.0, report):
+            texts[prediction.id] = prediction.best_text
+            odds[prediction.id] = prediction.null_odds or 0.0
+            yield prediction
+
+    _write_answers(folder, noted(), answerer.version_2_with_negative)
+    gold = questions.questions()
+    if not answerer.version_2_with_negative:
+        return dict((score_v2 if is_version_2(gold, questions.path) else score_v1)(gold, texts))
+    searched = score_v2(gold, texts, odds, math.inf)
+    best = dividing_threshold(gold, texts, odds)
+    wanted = answerer.flags.null_score_diff_threshold
+    threshold = best if wanted is None else wanted
+    texts = {id_: "" if odds[id_] > threshold else text for id_, text in texts.items()}
+    if hosts.is_first():
+        write_texts(folder, texts.items())
+    found = {name: value for name, value in searched.items() if name.startswith(("best_", "pr_"))}
+    return {**score_v2(gold, texts), **found, THRESHOLD: best}
+
+
+def _write_answers(folder: str, predictions: Iterable[Prediction], version_2: bool, prefix: str = "") -> None:
+    """Write the files of answers on the first host; the others take part in predicting."""
+    if hosts.is_first():
+        write_answers(folder, predictions, version_2_with_negative=version_2, prefix=prefix)
+    else:
+        collections.deque(predictions, maxlen=0)
+
+
+def _finish(flags: SquadFlags) -> None:
+    """Put the answers of the best weights where the official program puts its answers; print their scores."""
+    best = fine_tuning.best_folder(flags)
+    if hosts.is_first():
+        copy_answers(best, flags.model_dir)
+    results = model_folder.read_results(best)
+    print(json.dumps({name: value for name, value in results.items() if name != "step"}))
+
+
+def _model_in(model: Model, folder: str) -> Model:
+    """The model with the weights in `folder`."""
+    return dataclasses.replace(model, source=find_source(folder))
+
+
+def _load(answerer: Answerer, model: Model) -> Tree:
+    """Trained weights on the devices."""
+    found = load_whole(model, answerer.table, "squad", "head for answers, which would be random")
+    weights: Tree = put(found, weight_shardings(answerer.table, answerer.mesh))
+    return weights
+
+
+def _evaluate(flags: SquadFlags, answerer: Answerer, model: Model, questions: QuestionFile) -> None:
+    """Write the answers, print the scores as JSON, keep the best threshold beside the weights."""
+    if not questions.has_answers:
+        raise InputError(f"`{questions.path}` holds no gold answers", "use `--mode=predict`")
+    weights = _load(answerer, model)
+    with progress() as report:
+        results = evaluate(answerer, weights, questions, flags.model_dir, functools.partial(report, "questions"))
+    if answerer.version_2_with_negative and hosts.is_first():
+        _keep_threshold(model, results[THRESHOLD])
+    print(json.dumps(results))
+
+
+def _predict(flags: SquadFlags, answerer: Answerer, model: Model, questions: tuple[QuestionFile, ...]) -> None:
+    """Write the answers to each file of questions."""
+    weights, version_2 = _load(answerer, model), answerer.version_2_with_negative
+    threshold = flags.null_score_diff_threshold
+    if threshold is None:
+        threshold = _kept_threshold(model)
+    for one in questions:
+        prefix = answers_prefix(one.path) if len(questions) > 1 else ""
+        with progress() as report:
+            found = answerer.predictions(weights, one, threshold, functools.partial(report, "questions"))
+            _write_answers(flags.model_dir, found, version_2, prefix)
+        above = f", no answer where null odds are above {threshold}" if version_2 else ""
+        path = os.path.join(flags.model_dir, prefix + PREDICTIONS_FILE)
+        say(f"answered {one.count} questions{above}: {path}")
+
+
+def _keep_threshold(model: Model, threshold: float) -> None:
+    """Write the threshold to the results of the model, where later predictions find it."""
+    assert model.source is not None  # it was evaluated
+    folder = model.source.folder
+    results = model_folder.read_results(folder)
+    if results.get(THRESHOLD) == threshold:
+        return
+    asked = os.path.join(folder, _ASKED_FILE)
+    try:
+        model_folder.write_results(folder, results | {THRESHOLD: threshold})
+        if files.is_file(asked):
+            files.remove(asked)  # the results no longer belong together
+    except InputError as error:
+        say(f"note: {error.message}; give `--null_score_diff_threshold={threshold}` to predict with it")
+
+
+def _kept_threshold(model: Model) -> float:
+    assert model.source is not None  # it predicts
+    folder = model.source.folder
+    threshold: object = model_folder.read_results(folder).get(THRESHOLD, 0.0)
+    if not isinstance(threshold, int | float) or math.isnan(threshold):
+        raise InputError(
+            f"`{os.path.join(folder, model_folder.RESULTS_FILE)}`: `{THRESHOLD}` is `{threshold}`, expected a number",
+            f"mend the file, or give `--{THRESHOLD}`",
+        )
+    return threshold
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Record files and questions, and what is known of them.
+
+    Attributes:
+        model: the model of the run; where its data is text, with its casing decided.
+        meta: how windows are cut, and the version of SQuAD.
+        train: paths of the training records.
+        questions: the files of questions to answer.
+    """
+
+    model: Model
+    meta: SquadMetaData
+    train: tuple[str, ...]
+    questions: tuple[QuestionFile, ...]
+
+
+def read_data(flags: SquadFlags, model: Model) -> Data:
+    """The files that the flags name; a SQuAD file to train on is turned into records below `<model_dir>/records`, once.
+
+    Raises:
+        InputError: wrong data; flags that the metadata contradicts; windows or a vocabulary too large for the model.
+    """
+    path = flags.input_meta_data_path or (None if flags.trains else model.beside(model_folder.META_DATA_FILE))
+    meta = read_squad_meta_data(path) if path and not flags.train_file else _meta_of_flags(flags)
+    known = vars(meta.settings) | {"version_2_with_negative": meta.version_2_with_negative}
+    for name, value in known.items():
+        if getattr(flags, name) not in (None, value):
+            raise InputError(
+                f"`--{name}={str(getattr(flags, name)).lower()}`, but `{path}` says `{str(value).lower()}`",
+                "leave out the flag, or make records and metadata with it",
+            )
+    if flags.answers or flags.train_file:
+        model = model.for_text()
+    questions = _questions(flags, model, meta) if flags.answers else ()
+    train: tuple[str, ...] = ()
+    if flags.trains and flags.train_data_path:
+        train = tuple(files.expand(flags.train_data_path))
+    elif flags.trains:
+        train, meta = _made_records(flags, model, meta)
+    return Data(model, meta, train, questions)
+
+
+def _held_out(flags: SquadFlags, data: Data) -> QuestionFile | None:
+    """The questions that are scored: after each epoch, or by `--mode=eval`."""
+    if flags.mode == "eval":
+        return data.questions[0]
+    if flags.mode != "train_and_eval":
+        return None
+    (questions,) = data.questions
+    if not questions.has_answers:
+        say(f"note: `{questions.path}` holds no gold answers: it is answered, and not scored")
+        return None
+    return questions
+
+
+def _meta_of_flags(flags: SquadFlags) -> SquadMetaData:
+    given = {name: getattr(flags, name) for name in vars(SETTINGS)}
+    settings = dataclasses.replace(SETTINGS, **{name: value for name, value in given.items() if value is not None})
+    return SquadMetaData(0, settings, bool(flags.version_2_with_negative))
+
+
+def _questions(flags: SquadFlags, model: Model, meta: SquadMetaData) -> tuple[QuestionFile, ...]:
+    """The files of `--predict_file`, every question looked at once."""
+    assert flags.predict_file is not None  # the flags were checked
+    paths, most = files.expand(flags.predict_file), model.config.max_position_embeddings
+    if flags.mode.endswith("eval") and len(paths) > 1:
+        raise InputError(
+            f"`--predict_file={flags.predict_file}` means {len(paths)} files, one can be scored",
+            "predict several with `--mode=predict` or `train_and_predict`",
+        )
+    tokenizer = Tokenizer(model.vocab, bool(model.lower_case))
+    found = tuple(QuestionFile(path, tokenizer, meta.settings, meta.version_2_with_negative) for path in paths)
+    for questions in found:
+        longest = max(questions.lengths, default=0)
+        if longest > most:
+            raise InputError(
+                f"`{questions.path}` makes windows of {longest} tokens, bert_config.json says"
+                f" `max_position_embeddings` {most}",
+                "lower `--max_seq_length`",
+            )
+    names = collections.Counter(map(answers_prefix, paths))
+    if len(names) < len(paths):
+        raise InputError(
+            f"several of `{flags.predict_file}` are called `{names.most_common(1)[0][0][:-1]}`",
+            "answers are named after the files: rename one",
+        )
+    return found
+
+
+def answers_prefix(path: str) -> str:
+    """What the names of the answers begin with where several files are answered, as in the official script."""
+    return f"{os.path.splitext(os.path.basename(path))[0]}-"
+
+
+def _made_records(flags: SquadFlags, model: Model, meta: SquadMetaData) -> tuple[tuple[str, ...], SquadMetaData]:
+    """Paths of the records of `--train_file`, which are made where they are not there, and their metadata."""
+    assert flags.train_file is not None  # the flags were checked
+    assert model.vocab_file is not None  # `for_text` would have raised
+    recipe = SquadRecipe(model.vocab_file, bool(model.lower_case), meta.settings)
+    version_2 = meta.version_2_with_negative
+    folder = records_folder(flags.model_dir, [flags.train_file, recipe.vocab_file], (recipe, version_2, flags.strict))
+    outputs = (os.path.join(folder, "train.tf_record"), os.path.join(folder, model_folder.META_DATA_FILE))
+    if not files.is_file(outputs[1]):
+        say(f"making records of {flags.train_file} in {folder}")
+        workers = flags.num_workers or cores()
+        written = make_records(flags.train_file, outputs, recipe, version_2, flags.strict, workers, progress)
+        say(
+            f"{written.questions} questions are {written.records} windows; {len(written.skipped)} left out because of"
+            " their answer"
+        )
+    return (outputs[0],), read_squad_meta_data(outputs[1])
