@@ -15,10 +15,11 @@ import numpy as np
 from bench.side_by_side import peak_memory_mib, serve
 from jaxbert.batches.loader import TrainingBatches, evaluation_batches
 from jaxbert.batches.packing import choose_shape, evaluation_shape
-from jaxbert.batches.rows import Targets, label_targets
+from jaxbert.batches.rows import Targets
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import Table, Tree, classifier_table, initialize
+from jaxbert.tasks.classification import label_targets
 from jaxbert.train import devices
 from jaxbert.train.losses import classification_loss
 from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask

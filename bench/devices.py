@@ -45,10 +45,9 @@ def work(settings: dict[str, int]) -> None:
     from bench.programs import classifier
     from jaxbert.batches.devices import device_mesh, place, put, replicated, row_sharding
     from jaxbert.batches.loader import Prefetched
-    from jaxbert.commands import training_run
     from jaxbert.config.bert_config import BertConfig
     from jaxbert.model.weights import initialize
-    from jaxbert.train import devices
+    from jaxbert.train import devices, run
     from jaxbert.train.sharding import state_shardings
     from jaxbert.train.step import CompiledSteps, initial_state
 
@@ -57,8 +56,8 @@ def work(settings: dict[str, int]) -> None:
     config = BertConfig(30522, num_hidden_layers=settings["layers"], type_vocab_size=2)
     programs = classifier(config, mesh, settings["batch"], "fp32")
     training = programs.training
-    compiled = CompiledSteps(training_run.steps(programs.flags, training, mesh), lambda text: None)
-    state = initial_state(initialize(training.table, 0, 0.02), training.optimizer)
+    compiled = CompiledSteps(run.steps(programs.flags, mesh, training), lambda text: None)
+    state = initial_state(initialize(training.table, 0, 0.02), run.optimizer(programs.flags))
     state = put(state, state_shardings(state, training.table, mesh))
     gradients = [
         jax.device_put(np.ones((mesh.size, *weight.shape), np.float32), row_sharding(mesh, 0))

@@ -15,11 +15,11 @@ import numpy as np
 from bench.side_by_side import peak_memory_mib, serve
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.packing import RowShape, choose_shape
-from jaxbert.batches.targets import pretraining_targets
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import pretrain
 from jaxbert.model.weights import Tree, initialize, pretraining_table
+from jaxbert.tasks.pretraining import pretraining_targets
 from jaxbert.train import devices
 from jaxbert.train.losses import pretraining_loss
 from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask

@@ -12,21 +12,18 @@ from jax.sharding import Mesh, NamedSharding
 from jaxbert.batches.devices import row_sharding, row_units
 from jaxbert.batches.loader import TrainingBatches, packed_batches
 from jaxbert.batches.packing import choose_shape
-from jaxbert.batches.rows import Arrays, Targets, label_targets
-from jaxbert.batches.targets import no_targets, span_targets
-from jaxbert.commands import training_run
-from jaxbert.commands.classifier_inputs import Inputs
-from jaxbert.commands.run_classifier import Classifier
-from jaxbert.commands.run_pretraining import Pretrainer, targets
-from jaxbert.commands.squad_answers import Answerer
-from jaxbert.commands.training_run import Training
+from jaxbert.batches.rows import Arrays, Targets
 from jaxbert.config import trainers
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import TrainingFlags
 from jaxbert.model.weights import Table, unflatten
-from jaxbert.tfrecord.metadata import ClassificationMetaData
+from jaxbert.tasks.classification import Classifier, label_targets
+from jaxbert.tasks.pretraining import Pretrainer, targets
+from jaxbert.tasks.spans import Answerer, no_targets, span_targets
+from jaxbert.train import run
 from jaxbert.train.loop import Plan
 from jaxbert.train.optimizers import LinearSchedule
+from jaxbert.train.run import Training
 from jaxbert.train.sharding import weight_shardings, with_shardings
 from jaxbert.train.step import Loss, traced
 
@@ -66,8 +63,8 @@ class Programs:
     @property
     def train(self) -> jax.stages.Traced:
         """The training step."""
-        step = training_run.steps(self.flags, self.training, self.mesh)
-        state = training_run.state_like(self.flags, self.training, self.mesh)
+        step = run.steps(self.flags, self.mesh, self.training)
+        state = run.state_like(self.flags, self.mesh, self.training.table)
         return traced(step, state, _like(self.batch, row_sharding(self.mesh, 2)))
 
     @property
@@ -107,46 +104,40 @@ class MadeUp:
             features |= {"masked_lm_weights": np.ones(positions.shape), "next_sentence_labels": zeros}
         return features
 
-    def sample_sizes(self, _: int) -> tuple[np.ndarray, np.ndarray]:
-        """Lengths, and how many positions of each are predicted."""
-        return self.lengths, np.full(self.size, self.predictions)
-
 
 def classifier(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> Programs:
     """run_classifier on pairs of 128 tokens."""
     flags = trainers.ClassifierFlags(**_common(batch_size, dtype), input_meta_data_path="none")
-    meta = ClassificationMetaData("MRPC", 2 * batch_size, 128, 2)
-    model, records = (
-        Classifier(flags, config, Inputs(meta, None, do_lower_case=True), mesh),
-        MadeUp(2 * batch_size, 128, 16),
-    )
+    model, records = Classifier(config, 2, run.compute(flags), mesh), MadeUp(2 * batch_size, 128, 16)
     shape = choose_shape(records.lengths, batch_size, 0, *row_units(mesh), even=True)
     batches = TrainingBatches(
         records.read, records.size, batch_size, 1, shape, 0, label_targets, lengths=records.lengths
     )
-    training = _training(flags, model.table, model.loss, batches)
+    training = _training(model.table, model.loss, batches)
     return Programs("run_classifier", flags, mesh, training, model.logits, label_targets)
 
 
 def pretraining(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> Programs:
     """run_pretraining with 512 tokens and 76 predictions, nine of ten records full."""
     flags = trainers.PretrainingFlags(**_common(batch_size, dtype), input_files="none", optimizer_type="lamb")
-    model, records = Pretrainer(flags, config, mesh), MadeUp(2 * batch_size, 512, 480, 76)
-    shape = model.shape(records, batch_size)  # type: ignore[arg-type]  # it has what is asked of it
+    model = Pretrainer(config, flags.use_next_sentence_label, run.compute(flags), mesh)
+    records = MadeUp(2 * batch_size, 512, 480, 76)
+    lengths, predicted = records.lengths, np.full(records.size, records.predictions)
+    shape = choose_shape(lengths, batch_size, 0, *row_units(mesh), predicted, even=True)
     batches = TrainingBatches(records.read, records.size, batch_size, 1, shape, 0, targets(shape))
-    training = _training(flags, model.table, model.loss, batches)
+    training = _training(model.table, model.loss, batches)
     return Programs("run_pretraining", flags, mesh, training, model.sums, targets(shape))
 
 
 def squad(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> Programs:
     """run_squad on windows of up to 384 tokens."""
     flags = trainers.SquadFlags(**_common(batch_size, dtype), train_file="none", predict_file="none")
-    model, records = Answerer(flags, config, False, mesh), MadeUp(2 * batch_size, 384, 64)
+    model, records = Answerer(flags, config, False, run.compute(flags), mesh), MadeUp(2 * batch_size, 384, 64)
     shape = choose_shape(records.lengths, batch_size, 0, *row_units(mesh), even=True)
     batches = TrainingBatches(
         records.read, records.size, batch_size, 1, shape, 0, span_targets, lengths=records.lengths
     )
-    training = _training(flags, model.table, model.loss, batches)
+    training = _training(model.table, model.loss, batches)
     return Programs("run_squad", flags, mesh, training, model.candidates, no_targets)
 
 
@@ -161,10 +152,9 @@ def _common(batch_size: int, dtype: str) -> dict[str, object]:
     return {"model_dir": "none", "train_batch_size": batch_size, "dtype": dtype}
 
 
-def _training(flags: TrainingFlags, table: Table, loss: Loss, batches: TrainingBatches) -> Training:
+def _training(table: Table, loss: Loss, batches: TrainingBatches) -> Training:
     schedule, plan = LinearSchedule(1e-4, 0.0, STEPS // 10, STEPS), Plan(STEPS, STEPS, STEPS, STEPS, 1, 1)
-    ends = {"start": dict, "finish_epoch": lambda *_: None}
-    return Training(table, loss, training_run.optimizer(flags), schedule, plan, batches, **ends)
+    return Training(table, loss, schedule, plan, batches, None)
 
 
 def _like(batch: Arrays, sharding: NamedSharding) -> dict[str, jax.ShapeDtypeStruct]:

@@ -7,10 +7,10 @@ import sys
 import jax
 
 from bench.classifier_jaxbert import Task, work
-from jaxbert.batches.targets import span_targets
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.heads import answer_spans, best_positions, within_windows
 from jaxbert.model.weights import Tree, squad_table
+from jaxbert.tasks.spans import span_targets
 from jaxbert.train.losses import span_loss
 from jaxbert.train.step import Batch
 

@@ -36,8 +36,9 @@ class TextExamples:
     def __init__(self, examples: Iterable[TextExample], recipe: Recipe, bounds: Bounds, workers: int) -> None:
         self.ids: list[str] = []
         workers = processes(workers, [recipe.vocab_file])
-        head = list(itertools.islice(examples, _WORTH_WORKERS))
-        chunks = self._chunks(itertools.chain(head, examples))
+        waiting = iter(examples)
+        head = list(itertools.islice(waiting, _WORTH_WORKERS))
+        chunks = self._chunks(itertools.chain(head, waiting))
         make = functools.partial(_Tokenize, recipe, bounds)
         found = list(in_order(chunks, make, workers if len(head) == _WORTH_WORKERS else 1))
         if not found:

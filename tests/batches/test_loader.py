@@ -10,7 +10,7 @@ import pytest
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
 from jaxbert.batches.order import GROUP, even_places, group_places, records_at
 from jaxbert.batches.packing import choose_shape
-from jaxbert.batches.rows import label_targets
+from jaxbert.tasks.classification import label_targets
 
 SIZE, LENGTH = 50, 16
 GENERATOR = np.random.default_rng(2)

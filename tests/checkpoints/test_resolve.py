@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 
 from jaxbert.checkpoints import huggingface, names
 from jaxbert.checkpoints.model_folder import write_model
-from jaxbert.checkpoints.resolve import find_source, read_case_rule, read_class_names, read_config, read_contents
+from jaxbert.checkpoints.resolve import find_source
 from jaxbert.checkpoints.tf_bundle import write_bundle
 from jaxbert.errors import InputError
 
@@ -38,7 +38,7 @@ def test_a_hub_module_brings_all_it_needs(given: str, module: Path) -> None:
     """Sizes are those of the weights; vocabulary and case rule are inside."""
     source = find_source(str(module / given))
     assert source.kind == "SavedModel"
-    config = read_config(source)
+    config = source.config
     assert config is not None
     assert (config.vocab_size, config.hidden_size, config.num_attention_heads, config.num_hidden_layers) == (
         11,
@@ -47,18 +47,18 @@ def test_a_hub_module_brings_all_it_needs(given: str, module: Path) -> None:
         2,
     )
     assert (config.intermediate_size, config.max_position_embeddings, config.type_vocab_size) == (8, 7, 2)
-    assert source.beside("vocab.txt") == str(module / "assets/wordpieces.txt")
-    assert read_case_rule(source) is False
-    assert read_contents(source).keys.keys() == set(names.encoder_names(2))
+    assert source.vocab_file == str(module / "assets/wordpieces.txt")
+    assert source.lower_case is False
+    assert source.contents.keys.keys() == set(names.encoder_names(2))
 
 
 def test_vocab_txt_is_the_vocabulary_among_several_assets(module: Path) -> None:
     """Other assets do not matter; without that name several are none."""
     (module / "assets/other.txt").write_text("")
     source = find_source(str(module))
-    assert source.beside("vocab.txt") is None
+    assert source.vocab_file is None
     (module / "assets/vocab.txt").write_text("")
-    assert source.beside("vocab.txt") == str(module / "assets/vocab.txt")
+    assert find_source(str(module)).vocab_file == str(module / "assets/vocab.txt")
 
 
 def test_sizes_that_do_not_show_are_asked_for(
@@ -69,7 +69,7 @@ def test_sizes_that_do_not_show_are_asked_for(
     save_tf2(f"{tmp_path}/variables/variables", encoder)
     (tmp_path / "saved_model.pb").write_bytes(b"")
     with pytest.raises(InputError, match="the number of attention heads does not show"):
-        read_config(find_source(str(tmp_path)))
+        assert find_source(str(tmp_path)).config
 
 
 def test_a_folder_of_hugging_face_brings_configuration_and_case(
@@ -83,11 +83,11 @@ def test_a_folder_of_hugging_face_brings_configuration_and_case(
     )
     (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
     source = find_source(str(tmp_path))
-    config = read_config(source)
+    config = source.config
     assert config is not None
     assert (config.num_attention_heads, config.hidden_act) == (3, "gelu_erf")
-    assert read_case_rule(source) is False
-    assert read_class_names(source) == ("a",)
+    assert source.lower_case is False
+    assert source.class_names == ("a",)
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
@@ -100,10 +100,10 @@ def test_damaged_settings_are_named(
     (tmp_path / name).write_text(content)
     source = find_source(str(tmp_path))
     if name == "tokenizer_config.json" and "gpt2" in content:
-        assert read_case_rule(source) is None
+        assert source.lower_case is None
         return
     with pytest.raises(InputError, match=name):
-        (read_config if name == "config.json" else read_case_rule)(source)
+        assert source.config if name == "config.json" else source.lower_case
 
 
 def test_a_checkpoint_has_no_case_rule(tiny_weights: dict[str, np.ndarray], tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_checkpoint_has_no_case_rule(tiny_weights: dict[str, np.ndarray], tmp_
     write_bundle(f"{tmp_path}/bert_model.ckpt", tiny_weights)
     source = find_source(str(tmp_path))
     assert (source.kind, source.folder) == ("checkpoint", str(tmp_path))
-    assert (read_config(source), read_case_rule(source), source.beside("vocab.txt")) == (None, None, None)
+    assert (source.config, source.lower_case, source.vocab_file) == (None, None, None)
 
 
 @pytest.mark.parametrize("name", [names.WORD_EMBEDDINGS, names.CLASSIFIER[0]])
@@ -122,7 +122,7 @@ def test_a_weight_without_axes_is_named(name: str, tiny_weights: dict[str, np.nd
     save_file(tiny_weights | {name: np.array(1.0, np.float32)}, tmp_path / "b/model.safetensors")
     for folder in ("a", "b"):
         with pytest.raises(InputError, match=f"the weight `{name}` in .* is a single number"):
-            read_contents(find_source(str(tmp_path / folder)))
+            assert find_source(str(tmp_path / folder)).contents
 
 
 def test_the_folder_of_a_run_is_named(tiny_weights: dict[str, np.ndarray], tmp_path: Path) -> None:
@@ -138,8 +138,8 @@ def test_official_hub_modules(shared: Path) -> None:
     """Modules of versions 2.3 and 2.20 bring sizes, vocabulary and case rule."""
     for folder in sorted((shared / "official/hub").iterdir()):
         source = find_source(str(folder))
-        config = read_config(source)
+        config = source.config
         assert config is not None
         assert (config.vocab_size, config.hidden_size, config.num_attention_heads) == (525, 32, 2)
-        assert source.beside("vocab.txt") == str(folder / "assets/vocab.txt")
-        assert read_case_rule(source) is True
+        assert source.vocab_file == str(folder / "assets/vocab.txt")
+        assert source.lower_case is True

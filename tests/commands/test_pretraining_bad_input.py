@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jaxbert.batches import order
-from jaxbert.commands import pretraining_inputs
+from jaxbert.tasks import pretraining
 from tests.commands.conftest import Run
 from tests.commands.test_bad_input import Damage, assert_refused, cut, edit, flip, write
 from tests.commands.tiny_pretraining import Corpus, P, S, make_corpus, make_records, training
@@ -92,7 +92,7 @@ def test_unreadable_in_the_middle_of_an_epoch(
     copy: Corpus, pretrain: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A record that is damaged is named when training comes near it; mended, the same command goes on."""
-    monkeypatch.setattr(pretraining_inputs, "_SAMPLE", 4)
+    monkeypatch.setattr(pretraining, "_SAMPLE", 4)
     monkeypatch.setattr(order, "GROUP", 1)
     flip(copy.folder / "masked-1")
     given = training(copy, copy.masked, tmp_path / "model", eval_files=f"{copy.folder}/masked-0", seed=1)

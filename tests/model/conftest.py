@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from jaxbert.batches.packing import pack
-from jaxbert.batches.rows import Arrays, label_targets, lay_out
+from jaxbert.batches.rows import Arrays, lay_out
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.weights import Tree, classifier_table, initialize
+from jaxbert.tasks.classification import label_targets
 
 SEQUENCES, LENGTH, PLACES, ROW_LENGTH = 7, 16, 4, 24
 

@@ -8,10 +8,10 @@ import pytest
 
 from jaxbert.batches.packing import pack
 from jaxbert.batches.rows import lay_out
-from jaxbert.batches.targets import span_targets
 from jaxbert.model.dropout import step_noise
 from jaxbert.model.heads import answer_spans, best_positions, within_windows
 from jaxbert.model.weights import flatten, initialize, squad_table
+from jaxbert.tasks.spans import span_targets
 from jaxbert.train.losses import span_loss
 from jaxbert.train.step import with_shares
 from tests.model.conftest import LENGTH, PLACES, ROW_LENGTH, SEQUENCES

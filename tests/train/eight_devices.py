@@ -14,9 +14,9 @@ from jax.sharding import Mesh
 from jaxbert.batches.devices import device_mesh, place, put, row_parts
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.packing import choose_shape
-from jaxbert.batches.rows import label_targets
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import Tree, flatten, initialize
+from jaxbert.tasks.classification import label_targets
 from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask
 from jaxbert.train.sharding import gathering, state_shardings, weight_shardings
 from jaxbert.train.step import CompiledSteps, initial_state, train_step

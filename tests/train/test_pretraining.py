@@ -13,7 +13,6 @@ from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.order import even_places, records_at
 from jaxbert.batches.packing import RowShape, choose_shape
 from jaxbert.batches.rows import lay_out, lengths, pack_records
-from jaxbert.batches.targets import pretraining_targets
 from jaxbert.checkpoints.load import read_initial
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
@@ -22,6 +21,7 @@ from jaxbert.datasets.pretraining import PretrainingRecords
 from jaxbert.model.dropout import step_noise
 from jaxbert.model.heads import masked_lm, pretrain
 from jaxbert.model.weights import flatten, initialize, pretraining_table, unflatten
+from jaxbert.tasks.pretraining import pretraining_targets
 from jaxbert.train.losses import pretraining_loss
 from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask, global_norm
 from jaxbert.train.step import initial_state, train_step, with_shares

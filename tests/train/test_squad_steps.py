@@ -10,7 +10,6 @@ import numpy as np
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.packing import choose_shape, pack
 from jaxbert.batches.rows import lay_out, lengths
-from jaxbert.batches.targets import span_targets
 from jaxbert.checkpoints.load import read_initial
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
@@ -18,6 +17,7 @@ from jaxbert.datasets.checks import Bounds
 from jaxbert.datasets.squad import WindowRecords
 from jaxbert.model.heads import answer_spans, within_windows
 from jaxbert.model.weights import flatten, initialize, squad_table, unflatten
+from jaxbert.tasks.spans import span_targets
 from jaxbert.tfrecord.metadata import read_squad_meta_data
 from jaxbert.train.losses import span_loss
 from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask, global_norm

@@ -11,7 +11,7 @@ import pytest
 
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.packing import choose_shape, pack
-from jaxbert.batches.rows import label_targets, lay_out, lengths
+from jaxbert.batches.rows import lay_out, lengths
 from jaxbert.checkpoints.load import read_initial
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
@@ -19,6 +19,7 @@ from jaxbert.datasets.checks import Bounds
 from jaxbert.datasets.classification import ClassificationRecords
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import classifier_table, flatten, initialize, unflatten
+from jaxbert.tasks.classification import label_targets
 from jaxbert.tfrecord.metadata import read_meta_data
 from jaxbert.train.losses import classification_loss, cross_entropy, regression_loss
 from jaxbert.train.optimizers import AdamW, Lamb, LinearSchedule, decay_mask, global_norm

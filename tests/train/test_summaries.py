@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from jaxbert.train.report import Summaries
+from jaxbert.train.summaries import Summaries
 
 
 def test_a_metric_that_is_not_finite_is_null(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from jaxbert.batches.packing import RowShape
 from jaxbert.batches.rows import lay_out, pack_records
-from jaxbert.batches.targets import pretraining_targets
+from jaxbert.tasks.pretraining import pretraining_targets
 
 S, P, ROW = 12, 3, 24
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from jaxbert.metrics.pretraining import SUMS, metrics
+from jaxbert.tasks.pretraining import SUMS, metrics
 
 OF_MASKED = dict(zip(SUMS[:3], (4.0, 6.0, 1.0), strict=True))
 

@@ -2,14 +2,15 @@
 """Which hosts and devices the flags name."""
 
 import json
+import os
 
 import jax
 import pytest
 
-from jaxbert.commands import machines
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import TrainingFlags
 from jaxbert.errors import InputError
+from jaxbert.train import devices
 from jaxbert.train.hosts import Cluster
 
 CONFIG = BertConfig(vocab_size=30522, type_vocab_size=2)  # 12 heads, 3072 intermediate units
@@ -36,7 +37,7 @@ def tf_config(task: dict[str, object], **cluster: list[str]) -> str:
 def test_tf_config_is_read(config: str, expected: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """The chief counts first, then the workers; TF_CONFIG wins over `--worker_hosts`, as in the official trainers."""
     monkeypatch.setenv("TF_CONFIG", config)
-    assert machines.named_cluster(flags(worker_hosts="x:1,y:2", task_index=1)) == expected
+    assert devices.named_cluster(flags(worker_hosts="x:1,y:2", task_index=1), os.environ) == expected
 
 
 @pytest.mark.parametrize(
@@ -53,21 +54,21 @@ def test_wrong_tf_config_is_refused(config: str, monkeypatch: pytest.MonkeyPatch
     """What is no JSON, lacks a key, or names another kind of task ends with a message."""
     monkeypatch.setenv("TF_CONFIG", config)
     with pytest.raises(InputError, match="TF_CONFIG"):
-        machines.named_cluster(flags())
+        devices.named_cluster(flags(), os.environ)
 
 
 def test_worker_hosts_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first host is where all meet; a single one needs no index; none means that jax looks for them."""
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    assert machines.named_cluster(flags(worker_hosts="a:1,b:2", task_index=1)) == Cluster("a:1", 2, 1)
-    assert machines.named_cluster(flags(worker_hosts="a:1")) == Cluster("a:1", 1, 0)
-    assert machines.named_cluster(flags()) is None
+    assert devices.named_cluster(flags(worker_hosts="a:1,b:2", task_index=1), os.environ) == Cluster("a:1", 2, 1)
+    assert devices.named_cluster(flags(worker_hosts="a:1"), os.environ) == Cluster("a:1", 1, 0)
+    assert devices.named_cluster(flags(), os.environ) is None
 
 
 @pytest.mark.parametrize("mesh", ["", "data:1", "fsdp:1,data:1,tensor:1"])
 def test_meshes_for_one_device(mesh: str) -> None:
     """An axis that is not named has size 1."""
-    found = machines.devices(flags(mesh=mesh, num_gpus=1), CONFIG)
+    found = devices.mesh_of(flags(mesh=mesh, num_gpus=1), CONFIG)
     assert dict(found.shape) == {"data": 1, "fsdp": 1, "tensor": 1}
 
 
@@ -75,22 +76,22 @@ def test_meshes_for_one_device(mesh: str) -> None:
 def test_wrong_meshes_are_refused(mesh: str) -> None:
     """Unknown axes, sizes that are none, and other numbers of devices than there are."""
     with pytest.raises(InputError, match="--mesh"):
-        machines.devices(flags(mesh=mesh, num_gpus=1), CONFIG)
+        devices.mesh_of(flags(mesh=mesh, num_gpus=1), CONFIG)
 
 
 def test_devices_that_are_not_there_are_refused() -> None:
     """More devices than the machine has, more than one for a strategy of one, a TPU that is none."""
     with pytest.raises(InputError, match="this machine has"):
-        machines.devices(flags(num_gpus=len(jax.devices()) + 1), CONFIG)
+        devices.mesh_of(flags(num_gpus=len(jax.devices()) + 1), CONFIG)
     with pytest.raises(InputError, match="uses one device"):
-        machines.devices(flags(num_gpus=2, distribution_strategy="one_device"), CONFIG)
+        devices.mesh_of(flags(num_gpus=2, distribution_strategy="one_device"), CONFIG)
     for address, words in (
         ("", "no TPU"),
         ("local", "no TPU"),
         ("grpc://10.0.0.1:8470", "not reached over the network"),
     ):
         with pytest.raises(InputError, match=words) as refused:
-            machines.devices(flags(distribution_strategy="tpu", tpu=address), CONFIG)
+            devices.mesh_of(flags(distribution_strategy="tpu", tpu=address), CONFIG)
         assert "--worker=all" in refused.value.hint
 
 
@@ -103,7 +104,7 @@ def test_a_mesh_that_cuts_heads_is_told(
 ) -> None:
     """A `tensor` that does not divide the heads or the intermediate units is used, and named."""
     monkeypatch.setattr(jax, "local_devices", lambda: jax.devices()[:1] * tensor)
-    assert machines.devices(flags(mesh=f"tensor:{tensor}"), CONFIG).shape["tensor"] == tensor
+    assert devices.mesh_of(flags(mesh=f"tensor:{tensor}"), CONFIG).shape["tensor"] == tensor
     notes = capsys.readouterr().err.splitlines()
     assert len(notes) == len(told)
     for note, words in zip(notes, told, strict=True):

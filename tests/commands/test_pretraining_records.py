@@ -9,23 +9,24 @@ import pytest
 
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.packing import choose_shape
-from jaxbert.commands.pretraining_inputs import Source, open_records
-from jaxbert.commands.run_pretraining import targets
+from jaxbert.checkpoints.resolve import Model
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.flags import parse
 from jaxbert.config.trainers import PretrainingFlags
 from jaxbert.datasets.checks import scan_all
+from jaxbert.tasks.pretraining import MaskedRecords, open_records, targets
 from tests.commands.tiny_pretraining import Corpus, training
 from tests.commands.tiny_task import CONFIG
 
 BATCH, HOSTS = 8, 2
 
 
-def source(corpus: Corpus, kind: str, folder: Path) -> Source:
+def source(corpus: Corpus, kind: str, folder: Path) -> MaskedRecords:
     """Records with masks of their own, or with fresh ones."""
     patterns = corpus.masked if kind == "static" else corpus.whole
     flags = parse(PretrainingFlags, training(corpus, patterns, folder), {}).options
-    return open_records(flags, BertConfig(**CONFIG), patterns)
+    model = Model(None, BertConfig(**CONFIG), flags.vocab_file, lower_case=None)
+    return open_records(flags, model, patterns)
 
 
 @pytest.mark.parametrize("kind", ["static", "dynamic"])

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Texts as tokens in memory: the same features as records of them, whatever is asked for."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxbert.datasets import in_memory
+from jaxbert.datasets.checks import Bounds
+from jaxbert.datasets.classification import Recipe
+from jaxbert.datasets.in_memory import TextExamples
+from jaxbert.errors import InputError
+from jaxbert.examples.text_examples import TextExample
+from jaxbert.features.classification import convert, label_ids
+from jaxbert.text.tokenizer import Tokenizer
+from jaxbert.text.vocab import read_vocab
+
+WORDS = [f"w{number}" for number in range(40)]
+BOUNDS = Bounds(45, 2, 12)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    """Up to 12 tokens, three classes."""
+    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]) + "\n")
+    return Recipe(str(tmp_path / "vocab.txt"), True, 12, ("a", "b", "c"))
+
+
+@pytest.fixture
+def examples() -> list[TextExample]:
+    """Single texts and pairs, some too long and some without a word."""
+    random = np.random.default_rng(3)
+
+    def text() -> str:
+        return " ".join(random.choice(WORDS, random.integers(0, 15)))
+
+    return [TextExample(text(), text() if n % 3 else None, "abc"[n % 3], f"id{n}") for n in range(2300)]
+
+
+@pytest.mark.parametrize("worth_workers", [10**6, 1])
+def test_features_are_those_of_records(
+    recipe: Recipe, examples: list[TextExample], worth_workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any examples in any order come as `convert` makes them, but for padding; in one process and in several."""
+    monkeypatch.setattr(in_memory, "_WORTH_WORKERS", worth_workers)
+    found = TextExamples(iter(examples), recipe, BOUNDS, workers=2)
+    expected = convert(examples, Tokenizer(read_vocab(recipe.vocab_file), True), 12, label_ids(recipe.labels))
+    assert len(found) == len(examples)
+    assert list(found.ids) == [example.id for example in examples]
+    np.testing.assert_array_equal(found.lengths, expected["input_mask"].sum(axis=1))
+    np.testing.assert_array_equal(found.labels, expected["label_ids"])
+    for numbers in (np.arange(len(examples)), np.array([2299, 0, 7, 7]), np.array([5])):
+        features = found.read(numbers)
+        for name, array in features.items():
+            padded = expected[name][numbers]
+            np.testing.assert_array_equal(
+                array, padded[:, : array.shape[1]] if array.ndim > 1 else padded, err_msg=name
+            )
+        assert features["input_mask"].sum() == expected["input_mask"][numbers].sum()
+
+
+def test_labels_of_a_regression_are_numbers(recipe: Recipe) -> None:
+    """They keep their type: float32, as in records."""
+    examples = [TextExample("w1", None, 0.5), TextExample("w2", None, 2.0)]
+    found = TextExamples(examples, dataclasses.replace(recipe, labels=()), BOUNDS, workers=1)
+    np.testing.assert_array_equal(found.labels, np.array([0.5, 2.0], np.float32))
+
+
+def test_an_example_that_does_not_fit_the_model_is_named(recipe: Recipe) -> None:
+    """More tokens than the model has positions, a pair where it knows one type only, and no example at all."""
+    short, long, pair = (
+        TextExample("w1", None, "a", "x"),
+        TextExample("w1 " * 9, None, "a", "y"),
+        TextExample("w1", "w2", "a", "z"),
+    )
+    with pytest.raises(InputError, match="example `y` does not fit the model: it needs `max_position_embeddings`"):
+        TextExamples([short, long], recipe, Bounds(45, 2, 8), workers=1)
+    with pytest.raises(InputError, match="example `z` does not fit the model: it needs `type_vocab_size`"):
+        TextExamples([short, pair], recipe, Bounds(45, 1, 12), workers=1)
+    with pytest.raises(InputError, match="there are no examples"):
+        TextExamples([], recipe, BOUNDS, workers=1)
