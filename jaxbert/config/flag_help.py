@@ -9,10 +9,11 @@ from jaxbert.config.flags import Rule, kind, limits, rules
 
 TYPE_NAMES = {str: "TEXT", int: "INTEGER", float: "NUMBER", bool: "BOOL"}
 WIDTH = 100
+GROUPS = ("Mode", "Data", "Model", "Output", "Training", "Machine")
 
 
 def help_text(options: type[Any], command: str, summary: str) -> str:
-    """Usage, then the required flags, then the others by group in the order of their fields."""
+    """Usage, then the required flags, then the others by group, in the order of `GROUPS` and of their fields."""
     arguments = "".join(f" <{name}>" for name, rule in rules(options).items() if rule.positional)
     usage = f"usage: jaxbert {command}{arguments} --flag=value ... [--flagfile=FILE]"
     parts = [f"jaxbert {command}: {summary}\n\n{usage}\n"]
@@ -23,13 +24,14 @@ def help_text(options: type[Any], command: str, summary: str) -> str:
 
 
 def _groups(fields: dict[str, Rule]) -> dict[str, list[str]]:
-    """Heading -> flags; a field with a `group` opens it, and the fields after it belong to it."""
+    """Heading -> flags; a field with a `group` opens it, or opens it again, and the fields after it belong to it."""
     groups: dict[str, list[str]] = {"Required": []}
     heading = "Flags"
     for name, rule in fields.items():
         heading = rule.group or heading
         groups.setdefault("Required" if rule.required else heading, []).append(name)
-    return {heading: names for heading, names in groups.items() if names}
+    ordered = ["Required", *GROUPS, *groups]
+    return {heading: groups[heading] for heading in dict.fromkeys(ordered) if groups.get(heading)}
 
 
 def _described(options: type[Any], name: str) -> str:

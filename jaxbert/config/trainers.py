@@ -13,36 +13,41 @@ from jaxbert.errors import InputError
 class TrainingFlags:
     """What is trained, how, and where it goes."""
 
-    model_dir: str = required_flag(
-        "Folder for everything the run writes; the same command run again goes on from what is there.",
-        group="Where",
-        short="md",
-    )
     init_checkpoint: str | None = flag(
         None,
         "Pretrained weights: a TensorFlow 1 or 2 checkpoint (prefix, index file or folder), a folder of Hugging Face or"
         " jaxbert, a hub module, or the name of a released model such as bert-base-uncased."
         " Without it training starts from random weights.",
+        group="Model",
     )
     hub_module_url: str | None = flag(
         None,
         "The same for a hub module: a folder, a .tar.gz file, https://tfhub.dev/tensorflow/bert_.../1 or hf://owner/name."
-        " Vocabulary and letter case come with it.",
+        " Vocabulary and casing come with it.",
     )
-    allow_partial_init: bool = flag(False, "Go on although weights of the encoder are missing in --init_checkpoint.")
     bert_config_file: str | None = flag(
         None, "Sizes of the model; default: what the checkpoint comes with, such as `bert_config.json` in its folder."
     )
-    seed: int = flag(0, "Of initial weights, order of examples and dropout.", minimum=0, maximum=2**32 - 1)
+    allow_partial_init: bool = flag(False, "Go on although weights of the encoder are missing in --init_checkpoint.")
+
+    model_dir: str = required_flag(
+        "Folder for everything the run writes; the same command run again continues from what is there.",
+        group="Output",
+        short="md",
+    )
+    save_checkpoints_steps: int = flag(1000, "Steps between saves, besides the end of each epoch.", minimum=1)
+    keep_checkpoints: int = flag(
+        1, "Training states that are kept, the newest ones; best and last weights are kept always.", minimum=1
+    )
+    log_steps: int = flag(100, "Steps between log lines; 0: only one, for the last step.", minimum=0)
 
     train_batch_size: int = flag(32, "Examples in a step, over all devices.", minimum=1, group="Training")
-    gradient_accumulation_steps: int = flag(
-        1, "Parts in which a batch is computed one after the other, to save memory; the result is the same.", minimum=1
-    )
     num_train_epochs: float = flag(3.0, "Passes over the training data.", minimum=0.0)
-    learning_rate: float = flag(5e-5, "Highest learning rate.", minimum=0.0)
+    learning_rate: float = flag(5e-5, "Peak learning rate, reached at the end of the warm-up.", minimum=0.0)
+    warmup_proportion: float = flag(
+        0.1, "Share of training for the warm-up, in which the learning rate rises from 0.", minimum=0.0, maximum=1.0
+    )
     end_lr: float = flag(0.0, "Learning rate at the end of the linear decay.", minimum=0.0)
-    warmup_proportion: float = flag(0.1, "Share of training in which the rate rises.", minimum=0.0, maximum=1.0)
     optimizer_type: str = flag(
         "adamw", "The optimizer; lamb is for batches of thousands (arXiv 1904.00962).", choices=("adamw", "lamb")
     )
@@ -51,21 +56,23 @@ class TrainingFlags:
         "Correct Adam's moments for their start at zero, as the official TensorFlow 2 trainers do;"
         " --noadam_bias_correction is the optimizer of the TensorFlow 1 scripts and the paper.",
     )
-    save_checkpoints_steps: int = flag(1000, "Steps between saves, besides the end of each epoch.", minimum=1)
-    keep_checkpoints: int = flag(
-        1, "Training states that are kept, the newest ones; best and last weights are kept always.", minimum=1
-    )
-    log_steps: int = flag(100, "Steps between log lines; 0: only one, for the last step.", minimum=0)
+    seed: int = flag(0, "Random seed of initial weights, order of examples and dropout.", minimum=0, maximum=2**32 - 1)
 
     dtype: str = flag(
         "fp32",
-        "Number type of the products; weights, softmax, LayerNorm and losses stay float32.",
+        "Compute dtype of matmuls and activations; weights, softmax, LayerNorm statistics and losses stay float32.",
         choices=("fp32", "bf16", "fp16"),
         group="Machine",
         short="dt",
     )
     loss_scale: str = flag(
-        "dynamic", "With --dtype=fp16, the factor of the loss: a number, or dynamic to find it by itself.", short="ls"
+        "dynamic", "Loss scale for --dtype=fp16: a number, or dynamic to adjust it by itself.", short="ls"
+    )
+    gradient_accumulation_steps: int = flag(
+        1, "Micro-batches in which a batch is computed one after the other, to save memory; same result.", minimum=1
+    )
+    remat: bool = flag(
+        False, "Keep only the input of each layer for the backward pass: less memory, about a third more work."
     )
     distribution_strategy: str = flag(
         "mirrored",
@@ -89,9 +96,6 @@ class TrainingFlags:
     )
     scan_layers: bool = flag(
         False, "Compile one layer in place of all of them: compiles faster, runs slower on CPU and GPU."
-    )
-    remat: bool = flag(
-        False, "Keep only what goes into each layer for the backward pass: less memory, about a third more work."
     )
     steps_per_loop: int = flag(
         1,
@@ -146,15 +150,18 @@ class FineTuningFlags(TrainingFlags):
         "train_and_eval",
         "What to do.",
         choices=("train_and_eval", "train", "eval", "predict", "export_only"),
-        group="What to do",
+        group="Mode",
     )
     predict_checkpoint_path: str | None = flag(
-        None, "Weights for --mode=predict, eval and export_only; default: the best ones in --model_dir, or the last."
+        None,
+        "Weights for --mode=predict, eval and export_only; default: the best ones in --model_dir, or the last.",
+        group="Model",
     )
     model_export_path: str | None = flag(
         None,
         "A new folder for the trained model as a SavedModel, written after training or with --mode=export_only;"
         " `jaxbert export` knows more formats.",
+        group="Output",
     )
 
     @property
@@ -179,13 +186,15 @@ class ClassifierFlags(TextDataFlags, FineTuningFlags):
     """Fine-tuning a classifier or regressor, from records or straight from the files of a task."""
 
     train_data_path: str | None = flag(
-        None, "Training records, globs separated by commas.", group="Records, as create_finetuning_data writes them"
+        None, "Training records as create_finetuning_data writes them, globs separated by commas.", group="Data"
     )
     eval_data_path: str | None = flag(None, "Records to evaluate on, or with --mode=predict to predict.")
-    input_meta_data_path: str | None = flag(None, "The meta data file beside the records.")
+    input_meta_data_path: str | None = flag(None, "The metadata file beside the records.")
     train_data_size: int | None = flag(None, "Train on only so many records, the first ones.", minimum=1)
-    eval_batch_size: int = flag(32, "Examples evaluated together, more of short ones in the same memory.", minimum=1)
-    num_eval_per_epoch: int = flag(1, "Evaluations in an epoch.", minimum=1)
+    eval_batch_size: int = flag(
+        32, "Examples evaluated together, more of short ones in the same memory.", minimum=1, group="Machine"
+    )
+    num_eval_per_epoch: int = flag(1, "Evaluations in an epoch.", minimum=1, group="Training")
 
     def __post_init__(self) -> None:
         """Raise `InputError` for flags that do not go together."""
@@ -211,35 +220,39 @@ class SquadFlags(FineTuningFlags):
         "What to do. train_and_eval predicts, and scores where --predict_file has answers; train_and_predict and"
         " predict only predict.",
         choices=("train_and_eval", "train_and_predict", "train", "eval", "predict", "export_only"),
-        group="What to do",
+        group="Mode",
     )
     train_data_path: str | None = flag(
-        None, "Training records of create_finetuning_data, globs separated by commas.", group="Questions"
+        None, "Training records of create_finetuning_data, globs separated by commas.", group="Data"
     )
-    input_meta_data_path: str | None = flag(None, "The meta data file beside the records; it says how windows are cut.")
+    input_meta_data_path: str | None = flag(None, "The metadata file beside the records; it says how windows are cut.")
     train_file: str | None = flag(None, "SQuAD file to train on, in place of records.")
     predict_file: str | None = flag(None, "SQuAD files to answer, globs separated by commas; one file to score.")
-    predict_batch_size: int = flag(8, "Windows predicted together, more of short ones in the same memory.", minimum=1)
     vocab_file: str | None = flag(
         None,
         "Vocabulary; default: `vocab.txt` in the folder of the checkpoint.",
-        group="From text to tokens, where no meta data says it",
+        group="Model",
     )
     do_lower_case: bool | None = flag(
         None,
         "Lower-case the text and drop accents; default: as the model says, or else unless the vocabulary has capitals.",
     )
-    max_seq_length: int | None = flag(None, "Tokens in a window, special ones included; default: 384.", minimum=5)
+    max_seq_length: int | None = flag(
+        None, "Tokens in a window, special ones included; default: 384.", minimum=5, group="Data"
+    )
     doc_stride: int | None = flag(
         None, "Tokens between the beginnings of the windows of a long context; default: 128.", minimum=1
     )
     max_query_length: int | None = flag(None, "Tokens of a question; longer ones are cut; default: 64.", minimum=1)
     version_2_with_negative: bool | None = flag(
-        None, "SQuAD 2.0, where some questions have no answer; default: as the meta data says, or else false."
+        None, "SQuAD 2.0, where some questions have no answer; default: as the metadata says, or else false."
     )
     strict: bool = flag(False, "End at an answer that is not where the file says, instead of leaving its question out.")
     num_workers: int = flag(0, "Processes that make records at the same time; 0: one on each core.", minimum=0)
-    n_best_size: int = flag(20, "Answers to keep of each question.", minimum=1, group="Answers")
+    predict_batch_size: int = flag(
+        8, "Windows predicted together, more of short ones in the same memory.", minimum=1, group="Machine"
+    )
+    n_best_size: int = flag(20, "Answers to keep of each question.", minimum=1, group="Output")
     max_answer_length: int = flag(30, "Longest answer, in tokens.", minimum=1)
     null_score_diff_threshold: float | None = flag(
         None,
@@ -274,7 +287,7 @@ class SquadFlags(FineTuningFlags):
 class PretrainingFlags(TrainingFlags):
     """Pretraining a BERT on records of `create_pretraining_data`."""
 
-    input_files: str = required_flag("Training records, globs separated by commas.", group="Records")
+    input_files: str = required_flag("Training records, globs separated by commas.", group="Data")
     eval_files: str | None = flag(None, "Held-out records to evaluate on after each epoch, globs separated by commas.")
     max_seq_length: int | None = flag(None, "Positions of a record; default: as many as the records have.", minimum=5)
     max_predictions_per_seq: int | None = flag(
@@ -284,30 +297,30 @@ class PretrainingFlags(TrainingFlags):
         minimum=1,
     )
     use_next_sentence_label: bool = flag(True, "Predict also whether the second text of a record is a random one.")
-    eval_batch_size: int = flag(32, "Records that are evaluated together.", minimum=1)
-
     masked_lm_prob: float | None = flag(
         None,
-        "Share of the tokens to predict; default: 0.15.",
+        "Of records without masks, which each epoch masks anew: share of the tokens to predict; default: 0.15.",
         minimum=0,
         maximum=1,
-        group="Records without masks: each epoch masks them anew",
     )
-    do_whole_word_mask: bool = flag(False, "Mask all pieces of a word or none.")
+    do_whole_word_mask: bool = flag(False, "Of records without masks: mask all pieces of a word or none.")
     max_ngram_size: int | None = flag(None, "With whole words: mask runs of up to this many words.", minimum=1)
     vocab_file: str | None = flag(
-        None, "Vocabulary of the records; default: `vocab.txt` beside --init_checkpoint. It goes with the model."
+        None,
+        "Vocabulary of the records; default: `vocab.txt` beside --init_checkpoint. It goes with the model.",
+        group="Model",
     )
     do_lower_case: bool | None = flag(
-        None, "Whether the text of the records was lower-cased, to be told to who uses the model; default: not known."
+        None, "Whether the text of the records was lower-cased; it is written beside the model; default: not known."
     )
 
-    num_train_epochs: float = flag(3.0, "Times --num_steps_per_epoch.", minimum=0.0)
-    num_steps_per_epoch: int = flag(1000, "Steps between evaluations.", minimum=1, group="Steps")
-    warmup_steps: float = flag(10000, "Steps in which the rate rises.", minimum=0)
+    num_train_epochs: float = flag(3.0, "Times --num_steps_per_epoch.", minimum=0.0, group="Training")
+    eval_batch_size: int = flag(32, "Records that are evaluated together.", minimum=1, group="Machine")
+    num_steps_per_epoch: int = flag(1000, "Steps between evaluations.", minimum=1, group="Training")
+    warmup_steps: float = flag(10000, "Steps of the warm-up, in which the learning rate rises from 0.", minimum=0)
     warmup_proportion: float = flag(
         0.0,
-        "Share of training in which the rate rises; above 0 it counts in place of --warmup_steps.",
+        "Share of training for the warm-up; above 0 it counts in place of --warmup_steps.",
         minimum=0.0,
         maximum=1.0,
     )
