@@ -50,8 +50,8 @@ def main() -> None:
     settings = json.loads(sys.argv[1])
     config = BertConfig(**settings["config"])
 
-    def loss(weights: Tree, batch: Batch, noise: jax.Array | None) -> jax.Array:
-        logits = classify(weights, config, batch, noise=noise)
+    def loss(weights: Tree, batch: Batch, dropout_bits: jax.Array | None) -> jax.Array:
+        logits = classify(weights, config, batch, dropout_bits=dropout_bits)
         return classification_loss(logits, batch["label_ids"], batch["label_weights"])
 
     def predict(weights: Tree, batch: Batch) -> jax.Array:

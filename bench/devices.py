@@ -43,7 +43,7 @@ def work(settings: dict[str, int]) -> None:
     import numpy as np
 
     from bench.programs import classifier
-    from jaxbert.batches.devices import device_mesh, place, put, replicated, row_sharding
+    from jaxbert.batches.devices import device_mesh, replicated, row_sharding, shard_rows, to_devices
     from jaxbert.batches.loader import Prefetched
     from jaxbert.config.bert_config import BertConfig
     from jaxbert.model.weights import initialize
@@ -58,7 +58,7 @@ def work(settings: dict[str, int]) -> None:
     training = programs.training
     compiled = CompiledSteps(run.steps(programs.flags, mesh, training), lambda text: None)
     state = initial_state(initialize(training.table, 0, 0.02), run.optimizer(programs.flags))
-    state = put(state, state_shardings(state, training.table, mesh))
+    state = to_devices(state, state_shardings(state, training.table, mesh))
     gradients = [
         jax.device_put(np.ones((mesh.size, *weight.shape), np.float32), row_sharding(mesh, 0))
         for weight in training.table.values()
@@ -67,7 +67,7 @@ def work(settings: dict[str, int]) -> None:
 
     def answer() -> Any:
         nonlocal state
-        loaded = Prefetched(place(training.batches.at(step), mesh, 2) for step in range(settings["steps"] + 1))
+        loaded = Prefetched(shard_rows(training.batches.at(step), mesh, 2) for step in range(settings["steps"] + 1))
         started = 0.0
         for batch in loaded:
             state, metrics = compiled(state, batch)

@@ -38,9 +38,9 @@ def main() -> None:
     batches = {way: _batches(features, settings, way) for way in ("packed", "padded")}
     table, optimizer = pretraining_table(config, next_sentence=True), AdamW()
 
-    def loss(weights: Tree, batch: Batch, noise: jax.Array | None) -> jax.Array:
+    def loss(weights: Tree, batch: Batch, dropout_bits: jax.Array | None) -> jax.Array:
         return pretraining_loss(
-            *pretrain(weights, config, batch, next_sentence=True, noise=noise, compute=compute), batch
+            *pretrain(weights, config, batch, next_sentence=True, dropout_bits=dropout_bits, compute=compute), batch
         )
 
     steps = train_step(loss, optimizer, LinearSchedule(1e-4, 0.0, 10, 10**6), decay_mask(table), seed=0)

@@ -20,8 +20,8 @@ def main() -> None:
     settings = json.loads(sys.argv[1])
     config = BertConfig(**settings["config"])
 
-    def loss(weights: Tree, batch: Batch, noise: jax.Array | None) -> jax.Array:
-        logits = within_windows(answer_spans(weights, config, batch, noise=noise), batch)
+    def loss(weights: Tree, batch: Batch, dropout_bits: jax.Array | None) -> jax.Array:
+        logits = within_windows(answer_spans(weights, config, batch, dropout_bits=dropout_bits), batch)
         return span_loss(logits, batch["start_positions"], batch["end_positions"], batch["answer_weights"])
 
     def predict(weights: Tree, batch: Batch) -> dict[str, jax.Array]:

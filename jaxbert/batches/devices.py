@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Host batches -> arrays on the devices of a mesh, of which other hosts may have some, and back.
+"""Host batches -> arrays on the devices of a mesh, of which other hosts may have some, and back to the host.
 
 A mesh has the axes `data`, `fsdp` and `tensor`. Rows of a batch are spread over data x fsdp and are the same along
 `tensor`; how weights are spread is the matter of train/sharding.py.
@@ -51,20 +51,20 @@ def own_rows(mesh: Mesh, rows: int) -> np.ndarray:
     return np.unique(np.concatenate([np.arange(rows)[part] for part in parts]))
 
 
-def place(batch: Mapping[str, np.ndarray], mesh: Mesh, row_axis: int) -> dict[str, jax.Array]:
-    """Put this host's rows of a batch on its devices, split along `row_axis`; together they are the whole batch."""
+def shard_rows(batch: Mapping[str, np.ndarray], mesh: Mesh, row_axis: int) -> dict[str, jax.Array]:
+    """This host's rows of a batch on its devices, split along `row_axis`; those of all hosts are the whole batch."""
     sharding = row_sharding(mesh, row_axis)
-    placed: dict[str, jax.Array] = jax.make_array_from_process_local_data(sharding, dict(batch))
-    return placed
+    sharded: dict[str, jax.Array] = jax.make_array_from_process_local_data(sharding, dict(batch))
+    return sharded
 
 
-def place_whole(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+def shard_whole(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     """The same for a batch [B, ...] of which every host has all rows."""
     rows = own_rows(mesh, len(next(iter(batch.values()))))
-    return place({name: array[rows] for name, array in batch.items()}, mesh, 0)
+    return shard_rows({name: array[rows] for name, array in batch.items()}, mesh, 0)
 
 
-def put(tree: Any, shardings: Any) -> Any:
+def to_devices(tree: Any, shardings: Any) -> Any:
     """A tree of host arrays, the same on every host, on the devices as a tree of shardings says."""
 
     def on_devices(array: np.ndarray, sharding: NamedSharding) -> jax.Array:
@@ -73,7 +73,7 @@ def put(tree: Any, shardings: Any) -> Any:
     return jax.tree.map(lambda array, sharding: on_devices(np.asarray(array), sharding), tree, shardings)
 
 
-def whole(array: jax.Array) -> jax.Array:
+def replicate(array: jax.Array) -> jax.Array:
     """The array with all of it on every host, wherever its parts are; all hosts must call it together."""
     if array.is_fully_addressable or array.is_fully_replicated:
         return array

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from jaxbert.batches.order import even_places, even_share, group_places, records_at
+from jaxbert.batches.order import even_indices, even_share, group_indices, records_at
 from jaxbert.batches.packing import RowShape
 from jaxbert.batches.rows import Arrays, Targets, lay_out, pack_records, pack_sizes, record_sizes
 
@@ -86,7 +86,7 @@ class TrainingBatches:
         steps = [self._step(number) for number in range(step, step + count)]
         packed = [pack_sizes(one.lengths[of], one.predicted[of], self.shape) for one in steps for of in parts]
         own = self.own_rows(self.shape.rows_for(max(map(len, packed)))).tolist()
-        sizes = (len(own), self.shape.row_length, self.shape.places)
+        sizes = (len(own), self.shape.row_length, self.shape.slots)
         laid = []
         for number, one in enumerate(steps):
             of_step = packed[number * len(parts) : (number + 1) * len(parts)]
@@ -103,34 +103,34 @@ class TrainingBatches:
         return self._step_read(step) if self.lengths is None else self._step_known(step, self.lengths)
 
     def _step_known(self, step: int, lengths: np.ndarray) -> _Step:
-        places = even_places(step, self.batch_size, lengths, self.seed)
-        numbers = records_at(places, self.size, self.seed)
+        indices = even_indices(step, self.batch_size, lengths, self.seed)
+        numbers = records_at(indices, self.size, self.seed)
         predicted = np.zeros_like(numbers) if self.predicted is None else self.predicted[numbers]
 
-        def features(indexes: np.ndarray) -> Arrays:
-            return _spread(self._read(places[indexes]), indexes, len(places))
+        def features(used: np.ndarray) -> Arrays:
+            return _spread(self._read(indices[used]), used, len(indices))
 
         return _Step(numbers, lengths[numbers], predicted, features)
 
     def _step_read(self, step: int) -> _Step:
-        places = group_places(step, self.batch_size, self.size)
-        features = self._read_group(places[0], len(places))
+        indices = group_indices(step, self.batch_size, self.size)
+        features = self._read_group(indices[0], len(indices))
         tokens, predicted = record_sizes(features)
-        chosen = even_share(step, places, tokens, self.batch_size, self.seed)
-        numbers = records_at(places[chosen], self.size, self.seed)
+        chosen = even_share(step, indices, tokens, self.batch_size, self.seed)
+        numbers = records_at(indices[chosen], self.size, self.seed)
         of_step = {name: array[chosen] for name, array in features.items()}
         return _Step(numbers, tokens[chosen], predicted[chosen], lambda _: of_step)
 
     @functools.cached_property
     def _read_group(self) -> Callable[[int, int], Arrays]:
-        """(first place, number of places) -> the features of their records; those of the last call are kept."""
+        """(first index, how many) -> the features of their records; those of the last call are kept."""
         return functools.lru_cache(maxsize=1)(lambda first, count: self._read(np.arange(first, first + count)))
 
-    def _read(self, places: np.ndarray) -> Arrays:
-        """Features of the records at these places [n], with what is drawn for them."""
-        numbers = records_at(places, self.size, self.seed)
+    def _read(self, indices: np.ndarray) -> Arrays:
+        """Features of the records at these indices [n] of training, with what is drawn for them."""
+        numbers = records_at(indices, self.size, self.seed)
         features = self.read(numbers)
-        return features if self.draw is None else self.draw(features, numbers, places // self.size)
+        return features if self.draw is None else self.draw(features, numbers, indices // self.size)
 
 
 def _spread(features: Arrays, indexes: np.ndarray, size: int) -> Arrays:
@@ -176,7 +176,7 @@ def _laid(
     numbers: np.ndarray, features: Arrays, packed: list[list[int]], shape: RowShape, targets: Targets
 ) -> Iterator[Arrays]:
     """The packed rows in batches."""
-    sizes = (shape.rows[0], shape.row_length, shape.places)
+    sizes = (shape.rows[0], shape.row_length, shape.slots)
     for first in range(0, len(packed), sizes[0]):
         yield lay_out(features, numbers, packed[first : first + sizes[0]], sizes, targets)
 

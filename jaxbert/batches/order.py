@@ -1,9 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which record stands at which place of training: a pure function of (seed, place), in constant memory.
+"""Which record is read at which index of training: a pure function of (seed, index), in constant memory.
 
-Training reads an endless row of epochs, each a permutation of all records. The permutation is a keyed bijection (a
-Feistel network over the smallest even number of bits, walked until it lands below the size), so place 10⁹ costs what
-place 0 does and nothing has to be stored or skipped to go on.
+Training reads an endless sequence of epochs, each a permutation of all records; an index counts in it from 0. With 10
+records, index 23 is the fourth record of the third epoch. The permutation is a keyed bijection (a Feistel network over
+the smallest even number of bits that holds `size`, applied again until the result is below `size`: cycle walking), so
+index 10⁹ costs what index 0 does, and nothing has to be stored, or skipped, to continue a run.
+
+Neighbouring steps exchange examples so that each gets about the same number of tokens (`even_indices`): then batches
+fill the same number of rows, and no step is slower than another. Example with a batch size of 2 and a group of 2 steps,
+whose indices 0 to 3 hold records of 9, 2, 8 and 3 tokens:
+
+    sorted by length      index 1 (2), index 3 (3) | index 2 (8), index 0 (9)     as many strata as a batch has examples
+    each step takes one   step 0: index 3, index 2  = 11 tokens
+    of each stratum       step 1: index 1, index 0  = 11 tokens
 """
 
 import math
@@ -11,14 +20,14 @@ import math
 import numpy as np
 
 ROUNDS = 6
-GROUP = 16  # steps among which examples may change places
+GROUP = 16  # steps that exchange examples
 GROUP_EXAMPLES = 4096  # of at most so many: a large batch is even by itself
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
-def records_at(places: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """Record numbers (int64, below `size`) at the given places (int64, from 0) of the endless row."""
-    epochs, within = np.divmod(places.astype(np.int64), size)
+def records_at(indices: np.ndarray, size: int, seed: int) -> np.ndarray:
+    """Record numbers (int64, below `size`) at the given indices (int64, from 0) of training."""
+    epochs, within = np.divmod(indices.astype(np.int64), size)
     half_bits = max(1, (int(size - 1).bit_length() + 1) // 2)
     keys = [_mix(_mix(epochs.astype(np.uint64) ^ _mix_int(seed)) + np.uint64(number)) for number in range(ROUNDS)]
     numbers = _feistel(within.astype(np.uint64), keys, half_bits)
@@ -27,39 +36,39 @@ def records_at(places: np.ndarray, size: int, seed: int) -> np.ndarray:
     return numbers.astype(np.int64)
 
 
-def even_places(step: int, batch_size: int, lengths: np.ndarray, seed: int) -> np.ndarray:
-    """The places [batch_size] of a step, drawn so that all steps have about the same number of tokens.
+def even_indices(step: int, batch_size: int, lengths: np.ndarray, seed: int) -> np.ndarray:
+    """The indices [batch_size] of a step, drawn so that all steps have about the same number of tokens.
 
-    Examples change places within groups of at most 16 steps that end where an epoch's whole batches end, so an epoch
-    has the examples it has without; each run of neighbours in the batch is even as well. `lengths` [size] are the
-    tokens of every record.
+    Examples are exchanged within groups of at most 16 steps that end where an epoch's full batches end, so an epoch has
+    the examples it has without; each run of neighbours in the batch is even as well. `lengths` [size] are the tokens of
+    every record.
     """
-    places = group_places(step, batch_size, len(lengths))
-    of_places = lengths[records_at(places, len(lengths), seed)]
-    even: np.ndarray = places[even_share(step, places, of_places, batch_size, seed)]
+    indices = group_indices(step, batch_size, len(lengths))
+    of_group = lengths[records_at(indices, len(lengths), seed)]
+    even: np.ndarray = indices[even_share(step, indices, of_group, batch_size, seed)]
     return even
 
 
-def group_places(step: int, batch_size: int, size: int) -> np.ndarray:
-    """The neighbouring places [n], of one or more steps, among which those of a step of `size` records are chosen."""
+def group_indices(step: int, batch_size: int, size: int) -> np.ndarray:
+    """The neighbouring indices [n], of one or more steps, among which those of a step of `size` records are chosen."""
     most = max(1, min(GROUP, GROUP_EXAMPLES // batch_size))
     first, end = _group(step, max(1, size // batch_size), most)
     return np.arange(first * batch_size, end * batch_size)
 
 
-def even_share(step: int, places: np.ndarray, lengths: np.ndarray, batch_size: int, seed: int) -> np.ndarray:
-    """Which of the `places` [n] of its group, whose records have `lengths` [n] tokens, are those of a step."""
+def even_share(step: int, indices: np.ndarray, lengths: np.ndarray, batch_size: int, seed: int) -> np.ndarray:
+    """Which of the `indices` [n] of its group, whose records have `lengths` [n] tokens, are those of a step."""
     strata = np.argsort(lengths, kind="stable").reshape(batch_size, -1)  # each step takes one of each, at random
-    keys = _mix(places.astype(np.uint64) ^ _mix_int(~seed))
+    keys = _mix(indices.astype(np.uint64) ^ _mix_int(~seed))
     drawn = np.take_along_axis(strata, np.argsort(keys[strata], axis=1, kind="stable"), axis=1)
-    share: np.ndarray = drawn[:, step - places[0] // batch_size][_spread(batch_size)]
+    share: np.ndarray = drawn[:, step - indices[0] // batch_size][_spread(batch_size)]
     return share
 
 
 def _spread(count: int) -> np.ndarray:
-    """The numbers below `count` in an order whose every run is evenly spread over them.
+    """The numbers below `count` in an order whose every run is evenly spread over them: micro-batches are even too.
 
-    The i-th is the rank of the fractional part of i times the golden ratio.
+    The i-th is the rank of the fractional part of i times the golden ratio: 0, 3, 1, 4, 2 for 5.
     """
     return np.argsort(np.argsort(np.arange(count) * GOLDEN % 1.0))
 
@@ -74,6 +83,7 @@ def _group(step: int, epoch_steps: int, most: int) -> tuple[int, int]:
 
 
 def _feistel(numbers: np.ndarray, keys: list[np.ndarray], half_bits: int) -> np.ndarray:
+    """A bijection on the numbers of 2 x `half_bits` bits, whatever the hash: each round swaps halves and hashes one."""
     mask = np.uint64((1 << half_bits) - 1)
     left, right = numbers >> np.uint64(half_bits), numbers & mask
     for key in keys:

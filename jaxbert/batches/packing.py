@@ -1,5 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Laying sequences into rows without padding between them, and choosing the few shapes a run is compiled for."""
+"""Packing sequences into rows without padding between them, and choosing the few shapes a run is compiled for.
+
+Sequences of 5, 4, 3, 3 and 1 tokens in rows of 8: longest first, each goes into the fullest row that has room.
+
+    row 0   5 5 5 5 5 3 3 3         first the 5; the first 3 fits there best
+    row 1   4 4 4 4 3 3 3 1         4 + 5 is too long for row 0; the second 3 and the 1 fill row 1
+
+Programs are compiled for fixed shapes, so all batches of a run have rows of one length, and one of at most three
+numbers of rows. They are chosen on a sample of real batches: longer rows waste less at their ends and more in
+attention; more rows hold any batch and leave some empty.
+"""
 
 import bisect
 import dataclasses
@@ -8,7 +18,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxbert.batches.order import even_places, records_at
+from jaxbert.batches.order import even_indices, records_at
 
 SIMULATED_BATCHES = 200
 SAMPLE = 4096  # sequences that are tried for evaluation
@@ -24,13 +34,13 @@ class RowShape:
         row_length: S, positions in a row.
         rows: B, ascending: the usual number of rows of a (micro-)batch, then larger ones for batches that need more;
             the last one holds any batch.
-        places: N, the most sequences one row may hold.
+        slots: N, the most sequences one row may hold.
         predictions: P, the most positions one row may have that are predicted.
     """
 
     row_length: int
     rows: tuple[int, ...]
-    places: int
+    slots: int
     predictions: int = 0
 
     def rows_for(self, needed: int) -> int:
@@ -39,11 +49,11 @@ class RowShape:
 
 
 def pack(
-    lengths: Sequence[int], row_length: int, places: int, predicted: Sequence[int] = (), predictions: int = 0
+    lengths: Sequence[int], row_length: int, slots: int, predicted: Sequence[int] = (), predictions: int = 0
 ) -> list[list[int]]:
     """Indexes of sequences, row by row: longest first, each into the fullest row with room (best fit decreasing).
 
-    A row holds at most `row_length` tokens, `places` sequences and, where `predicted` says how many positions of each
+    A row holds at most `row_length` tokens, `slots` sequences and, where `predicted` says how many positions of each
     sequence are predicted, `predictions` of those. A sequence above a limit is a `ValueError`.
     """
     rows: list[list[int]] = []
@@ -65,7 +75,7 @@ def pack(
             room, row = free.pop(at)
         rows[row].append(index)
         left[row] -= count
-        if len(rows[row]) < places:
+        if len(rows[row]) < slots:
             bisect.insort(free, (room - length, row))
     return rows
 
@@ -83,19 +93,19 @@ def choose_shape(
 
     Row lengths are multiples of `multiple` from the longest sequence to twice that, numbers of rows of `devices`. Where
     `predicted` [n] says how many positions of each sequence are predicted, rows have room for as many as came together
-    in any row that was tried. `even` is for batches made by `even_places`.
+    in any row that was tried. `even` is for batches made by `even_indices`.
     """
     count = min(SIMULATED_BATCHES, max(len(lengths) // batch_size, 1))
-    places = np.arange(count * batch_size).reshape(count, batch_size)
+    indices = np.arange(count * batch_size).reshape(count, batch_size)
     if even:
-        places = np.stack([even_places(step, batch_size, lengths, seed) for step in range(count)])
-    drawn = records_at(places, len(lengths), seed)
+        indices = np.stack([even_indices(step, batch_size, lengths, seed) for step in range(count)])
+    drawn = records_at(indices, len(lengths), seed)
     batches = lengths[drawn].tolist()
     tried = [_shape_for(batches, row_length, devices) for row_length in _row_lengths(lengths, multiple)]
     shape = min(tried, key=_work)[1]
     if predicted is None:
         return shape
-    packed = [pack(batch, shape.row_length, shape.places) for batch in batches]
+    packed = [pack(batch, shape.row_length, shape.slots) for batch in batches]
     together = [predicted[batch[row]].sum() for batch, rows in zip(drawn, packed, strict=True) for row in rows]
     return dataclasses.replace(shape, predictions=int(max(*together, predicted.max())))
 
@@ -111,12 +121,12 @@ def evaluation_shape(lengths: np.ndarray, batch_size: int, multiple: int, device
     positions = batch_size * int(lengths.max())
 
     def shape_for(row_length: int) -> tuple[float, RowShape]:
-        places = min(len(lengths), _places(row_length, float(lengths.mean())))
-        needed = math.ceil(len(pack(sample, row_length, places)) * scale)
+        slots = min(len(lengths), _slots(row_length, float(lengths.mean())))
+        needed = math.ceil(len(pack(sample, row_length, slots)) * scale)
         most = min(max(positions // row_length // devices, 1) * devices, _rounded(needed, devices))
         fewest = _rounded(math.ceil(0.75 * most), devices)
         computed, rows = min((_rounded(needed, rows), rows) for rows in range(fewest, most + 1, devices))
-        return computed * _cost(row_length), RowShape(row_length, (rows,), places)
+        return computed * _cost(row_length), RowShape(row_length, (rows,), slots)
 
     return min(map(shape_for, _row_lengths(lengths, multiple)), key=_work)[1]
 
@@ -125,17 +135,18 @@ def _shape_for(batches: list[list[int]], row_length: int, devices: int) -> tuple
     """Mean work per batch, in positions, and the shape, for one row length."""
     batch_size = len(batches[0])
     mean = sum(map(sum, batches)) / (len(batches) * batch_size)
-    places = min(batch_size, _places(row_length, mean))
-    needed = sorted(_rounded(len(pack(batch, row_length, places)), devices) for batch in batches)
+    slots = min(batch_size, _slots(row_length, mean))
+    needed = sorted(_rounded(len(pack(batch, row_length, slots)), devices) for batch in batches)
     any_batch = _rounded(batch_size, devices)
     large = min(needed[-1] + devices, any_batch)
 
     def cost(rows: int) -> float:
+        """Mean rows computed a batch, where those that need more than `rows` get `large`."""
         return rows + (large - rows) * (1 - bisect.bisect_right(needed, rows) / len(needed))
 
     usual = min(sorted(set(needed)), key=cost)
     work = cost(usual) * _cost(row_length)
-    return work, RowShape(row_length, tuple(sorted({usual, large, any_batch})), places)
+    return work, RowShape(row_length, tuple(sorted({usual, large, any_batch})), slots)
 
 
 def _work(work_and_shape: tuple[float, RowShape]) -> float:
@@ -147,7 +158,7 @@ def _row_lengths(lengths: np.ndarray, multiple: int) -> range:
     return range(shortest, 2 * shortest + 1, multiple)
 
 
-def _places(row_length: int, mean_length: float) -> int:
+def _slots(row_length: int, mean_length: float) -> int:
     return int(2 * row_length / mean_length) + 1
 
 

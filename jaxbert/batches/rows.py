@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Records -> the arrays of a batch: real tokens only, several sequences in a row.
 
-Arrays have the axes [B, S] (one value per position) or [B, N] (one value per place for a sequence in a row):
+Arrays have the axes [B, S] (one value per position) or [B, N] (one value per slot for a sequence in a row):
 `input_ids`, `type_ids`, `positions`, `sequences` (number of the sequence in the batch from 1, 0 where none is),
 `cls_positions`, `examples` (record number, -1 where none is), and the targets of the task.
 """
@@ -25,19 +25,19 @@ class Layout:
         used: [m] numbers, below n, of the sequences that lie in a row.
         row_of: [n] the row of each sequence.
         start_of: [n] its first position in the row.
-        place_of: [n] its place among the sequences of the row.
+        slot_of: [n] its slot: 0 for the first sequence of the row, then 1.
     """
 
     sizes: tuple[int, int, int]
     used: np.ndarray
     row_of: np.ndarray
     start_of: np.ndarray
-    place_of: np.ndarray
+    slot_of: np.ndarray
 
     def per_sequence(self, values: np.ndarray, dtype: type = np.int32) -> np.ndarray:
-        """Values [n] of the sequences at their places [B, N], 0 where none is."""
+        """Values [n] of the sequences in their slots [B, N], 0 where none is."""
         used = self.used
-        return scatter((self.sizes[0], self.sizes[2]), (self.row_of[used], self.place_of[used]), values[used], dtype)
+        return scatter((self.sizes[0], self.sizes[2]), (self.row_of[used], self.slot_of[used]), values[used], dtype)
 
 
 Targets = Callable[[Mapping[str, np.ndarray], Layout], Arrays]
@@ -60,7 +60,7 @@ def record_sizes(features: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.nda
 
 def pack_sizes(lengths: np.ndarray, predicted: np.ndarray, shape: RowShape) -> list[list[int]]:
     """Which of n records of these sizes [n] lie in which row, as `pack` gives it."""
-    return pack(lengths.tolist(), shape.row_length, shape.places, predicted.tolist(), shape.predictions)
+    return pack(lengths.tolist(), shape.row_length, shape.slots, predicted.tolist(), shape.predictions)
 
 
 def pack_records(features: Mapping[str, np.ndarray], shape: RowShape) -> list[list[int]]:
@@ -114,11 +114,11 @@ def scatter(
 
 
 def _layout(packed: Sequence[Sequence[int]], lengths: np.ndarray, sizes: tuple[int, int, int]) -> Layout:
-    row_of, start_of, place_of = (np.zeros(len(lengths), np.int64) for _ in range(3))
+    row_of, start_of, slot_of = (np.zeros(len(lengths), np.int64) for _ in range(3))
     for row, indexes in enumerate(packed):
         start = 0
-        for place, index in enumerate(indexes):
-            row_of[index], start_of[index], place_of[index] = row, start, place
+        for slot, index in enumerate(indexes):
+            row_of[index], start_of[index], slot_of[index] = row, start, slot
             start += int(lengths[index])
     used = np.array([index for row in packed for index in row], np.int64)
-    return Layout(sizes, used, row_of, start_of, place_of)
+    return Layout(sizes, used, row_of, start_of, slot_of)

@@ -13,7 +13,7 @@ import orbax.checkpoint as ocp
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from jaxbert.batches.devices import put, whole
+from jaxbert.batches.devices import replicate, to_devices
 from jaxbert.errors import InputError
 from jaxbert.io import files
 
@@ -103,7 +103,7 @@ class RemoteStates:
         if step == self.latest_step():
             return
         self.wait()
-        gathered = ((name, whole(leaf)) for name, leaf in _named(state).items())
+        gathered = ((name, replicate(leaf)) for name, leaf in _named(state).items())
         arrays = {name: np.array(leaf) for name, leaf in gathered if jax.process_index() == 0}
         self._steps.append(step)
         old, self._steps = self._steps[: -self._keep], self._steps[-self._keep :]
@@ -122,7 +122,7 @@ class RemoteStates:
                 "delete that file to go on from an earlier save, or from the start",
             ) from error
         restored = jax.tree.unflatten(jax.tree.structure(like), list(arrays.values()))
-        return put(restored, jax.tree.map(lambda leaf: leaf.sharding, like))
+        return to_devices(restored, jax.tree.map(lambda leaf: leaf.sharding, like))
 
     def wait(self) -> None:
         """Return when everything is sent."""

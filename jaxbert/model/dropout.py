@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dropout as a pure function of (seed, step, place, sequence, position, unit).
+"""Dropout as a pure function of (seed, step, layer, site, sequence, position, unit).
 
-Nothing random is stored and nothing depends on where a token lies in a batch: the same token of the same step loses
-the same units whether it is packed or alone, in one batch or in micro-batches, on one device or many, before or after a
-restart.
-The bits come from a counter hash (32-bit, two multiply-xorshift rounds; constants by C. Wellons' search, "lowbias32"),
-which XLA fuses into the element-wise code around it, so no random array is ever written to memory.
+Nothing random is stored and nothing depends on where a token lies in a batch: the same token of the same step loses the
+same units whether it is packed or alone, in one batch or in micro-batches, on one device or many, before or after a
+restart. The bits come from a counter hash (32-bit, two multiply-xorshift rounds; constants by C. Wellons' search,
+"lowbias32"), which XLA fuses into the element-wise code around it, so no random array is ever written to memory.
+
+How a unit gets its bits: seed and step are hashed to a key; the key with the number of the sequence, then the position
+of the token in it, gives the bits of the token (`token_bits`, one for each token of a step); those with layer and site
+give the bits of the token there (`site_bits`); those with the number of the unit give its own. With a rate of 0.1 the
+unit is dropped where its 32 bits, read as a number, are below 0.1 * 2**32.
 """
 
 import enum
@@ -14,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 
-class Place(enum.IntEnum):
+class Site(enum.IntEnum):
     """Where in a layer units are dropped; embeddings and heads count as layers of their own."""
 
     EMBEDDINGS = 0
@@ -24,7 +28,7 @@ class Place(enum.IntEnum):
     HEAD = 4
 
 
-PLACES_PER_LAYER = 8
+SITES_PER_LAYER = 8
 
 
 def _mix(x: jax.Array) -> jax.Array:
@@ -41,37 +45,37 @@ def _hashed_range(size: int) -> jax.Array:
     return _mix(jnp.arange(size, dtype=jnp.uint32) + jnp.uint32(0x9E3779B9))
 
 
-def step_noise(seed: int, step: jax.Array, sequences: jax.Array, positions: jax.Array) -> jax.Array:
+def token_bits(seed: int, step: jax.Array, sequences: jax.Array, positions: jax.Array) -> jax.Array:
     """A hash per token [B, S] uint32, of seed, step, the sequence's number in the step's batch, and position."""
     key = _mix(_mix(jnp.uint32(seed & 0xFFFFFFFF)) ^ step.astype(jnp.uint32))
     sequence = _mix(key ^ sequences.astype(jnp.uint32))
     return _mix(sequence ^ (positions.astype(jnp.uint32) + jnp.uint32(1)))
 
 
-def at(noise: jax.Array | None, layer: jax.Array | int, place: Place) -> jax.Array | None:
-    """The noise [B, S] for one place of one layer (`layer` may be traced); None stays None, which means evaluation."""
-    if noise is None:
+def site_bits(bits: jax.Array | None, layer: jax.Array | int, site: Site) -> jax.Array | None:
+    """The bits of tokens [B, S] at one site of one layer (`layer` may be traced); None, evaluation, stays None."""
+    if bits is None:
         return None
-    number = jnp.asarray(layer, jnp.uint32) * jnp.uint32(PLACES_PER_LAYER) + jnp.uint32(place)
-    return _mix(noise ^ _mix(number + jnp.uint32(1)))
+    number = jnp.asarray(layer, jnp.uint32) * jnp.uint32(SITES_PER_LAYER) + jnp.uint32(site)
+    return _mix(bits ^ _mix(number + jnp.uint32(1)))
 
 
-def dropout(x: jax.Array, noise: jax.Array | None, rate: float) -> jax.Array:
-    """Zero a share `rate` of the units of x [B, S, U], scale the others by 1 / (1 - rate); noise [B, S] or None."""
-    if noise is None or rate == 0.0:
+def dropout(x: jax.Array, bits: jax.Array | None, rate: float) -> jax.Array:
+    """Zero a share `rate` of the units of x [B, S, U], scale the others by 1 / (1 - rate); bits [B, S] or None."""
+    if bits is None or rate == 0.0:
         return x
-    return _drop(x, _mix(noise[:, :, None] ^ _hashed_range(x.shape[-1])[None, None]), rate)
+    return _drop(x, _mix(bits[:, :, None] ^ _hashed_range(x.shape[-1])[None, None]), rate)
 
 
 def attention_dropout(
-    probabilities: jax.Array, query_noise: jax.Array | None, key_noise: jax.Array | None, rate: float
+    probabilities: jax.Array, query_bits: jax.Array | None, key_bits: jax.Array | None, rate: float
 ) -> jax.Array:
-    """The same for probabilities [B, A, Q, K], by query noise [B, Q] and key noise [B, K]."""
-    if query_noise is None or key_noise is None or rate == 0.0:
+    """The same for probabilities [B, A, Q, S], by the bits of query tokens [B, Q] and of key tokens [B, S]."""
+    if query_bits is None or key_bits is None or rate == 0.0:
         return probabilities
     heads = _hashed_range(probabilities.shape[1])
-    keys = _mix(key_noise[:, None, :] ^ heads[None, :, None])
-    return _drop(probabilities, _mix(query_noise[:, None, :, None] ^ keys[:, :, None, :]), rate)
+    keys = _mix(key_bits[:, None, :] ^ heads[None, :, None])
+    return _drop(probabilities, _mix(query_bits[:, None, :, None] ^ keys[:, :, None, :]), rate)
 
 
 def _drop(x: jax.Array, bits: jax.Array, rate: float) -> jax.Array:

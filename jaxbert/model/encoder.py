@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.model.dropout import Place, at, attention_dropout, dropout
+from jaxbert.model.dropout import Site, attention_dropout, dropout, site_bits
 from jaxbert.model.layers import ACTIVATIONS, dense, layer_norm, product
 from jaxbert.model.weights import Tree
 
@@ -43,32 +43,36 @@ def encode(
     rows: Rows,
     *,
     read: jax.Array | None = None,
-    noise: jax.Array | None = None,
+    dropout_bits: jax.Array | None = None,
     compute: Compute = FLOAT32,
 ) -> jax.Array:
     """The last layer's output [B, S, H]; with `read` [B, P] computed only at those positions: [B, P, H].
 
-    `p` is the tree below `bert`; `noise` [B, S] as `dropout.step_noise` makes it, None for evaluation.
+    `p` is the tree below `bert`; `dropout_bits` [B, S] as `dropout.token_bits` makes it, None for evaluation.
     """
-    x = embed(p["embeddings"], config, rows, noise).astype(compute.dtype)
+    x = embed(p["embeddings"], config, rows, dropout_bits).astype(compute.dtype)
     layer = jax.checkpoint(_layer, static_argnums=1) if compute.remat else _layer
     *inner, last = (p["encoder"][f"layer_{number}"] for number in range(config.num_hidden_layers))
     if compute.scan and inner:
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *inner)
         numbers = jnp.arange(len(inner), dtype=jnp.uint32)
-        x, _ = jax.lax.scan(lambda x, pn: (layer(pn[0], config, x, rows, noise, pn[1]), None), x, (stacked, numbers))
+
+        def one(x: jax.Array, weights_and_number: tuple[Tree, jax.Array]) -> tuple[jax.Array, None]:
+            return layer(weights_and_number[0], config, x, rows, dropout_bits, weights_and_number[1]), None
+
+        x, _ = jax.lax.scan(one, x, (stacked, numbers))
     else:
         for number, p_layer in enumerate(inner):
-            x = layer(p_layer, config, x, rows, noise, number)
-    return layer(last, config, x, rows, noise, config.num_hidden_layers - 1, read)
+            x = layer(p_layer, config, x, rows, dropout_bits, number)
+    return layer(last, config, x, rows, dropout_bits, config.num_hidden_layers - 1, read)
 
 
-def embed(p: Tree, config: BertConfig, rows: Rows, noise: jax.Array | None) -> jax.Array:
+def embed(p: Tree, config: BertConfig, rows: Rows, dropout_bits: jax.Array | None) -> jax.Array:
     """Word + type + position embeddings, normalized: [B, S, H] float32."""
     x = p["word_embeddings"][rows["input_ids"]]
     x = x + p["token_type_embeddings"][rows["type_ids"]] + p["position_embeddings"][rows["positions"]]
     x = layer_norm(p["LayerNorm"], x)
-    return dropout(x, at(noise, config.num_hidden_layers, Place.EMBEDDINGS), config.hidden_dropout_prob)
+    return dropout(x, site_bits(dropout_bits, config.num_hidden_layers, Site.EMBEDDINGS), config.hidden_dropout_prob)
 
 
 def _layer(
@@ -76,28 +80,29 @@ def _layer(
     config: BertConfig,
     x: jax.Array,
     rows: Rows,
-    noise: jax.Array | None,
+    dropout_bits: jax.Array | None,
     number: jax.Array | int,
     read: jax.Array | None = None,
 ) -> jax.Array:
     """One transformer layer [B, S, H] -> [B, S, H]; with `read` [B, P] only those positions query: -> [B, P, H]."""
-    q, q_noise, q_sequences = x, noise, rows["sequences"]
+    q, q_bits, q_sequences = x, dropout_bits, rows["sequences"]
     if read is not None:
         q = jnp.take_along_axis(x, read[:, :, None], axis=1)
-        q_noise = None if noise is None else jnp.take_along_axis(noise, read, axis=1)
+        q_bits = None if dropout_bits is None else jnp.take_along_axis(dropout_bits, read, axis=1)
         q_sequences = jnp.take_along_axis(q_sequences, read, axis=1)
     visible = q_sequences[:, :, None] == rows["sequences"][:, None, :]
 
     rate = config.hidden_dropout_prob
-    probabilities_noise = (at(q_noise, number, Place.PROBABILITIES), at(noise, number, Place.PROBABILITIES))
-    context = _attention(p["attention"]["self"], config, q, x, visible, *probabilities_noise)
+    query_bits = site_bits(q_bits, number, Site.PROBABILITIES)
+    key_bits = site_bits(dropout_bits, number, Site.PROBABILITIES)
+    context = _attention(p["attention"]["self"], config, q, x, visible, query_bits, key_bits)
     h = dense(p["attention"]["output"]["dense"], context)
     h = layer_norm(
-        p["attention"]["output"]["LayerNorm"], q + dropout(h, at(q_noise, number, Place.ATTENTION_OUTPUT), rate)
+        p["attention"]["output"]["LayerNorm"], q + dropout(h, site_bits(q_bits, number, Site.ATTENTION_OUTPUT), rate)
     )
     f = dense(p["intermediate"]["dense"], h)
     f = ACTIVATIONS[config.hidden_act](f.astype(jnp.float32)).astype(f.dtype)  # its cube overflows float16
-    f = dropout(dense(p["output"]["dense"], f), at(q_noise, number, Place.OUTPUT), rate)
+    f = dropout(dense(p["output"]["dense"], f), site_bits(q_bits, number, Site.OUTPUT), rate)
     return layer_norm(p["output"]["LayerNorm"], h + f)
 
 
@@ -107,16 +112,16 @@ def _attention(
     q_in: jax.Array,
     x: jax.Array,
     visible: jax.Array,
-    q_noise: jax.Array | None,
-    k_noise: jax.Array | None,
+    query_bits: jax.Array | None,
+    key_bits: jax.Array | None,
 ) -> jax.Array:
     """Attention from q_in [B, Q, H] to x [B, S, H] where `visible` [B, Q, S]: -> [B, Q, H]; softmax in float32."""
     heads = config.num_attention_heads
     q, k, v = (_split(dense(p[name], y), heads) for name, y in (("query", q_in), ("key", x), ("value", x)))
-    scores = product("baqd,bakd->baqk", q, k, jnp.float32) * (q.shape[-1] ** -0.5)
+    scores = product("baqd,basd->baqs", q, k, jnp.float32) * (q.shape[-1] ** -0.5)
     probabilities = jax.nn.softmax(jnp.where(visible[:, None], scores, -1e30), axis=-1).astype(x.dtype)
-    probabilities = attention_dropout(probabilities, q_noise, k_noise, config.attention_probs_dropout_prob)
-    context = product("baqk,bakd->baqd", probabilities, v, x.dtype)
+    probabilities = attention_dropout(probabilities, query_bits, key_bits, config.attention_probs_dropout_prob)
+    context = product("baqs,basd->baqd", probabilities, v, x.dtype)
     return context.transpose(0, 2, 1, 3).reshape(q_in.shape)
 
 

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.model.dropout import Place, at, dropout
+from jaxbert.model.dropout import Site, dropout, site_bits
 from jaxbert.model.encoder import FLOAT32, Compute, Rows, encode
 from jaxbert.model.layers import ACTIVATIONS, dense, layer_norm, product
 from jaxbert.model.weights import Tree
@@ -21,15 +21,15 @@ def classify(
     config: BertConfig,
     rows: Rows,
     *,
-    noise: jax.Array | None = None,
+    dropout_bits: jax.Array | None = None,
     compute: Compute = FLOAT32,
 ) -> jax.Array:
     """Logits [B, N, C] float32 of the sequences whose [CLS] stand at rows["cls_positions"] [B, N]."""
     read = rows["cls_positions"]
-    cls = encode(weights["bert"], config, rows, read=read, noise=noise, compute=compute)
+    cls = encode(weights["bert"], config, rows, read=read, dropout_bits=dropout_bits, compute=compute)
     pooled = pool(weights["bert"]["pooler"], cls)
-    head_noise = None if noise is None else jnp.take_along_axis(noise, read, axis=1)
-    pooled = dropout(pooled, at(head_noise, config.num_hidden_layers, Place.HEAD), config.hidden_dropout_prob)
+    head_bits = None if dropout_bits is None else jnp.take_along_axis(dropout_bits, read, axis=1)
+    pooled = dropout(pooled, site_bits(head_bits, config.num_hidden_layers, Site.HEAD), config.hidden_dropout_prob)
     logits: jax.Array = pooled.astype(jnp.float32) @ weights["output_weights"].T + weights["output_bias"][None, None]
     return logits
 
@@ -39,11 +39,11 @@ def answer_spans(
     config: BertConfig,
     rows: Rows,
     *,
-    noise: jax.Array | None = None,
+    dropout_bits: jax.Array | None = None,
     compute: Compute = FLOAT32,
 ) -> jax.Array:
     """Logits of start and end at every position, [B, S, 2] float32: one dense layer, as in `run_squad.py`."""
-    h = encode(weights["bert"], config, rows, noise=noise, compute=compute)
+    h = encode(weights["bert"], config, rows, dropout_bits=dropout_bits, compute=compute)
     head = weights["cls"]["squad"]
     logits: jax.Array = h.astype(jnp.float32) @ head["output_weights"].T + head["output_bias"][None, None]
     return logits
@@ -52,11 +52,11 @@ def answer_spans(
 def within_windows(logits: jax.Array, rows: Rows) -> jax.Array:
     """Logits [B, S, 2] seen from each window of a row: [B, N, 2, S], -inf at the positions of others and of none.
 
-    A place without a window is seen as the window that stands first in the row; nothing may be read there.
+    A slot without a window is seen as the window that stands first in the row; nothing may be read there.
     """
     sequences = rows["sequences"]
-    of_place = jnp.take_along_axis(sequences, rows["cls_positions"], axis=1)
-    own = of_place[:, :, None] == sequences[:, None, :]
+    of_slot = jnp.take_along_axis(sequences, rows["cls_positions"], axis=1)
+    own = of_slot[:, :, None] == sequences[:, None, :]
     return jnp.where(own[:, :, None], logits.transpose(0, 2, 1)[:, None], -jnp.inf)
 
 
@@ -67,7 +67,7 @@ def best_positions(logits: jax.Array, rows: Rows, count: int) -> dict[str, jax.A
     follow, with logit -inf.
 
     Returns:
-        `starts`, `ends` int32 and `start_logits`, `end_logits` float32 [B, N, K], K the smaller of `count` and S;
+        `starts`, `ends` int32 and `start_logits`, `end_logits` float32 [B, N, k], k the smaller of `count` and S;
         `null_logits` float32 [B, N, 2], start and end at `[CLS]`.
     """
     cls = rows["cls_positions"]
@@ -92,7 +92,7 @@ def pretrain(
     rows: Rows,
     *,
     next_sentence: bool,
-    noise: jax.Array | None = None,
+    dropout_bits: jax.Array | None = None,
     compute: Compute = FLOAT32,
 ) -> tuple[jax.Array, jax.Array | None]:
     """Logits of the vocabulary at rows["masked_lm_positions"] [B, P] and of the next sentence, label 1 = a random one.
@@ -103,7 +103,7 @@ def pretrain(
     read = rows["masked_lm_positions"]
     if next_sentence:
         read = jnp.concatenate([rows["cls_positions"], read], axis=1)
-    h = encode(weights["bert"], config, rows, read=read, noise=noise, compute=compute)
+    h = encode(weights["bert"], config, rows, read=read, dropout_bits=dropout_bits, compute=compute)
     if not next_sentence:
         return masked_lm(weights, config, h), None
     sequences = rows["cls_positions"].shape[1]

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbert.batches.devices import place_whole, put, row_units
+from jaxbert.batches.devices import row_units, shard_whole, to_devices
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
 from jaxbert.batches.packing import choose_shape, evaluation_shape
 from jaxbert.batches.rows import Arrays, Layout
@@ -48,7 +48,7 @@ from jaxbert.train.evaluate import outputs
 from jaxbert.train.hosts import scan_together
 from jaxbert.train.losses import classification_loss, regression_loss
 from jaxbert.train.run import Training
-from jaxbert.train.sharding import gathering, weight_shardings
+from jaxbert.train.sharding import weight_shardings, with_gathered_weights
 from jaxbert.train.step import Batch
 
 _RECORD_FILES = {"train": "train.tf_record", "eval": "eval.tf_record"}
@@ -64,7 +64,7 @@ def run_task(flags: ClassifierFlags) -> None:
         _train(flags, classifier, data)
         return
     found = load_whole(data.model, classifier.table, "classifier", "classifier for these labels")
-    weights = put(found, weight_shardings(classifier.table, mesh))
+    weights = to_devices(found, weight_shardings(classifier.table, mesh))
     if flags.mode == "predict":
         _predict(flags, classifier, weights, data)
     else:
@@ -103,9 +103,9 @@ class Classifier:
         """The weights; a regressor has one output."""
         return classifier_table(self.config, self.num_labels or 1)
 
-    def loss(self, weights: Tree, batch: Batch, noise: jax.Array | None) -> jax.Array:
+    def loss(self, weights: Tree, batch: Batch, dropout_bits: jax.Array | None) -> jax.Array:
         """This (micro-)batch's part of the loss: mean cross entropy, or mean squared error."""
-        logits = classify(weights, self.config, batch, noise=noise, compute=self.compute)
+        logits = classify(weights, self.config, batch, dropout_bits=dropout_bits, compute=self.compute)
         loss_of_task = regression_loss if self.num_labels is None else classification_loss
         return loss_of_task(logits, batch["label_ids"], batch["label_weights"])
 
@@ -116,13 +116,13 @@ class Classifier:
         def logits(weights: Tree, batch: Batch) -> jax.Array:
             return classify(weights, self.config, batch, compute=self.compute)
 
-        return jax.jit(gathering(logits, self.table, self.mesh))
+        return jax.jit(with_gathered_weights(logits, self.table, self.mesh))
 
     def outputs(self, weights: Tree, examples: Examples, batch_size: int) -> np.ndarray:
         """Logits [n, C] float32 of all examples, in their order; `batch_size` of the longest are computed together."""
         shape = evaluation_shape(examples.lengths, batch_size, *row_units(self.mesh))
         batches = evaluation_batches(examples.read, len(examples), shape, 16 * batch_size, label_targets)
-        with contextlib.closing(Prefetched(place_whole(batch, self.mesh) for batch in batches)) as loaded:
+        with contextlib.closing(Prefetched(shard_whole(batch, self.mesh) for batch in batches)) as loaded:
             return outputs(self.logits, weights, loaded, len(examples))
 
 

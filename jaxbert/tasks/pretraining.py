@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbert.batches.devices import place_whole, row_units
+from jaxbert.batches.devices import row_units, shard_whole
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
 from jaxbert.batches.order import records_at
 from jaxbert.batches.packing import RowShape, choose_shape
@@ -36,7 +36,7 @@ from jaxbert.train.loop import Plan
 from jaxbert.train.losses import pretraining_loss, score_sums
 from jaxbert.train.optimizers import LinearSchedule
 from jaxbert.train.run import Training
-from jaxbert.train.sharding import gathering
+from jaxbert.train.sharding import with_gathered_weights
 from jaxbert.train.step import Batch
 
 FOLDER = "pretrained"
@@ -105,14 +105,18 @@ class Pretrainer:
         """The weights."""
         return pretraining_table(self.config, next_sentence=self.next_sentence)
 
-    def logits(self, weights: Tree, batch: Batch, noise: jax.Array | None = None) -> tuple[jax.Array, jax.Array | None]:
+    def logits(
+        self, weights: Tree, batch: Batch, dropout_bits: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array | None]:
         """See `pretrain`."""
         next_sentence, compute = self.next_sentence, self.compute
-        return pretrain(weights, self.config, batch, next_sentence=next_sentence, noise=noise, compute=compute)
+        return pretrain(
+            weights, self.config, batch, next_sentence=next_sentence, dropout_bits=dropout_bits, compute=compute
+        )
 
-    def loss(self, weights: Tree, batch: Batch, noise: jax.Array | None) -> jax.Array:
+    def loss(self, weights: Tree, batch: Batch, dropout_bits: jax.Array | None) -> jax.Array:
         """This (micro-)batch's part of the loss: of masked tokens and next sentences."""
-        masked, following = self.logits(weights, batch, noise)
+        masked, following = self.logits(weights, batch, dropout_bits)
         return pretraining_loss(masked, following, batch)
 
     @functools.cached_property
@@ -126,12 +130,12 @@ class Pretrainer:
                 values += score_sums(following, batch["next_sentence_labels"], batch["next_sentence_weights"])
             return dict(zip(SUMS, values, strict=False))
 
-        return jax.jit(gathering(sums, self.table, self.mesh))
+        return jax.jit(with_gathered_weights(sums, self.table, self.mesh))
 
     def evaluate(self, weights: Tree, records: "MaskedRecords", shape: RowShape, batch_size: int) -> dict[str, float]:
         """Losses and accuracies over all records; those without masks have the masks of epoch 0."""
         batches = evaluation_batches(records.read_masked, len(records), shape, 16 * batch_size, targets(shape))
-        with contextlib.closing(Prefetched(place_whole(batch, self.mesh) for batch in batches)) as loaded:
+        with contextlib.closing(Prefetched(shard_whole(batch, self.mesh) for batch in batches)) as loaded:
             return metrics(totals(self.sums, weights, loaded))
 
 

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbert.batches.devices import place_whole, put, row_units
+from jaxbert.batches.devices import row_units, shard_whole, to_devices
 from jaxbert.batches.loader import Chunk, Prefetched, TrainingBatches, packed_batches
 from jaxbert.batches.packing import choose_shape, evaluation_shape
 from jaxbert.batches.rows import Arrays, Layout
@@ -49,7 +49,7 @@ from jaxbert.train.evaluate import streamed_outputs
 from jaxbert.train.hosts import scan_together
 from jaxbert.train.losses import span_loss
 from jaxbert.train.run import Training
-from jaxbert.train.sharding import gathering, weight_shardings
+from jaxbert.train.sharding import weight_shardings, with_gathered_weights
 from jaxbert.train.step import Batch
 
 CHUNK = 16  # batches whose windows are packed together
@@ -100,9 +100,9 @@ class Answerer:
         """The weights."""
         return squad_table(self.config)
 
-    def loss(self, weights: Tree, batch: Batch, noise: jax.Array | None) -> jax.Array:
+    def loss(self, weights: Tree, batch: Batch, dropout_bits: jax.Array | None) -> jax.Array:
         """This (micro-)batch's part of the loss: mean over windows of the mean cross entropy of start and end."""
-        logits = answer_spans(weights, self.config, batch, noise=noise, compute=self.compute)
+        logits = answer_spans(weights, self.config, batch, dropout_bits=dropout_bits, compute=self.compute)
         positions = (batch["start_positions"], batch["end_positions"])
         return span_loss(within_windows(logits, batch), *positions, batch["answer_weights"])
 
@@ -114,7 +114,7 @@ class Answerer:
             logits = answer_spans(weights, self.config, batch, compute=self.compute)
             return best_positions(logits, batch, self.flags.n_best_size)
 
-        return jax.jit(gathering(candidates, self.table, self.mesh))
+        return jax.jit(with_gathered_weights(candidates, self.table, self.mesh))
 
     def predictions(
         self, weights: Tree, questions: QuestionFile, threshold: float, report: Callable[[int], None]
@@ -138,7 +138,7 @@ class Answerer:
 
         vocab, max_seq_length = questions.tokenizer.vocab, questions.settings.max_seq_length
         chunks = window_chunks(noted(), vocab, max_seq_length, CHUNK * flags.predict_batch_size)
-        placed = (place_whole(batch, self.mesh) for batch in packed_batches(chunks, shape, no_targets))
+        placed = (shard_whole(batch, self.mesh) for batch in packed_batches(chunks, shape, no_targets))
         with contextlib.closing(Prefetched(placed)) as loaded:
             found = streamed_outputs(self.candidates, weights, loaded)
             answered = in_question_order(asked, found, lambda one, best: predict(one, best, settings, texts))
@@ -282,7 +282,7 @@ def _model_in(model: Model, folder: str) -> Model:
 def _load(answerer: Answerer, model: Model) -> Tree:
     """Trained weights on the devices."""
     found = load_whole(model, answerer.table, "squad", "head for answers, which would be random")
-    weights: Tree = put(found, weight_shardings(answerer.table, answerer.mesh))
+    weights: Tree = to_devices(found, weight_shardings(answerer.table, answerer.mesh))
     return weights
 
 

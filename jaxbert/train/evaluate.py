@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxbert.batches.devices import whole
+from jaxbert.batches.devices import replicate
 from jaxbert.model.weights import Tree
 from jaxbert.train.step import Batch
 
@@ -17,7 +17,7 @@ def outputs(
 ) -> np.ndarray:
     """Logits [size, C] float32 of examples 0 to `size` - 1, each of which stands once in some batch.
 
-    `logits` gives [B, N, C] for a batch, whose `examples` [B, N] says which example each place holds (-1: none).
+    `logits` gives [B, N, C] for a batch, whose `examples` [B, N] says which example each slot holds (-1: none).
     """
     found = list(streamed_outputs(logits, weights, batches))
     ordered = np.full((size, found[0][1].shape[-1]), np.nan, np.float32)
@@ -36,7 +36,7 @@ def streamed_outputs(
     """
     pending: tuple[Any, jax.Array] | None = None
     for batch in batches:
-        sent = jax.tree.map(whole, (values(weights, batch), batch["examples"]))
+        sent = jax.tree.map(replicate, (values(weights, batch), batch["examples"]))
         if pending is not None:
             yield _real(*pending)
         pending = sent
@@ -45,7 +45,7 @@ def streamed_outputs(
 
 
 def _real(values: Any, examples: jax.Array) -> tuple[np.ndarray, Any]:
-    """Example numbers [n] and their values [n, ...], places without an example left out."""
+    """Example numbers [n] and their values [n, ...], slots without an example left out."""
     numbers = np.asarray(examples)
     real = numbers >= 0
     return numbers[real], jax.tree.map(lambda array: np.asarray(array)[real], values)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbert.batches.devices import own_rows, place, put, whole
+from jaxbert.batches.devices import own_rows, replicate, shard_rows, to_devices
 from jaxbert.batches.loader import Prefetched, TrainingBatches
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.load import DenseHead, load
@@ -31,7 +31,7 @@ from jaxbert.model.weights import Table, Tree, flatten, initialize, unflatten
 from jaxbert.train import devices, hosts
 from jaxbert.train.loop import Plan, train
 from jaxbert.train.optimizers import AdamW, Lamb, LinearSchedule, LossScale, Optimizer, decay_mask
-from jaxbert.train.sharding import gathering, state_shardings, with_shardings
+from jaxbert.train.sharding import state_shardings, with_gathered_weights, with_shardings
 from jaxbert.train.step import UNSCALED, CompiledSteps, Loss, State, Steps, initial_state, train_step
 from jaxbert.train.summaries import Summaries
 
@@ -130,7 +130,7 @@ def fit(flags: TrainingFlags, mesh: Mesh, model: Model, training: Training) -> G
         state = _start_state(states, flags, mesh, model, training)
         done = {"train": first, "validation": first if evaluated == first else first - 1}
         batches = dataclasses.replace(training.batches, own_rows=functools.partial(own_rows, mesh))
-        placed = (place(batches.at(step, count), mesh, 2) for step, count in plan.calls(first))
+        placed = (shard_rows(batches.at(step, count), mesh, 2) for step, count in plan.calls(first))
         folder = os.path.join(flags.model_dir, "summaries")
         with contextlib.closing(Summaries(folder, done, is_written=hosts.is_first())) as summaries:
             if first and plan.ends_epoch(first) and evaluated != first:
@@ -146,7 +146,7 @@ def fit(flags: TrainingFlags, mesh: Mesh, model: Model, training: Training) -> G
 
 def steps(flags: TrainingFlags, mesh: Mesh, training: Training) -> Steps:
     """The function that is compiled: (state, batches) -> (state after them, metrics), see `train_step`."""
-    loss, decays = gathering(training.loss, training.table, mesh), decay_mask(training.table)
+    loss, decays = with_gathered_weights(training.loss, training.table, mesh), decay_mask(training.table)
     return train_step(loss, optimizer(flags), training.schedule, decays, flags.seed, loss_scale(flags))
 
 
@@ -188,7 +188,7 @@ def _start_weights(
         loaded, _ = load(model, training.table, training.dense_head, flags.allow_partial_init)
     rest = {path: weight for path, weight in training.table.items() if path not in loaded}
     fresh = flatten(initialize(rest, flags.seed, model.config.initializer_range, shardings))
-    placed = put(dict(loaded), {path: shardings[path] for path in loaded})
+    placed = to_devices(dict(loaded), {path: shardings[path] for path in loaded})
     return unflatten({path: placed[path] if path in loaded else fresh[path] for path in training.table})
 
 
@@ -197,7 +197,7 @@ def write_model(folders: Sequence[str], weights: Tree, texts: Mapping[str, str],
 
     Weights come to the hosts one at a time; only the first host keeps them, and writes.
     """
-    gathered = ((path, whole(weight)) for path, weight in flatten(weights).items())
+    gathered = ((path, replicate(weight)) for path, weight in flatten(weights).items())
     arrays = {path: np.asarray(weight) for path, weight in gathered if hosts.is_first()}
     for folder in folders if hosts.is_first() else ():
         model_folder.write_model(folder, arrays, texts, results)

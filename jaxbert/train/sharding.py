@@ -62,9 +62,9 @@ def weight_shardings(table: Table, mesh: Mesh, *, gathered: bool = False) -> Tre
 def state_shardings(state: State, table: Table, mesh: Mesh) -> State:
     """The shardings of a training state (arrays or their shapes): moments lie as their weights, scalars everywhere."""
     weights = weight_shardings(table, mesh)
-    places: State = jax.tree.map(lambda _: replicated(mesh), state)
-    places["weights"], places["moments"] = weights, dict.fromkeys(state["moments"], weights)
-    return places
+    shardings: State = jax.tree.map(lambda _: replicated(mesh), state)
+    shardings["weights"], shardings["moments"] = weights, dict.fromkeys(state["moments"], weights)
+    return shardings
 
 
 def with_shardings(like: T, shardings: T) -> T:
@@ -77,7 +77,7 @@ def with_shardings(like: T, shardings: T) -> T:
     return tree
 
 
-def gathering(function: Callable[[Tree, *A], T], table: Table, mesh: Mesh) -> Callable[[Tree, *A], T]:
+def with_gathered_weights(function: Callable[[Tree, *A], T], table: Table, mesh: Mesh) -> Callable[[Tree, *A], T]:
     """A function of weights with each weight whole along `fsdp` while it is used, so that rows stay where they are."""
     if mesh.shape["fsdp"] == 1:
         return function

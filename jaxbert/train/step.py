@@ -13,14 +13,14 @@ from typing import Any, TypedDict
 import jax
 import jax.numpy as jnp
 
-from jaxbert.model.dropout import step_noise
+from jaxbert.model.dropout import token_bits
 from jaxbert.model.weights import Tree
 from jaxbert.train.optimizers import LinearSchedule, LossScale, Optimizer
 
 UNSCALED = LossScale()
 Batch = Mapping[str, jax.Array]
 Loss = Callable[[Tree, Batch, jax.Array | None], jax.Array]
-"""(weights, one micro-batch with weights as shares, noise [B, S] or None) -> this part's loss, float32 scalar."""
+"""(weights, one micro-batch with weights as shares, dropout bits [B, S] or None) -> its part of the loss, float32."""
 
 
 class State(TypedDict):
@@ -54,7 +54,7 @@ def train_step(
         number, weights, factor = state["step"], state["weights"], state["loss_scale"]["factor"]
 
         def part(weights: Tree, micro: Batch) -> jax.Array:
-            value = loss(weights, micro, step_noise(seed, number, micro["sequences"], micro["positions"]))
+            value = loss(weights, micro, token_bits(seed, number, micro["sequences"], micro["positions"]))
             return value * factor if scaling.is_used else value
 
         value, gradients = accumulate(jax.value_and_grad(part), weights, with_shares(batch))
@@ -124,7 +124,7 @@ Steps = Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]
 class CompiledSteps:
     """`steps` (see `train_step`), compiled when a new shape of batch arrives; the state that goes in is used up.
 
-    The state keeps the place on the devices that it came with. `say` is told once what the first program needs.
+    The state keeps the sharding that it came with. `say` is told once what the first program needs.
     """
 
     def __init__(self, steps: Steps, say: Callable[[str], None]) -> None:
@@ -145,8 +145,8 @@ class CompiledSteps:
 
 def traced(steps: Steps, state: State, batch: Batch) -> jax.stages.Traced:
     """`steps` for arrays of these shapes and shardings, ready to be lowered for any platform."""
-    places = jax.tree.map(lambda leaf: leaf.sharding, state)
-    return jax.jit(steps, donate_argnums=0, out_shardings=(places, None)).trace(state, batch)
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
+    return jax.jit(steps, donate_argnums=0, out_shardings=(shardings, None)).trace(state, batch)
 
 
 def memory(state: State, program: jax.stages.Compiled) -> str:

@@ -56,7 +56,7 @@ class Summaries:
         self._lines.flush()
 
     def save(self) -> None:
-        """Bring all that was written to its place, so that a state saved after this has its metrics there."""
+        """Send all that was written to the folder, so that a state saved after this has its metrics there."""
         if storage.is_remote(self._target):
             for writer in self._writers.values():
                 writer.flush()

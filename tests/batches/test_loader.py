@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
-from jaxbert.batches.order import GROUP, even_places, group_places, records_at
+from jaxbert.batches.order import GROUP, even_indices, group_indices, records_at
 from jaxbert.batches.packing import choose_shape
 from jaxbert.tasks.classification import label_targets
 
@@ -56,7 +56,7 @@ def test_a_training_batch_is_its_examples(micro_batches, lengths):
     shape = choose_shape(LENGTHS, 8 // micro_batches, seed=0, multiple=8)
     batches = TrainingBatches(read, SIZE, 8, micro_batches, shape, seed=4, targets=label_targets, lengths=lengths)
     for step in (0, 5, 6, 100):
-        places = even_places(step, 8, LENGTHS, 4)
+        places = even_indices(step, 8, LENGTHS, 4)
         batch = {name: array[0] for name, array in batches.at(step).items()}
         assert all(array.shape[0] == micro_batches for array in batch.values())
         parts = [examples_of({name: array[k] for name, array in batch.items()}) for k in range(micro_batches)]
@@ -188,7 +188,7 @@ def test_hosts_make_their_rows_of_the_same_batch(hosts, lengths):
         np.testing.assert_array_equal(np.concatenate([part[name] for part in parts], axis=2), array, err_msg=name)
     numbers = set(whole["examples"][whole["examples"] >= 0].tolist())
     if lengths is None:
-        assert read_by == [set(records_at(group_places(3, 8, SIZE), SIZE, 4).tolist())] * hosts
+        assert read_by == [set(records_at(group_indices(3, 8, SIZE), SIZE, 4).tolist())] * hosts
     else:
         assert set().union(*read_by) == numbers
         assert sum(map(len, read_by)) < 1.5 * len(numbers)  # a record may come twice, in two steps

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxbert.batches.order import even_places, group_places, records_at
+from jaxbert.batches.order import even_indices, group_indices, records_at
 
 
 @settings(max_examples=60, deadline=None)
@@ -43,7 +43,7 @@ def test_even_steps_share_out_the_places_of_an_epoch(size, batch_size, seed, epo
     """The whole batches of any epoch have the places they would have in order, each once."""
     lengths = np.random.default_rng(seed).integers(1, 100, size)
     steps = max(1, size // batch_size)
-    places = [even_places(step, batch_size, lengths, seed) for step in range(epoch * steps, (epoch + 1) * steps)]
+    places = [even_indices(step, batch_size, lengths, seed) for step in range(epoch * steps, (epoch + 1) * steps)]
     assert all(len(of_step) == batch_size for of_step in places)
     first = epoch * steps * batch_size
     assert sorted(np.concatenate(places).tolist()) == list(range(first, first + steps * batch_size))
@@ -54,7 +54,7 @@ def test_even_steps_have_the_same_number_of_tokens():
     lengths = np.clip(np.random.default_rng(0).normal(53, 13, 3668).round(), 10, 103).astype(int)
     steps = np.arange(14)  # the first group
     in_order = records_at(np.arange(14 * 32), 3668, 0).reshape(14, 32)
-    even = records_at(np.stack([even_places(step, 32, lengths, 0) for step in steps]), 3668, 0)
+    even = records_at(np.stack([even_indices(step, 32, lengths, 0) for step in steps]), 3668, 0)
     assert sorted(even.ravel()) == sorted(in_order.ravel())
     assert np.ptp(lengths[in_order].sum(1)) > 200
     assert np.ptp(lengths[even].sum(1)) < 60
@@ -66,7 +66,7 @@ def test_even_steps_are_others_in_each_epoch():
     lengths = np.random.default_rng(0).integers(5, 100, 192)
 
     def together(epoch):
-        steps = [records_at(even_places(step, 16, lengths, 3), 192, 3) for step in range(12 * epoch, 12 * epoch + 12)]
+        steps = [records_at(even_indices(step, 16, lengths, 3), 192, 3) for step in range(12 * epoch, 12 * epoch + 12)]
         return {(one, other) for step in steps for one in step for other in step if one < other}
 
     expected = 12 * 16 * 15 / 2 * 15 / 191  # pairs of an epoch that chance would put together again
@@ -76,4 +76,4 @@ def test_even_steps_are_others_in_each_epoch():
 def test_large_batches_change_places_among_few_steps():
     """A group has at most 4,096 examples, and at least one step, so that it can be held in memory."""
     for batch_size, steps in ((8, 16), (256, 16), (1024, 4), (4096, 1), (10000, 1)):
-        assert len(group_places(0, batch_size, 64 * batch_size)) == steps * batch_size
+        assert len(group_indices(0, batch_size, 64 * batch_size)) == steps * batch_size

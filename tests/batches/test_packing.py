@@ -38,7 +38,7 @@ def test_too_long_a_sequence_is_an_error():
 def test_the_shape_holds_any_batch(lengths, batch_size, devices):
     """Even a batch of the longest sequences alone fits the largest row count, and row counts fit the devices."""
     shape = choose_shape(np.array(lengths), batch_size, seed=0, multiple=8, devices=devices)
-    worst = pack([max(lengths)] * batch_size, shape.row_length, shape.places)
+    worst = pack([max(lengths)] * batch_size, shape.row_length, shape.slots)
     assert shape.rows_for(len(worst)) >= len(worst)
     assert all(rows % devices == 0 for rows in shape.rows)
     assert list(shape.rows) == sorted(set(shape.rows))
@@ -61,7 +61,7 @@ def test_room_for_predictions_is_what_rows_need():
     lengths = np.random.default_rng(0).integers(20, 129, 4000)
     predicted = np.maximum(1, np.round(lengths * 0.15).astype(int))
     shape = choose_shape(lengths, 64, seed=0, multiple=8, predicted=predicted)
-    assert shape.row_length * 0.15 <= shape.predictions <= shape.row_length * 0.15 + shape.places
+    assert shape.row_length * 0.15 <= shape.predictions <= shape.row_length * 0.15 + shape.slots
     unlimited = choose_shape(lengths, 64, seed=0, multiple=8)
     assert (shape.rows, shape.row_length) == (unlimited.rows, unlimited.row_length)
 
@@ -85,7 +85,7 @@ def test_rows_for_takes_the_smallest_that_holds():
 def test_evaluation_computes_as_much_together_as_padding_would(lengths, batch_size, devices):
     """The rows fit the devices, and hold what `batch_size` of the longest sequences take, at most a quarter less."""
     shape = evaluation_shape(np.array(lengths), batch_size, multiple=8, devices=devices)
-    (rows,), needed = shape.rows, len(pack(lengths, shape.row_length, shape.places))
+    (rows,), needed = shape.rows, len(pack(lengths, shape.row_length, shape.slots))
     asked = min(batch_size * max(lengths) // shape.row_length, needed)
     assert rows % devices == 0
     assert 0.75 * (asked - devices) < rows < max(asked, 1) + devices
@@ -96,5 +96,5 @@ def test_evaluation_fills_its_last_batch():
     for size in (408, 512, 1725):
         lengths = np.clip(np.random.default_rng(0).normal(53, 14, size).round(), 10, 103).astype(int)
         shape = evaluation_shape(lengths, 32, multiple=8)
-        batches = -(-len(pack(lengths.tolist(), shape.row_length, shape.places)) // shape.rows[0])
+        batches = -(-len(pack(lengths.tolist(), shape.row_length, shape.slots)) // shape.rows[0])
         assert lengths.sum() / (batches * shape.rows[0] * shape.row_length) > 0.96

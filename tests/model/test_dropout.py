@@ -5,22 +5,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxbert.model.dropout import Place, at, attention_dropout, dropout, step_noise
+from jaxbert.model.dropout import Site, attention_dropout, dropout, site_bits, token_bits
 
 B, S, U, A = 8, 64, 256, 4
 RATE = 0.1
 
 
-def noise(seed=0, step=0):
-    """The noise of B sequences of S tokens."""
+def dropout_bits(seed=0, step=0):
+    """The dropout_bits of B sequences of S tokens."""
     sequences = jnp.broadcast_to(jnp.arange(1, B + 1)[:, None], (B, S))
     positions = jnp.broadcast_to(jnp.arange(S)[None], (B, S))
-    return step_noise(seed, jnp.int32(step), sequences, positions)
+    return token_bits(seed, jnp.int32(step), sequences, positions)
 
 
-def kept(noise, place=Place.OUTPUT, layer=0):
+def kept(dropout_bits, place=Site.OUTPUT, layer=0):
     """Which units [B, S, U] dropout keeps."""
-    return np.asarray(dropout(jnp.ones((B, S, U)), at(noise, layer, place), RATE)) > 0
+    return np.asarray(dropout(jnp.ones((B, S, U)), site_bits(dropout_bits, layer, place), RATE)) > 0
 
 
 def share_bound(count, p):
@@ -30,7 +30,7 @@ def share_bound(count, p):
 
 def test_rate_along_every_axis():
     """The share of dropped units is the rate: in all, per token and per unit, within five deviations."""
-    dropped = ~kept(noise())
+    dropped = ~kept(dropout_bits())
     for axes in ((0, 1, 2), (2,), (0, 1)):
         shares = dropped.mean(axis=axes)
         count = dropped.size / max(shares.size, 1)
@@ -40,29 +40,29 @@ def test_rate_along_every_axis():
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (dict(), dict(noise=noise(seed=1))),
-        (dict(), dict(noise=noise(step=1))),
-        (dict(), dict(place=Place.ATTENTION_OUTPUT)),
+        (dict(), dict(dropout_bits=dropout_bits(seed=1))),
+        (dict(), dict(dropout_bits=dropout_bits(step=1))),
+        (dict(), dict(place=Site.ATTENTION_OUTPUT)),
         (dict(), dict(layer=1)),
     ],
 )
 def test_masks_are_independent(one, other):
     """Another seed, step, place or layer drops other units: both are dropped in about the square of the rate."""
-    first, second = (~kept(**{"noise": noise()} | chosen) for chosen in (one, other))
+    first, second = (~kept(**{"dropout_bits": dropout_bits()} | chosen) for chosen in (one, other))
     assert abs((first & second).mean() - RATE**2) < share_bound(first.size, RATE**2)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_neighbours_are_independent(axis):
     """Adjacent sequences, positions and units are dropped together as often as chance has it."""
-    dropped = np.moveaxis(~kept(noise()), axis, 0)
+    dropped = np.moveaxis(~kept(dropout_bits()), axis, 0)
     both = dropped[1:] & dropped[:-1]
     assert abs(both.mean() - RATE**2) < share_bound(both.size, RATE**2)
 
 
 def test_attention_rate_and_asymmetry():
     """Probabilities are dropped at the rate, and (query, key) independently of (key, query)."""
-    place = at(noise(), 0, Place.PROBABILITIES)
+    place = site_bits(dropout_bits(), 0, Site.PROBABILITIES)
     dropped = np.asarray(attention_dropout(jnp.ones((B, A, S, S)), place, place, RATE)) == 0
     assert abs(dropped.mean() - RATE) < share_bound(dropped.size, RATE)
     both = (dropped & dropped.swapaxes(2, 3))[..., ~np.eye(S, dtype=bool)]
@@ -71,13 +71,13 @@ def test_attention_rate_and_asymmetry():
 
 def test_the_mean_stays():
     """Kept units are scaled so that the expected value is unchanged, and exactly by 1 / (1 - rate)."""
-    values = np.asarray(dropout(jnp.ones((B, S, U)), at(noise(), 0, Place.OUTPUT), RATE))
+    values = np.asarray(dropout(jnp.ones((B, S, U)), site_bits(dropout_bits(), 0, Site.OUTPUT), RATE))
     assert set(np.unique(values)) == {np.float32(0), np.float32(1 / (1 - RATE))}
 
 
 def test_no_noise_is_evaluation():
-    """Without noise, or at rate 0, the very same array comes back."""
+    """Without dropout_bits, or at rate 0, the very same array comes back."""
     x = jnp.ones((B, S, U))
     assert dropout(x, None, RATE) is x
-    assert dropout(x, noise(), 0.0) is x
-    assert at(None, 0, Place.OUTPUT) is None
+    assert dropout(x, dropout_bits(), 0.0) is x
+    assert site_bits(None, 0, Site.OUTPUT) is None

@@ -12,7 +12,7 @@ import pytest
 from jaxbert.checkpoints.load import read_initial
 from jaxbert.config import bert_config
 from jaxbert.model import encoder, heads
-from jaxbert.model.dropout import step_noise
+from jaxbert.model.dropout import token_bits
 from jaxbert.model.encoder import Compute
 from jaxbert.model.weights import unflatten
 from jaxbert.train.losses import classification_loss
@@ -39,9 +39,9 @@ def loss_and_gradients(weights, config, batch, with_dropout):
     """Of a classifier, with or without dropout."""
 
     def loss(weights):
-        noise = step_noise(3, jnp.int32(7), batch["sequences"], batch["positions"]) if with_dropout else None
+        dropout_bits = token_bits(3, jnp.int32(7), batch["sequences"], batch["positions"]) if with_dropout else None
         return classification_loss(
-            classify(weights, config, batch, noise=noise), batch["label_ids"], batch["label_weights"]
+            classify(weights, config, batch, dropout_bits=dropout_bits), batch["label_ids"], batch["label_weights"]
         )
 
     return jax.value_and_grad(loss)(weights)
@@ -63,7 +63,7 @@ def test_packed_equals_alone(config, weights, features, with_dropout):
 
 
 def test_dropout_is_part_of_the_test_above(config, weights, features):
-    """With noise the loss is another one, so the comparison under dropout compares something."""
+    """With dropout_bits the loss is another one, so the comparison under dropout compares something."""
     batch = jax.tree.map(jnp.asarray, packed_batch(features))
     plain, _ = loss_and_gradients(weights, config, batch, False)
     dropped, _ = loss_and_gradients(weights, config, batch, True)
@@ -105,9 +105,9 @@ def test_scan_equals_loop(config, weights, features, layers):
     """`scan` changes how the layers are compiled, not what they compute, dropout included."""
     config = dataclasses.replace(config, num_hidden_layers=layers)
     batch = jax.tree.map(jnp.asarray, packed_batch(features))
-    noise = step_noise(3, jnp.int32(7), batch["sequences"], batch["positions"])
+    dropout_bits = token_bits(3, jnp.int32(7), batch["sequences"], batch["positions"])
     ways = (Compute(scan=False), Compute(scan=True))
-    outputs = [encode(weights["bert"], config, batch, noise=noise, compute=way) for way in ways]
+    outputs = [encode(weights["bert"], config, batch, dropout_bits=dropout_bits, compute=way) for way in ways]
     np.testing.assert_allclose(*outputs, atol=TOLERANCE)
 
 

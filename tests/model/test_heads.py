@@ -8,7 +8,7 @@ import pytest
 
 from jaxbert.batches.packing import pack
 from jaxbert.batches.rows import lay_out
-from jaxbert.model.dropout import step_noise
+from jaxbert.model.dropout import token_bits
 from jaxbert.model.heads import answer_spans, best_positions, within_windows
 from jaxbert.model.weights import flatten, initialize, squad_table
 from jaxbert.tasks.spans import span_targets
@@ -43,8 +43,8 @@ def test_packed_equals_alone(config, weights, windows, with_dropout):
     """Loss and all gradients are the same however windows share rows."""
 
     def loss(weights, batch):
-        noise = step_noise(3, jnp.int32(7), batch["sequences"], batch["positions"]) if with_dropout else None
-        logits = answer_spans(weights, config, batch, noise=noise)
+        dropout_bits = token_bits(3, jnp.int32(7), batch["sequences"], batch["positions"]) if with_dropout else None
+        logits = answer_spans(weights, config, batch, dropout_bits=dropout_bits)
         positions = (batch["start_positions"], batch["end_positions"])
         return span_loss(within_windows(logits, batch), *positions, batch["answer_weights"])
 

@@ -11,14 +11,14 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbert.batches.devices import device_mesh, place, put, row_parts
+from jaxbert.batches.devices import device_mesh, row_parts, shard_rows, to_devices
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.packing import choose_shape
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import Tree, flatten, initialize
 from jaxbert.tasks.classification import label_targets
 from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask
-from jaxbert.train.sharding import gathering, state_shardings, weight_shardings
+from jaxbert.train.sharding import state_shardings, weight_shardings, with_gathered_weights
 from jaxbert.train.step import CompiledSteps, initial_state, train_step
 from tests.train.test_step import BATCH, CONFIG, FEATURES, LENGTHS, SIZE, TABLE, loss_of
 
@@ -34,19 +34,21 @@ def train(devices: int, fsdp: int, tensor: int) -> tuple[list[float], np.ndarray
         *(SIZE, BATCH, 1, shape, 5),
         label_targets,
     )
-    loss = gathering(loss_of(CONFIG), TABLE, mesh)
+    loss = with_gathered_weights(loss_of(CONFIG), TABLE, mesh)
     steps = CompiledSteps(train_step(loss, AdamW(), LinearSchedule(1e-2, 0.0, 0, 10), decay_mask(TABLE), 5), str)
     state = initial_state(initialize(TABLE, 0, 0.2), AdamW())
-    state = put(state, state_shardings(state, TABLE, mesh))
+    state = to_devices(state, state_shardings(state, TABLE, mesh))
     losses = []
     for number in range(STEPS):
-        state, metrics = steps(state, place(batches.at(number), mesh, 2))
+        state, metrics = steps(state, shard_rows(batches.at(number), mesh, 2))
         losses += np.asarray(metrics["loss"]).tolist()
     assert_stored_in_parts(state["weights"], mesh)
     moments = np.concatenate([np.asarray(leaf).ravel() for leaf in jax.tree.leaves(state["moments"]["m"])])
-    batch = place({name: array[0, 0] for name, array in batches.at(STEPS).items()}, mesh, 0)
+    batch = shard_rows({name: array[0, 0] for name, array in batches.at(STEPS).items()}, mesh, 0)
     assert_stored_in_parts(jax.jit(jax.grad(loss))(state["weights"], batch, None), mesh)  # not each gradient everywhere
-    logits = jax.jit(gathering(lambda w, rows: classify(w, CONFIG, rows), TABLE, mesh))(state["weights"], batch)
+    logits = jax.jit(with_gathered_weights(lambda w, rows: classify(w, CONFIG, rows), TABLE, mesh))(
+        state["weights"], batch
+    )
     examples = np.asarray(batch["examples"])
     order = np.argsort(examples[examples >= 0])
     return losses, moments, np.asarray(logits)[examples >= 0][order]

@@ -13,7 +13,7 @@ from jaxbert.train.step import Batch, initial_state, train_step
 SCHEDULE = LinearSchedule(1e-2, 0.0, 0, 100)
 
 
-def loss(weights: Tree, batch: Batch, noise: jax.Array) -> jax.Array:
+def loss(weights: Tree, batch: Batch, dropout_bits: jax.Array) -> jax.Array:
     """A product whose gradient passes through float16 and is about `batch["size"]` of the scale."""
     half = weights["w"].astype(jnp.float16) * batch["size"][0, 0].astype(jnp.float16)
     return jnp.sum(half.astype(jnp.float32))

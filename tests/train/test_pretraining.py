@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxbert.batches.loader import TrainingBatches
-from jaxbert.batches.order import even_places, records_at
+from jaxbert.batches.order import even_indices, records_at
 from jaxbert.batches.packing import RowShape, choose_shape
 from jaxbert.batches.rows import lay_out, lengths, pack_records
 from jaxbert.checkpoints.load import read_initial
@@ -18,7 +18,7 @@ from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.datasets.checks import Bounds
 from jaxbert.datasets.pretraining import PretrainingRecords
-from jaxbert.model.dropout import step_noise
+from jaxbert.model.dropout import token_bits
 from jaxbert.model.heads import masked_lm, pretrain
 from jaxbert.model.weights import flatten, initialize, pretraining_table, unflatten
 from jaxbert.tasks.pretraining import pretraining_targets
@@ -79,8 +79,10 @@ def batches(micro_batches=1, shape=None):
 def loss_of(config, next_sentence=True):
     """The loss, as the command makes it."""
 
-    def loss(weights, batch, noise):
-        return pretraining_loss(*pretrain(weights, config, batch, next_sentence=next_sentence, noise=noise), batch)
+    def loss(weights, batch, dropout_bits):
+        return pretraining_loss(
+            *pretrain(weights, config, batch, next_sentence=next_sentence, dropout_bits=dropout_bits), batch
+        )
 
     return loss
 
@@ -112,7 +114,7 @@ def plain_losses(steps):
         tape = {path: Number(weight) for path, weight in weights.items()}
         found = [
             pretraining_losses(tape, {name: array[n] for name, array in RECORDS.items()}, 2, 2)
-            for n in records_at(even_places(number, BATCH, lengths(RECORDS), SEED), SIZE, SEED)
+            for n in records_at(even_indices(number, BATCH, lengths(RECORDS), SEED), SIZE, SEED)
         ]
         masked = sum(len(of_masked.value) for of_masked, _ in found)
         total = Number(0.0)
@@ -133,8 +135,8 @@ def loss_and_gradients(weights, batch, next_sentence):
     """Under dropout."""
 
     def loss(weights):
-        noise = step_noise(3, jnp.int32(7), batch["sequences"], batch["positions"])
-        return loss_of(CONFIG, next_sentence)(weights, batch, noise)
+        dropout_bits = token_bits(3, jnp.int32(7), batch["sequences"], batch["positions"])
+        return loss_of(CONFIG, next_sentence)(weights, batch, dropout_bits)
 
     return jax.value_and_grad(loss)(weights)
 
@@ -146,7 +148,7 @@ def test_packed_equals_alone(next_sentence):
     for shape in (row_shape(SIZE), RowShape(S, (SIZE,), 1, P)):
         packed = pack_records(RECORDS, shape)
         targets = functools.partial(pretraining_targets, predictions=shape.predictions)
-        sizes = (len(packed), shape.row_length, shape.places)
+        sizes = (len(packed), shape.row_length, shape.slots)
         batch = with_shares(lay_out(RECORDS, np.arange(SIZE), packed, sizes, targets))
         found.append((len(packed), *loss_and_gradients(start(), batch, next_sentence)))
     (rows, loss, gradients), (rows_alone, loss_alone, gradients_alone) = found
@@ -235,7 +237,7 @@ def test_official_trajectory(shared):
     for number, loss in enumerate(golden["pretrain_adamw/loss"]):
         numbers = np.arange(4 * number, 4 * number + 4)
         features = source.read(numbers)
-        sizes = (4, shape.row_length, shape.places)
+        sizes = (4, shape.row_length, shape.slots)
         batch = with_shares(lay_out(features, numbers, pack_records(features, shape), sizes, targets))
         value, gradient = gradients(state["weights"], batch)
         np.testing.assert_allclose(value, loss, atol=1e-5)

@@ -33,8 +33,8 @@ SIZE, LENGTH, BATCH = 40, 16, 8
 def loss_of(config):
     """The loss, as the command makes it."""
 
-    def loss(weights, batch, noise):
-        logits = answer_spans(weights, config, batch, noise=noise)
+    def loss(weights, batch, dropout_bits):
+        logits = answer_spans(weights, config, batch, dropout_bits=dropout_bits)
         positions = (batch["start_positions"], batch["end_positions"])
         return span_loss(within_windows(logits, batch), *positions, batch["answer_weights"])
 

@@ -45,8 +45,8 @@ FEATURES = {
 def loss_of(config):
     """The classifier's loss, as the command makes it."""
 
-    def loss(weights, batch, noise):
-        logits = classify(weights, config, batch, noise=noise)
+    def loss(weights, batch, dropout_bits):
+        logits = classify(weights, config, batch, dropout_bits=dropout_bits)
         return classification_loss(logits, batch["label_ids"], batch["label_weights"])
 
     return loss
