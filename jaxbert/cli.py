@@ -27,13 +27,11 @@ COMMANDS = {
     "run_squad": "fine-tune on SQuAD, answer questions, score the answers",
     "evaluate_squad": "score answers to SQuAD questions as the official scripts do",
     "inspect": "say what a model file, records, meta data or a vocabulary is",
-    "create_sample_data": "make a small task with a vocabulary and a model size to try things out",
 }
 FLAGS = {  # where each command's flags are: module below jaxbert.config, and dataclass
     "train_vocab": ("data", "VocabFlags"),
     "create_pretraining_data": ("data", "PretrainingDataFlags"),
     "create_finetuning_data": ("data", "FineTuningDataFlags"),
-    "create_sample_data": ("data", "SampleDataFlags"),
     "run_pretraining": ("trainers", "PretrainingFlags"),
     "run_classifier": ("trainers", "ClassifierFlags"),
     "run_squad": ("trainers", "SquadFlags"),

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
+MEGABYTE = 1_000_000
 _LINE_EVERY = 100_000  # examples, in a log; a terminal shows a count instead
+_LINE_SECONDS = 60.0  # in a log; a terminal shows a bar instead
 
 Report = Callable[[str, int], None]
 """Is told the name of a set and how many of its examples are done so far."""
@@ -63,6 +65,33 @@ def progress() -> Iterator[Report]:
             bar.update(tasks[name], completed=count, rate=count / elapsed if elapsed else 0.0)
 
         yield report
+
+
+BytesReport = Callable[[int, int], None]
+"""Is told how many bytes are done, and of how many."""
+
+
+@contextlib.contextmanager
+def progress_of_bytes(name: str) -> Iterator[BytesReport]:
+    """Shows how much of so many bytes is done: a bar on a terminal, a line every minute in a log."""
+    console = terminal()
+    if console is None:
+        last = time.monotonic()
+
+        def say_sometimes(done: int, total: int) -> None:
+            nonlocal last
+            if time.monotonic() - last >= _LINE_SECONDS:
+                last = time.monotonic()
+                say(f"{done / MEGABYTE:,.0f} of {total / MEGABYTE:,.0f} MB of {name}")
+
+        yield say_sometimes
+        return
+    from rich import progress as bars
+
+    columns = (bars.TextColumn(name), bars.BarColumn(), bars.DownloadColumn(), bars.TransferSpeedColumn())
+    with bars.Progress(*columns, bars.TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 class TrainingProgress:

@@ -161,11 +161,3 @@ class VocabFlags:
     )
     min_frequency: int = flag(2, "How often two pieces must stand together to be joined.", minimum=1)
     limit_alphabet: int = flag(1000, "Most characters to keep; Chinese and Japanese need several thousand.", minimum=1)
-
-
-@dataclasses.dataclass(frozen=True)
-class SampleDataFlags:
-    """A small task to try things out."""
-
-    output_dir: str = required_flag("Folder to write the task, the vocabulary, the model size and the flags to.")
-    random_seed: int = flag(0, "Chooses the examples; the same seed gives the same files.", minimum=0)

@@ -1,25 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Records of a classification or regression task: made from texts on all cores, and read by number."""
 
-import collections
-import concurrent.futures
 import contextlib
 import dataclasses
 import functools
-import itertools
-import multiprocessing
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from jaxbert.console import Report
+from jaxbert.config.data import FineTuningDataFlags
+from jaxbert.console import Report, cores, progress
 from jaxbert.datasets.checks import Bounds, Check, Found, Scan, scan_all
+from jaxbert.datasets.workers import chunks_in_order
 from jaxbert.errors import InputError
+from jaxbert.examples.task import open_task
 from jaxbert.examples.text_examples import Split, TextDataset, TextExample
 from jaxbert.features.classification import convert, label_ids
 from jaxbert.io.files import processes, whole_file
 from jaxbert.text.tokenizer import Tokenizer
-from jaxbert.text.vocab import read_vocab
+from jaxbert.text.vocab import lower_cases, read_vocab
 from jaxbert.tfrecord.example import decode, encode
 from jaxbert.tfrecord.files import TFRecords, frame
 from jaxbert.tfrecord.metadata import ClassificationMetaData, write_meta_data
@@ -56,19 +55,53 @@ class RecordPaths:
     meta_data: str = ""
 
 
-class Converter:
-    """Examples -> the bytes of their records, with one tokenizer whose memory serves them all."""
+def make_records(flags: FineTuningDataFlags) -> list[str]:
+    """Read the sets of a task, write their records, then the metadata; lines that say what was made."""
+    paths = RecordPaths(
+        flags.train_data_output_path or "",
+        flags.eval_data_output_path or "",
+        flags.test_data_output_path or "",
+        flags.meta_data_file_path,
+    )
+    records = [path for path in (paths.train, paths.eval, paths.test) if path]
+    if not records:
+        raise InputError("there is nothing to make", "give `--train_data_output_path=...`, for example")
+    if len({*records, paths.meta_data}) <= len(records):
+        raise InputError(f"two outputs are the same file: {', '.join((*records, paths.meta_data))}", "name them apart")
+    dataset = _open_dataset(flags)
+    lower_case = lower_cases(flags.do_lower_case, read_vocab(flags.vocab_file))
+    recipe = Recipe(flags.vocab_file, lower_case, flags.max_seq_length, dataset.labels)
+    with progress() as report:
+        meta = write_dataset(dataset, recipe, paths, flags.num_workers or cores(), report)
+    made = {"train": (meta.train_data_size, paths.train), "eval": (meta.eval_data_size or 0, paths.eval)}
+    for language, size in meta.test_data_size.items():
+        made[f"test {language}".strip()] = (size, paths.test.replace("{}", language))
+    labels = "numbers" if meta.is_regression else f"{meta.num_labels}: {', '.join(meta.label_list[:10])}"
+    return [
+        *(f"{name:8} {size:>9,} records  {path}" for name, (size, path) in made.items() if path),
+        f"labels   {labels}",
+        f"meta     {paths.meta_data}",
+    ]
 
-    def __init__(self, recipe: Recipe) -> None:
-        self._tokenizer = Tokenizer(read_vocab(recipe.vocab_file), recipe.do_lower_case)
-        self._length = recipe.max_seq_length
-        self._label_ids = label_ids(recipe.labels)
-        self._schema = classification_schema(self._length, "int" if recipe.labels else "float")
 
-    def frames(self, examples: Sequence[TextExample]) -> bytes:
-        """The framed records of `examples`, one after the other."""
-        arrays = convert(examples, self._tokenizer, self._length, self._label_ids)
-        return b"".join(map(frame, encode(arrays, self._schema)))
+def _open_dataset(flags: FineTuningDataFlags) -> TextDataset:
+    """The sets of one's own files where there are any, otherwise those of a known task."""
+    regression = flags.fine_tuning_task_type == "regression"
+    if flags.train_file or flags.eval_file or flags.test_file:
+        if flags.text_a_column is None or flags.label_column is None:
+            raise InputError(
+                "`--text_a_column` and `--label_column` must be given with files of your own",
+                "a column is given by its name in the first line, or by its number from 0 where there is no header",
+            )
+        return open_task(flags, None, regression=regression)
+    if not flags.input_data_dir:
+        raise InputError(
+            "there is nothing to read", "give `--input_data_dir=...` for a known task, or `--train_file=...`"
+        )
+    dataset = open_task(flags, flags.input_data_dir, flags.classification_task_name)
+    if regression and not dataset.is_regression:
+        raise InputError(f"{dataset.name} is a classification task", "leave out `--fine_tuning_task_type=regression`")
+    return dataset
 
 
 def write_dataset(
@@ -118,11 +151,8 @@ def write_text_records(
     Returns:
         The number of records.
     """
-    workers = processes(workers, [recipe.vocab_file])
-    head = list(itertools.islice(examples, _WORTH_WORKERS if workers > 1 else 0))
-    chunks = _chunks(itertools.chain(head, examples))
-    in_this_process = len(head) < _WORTH_WORKERS
-    frames = _convert_here(chunks, recipe) if in_this_process else _convert_in_workers(chunks, recipe, workers)
+    workers, make = processes(workers, [recipe.vocab_file]), functools.partial(_Converter, recipe)
+    frames = chunks_in_order(examples, _CHUNK, make, workers, _WORTH_WORKERS)
     count = 0
     with whole_file(path) as file, contextlib.closing(frames):
         for size, content in frames:
@@ -146,49 +176,18 @@ def _test_paths(dataset: TextDataset, path: str) -> dict[str, str]:
     return {language: path.replace("{}", language) for language in dataset.test}
 
 
-def _chunks(examples: Iterator[TextExample]) -> Iterator[list[TextExample]]:
-    while chunk := list(itertools.islice(examples, _CHUNK)):
-        yield chunk
+class _Converter:
+    """Examples -> how many they are, and the bytes of their records; one tokenizer, whose memory serves them all."""
 
+    def __init__(self, recipe: Recipe) -> None:
+        self._tokenizer = Tokenizer(read_vocab(recipe.vocab_file), recipe.do_lower_case)
+        self._length = recipe.max_seq_length
+        self._label_ids = label_ids(recipe.labels)
+        self._schema = classification_schema(self._length, "int" if recipe.labels else "float")
 
-Frames = Generator[tuple[int, bytes], None, None]
-
-
-def _convert_here(chunks: Iterator[list[TextExample]], recipe: Recipe) -> Frames:
-    """Number of records and their bytes, for each chunk."""
-    converter = Converter(recipe)
-    for chunk in chunks:
-        yield len(chunk), converter.frames(chunk)
-
-
-def _convert_in_workers(chunks: Iterator[list[TextExample]], recipe: Recipe, workers: int) -> Frames:
-    """As `_convert_here`; two chunks a worker are under way at any time, so memory stays small."""
-    pool = concurrent.futures.ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(recipe,)
-    )
-    under_way: collections.deque[tuple[int, concurrent.futures.Future[bytes]]] = collections.deque()
-    try:
-        for chunk in chunks:
-            under_way.append((len(chunk), pool.submit(_work, chunk)))
-            if len(under_way) > 2 * workers:
-                size, future = under_way.popleft()
-                yield size, future.result()
-        for size, future in under_way:
-            yield size, future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_converter: Converter  # of a worker process, set once when it starts
-
-
-def _start_worker(recipe: Recipe) -> None:
-    global _converter  # a worker's function has no other place to find its state
-    _converter = Converter(recipe)
-
-
-def _work(chunk: list[TextExample]) -> bytes:
-    return _converter.frames(chunk)
+    def __call__(self, examples: Sequence[TextExample]) -> tuple[int, bytes]:
+        arrays = convert(examples, self._tokenizer, self._length, self._label_ids)
+        return len(examples), b"".join(map(frame, encode(arrays, self._schema)))
 
 
 class ClassificationRecords:

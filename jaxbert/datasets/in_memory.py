@@ -2,14 +2,13 @@
 """Sentences and sentence pairs as tokens in memory, read by number like the records of a file."""
 
 import functools
-import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from jaxbert.datasets.checks import Bounds, Check
 from jaxbert.datasets.classification import Recipe
-from jaxbert.datasets.workers import in_order
+from jaxbert.datasets.workers import chunks_in_order
 from jaxbert.errors import InputError
 from jaxbert.examples.text_examples import TextExample
 from jaxbert.features.classification import convert, label_ids
@@ -36,11 +35,8 @@ class TextExamples:
     def __init__(self, examples: Iterable[TextExample], recipe: Recipe, bounds: Bounds, workers: int) -> None:
         self.ids: list[str] = []
         workers = processes(workers, [recipe.vocab_file])
-        waiting = iter(examples)
-        head = list(itertools.islice(waiting, _WORTH_WORKERS))
-        chunks = self._chunks(itertools.chain(head, waiting))
         make = functools.partial(_Tokenize, recipe, bounds)
-        found = list(in_order(chunks, make, workers if len(head) == _WORTH_WORKERS else 1))
+        found = list(chunks_in_order(self._noted(examples), _CHUNK, make, workers, _WORTH_WORKERS))
         if not found:
             raise InputError("there are no examples", "give a file with at least one")
         self._tokens, self._types, self.lengths, self.labels = (
@@ -69,10 +65,10 @@ class TextExamples:
             "label_ids": self.labels[numbers],
         }
 
-    def _chunks(self, examples: Iterator[TextExample]) -> Iterator[list[TextExample]]:
-        while chunk := list(itertools.islice(examples, _CHUNK)):
-            self.ids += [example.id for example in chunk]
-            yield chunk
+    def _noted(self, examples: Iterable[TextExample]) -> Iterator[TextExample]:
+        for example in examples:
+            self.ids.append(example.id)
+            yield example
 
 
 class _Tokenize:

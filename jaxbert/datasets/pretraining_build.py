@@ -6,22 +6,29 @@ import dataclasses
 import functools
 import gzip
 import hashlib
+import importlib
 import json
 import multiprocessing
 import os
+import shlex
 import signal
+import time
+import types
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 
+from jaxbert.config.data import PretrainingDataFlags
+from jaxbert.console import MEGABYTE, BytesReport, cores, progress_of_bytes, say
 from jaxbert.datasets.workers import in_order
-from jaxbert.errors import InputError
+from jaxbert.errors import InputError, Interrupted
 from jaxbert.examples.corpus import Format, Shard, read_documents, shards
 from jaxbert.features.masking import Masking, mask_vocab
 from jaxbert.features.pretraining import Instances, PairRecipe, TokenizedText, features, make_instances, tokenize
 from jaxbert.io.files import (
     exists,
+    expand,
     open_input,
     processes,
     read_bytes,
@@ -205,9 +212,6 @@ def _counts(text: TokenizedText, instances: Instances, unk: int) -> Counts:
     )
 
 
-Report = Callable[[int, int], None]
-"""Is told how many bytes of text are done, and of how many."""
-
 _NO_LIMIT = 1 << 62
 
 
@@ -252,7 +256,7 @@ def prepare(inputs: Sequence[str], recipe: Recipe, outputs: Sequence[str], shard
     return work
 
 
-def make_shards(work: Work, workers: int, report: Report) -> None:
+def make_shards(work: Work, workers: int, report: BytesReport) -> None:
     """Make the shards that are missing; when this is stopped, those under way are still finished."""
     total = sum(map(len, work.shards))
     missing = work.missing()
@@ -323,3 +327,101 @@ def _shard_writer(recipe: Recipe, folder: str) -> Callable[[Shard], ShardReport]
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return functools.partial(write_shard, recipe=recipe, folder=folder)
+
+
+def make_records(flags: PretrainingDataFlags) -> list[str]:
+    """Make the shards that are missing, put the outputs together; lines that say what was made.
+
+    Raises:
+        InputError: wrong flags or text.
+        Interrupted: a signal came; the shards under way are finished, and the same command continues.
+    """
+    outputs = flags.output_file.split(",")
+    if len(set(outputs)) < len(outputs):
+        raise InputError(f"`--output_file={flags.output_file}` names a file twice", "name them apart")
+    recipe = _recipe(flags, len(outputs))
+    work = prepare(expand(flags.input_file), recipe, outputs, flags.shard_mb * MEGABYTE)
+    started, before = time.perf_counter(), len(work.shards) - len(work.missing())
+    if before:
+        say(f"{before} of {len(work.shards)} shards are there from an interrupted run; going on")
+    if flags.runner:
+        beam, options = _beam(), shlex.split(flags.beam_options)
+        beam.make_shards(work, flags.runner, options)
+        counts = totals(work)
+        beam.write_outputs(work, flags.runner, options)
+    else:
+        try:
+            with progress_of_bytes("text") as report:
+                make_shards(work, flags.num_workers or cores(), report)
+        except (KeyboardInterrupt, Interrupted) as stop:
+            number = stop.signal_number if isinstance(stop, Interrupted) else signal.SIGINT
+            done = len(work.shards) - len(work.missing())
+            message = f"stopped with {done} of {len(work.shards)} shards made; the same command goes on from there"
+            raise Interrupted(number, message) from stop
+        counts = totals(work)
+        write_outputs(work)
+    remove_shards(work)
+    for problem in _problems(counts, work):
+        say(f"note: {problem}")
+    return _summary(counts, work, time.perf_counter() - started if not before else 0.0)
+
+
+def _recipe(flags: PretrainingDataFlags, outputs: int) -> Recipe:
+    """The flags that decide the records, checked against each other."""
+    if flags.max_ngram_size and not flags.do_whole_word_mask:
+        raise InputError("`--max_ngram_size` masks runs of whole words", "add `--do_whole_word_mask`")
+    masking = Masking(
+        flags.masked_lm_prob, flags.max_predictions_per_seq, flags.do_whole_word_mask, flags.max_ngram_size or 0
+    )
+    pairs = PairRecipe(
+        flags.max_seq_length, flags.dupe_factor, flags.short_seq_prob, flags.random_seed, flags.same_draws_as_google
+    )
+    is_static = flags.masking == "static"
+    full = round(flags.max_seq_length * flags.masked_lm_prob)
+    if is_static and flags.max_predictions_per_seq < full:
+        say(
+            f"note: `--max_predictions_per_seq={flags.max_predictions_per_seq}` is less than"
+            f" {flags.masked_lm_prob:g} x {flags.max_seq_length} = {full}; full records will have fewer masks"
+        )
+    return Recipe(
+        flags.vocab_file,
+        flags.do_lower_case,
+        cast(Format, flags.input_format),
+        pairs,
+        masking if is_static else None,
+        outputs,
+        flags.gzip_compress,
+        flags.use_v2_feature_names,
+    )
+
+
+def _beam() -> types.ModuleType:
+    """Apache Beam is large and optional: it is imported only where a runner is asked for."""
+    try:
+        return importlib.import_module("jaxbert.datasets.pretraining_beam")
+    except ImportError as error:
+        raise InputError(f"`--runner` needs Apache Beam: {error}", "pip install 'jaxbert[beam]'") from error
+
+
+def _summary(counts: Counts, work: Work, seconds: float) -> list[str]:
+    """What was made, in numbers; `seconds` are those of the whole, 0 where a part was there before."""
+    speed = f", {counts.text_bytes / MEGABYTE / seconds:.2f} MB/s" if seconds else ""
+    lines = [
+        f"text        {counts.text_bytes / MEGABYTE:,.1f} MB in {len(work.shards):,} shards{speed}",
+        f"documents   {counts.documents:,} with {counts.sentences:,} sentences",
+        f"tokens      {counts.tokens:,}, {counts.unknown / counts.tokens:.3%} [UNK]",
+        f"records     {counts.instances:,}, {counts.instance_tokens / counts.instances:.1f} tokens each;"
+        f" {counts.short / counts.instances:.1%} made short, {counts.random_next / counts.instances:.1%} random next",
+    ]
+    if work.recipe.masking:
+        lines.append(f"masked      {counts.masked:,} tokens, {counts.masked / counts.instance_tokens:.1%}")
+    return lines + [f"written     {path}" for path in work.outputs]
+
+
+def _problems(counts: Counts, work: Work) -> Iterator[str]:
+    if counts.wrong_bytes:
+        yield f"{counts.wrong_bytes:,} bytes were not UTF-8 and were left out"
+    if counts.lone_documents and counts.text_bytes > MEGABYTE // 10:
+        of_all = f"{counts.lone_documents} of {len(work.shards)} shards" if len(work.shards) > 1 else "the text"
+        cure = "put a blank line between documents, or raise `--shard_mb`"
+        yield f"one document is all of {of_all}, so its random next sentences come from itself; {cure}"

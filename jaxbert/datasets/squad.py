@@ -4,15 +4,16 @@
 import contextlib
 import dataclasses
 import functools
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from jaxbert.config.data import FineTuningDataFlags
+from jaxbert.console import cores, progress, say
 from jaxbert.datasets.checks import Bounds, Check, Found, Scan, scan_all
-from jaxbert.datasets.workers import in_order
+from jaxbert.datasets.workers import chunks_in_order
 from jaxbert.errors import InputError
-from jaxbert.examples.squad import Paragraph
+from jaxbert.examples.squad import Paragraph, check_version, read_squad
 from jaxbert.features.squad import (
     FIRST_UNIQUE_ID,
     Skipped,
@@ -24,9 +25,10 @@ from jaxbert.features.squad import (
 )
 from jaxbert.io.files import processes, whole_file
 from jaxbert.text.tokenizer import Tokenizer
-from jaxbert.text.vocab import read_vocab
+from jaxbert.text.vocab import lower_cases, read_vocab
 from jaxbert.tfrecord.example import decode, entries, message
 from jaxbert.tfrecord.files import TFRecords, frame
+from jaxbert.tfrecord.metadata import SquadMetaData, write_squad_meta_data
 from jaxbert.tfrecord.schema import squad_schema
 
 _CHUNK = 100  # paragraphs; handed to a worker and written at once
@@ -63,6 +65,57 @@ class Written:
     skipped: tuple[Skipped, ...]
 
 
+def make_records(flags: FineTuningDataFlags) -> list[str]:
+    """Read the questions of a file, write their records, then the metadata; lines that say what was made."""
+    if not flags.squad_data_file or not flags.train_data_output_path:
+        raise InputError(
+            "`--squad_data_file` and `--train_data_output_path` must be given with `--fine_tuning_task_type=squad`"
+        )
+    if flags.eval_data_output_path or flags.test_data_output_path:
+        raise InputError(
+            "of SQuAD only training records are made", "predictions and scores are made from the JSON files themselves"
+        )
+    if flags.train_data_output_path == flags.meta_data_file_path:
+        raise InputError(f"two outputs are the same file: `{flags.meta_data_file_path}`", "name them apart")
+    settings = WindowSettings(flags.max_seq_length, flags.doc_stride, flags.max_query_length)
+    recipe = SquadRecipe(flags.vocab_file, lower_cases(flags.do_lower_case, read_vocab(flags.vocab_file)), settings)
+    written = write_squad_dataset(
+        flags.squad_data_file,
+        flags.train_data_output_path,
+        flags.meta_data_file_path,
+        recipe,
+        flags.version_2_with_negative,
+        strict=flags.strict,
+        workers=flags.num_workers or cores(),
+    )
+    return [
+        f"train    {written.records:>9,} records  {flags.train_data_output_path}",
+        f"         {written.questions:>9,} questions read, {len(written.skipped):,} left out because of their answer",
+        f"meta     {flags.meta_data_file_path}",
+    ]
+
+
+def write_squad_dataset(
+    source: str,
+    records: str,
+    meta_data: str,
+    recipe: SquadRecipe,
+    version_2_with_negative: bool,
+    *,
+    strict: bool,
+    workers: int,
+) -> Written:
+    """Write the records and then the metadata of a SQuAD file (see `write_squad_records`); name questions left out."""
+    paragraphs = check_version(read_squad(source), version_2_with_negative, source)
+    with progress() as report:
+        count = functools.partial(report, "questions")
+        written = write_squad_records(records, paragraphs, recipe, workers, count, strict=strict)
+    write_squad_meta_data(meta_data, SquadMetaData(written.records, recipe.settings, version_2_with_negative))
+    for one in written.skipped:
+        say(f"left out: {_named(one)}")
+    return written
+
+
 def write_squad_records(
     path: str,
     paragraphs: Iterator[Paragraph],
@@ -86,9 +139,7 @@ def write_squad_records(
         InputError: wrong data, or nothing to write.
     """
     workers = processes(workers, [recipe.vocab_file])
-    head = list(itertools.islice(paragraphs, _WORTH_WORKERS if workers > 1 else 0))
-    chunks = _chunks(itertools.chain(head, paragraphs))
-    parts = in_order(chunks, functools.partial(_Converter, recipe), workers if len(head) == _WORTH_WORKERS else 1)
+    parts = chunks_in_order(paragraphs, _CHUNK, functools.partial(_Converter, recipe), workers, _WORTH_WORKERS)
     questions, records, skipped = 0, 0, list[Skipped]()
     with whole_file(path) as file, contextlib.closing(parts):
         for part in parts:
@@ -142,11 +193,6 @@ def _frames(records: Sequence[bytes], first: int) -> bytes:
     ids = {"unique_ids": np.arange(first, first + len(records))}
     numbered = zip(entries(ids, squad_schema(0)), records, strict=True)
     return b"".join([frame(message(number + record)) for number, record in numbered])
-
-
-def _chunks(paragraphs: Iterator[Paragraph]) -> Iterator[list[Paragraph]]:
-    while chunk := list(itertools.islice(paragraphs, _CHUNK)):
-        yield chunk
 
 
 class WindowRecords:

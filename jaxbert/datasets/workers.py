@@ -3,8 +3,9 @@
 
 import collections
 import concurrent.futures
+import itertools
 import multiprocessing
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, TypeVar
 
 Part = TypeVar("Part")
@@ -38,6 +39,17 @@ def in_order(
             yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def chunks_in_order(
+    items: Iterable[Part], size: int, make: Callable[[], Callable[[list[Part]], Result]], workers: int, worth: int
+) -> Generator[Result, None, None]:
+    """The result of every `size` items, see `in_order`; fewer than `worth` items are done by this process alone."""
+    waiting = iter(items)
+    head = list(itertools.islice(waiting, worth if workers > 1 else 0))
+    rest = itertools.chain(head, waiting)
+    chunks = iter(lambda: list(itertools.islice(rest, size)), [])
+    yield from in_order(chunks, make, workers if workers > 1 and len(head) == worth else 1)
 
 
 _do: Callable[[Any], Any]  # of a worker process, set once when it starts

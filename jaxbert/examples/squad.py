@@ -3,7 +3,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 from jaxbert.errors import InputError
@@ -77,6 +77,17 @@ def check_version(paragraphs: Iterator[Paragraph], version_2_with_negative: bool
             if question.is_impossible is None and version_2_with_negative:
                 raise InputError(f"`{path}` question `{question.id}` has no key `is_impossible`", _V1_HINT)
         yield paragraph
+
+
+def is_version_2(questions: Sequence[Question], path: str) -> bool:
+    """Whether some question says if it can be answered, or has no answer.
+
+    Raises:
+        InputError: there is nothing to score.
+    """
+    if not any(question.answers or question.is_impossible for question in questions):
+        raise InputError(f"`{path}` holds no gold answers", "a test set cannot be scored")
+    return any(question.is_impossible is not None or not question.answers for question in questions)
 
 
 def _articles(path: str) -> Iterator[Any]:

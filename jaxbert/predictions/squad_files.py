@@ -5,9 +5,10 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from jaxbert.io.files import is_file, read_bytes, whole_file
+from jaxbert.errors import InputError
+from jaxbert.io.files import is_file, read_bytes, read_text, whole_file
 from jaxbert.predictions.squad import Choice, Prediction
 
 PREDICTIONS_FILE, N_BEST_FILE, NULL_ODDS_FILE = "predictions.json", "nbest_predictions.json", "null_odds.json"
@@ -85,3 +86,32 @@ def _choice(choice: Choice) -> str:
         f'            "start_logit": {choice.start_logit!r},\n'
         f'            "end_logit": {choice.end_logit!r}\n        }}'
     )
+
+
+def read_answers(path: str) -> dict[str, str]:
+    """The text of each question's answer by id. Raises InputError where the file holds anything else."""
+    return _read_object(path, str, "text")
+
+
+def read_odds(path: str) -> dict[str, float]:
+    """The null odds of each question by id. Raises InputError where the file holds anything else."""
+    return _read_object(path, (int, float), "a number")
+
+
+def _read_object(path: str, kind: type | tuple[type, ...], expected: str) -> dict[str, Any]:
+    """A JSON object whose values are all of one kind."""
+    try:
+        content = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"`{path}` is not JSON: {error}", f"expected an object of question id and {expected}"
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"`{path}` is no JSON object", f"expected an object of question id and {expected}")
+    for id_, value in content.items():
+        if not isinstance(value, kind) or isinstance(value, bool) or value != value:  # NaN has no place in an order
+            raise InputError(
+                f"`{path}`: the value of `{id_}` is `{json.dumps(value)[:100]}`, expected {expected}",
+                "give the files that `run_squad` wrote",
+            )
+    return content

@@ -22,17 +22,15 @@ from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.load import load_whole
 from jaxbert.checkpoints.resolve import Model
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.config.data import TASKS, TextDataFlags
+from jaxbert.config.data import TextDataFlags
 from jaxbert.config.trainers import ClassifierFlags
 from jaxbert.console import cores, progress, say
 from jaxbert.datasets.checks import Bounds
 from jaxbert.datasets.classification import ClassificationRecords, Recipe, RecordPaths, write_dataset
 from jaxbert.datasets.in_memory import TextExamples
-from jaxbert.datasets.made_records import records_folder
 from jaxbert.errors import InputError
 from jaxbert.examples.glue import TASKS as GLUE_TASKS
-from jaxbert.examples.glue import find_task, glue_dataset
-from jaxbert.examples.table import ColumnNames, table_dataset
+from jaxbert.examples.task import open_task
 from jaxbert.examples.text_examples import TextDataset
 from jaxbert.io import files
 from jaxbert.metrics.glue import mean_squared_error, score
@@ -239,7 +237,8 @@ def read_data(flags: ClassifierFlags, model: Model) -> Data:
     own_meta = None if flags.trains else model.beside(model_folder.META_DATA_FILE)
     meta = None if own_meta is None else read_meta_data(own_meta)
     regression = flags.regression or (meta is not None and meta.is_regression)
-    dataset = text_dataset(flags, _known_labels(flags, model, meta), regression)
+    known_labels = _known_labels(flags, model, meta)
+    dataset = open_task(flags, flags.data_dir, flags.task_name, known_labels, regression)
     wanted = {"train": ("train",), "train_and_eval": ("train", "eval"), "eval": ("eval",), "predict": ("test",)}
     sets = {"train": dataset.train, "eval": dataset.dev, "test": dataset.test}
     if missing := [part for part in wanted[flags.mode] if not sets[part]]:
@@ -326,7 +325,7 @@ def _records_made(
         sources += files.find(os.path.join(glob.escape(flags.data_dir), "**", "*.tsv"), recursive=True)
     names = [field.name for field in dataclasses.fields(TextDataFlags) if field.name != "num_workers"]
     settings = ([getattr(flags, name) for name in names], recipe, wanted)
-    folder = records_folder(flags.model_dir, sources, settings)
+    folder = fine_tuning.records_folder(flags.model_dir, sources, settings)
     made = {part: os.path.join(folder, _RECORD_FILES[part]) for part in wanted}
     paths = RecordPaths(**made, meta_data=os.path.join(folder, "meta_data"))
     if not files.is_file(paths.meta_data):
@@ -348,23 +347,3 @@ def _known_labels(flags: ClassifierFlags, model: Model, meta: ClassificationMeta
             "leave the flag out",
         )
     return known
-
-
-def text_dataset(flags: TextDataFlags, known_labels: tuple[str, ...], regression: bool) -> TextDataset:
-    """The known task or the tables of one's own that the flags name; `known_labels` where no flag says the labels."""
-    if flags.data_dir is not None:
-        return _known_task(flags, flags.data_dir)
-    if flags.text_a_column is None:
-        raise InputError("`--text_a_column` must be given with files of your own")
-    names = ColumnNames(flags.text_a_column, flags.text_b_column or "", flags.label_column or "", flags.id_column or "")
-    labels = flags.labels.split(",") if flags.labels else known_labels
-    tables = (flags.train_file or "", flags.eval_file or "", flags.test_file or "")
-    return table_dataset(*tables, names, labels, regression)
-
-
-def _known_task(flags: TextDataFlags, folder: str) -> TextDataset:
-    name = flags.task_name or os.path.basename(os.path.normpath(folder)).upper()
-    if name not in TASKS:
-        raise InputError(f"the task in `{folder}` is not known", f"give `--task_name`, one of {', '.join(TASKS)}")
-    language = {"XNLI": flags.xnli_language, "PAWS-X": flags.pawsx_language}.get(name, "")
-    return glue_dataset(find_task(name, flags.mnli_type), folder, language)

@@ -21,15 +21,13 @@ from jaxbert.batches.rows import Arrays, Layout
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.load import load_whole
 from jaxbert.checkpoints.resolve import Model, find_source
-from jaxbert.commands.evaluate_squad import is_version_2
-from jaxbert.commands.squad_data import make_records
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import SquadFlags
 from jaxbert.console import cores, progress, say
 from jaxbert.datasets.checks import Bounds
-from jaxbert.datasets.made_records import records_folder
-from jaxbert.datasets.squad import SquadRecipe, WindowRecords
+from jaxbert.datasets.squad import SquadRecipe, WindowRecords, write_squad_dataset
 from jaxbert.errors import InputError
+from jaxbert.examples.squad import is_version_2
 from jaxbert.features.squad import QuestionFile, WindowedQuestion, WindowSettings, window_arrays
 from jaxbert.io import files
 from jaxbert.metrics.squad import dividing_threshold, score_v1, score_v2
@@ -443,12 +441,15 @@ def _made_records(flags: SquadFlags, model: Model, meta: SquadMetaData) -> tuple
     assert model.vocab_file is not None  # `for_text` would have raised
     recipe = SquadRecipe(model.vocab_file, bool(model.lower_case), meta.settings)
     version_2 = meta.version_2_with_negative
-    folder = records_folder(flags.model_dir, [flags.train_file, recipe.vocab_file], (recipe, version_2, flags.strict))
+    sources, settings = [flags.train_file, recipe.vocab_file], (recipe, version_2, flags.strict)
+    folder = fine_tuning.records_folder(flags.model_dir, sources, settings)
     outputs = (os.path.join(folder, "train.tf_record"), os.path.join(folder, model_folder.META_DATA_FILE))
     if not files.is_file(outputs[1]):
         say(f"making records of {flags.train_file} in {folder}")
         workers = flags.num_workers or cores()
-        written = make_records(flags.train_file, outputs, recipe, version_2, flags.strict, workers, progress)
+        written = write_squad_dataset(
+            flags.train_file, *outputs, recipe, version_2, strict=flags.strict, workers=workers
+        )
         say(
             f"{written.questions} questions are {written.records} windows; {len(written.skipped)} left out because of"
             " their answer"

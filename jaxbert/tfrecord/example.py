@@ -3,118 +3,50 @@
 
 import dataclasses
 import functools
-import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from jaxbert.errors import InputError
+from jaxbert.io.protobuf import Field, declare
 from jaxbert.tfrecord.schema import Feature, Schema
-
-_VARINT, _FIXED64, _DELIMITED, _FIXED32 = 0, 1, 2, 5
-_KINDS = {1: "bytes", 2: "float32", 3: "int64"}  # field number in `Feature` -> what its list holds
 
 Values = np.ndarray | list[bytes]
 
+# tensorflow/core/example/feature.proto; a map is a list of entries.
+_MESSAGES: dict[str, tuple[Field, ...]] = {
+    "BytesList": ((1, "value", "*bytes"),),
+    "FloatList": ((1, "value", "*float"),),
+    "Int64List": ((1, "value", "*int64"),),
+    "Feature": ((1, "bytes_list", "|BytesList"), (2, "float_list", "|FloatList"), (3, "int64_list", "|Int64List")),
+    "Entry": ((1, "key", "string"), (2, "value", "Feature")),
+    "Features": ((1, "feature", "*Entry"),),
+    "Example": ((1, "features", "Features"),),
+}
+_Example: Any = declare("jaxbert.tfrecord", _MESSAGES, "proto3")["Example"]
+_DTYPES = {"float_list": np.float32, "int64_list": np.int64}
+
 
 def parse_example(payload: bytes) -> dict[str, Values]:
-    """All features of one record: int64 [k], float32 [k] or a list of byte strings.
+    """All features of one record that hold a list: int64 [k], float32 [k] or a list of byte strings.
+
+    Of entries with the same key the last one counts; one without a list is no feature, as in TensorFlow.
 
     Raises:
         ValueError: the bytes are no `tf.train.Example`.
     """
+    try:
+        message = _Example.FromString(payload)
+    except DecodeError as error:
+        raise ValueError("it does not parse") from error
     features: dict[str, Values] = {}
-    for number, message in _fields(payload):
-        if number == 1:
-            for inner, entry in _fields(_bytes(message)):
-                if inner == 1:
-                    name, values = _entry(_bytes(entry))
-                    features[name] = values
+    for entry in message.features.feature:
+        if kind := entry.value.WhichOneof("kind"):
+            values = getattr(entry.value, kind).value
+            features[entry.key] = np.array(values, _DTYPES[kind]) if kind in _DTYPES else list(values)
     return features
-
-
-def _entry(entry: bytes) -> tuple[str, Values]:
-    """Key and values of one map entry; the two may come in any order."""
-    name, feature = "", b""
-    for number, content in _fields(entry):
-        if number == 1:
-            name = _bytes(content).decode()
-        elif number == 2:
-            feature = _bytes(content)
-    values: Values = np.zeros(0, np.int64)
-    for number, content in _fields(feature):
-        if number in _KINDS:
-            values = _list(_bytes(content), _KINDS[number])
-    return name, values
-
-
-def _list(message: bytes, kind: str) -> Values:
-    """The values of a BytesList, FloatList or Int64List, packed or one by one."""
-    contents = [content for number, content in _fields(message) if number == 1]
-    if kind == "bytes":
-        return [_bytes(content) for content in contents]
-    numbers: list[float] = []
-    for content in contents:
-        if kind == "float32":
-            floats = struct.pack("<I", content) if isinstance(content, int) else content
-            if len(floats) % 4:
-                raise ValueError("a float does not end")
-            numbers += struct.unpack(f"<{len(floats) // 4}f", floats)
-        else:
-            numbers += [content] if isinstance(content, int) else _varints(content)
-    if kind == "int64":
-        return np.array(numbers, np.uint64).view(np.int64)
-    return np.array(numbers, np.float32)
-
-
-def _varints(data: bytes) -> list[int]:
-    values, position = [], 0
-    while position < len(data):
-        value, position = _read_varint(data, position)
-        values.append(value)
-    return values
-
-
-def _read_varint(data: bytes, position: int) -> tuple[int, int]:
-    """The unsigned number at `position`, at most 64 bits, and the position after it."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if position >= len(data):
-            break
-        byte = data[position]
-        position += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value & 0xFFFFFFFFFFFFFFFF, position
-    raise ValueError("a number does not end")
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(field number, content) of each field of a message: bytes, or the number for numeric fields."""
-    position = 0
-    while position < len(data):
-        tag, position = _read_varint(data, position)
-        kind = tag & 7
-        if kind == _VARINT:
-            number, position = _read_varint(data, position)
-            yield tag >> 3, number
-            continue
-        size = {_FIXED64: 8, _FIXED32: 4}.get(kind, 0)
-        if kind == _DELIMITED:
-            size, position = _read_varint(data, position)
-        elif not size:
-            raise ValueError(f"wire type {kind} does not exist")
-        content = data[position : position + size]
-        position += size
-        if len(content) < size:
-            raise ValueError("a field does not end")
-        yield tag >> 3, content if kind == _DELIMITED else int.from_bytes(content, "little")
-
-
-def _bytes(content: int | bytes) -> bytes:
-    if isinstance(content, int):
-        raise ValueError("a number in the place of a message")
-    return content
 
 
 _KEY, _VALUE, _LIST = 0x0A, 0x12, 0x0A  # tags: field 1 or 2, length-delimited

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Examples to record files: contents, workers, the official files."""
 
+import concurrent.futures
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def test_workers_do_not_change_bytes(tmp_path: Path, recipe: Recipe, monkeypatch
 
 def test_few_examples_start_no_workers(tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """Below the number from which workers pay, everything happens in this process."""
-    monkeypatch.setattr(classification, "_convert_in_workers", None)
+    monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", None)
     assert write_text_records(str(tmp_path / "records"), examples(30), recipe, 8, ignore) == 30
 
 

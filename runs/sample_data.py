@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the sample tasks: tables, questions, text to pretrain on, a vocabulary, a model size, flags to train with."""
+"""Write the tasks of the demo: tables, questions, text to pretrain on, a vocabulary, a model size, flags to train with.
+
+python -m runs.sample_data FOLDER [SEED]; the same seed gives the same files.
+"""
 
 import os
+import sys
 
 from jaxbert.config import bert_config
-from jaxbert.config.data import SampleDataFlags
-from jaxbert.examples import sample, sample_questions, sample_reviews
 from jaxbert.io import files
+from runs import sample_events, sample_questions, sample_reviews
 
 # Found to learn the task from random weights for each of several seeds.
 TRAINING = "--max_seq_length=64\n--train_batch_size=32\n--num_train_epochs=8\n--learning_rate=5e-4\n"
@@ -22,9 +25,8 @@ PRETRAINING = (
 REVIEWS_TRAINING = "--max_seq_length=64\n--train_batch_size=16\n--num_train_epochs=10\n--learning_rate=1e-3\n"
 
 
-def run(flags: SampleDataFlags) -> None:
+def main(folder: str, seed: int = 0) -> None:
     """Make the files and say where they are."""
-    folder, seed = flags.output_dir, flags.random_seed
     contents = file_contents(folder, seed) | question_contents(folder, seed) | review_contents(folder, seed)
     for path, text in contents.items():
         files.write_text(path, text)
@@ -34,15 +36,15 @@ def run(flags: SampleDataFlags) -> None:
 def file_contents(folder: str, seed: int) -> dict[str, str]:
     """Path -> text of the files for classification, of the vocabulary and of the model's size."""
     task, config, vocab = (os.path.join(folder, name) for name in ("MRPC", "bert_config.json", "vocab.txt"))
-    sets = sample.make_sets(seed)
-    answers = "".join(f"{place}\t{pair.label}\n" for place, pair in enumerate(sets["test"]))
+    sets = sample_events.make_sets(seed)
+    answers = "".join(f"{index}\t{pair.label}\n" for index, pair in enumerate(sets["test"]))
     return {
-        os.path.join(task, "train.tsv"): sample.to_tsv(sets["train"]),
-        os.path.join(task, "dev.tsv"): sample.to_tsv(sets["dev"]),
-        os.path.join(task, "test.tsv"): sample.to_tsv(sets["test"], with_labels=False),
+        os.path.join(task, "train.tsv"): sample_events.to_tsv(sets["train"]),
+        os.path.join(task, "dev.tsv"): sample_events.to_tsv(sets["dev"]),
+        os.path.join(task, "test.tsv"): sample_events.to_tsv(sets["test"], with_labels=False),
         os.path.join(task, "test_answers.tsv"): f"index\tQuality\n{answers}",
-        vocab: "".join(f"{word}\n" for word in sample.vocabulary()),
-        config: bert_config.to_json(sample.model_config()),
+        vocab: "".join(f"{word}\n" for word in sample_events.vocabulary()),
+        config: bert_config.to_json(sample_events.model_config()),
         os.path.join(folder, "flags.txt"): (
             f"--data_dir={task}\n--vocab_file={vocab}\n--bert_config_file={config}\n"
             f"--model_dir={os.path.join(folder, 'model')}\n{TRAINING}"
@@ -67,8 +69,8 @@ def question_contents(folder: str, seed: int) -> dict[str, str]:
 
 def review_contents(folder: str, seed: int) -> dict[str, str]:
     """Path -> text of the reviews to pretrain on, and of the sentences to judge."""
-    place = os.path.join(folder, "reviews")
-    task, config, vocab = (os.path.join(place, name) for name in ("SST-2", "bert_config.json", "vocab.txt"))
+    reviews = os.path.join(folder, "reviews")
+    task, config, vocab = (os.path.join(reviews, name) for name in ("SST-2", "bert_config.json", "vocab.txt"))
     sets = sample_reviews.make_sets(seed)
     contents = {
         os.path.join(task, f"{name}.tsv"): sample_reviews.to_tsv(examples, with_labels=name != "test")
@@ -78,11 +80,16 @@ def review_contents(folder: str, seed: int) -> dict[str, str]:
     sizes = f"--bert_config_file={config}\n--vocab_file={vocab}\n"
     return contents | {
         os.path.join(task, "test_answers.tsv"): f"index\tlabel\n{answers}",
-        os.path.join(place, "text.txt"): sample_reviews.corpus(seed),
+        os.path.join(reviews, "text.txt"): sample_reviews.corpus(seed),
         config: bert_config.to_json(sample_reviews.model_config()),
-        os.path.join(place, "pretrain.flags"): (
-            f"--input_files={os.path.join(place, 'train.tfrecord')}\n--model_dir={os.path.join(place, 'pretraining')}\n"
+        os.path.join(reviews, "pretrain.flags"): (
+            f"--input_files={os.path.join(reviews, 'train.tfrecord')}\n"
+            f"--model_dir={os.path.join(reviews, 'pretraining')}\n"
             f"{sizes}{PRETRAINING}"
         ),
-        os.path.join(place, "judge.flags"): f"--data_dir={task}\n{sizes}{REVIEWS_TRAINING}",
+        os.path.join(reviews, "judge.flags"): f"--data_dir={task}\n{sizes}{REVIEWS_TRAINING}",
     }
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -17,7 +17,7 @@ import random
 import re
 from typing import Any
 
-from jaxbert.examples.sample import ANIMALS, PLACES, TIMES, USUAL, VERBS, event_sentence
+from runs.sample_events import ANIMALS, PLACES, TIMES, USUAL, VERBS, event_sentence
 
 QUESTIONS = ("Who {verb} the other animal?", "Who was {verb}?", "Where was that?", "When was that?")
 TEXTS = {"train": 1000, "dev": 100, "test": 100}

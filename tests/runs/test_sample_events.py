@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import re
 
-from jaxbert.examples.sample import ANIMALS, SIZES, Pair, make_sets, model_config, to_tsv, vocabulary
+from runs.sample_events import ANIMALS, SIZES, Pair, make_sets, model_config, to_tsv, vocabulary
 
 
 def solve(pair: Pair) -> int:

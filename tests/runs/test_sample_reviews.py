@@ -3,7 +3,7 @@
 
 import re
 
-from jaxbert.examples.sample_reviews import BAD, GOOD, REVIEWS, SIZES, corpus, make_sets, to_tsv
+from runs.sample_reviews import BAD, GOOD, REVIEWS, SIZES, corpus, make_sets, to_tsv
 
 
 def opinions(text: str) -> set[str]:

@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command that writes the sample tasks."""
+"""The script that writes the tasks of the demo."""
 
 from pathlib import Path
 
-from jaxbert.commands.create_sample_data import run
 from jaxbert.config import bert_config, trainers
-from jaxbert.config.data import SampleDataFlags
 from jaxbert.config.flags import parse
-from jaxbert.examples import sample_reviews
 from jaxbert.examples.glue import find_task, glue_dataset
-from jaxbert.examples.sample import SIZES
+from runs import sample_reviews
+from runs.sample_data import main
+from runs.sample_events import SIZES
 
 
 def test_what_is_written_can_be_trained_on(tmp_path: Path) -> None:
     """The flag file parses, its paths exist, the task's reader finds all examples, the vocabulary fits the model."""
-    run(SampleDataFlags(output_dir=str(tmp_path)))
+    main(str(tmp_path))
     flags = parse(trainers.ClassifierFlags, [f"--flagfile={tmp_path / 'flags.txt'}"]).options
     assert flags.data_dir is not None
     assert flags.vocab_file is not None
@@ -28,7 +27,7 @@ def test_what_is_written_can_be_trained_on(tmp_path: Path) -> None:
 
 def test_answers_stand_beside_the_test_file(tmp_path: Path) -> None:
     """There is one answer for each line of the test file, with its index."""
-    run(SampleDataFlags(output_dir=str(tmp_path), random_seed=7))
+    main(str(tmp_path), seed=7)
     test, answers = (
         (tmp_path / "MRPC" / name).read_text().splitlines()[1:] for name in ("test.tsv", "test_answers.tsv")
     )
@@ -38,7 +37,7 @@ def test_answers_stand_beside_the_test_file(tmp_path: Path) -> None:
 
 def test_text_to_pretrain_on_and_what_needs_it(tmp_path: Path) -> None:
     """Both flag files parse, the task's reader finds all sentences, the answers have a line for each to judge."""
-    run(SampleDataFlags(output_dir=str(tmp_path)))
+    main(str(tmp_path))
     reviews = tmp_path / "reviews"
     pretraining = parse(trainers.PretrainingFlags, [f"--flagfile={reviews / 'pretrain.flags'}"]).options
     assert bert_config.read(str(pretraining.bert_config_file)) == sample_reviews.model_config()

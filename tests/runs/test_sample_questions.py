@@ -5,9 +5,9 @@ import json
 import re
 from pathlib import Path
 
-from jaxbert.examples.sample import ANIMALS, PLACES, TIMES, vocabulary
-from jaxbert.examples.sample_questions import TEXTS, make_questions
 from jaxbert.examples.squad import check_version, read_squad
+from runs.sample_events import ANIMALS, PLACES, TIMES, vocabulary
+from runs.sample_questions import TEXTS, make_questions
 
 
 def solve(context: str, question: str) -> str:
