@@ -33,7 +33,7 @@ def read_mrpc(folder: str, vocab: str) -> dict[str, np.ndarray]:
     """Ids and types [n, S], labels and lengths [n] of the training set."""
     examples = glue_dataset(find_task("MRPC"), folder).train
     assert examples is not None
-    tokenizer = Tokenizer(read_vocab(vocab), do_lower_case=True)
+    tokenizer = Tokenizer(read_vocab(vocab))
     features = convert(list(examples()), tokenizer, LENGTH, label_ids(("0", "1")))
     names = {"ids": "input_ids", "types": "segment_ids", "labels": "label_ids"}
     arrays = {short: features[name] for short, name in names.items()}

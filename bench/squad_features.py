@@ -28,6 +28,7 @@ import numpy as np
 from jaxbert.datasets.squad import SquadRecipe, write_squad_records
 from jaxbert.examples.squad import read_squad
 from jaxbert.features.squad import WindowSettings
+from jaxbert.text.tokenizer import Rules
 from jaxbert.tfrecord.example import decode
 from jaxbert.tfrecord.files import TFRecords
 from jaxbert.tfrecord.schema import squad_schema
@@ -105,7 +106,7 @@ def convert_original(modules: tuple[Any, Any], vocab: str, path: str, keep: Call
 
 def convert_ours(vocab: str, path: str, target: str) -> int:
     """The same with this program, to a record file: vocabulary, tokenizer and its memory all new."""
-    recipe = SquadRecipe(vocab, True, SETTINGS)
+    recipe = SquadRecipe(vocab, Rules(), SETTINGS)
     written = write_squad_records(target, read_squad(path), recipe, 1, ignore)
     return written.questions - len(written.skipped)
 

@@ -11,11 +11,14 @@ import numpy as np
 from safetensors.numpy import save
 
 from jaxbert.checkpoints import names
-from jaxbert.checkpoints.model_folder import OUR_FILE, TOKENIZER_FILE
+from jaxbert.checkpoints.model_folder import OUR_FILE, TOKENIZER_FILE, VOCAB_FILE
+from jaxbert.checkpoints.tokenizer_files import as_library, tokenizer_config
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import Activation, BertConfig
 from jaxbert.errors import InputError
 from jaxbert.io import files
+from jaxbert.text.tokenizer import Rules
+from jaxbert.text.vocab import read_vocab
 
 ENCODER_PREFIX = "bert."  # absent where the encoder alone was saved
 _PARTS_OF_ENCODER = ("embeddings.", "encoder.", "pooler.")
@@ -222,12 +225,12 @@ def write_huggingface(
         file.write(save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, {"format": "pt"}))
 
 
-def write_tokenizer(folder: str, config: BertConfig, lower_case: bool) -> None:
-    """Write the tokenizer's settings, which go with a `vocab.txt`."""
+def write_tokenizer(folder: str, config: BertConfig, rules: Rules) -> None:
+    """Write the tokenizer's settings, which go with the `vocab.txt` that is there."""
+    rules = as_library(rules, read_vocab(os.path.join(folder, VOCAB_FILE)))
     settings = {
-        "do_lower_case": lower_case,
+        **tokenizer_config(rules),
         "model_max_length": config.max_position_embeddings,
-        "tokenizer_class": "BertTokenizer",
     }
     _write_json(os.path.join(folder, TOKENIZER_FILE), settings)
 

@@ -42,17 +42,6 @@ def write_model(
         write_results(folder, results)
 
 
-def tokenizer_texts(vocab_file: str | None, lower_case: bool | None) -> dict[str, str]:
-    """The files for `write_model` that say how text becomes tokens, as far as it is known.
-
-    The case rule is stored as transformers stores it, because a vocabulary does not always tell it.
-    """
-    texts = {} if vocab_file is None else {VOCAB_FILE: files.read_text(vocab_file)}
-    if lower_case is None:
-        return texts
-    return texts | {TOKENIZER_FILE: json.dumps({"do_lower_case": lower_case}, indent=2) + "\n"}
-
-
 def write_results(folder: str, results: Mapping[str, float]) -> None:
     """Write the metrics of the weights in `folder`."""
     files.write_text(os.path.join(folder, RESULTS_FILE), json.dumps(results, indent=2) + "\n")

@@ -21,19 +21,19 @@ from jaxbert.checkpoints.contents import INDEX_ENDING, Contents, safetensors_con
 from jaxbert.checkpoints.model_folder import (
     CONFIG_FILE,
     OUR_FILE,
-    TOKENIZER_FILE,
     VOCAB_FILE,
     models_of_run,
     read_object,
-    tokenizer_texts,
 )
 from jaxbert.checkpoints.released import RELEASED
 from jaxbert.checkpoints.tf_bundle import find_prefix, open_bundle
+from jaxbert.checkpoints.tokenizer_files import TOKENIZER_JSON, read_rules, tokenizer_texts
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.console import say
 from jaxbert.errors import InputError
 from jaxbert.io.files import absolute, check_folder, exists, is_file, is_folder, names, open_input, version
+from jaxbert.text.tokenizer import Rules
 from jaxbert.text.vocab import Vocab, lower_cases, read_vocab
 
 _HINT = (
@@ -298,22 +298,24 @@ class Source:
 
     @cached_property
     def vocab_file(self) -> str | None:
-        """The path of its vocabulary; a SavedModel keeps it among its assets: `vocab.txt`, or the only file there."""
+        """The path of its vocabulary: `vocab.txt`, or `tokenizer.json`, in which transformers 5 writes it.
+
+        A SavedModel keeps it among its assets: `vocab.txt`, or the only file there.
+        """
         if self.kind != "SavedModel":
-            return self.beside(VOCAB_FILE)
+            return self.beside(VOCAB_FILE) or self.beside(TOKENIZER_JSON)
         folder = os.path.join(self.folder, "assets")
         assets = names(folder)
         name = VOCAB_FILE if VOCAB_FILE in assets else assets[0] if len(assets) == 1 else None
         return os.path.join(folder, name) if name else None
 
     @cached_property
-    def lower_case(self) -> bool | None:
-        """Whether its text is lower-cased, where its files say so."""
+    def rules(self) -> Rules | None:
+        """How its text becomes tokens, where its files say so."""
         if self.kind == "SavedModel":
             bundle = open_bundle(self.path)
-            return bool(bundle.read(_CASE_RULE).all()) if _CASE_RULE in bundle.entries else None
-        rule = read_object(self.beside(TOKENIZER_FILE)).get("do_lower_case")
-        return rule if isinstance(rule, bool) else None
+            return Rules(bool(bundle.read(_CASE_RULE).all())) if _CASE_RULE in bundle.entries else None
+        return read_rules(self.folder)
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
@@ -354,13 +356,13 @@ class Model:
         source: its files; None where weights are random, or where a run goes on without what it started from.
         config: its sizes.
         vocab_file: path of its vocabulary, None where it is not known.
-        lower_case: whether its text is lower-cased, None where neither its files nor a flag say so.
+        rules: how its text becomes tokens, None where neither its files nor a flag say so.
     """
 
     source: Source | None
     config: BertConfig
     vocab_file: str | None
-    lower_case: bool | None
+    rules: Rules | None
 
     @cached_property
     def vocab(self) -> Vocab:
@@ -368,10 +370,10 @@ class Model:
         if self.vocab_file is None:
             raise InputError("the vocabulary is not known", "give `--vocab_file`")
         vocab = read_vocab(self.vocab_file)
-        if len(vocab) > self.config.vocab_size:
+        added = {token.id: token.content for token in self.rules.added} if self.rules else {}
+        if (size := len(vocab.with_tokens(added))) > self.config.vocab_size:
             raise InputError(
-                f"`{self.vocab_file}` has {len(vocab)} tokens, bert_config.json says `vocab_size`"
-                f" {self.config.vocab_size}",
+                f"`{self.vocab_file}` has {size} tokens, bert_config.json says `vocab_size` {self.config.vocab_size}",
                 "give the vocabulary that belongs to the checkpoint",
             )
         own = self.source.vocab_file if self.source else None
@@ -381,7 +383,8 @@ class Model:
 
     def for_text(self) -> "Model":
         """This model with its casing decided: where nobody says it, by the vocabulary. Raises as `vocab` does."""
-        return replace(self, lower_case=lower_cases(self.lower_case, self.vocab))
+        vocab = self.vocab
+        return replace(self, rules=self.rules or Rules(lower_cases(None, vocab)))
 
     def beside(self, name: str) -> str | None:
         """See `Source.beside`; None without a source."""
@@ -389,7 +392,7 @@ class Model:
 
     def texts(self) -> dict[str, str]:
         """The files that go with its weights into a model folder, name -> content."""
-        return {CONFIG_FILE: bert_config.to_json(self.config), **tokenizer_texts(self.vocab_file, self.lower_case)}
+        return {CONFIG_FILE: bert_config.to_json(self.config), **tokenizer_texts(self.vocab_file, self.rules)}
 
 
 def find_model(
@@ -422,18 +425,20 @@ def find_model(
     if config is None:
         raise InputError("the sizes of the model are not known", "give `--bert_config_file`")
     if source is None:
-        return Model(None, config, vocab_file, do_lower_case)
+        return Model(None, config, vocab_file, None if do_lower_case is None else Rules(do_lower_case))
     if bert_config_file is None and source.kind == "SavedModel" and source.beside(CONFIG_FILE) is None:
         say(
             f"note: the sizes are those of the module's weights ({config.num_hidden_layers} layers, hidden"
             f" {config.hidden_size}, {config.num_attention_heads} heads), the rest is as in every release:"
             f" {config.hidden_act}, dropout {config.hidden_dropout_prob:g}"
         )
-    if None not in (do_lower_case, source.lower_case) and do_lower_case != source.lower_case:
+    rules = source.rules
+    if rules is not None and do_lower_case not in (None, rules.lower_case):
         raise InputError(
             f"`--do_lower_case={str(do_lower_case).lower()}`, but the model in `{checkpoint}`"
-            f" {'lower-cases its text' if source.lower_case else 'keeps the case of its text'}",
+            f" {'lower-cases its text' if rules.lower_case else 'keeps the case of its text'}",
             "leave the flag out",
         )
-    lower_case = do_lower_case if source.lower_case is None else source.lower_case
-    return Model(source, config, vocab_file or source.vocab_file, lower_case)
+    if rules is None and do_lower_case is not None:
+        rules = Rules(do_lower_case)
+    return Model(source, config, vocab_file or source.vocab_file, rules)

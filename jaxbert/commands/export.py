@@ -61,7 +61,13 @@ def export(model: Model, kind: Kind, to: Format, output_dir: str) -> None:
             compare(folder, {name: weights[name] for name in stored})
             result = "it reads back bit for bit"
         else:
-            exported = Exported(kind, model.config, weights, model.texts.get(model_folder.VOCAB_FILE), model.lower_case)
+            exported = Exported(
+                kind,
+                model.config,
+                weights,
+                model.texts.get(model_folder.VOCAB_FILE),
+                None if model.rules is None else model.rules.lower_case,
+            )
             (_write_saved_model if to == "saved_model" else _write_onnx)(model, exported, folder)
             result = f"its results differ from ours by at most {_difference(exported, to, folder):.1e} on random inputs"
     say(f"wrote the {NAMES[kind]} to {output_dir}; {result}")
@@ -80,8 +86,8 @@ def _write_onnx(model: Model, exported: Exported, folder: str) -> None:
     """Beside the file what else is needed to use it: configuration and tokenizer."""
     write_onnx(folder, exported)
     write_texts(folder, {model_folder.CONFIG_FILE: bert_config.to_json(model.config), **model.texts})
-    if model.lower_case is not None:
-        huggingface.write_tokenizer(folder, model.config, model.lower_case)
+    if model.rules is not None:
+        huggingface.write_tokenizer(folder, model.config, model.rules)
 
 
 def _difference(exported: Exported, to: Format, folder: str) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from jaxbert.checkpoints import names
 from jaxbert.checkpoints.contents import Contents, groups, sizes
-from jaxbert.checkpoints.model_folder import VOCAB_FILE, has_model, models_of_run
+from jaxbert.checkpoints.model_folder import has_model, models_of_run
 from jaxbert.checkpoints.released import RELEASED
 from jaxbert.checkpoints.resolve import Source, find_source, place_of
 from jaxbert.checkpoints.state import saved_steps
@@ -129,16 +129,15 @@ def _fit(contents: Contents, config: BertConfig, shown: BertConfig | None) -> st
 
 
 def _describe_vocabulary(flags: InspectFlags, model: Source, contents: Contents) -> Iterator[str]:
-    path = flags.vocab_file or model.beside(VOCAB_FILE)
+    path = flags.vocab_file or model.vocab_file
     if path is None:
         yield "vocabulary      none beside it"
         return
     vocab, embeddings = read_vocab(path), contents.shapes[names.WORD_EMBEDDINGS][0]
     fits = "fits" if len(vocab) == embeddings else f"does not fit: the weights have {embeddings}"
-    rule = model.lower_case
-    lower_case = not vocab.is_cased if rule is None else rule
-    case = "lower-cased" if lower_case else "keeps its case"
-    yield f"vocabulary      {path}: {len(vocab)} tokens, {fits}; text {'' if rule is None else 'is said to be '}{case}"
+    lower_case = not vocab.is_cased if model.rules is None else model.rules.lower_case
+    case = ("" if model.rules is None else "is said to be ") + ("lower-cased" if lower_case else "keeps its case")
+    yield f"vocabulary      {path}: {len(vocab)} tokens, {fits}; text {case}"
 
 
 def _describe_rest(contents: Contents) -> Iterator[str]:

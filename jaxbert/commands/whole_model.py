@@ -10,6 +10,7 @@ import numpy as np
 from jaxbert.checkpoints import huggingface, model_folder, names
 from jaxbert.checkpoints.load import DenseHead, InitialWeights, check_heads, match, read_initial
 from jaxbert.checkpoints.resolve import find_model
+from jaxbert.checkpoints.tokenizer_files import tokenizer_texts
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.models import WholeModelFlags
 from jaxbert.console import say
@@ -17,7 +18,7 @@ from jaxbert.errors import InputError
 from jaxbert.io import files
 from jaxbert.model.weights import classifier_table, encoder_table, pretraining_table, shapes, squad_table
 from jaxbert.tasks.classification import label_names
-from jaxbert.text.vocab import lower_cases
+from jaxbert.text.tokenizer import Rules
 from jaxbert.tfrecord.metadata import read_meta_data
 
 
@@ -30,14 +31,14 @@ class Model:
         config: sizes of the encoder.
         texts: content of files that go along in every format, by name: vocabulary, case rule, meta data.
         labels: names of a classifier's classes, if they are known.
-        lower_case: whether its text is lower-cased; None without a vocabulary.
+        rules: how its text becomes tokens; None without a vocabulary.
     """
 
     weights: Mapping[str, np.ndarray]
     config: BertConfig
     texts: Mapping[str, str]
     labels: tuple[str, ...]
-    lower_case: bool | None
+    rules: Rules | None
 
 
 def read_model(flags: WholeModelFlags, dense_head: DenseHead | None = None) -> Model:
@@ -54,15 +55,15 @@ def read_model(flags: WholeModelFlags, dense_head: DenseHead | None = None) -> M
     check_heads(initial, config)
     _check_weights(initial, config)
     texts: dict[str, str] = {}
-    labels, lower_case = source.class_names, None
+    labels, rules = source.class_names, None
     if found.vocab_file:
-        texts = model_folder.tokenizer_texts(found.vocab_file, found.lower_case)
-        lower_case = lower_cases(found.lower_case, found.vocab)
+        texts = tokenizer_texts(found.vocab_file, found.rules)
+        rules = found.for_text().rules
     if meta_file := source.beside(model_folder.META_DATA_FILE):
         texts[model_folder.META_DATA_FILE] = files.read_text(meta_file)
         if names.CLASSIFIER[0] in initial.weights:
             labels = label_names(read_meta_data(meta_file))
-    return Model(initial.weights, config, texts, labels, lower_case)
+    return Model(initial.weights, config, texts, labels, rules)
 
 
 def _check_weights(initial: InitialWeights, config: BertConfig) -> None:
@@ -97,10 +98,10 @@ def write_huggingface(model: Model, folder: str) -> Collection[str]:
         say("note: the class of `transformers` for this head has no pooler; it is left out")
     huggingface.write_huggingface(folder, model.weights, model.config, model.labels)
     write_texts(folder, model.texts)
-    if model.lower_case is None:
+    if model.rules is None:
         say("note: no vocabulary is known, so there is none for the tokenizer")
     else:
-        huggingface.write_tokenizer(folder, model.config, model.lower_case)
+        huggingface.write_tokenizer(folder, model.config, model.rules)
     return stored
 
 

@@ -17,7 +17,7 @@ from jaxbert.examples.task import open_task
 from jaxbert.examples.text_examples import Split, TextDataset, TextExample
 from jaxbert.features.classification import convert, label_ids
 from jaxbert.io.files import processes, whole_file
-from jaxbert.text.tokenizer import Tokenizer
+from jaxbert.text.tokenizer import Rules, open_tokenizer
 from jaxbert.text.vocab import lower_cases, read_vocab
 from jaxbert.tfrecord.example import decode, encode
 from jaxbert.tfrecord.files import TFRecords, frame
@@ -34,13 +34,13 @@ class Recipe:
 
     Attributes:
         vocab_file: path of `vocab.txt`.
-        do_lower_case: whether text is lower-cased and loses its accents.
+        rules: how text becomes tokens.
         max_seq_length: S.
         labels: class names in the order of their ids; empty for regression.
     """
 
     vocab_file: str
-    do_lower_case: bool
+    rules: Rules
     max_seq_length: int
     labels: tuple[str, ...]
 
@@ -69,8 +69,8 @@ def make_records(flags: FineTuningDataFlags) -> list[str]:
     if len({*records, paths.meta_data}) <= len(records):
         raise InputError(f"two outputs are the same file: {', '.join((*records, paths.meta_data))}", "name them apart")
     dataset = _open_dataset(flags)
-    lower_case = lower_cases(flags.do_lower_case, read_vocab(flags.vocab_file))
-    recipe = Recipe(flags.vocab_file, lower_case, flags.max_seq_length, dataset.labels)
+    rules = Rules(lower_cases(flags.do_lower_case, read_vocab(flags.vocab_file)))
+    recipe = Recipe(flags.vocab_file, rules, flags.max_seq_length, dataset.labels)
     with progress() as report:
         meta = write_dataset(dataset, recipe, paths, flags.num_workers or cores(), report)
     made = {"train": (meta.train_data_size, paths.train), "eval": (meta.eval_data_size or 0, paths.eval)}
@@ -180,7 +180,7 @@ class _Converter:
     """Examples -> how many they are, and the bytes of their records; one tokenizer, whose memory serves them all."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self._tokenizer = Tokenizer(read_vocab(recipe.vocab_file), recipe.do_lower_case)
+        self._tokenizer = open_tokenizer(recipe.vocab_file, recipe.rules)
         self._length = recipe.max_seq_length
         self._label_ids = label_ids(recipe.labels)
         self._schema = classification_schema(self._length, "int" if recipe.labels else "float")

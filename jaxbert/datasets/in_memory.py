@@ -13,8 +13,7 @@ from jaxbert.errors import InputError
 from jaxbert.examples.text_examples import TextExample
 from jaxbert.features.classification import convert, label_ids
 from jaxbert.io.files import processes
-from jaxbert.text.tokenizer import Tokenizer
-from jaxbert.text.vocab import read_vocab
+from jaxbert.text.tokenizer import open_tokenizer
 
 _CHUNK = 1000  # examples; handed to a worker at once
 _WORTH_WORKERS = 50_000  # examples; below, one core is done before others have helped much
@@ -75,7 +74,7 @@ class _Tokenize:
     """Examples -> their tokens and types one after the other, how many each has, and their labels."""
 
     def __init__(self, recipe: Recipe, bounds: Bounds) -> None:
-        self._tokenizer = Tokenizer(read_vocab(recipe.vocab_file), recipe.do_lower_case)
+        self._tokenizer = open_tokenizer(recipe.vocab_file, recipe.rules)
         self._max_seq_length, self._bounds = recipe.max_seq_length, bounds
         self._label_ids = label_ids(recipe.labels)
 

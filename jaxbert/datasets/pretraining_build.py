@@ -38,7 +38,7 @@ from jaxbert.io.files import (
     whole_file,
     write_text,
 )
-from jaxbert.text.tokenizer import Tokenizer
+from jaxbert.text.tokenizer import Rules, Tokenizer
 from jaxbert.text.vocab import read_vocab
 from jaxbert.tfrecord.example import encode
 from jaxbert.tfrecord.files import frame
@@ -170,7 +170,7 @@ def _report_path(folder: str, number: int) -> str:
 @functools.lru_cache(maxsize=1)
 def _tokenizer(recipe: Recipe) -> Tokenizer:
     """One for all the shards of a process, whose memory then serves them all."""
-    return Tokenizer(read_vocab(recipe.vocab_file), recipe.do_lower_case)
+    return Tokenizer(read_vocab(recipe.vocab_file), Rules(recipe.do_lower_case))
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from jaxbert.features.squad import (
     window_arrays,
 )
 from jaxbert.io.files import processes, whole_file
-from jaxbert.text.tokenizer import Tokenizer
+from jaxbert.text.tokenizer import Rules, open_tokenizer
 from jaxbert.text.vocab import lower_cases, read_vocab
 from jaxbert.tfrecord.example import decode, entries, message
 from jaxbert.tfrecord.files import TFRecords, frame
@@ -41,12 +41,12 @@ class SquadRecipe:
 
     Attributes:
         vocab_file: path of `vocab.txt`.
-        do_lower_case: whether text is lower-cased and loses its accents.
+        rules: how text becomes tokens.
         settings: how windows are cut.
     """
 
     vocab_file: str
-    do_lower_case: bool
+    rules: Rules
     settings: WindowSettings
 
 
@@ -78,7 +78,8 @@ def make_records(flags: FineTuningDataFlags) -> list[str]:
     if flags.train_data_output_path == flags.meta_data_file_path:
         raise InputError(f"two outputs are the same file: `{flags.meta_data_file_path}`", "name them apart")
     settings = WindowSettings(flags.max_seq_length, flags.doc_stride, flags.max_query_length)
-    recipe = SquadRecipe(flags.vocab_file, lower_cases(flags.do_lower_case, read_vocab(flags.vocab_file)), settings)
+    rules = Rules(lower_cases(flags.do_lower_case, read_vocab(flags.vocab_file)))
+    recipe = SquadRecipe(flags.vocab_file, rules, settings)
     written = write_squad_dataset(
         flags.squad_data_file,
         flags.train_data_output_path,
@@ -175,7 +176,7 @@ class _Converter:
     """Paragraphs -> features, with one tokenizer whose memory serves them all."""
 
     def __init__(self, recipe: SquadRecipe) -> None:
-        self._tokenizer = Tokenizer(read_vocab(recipe.vocab_file), recipe.do_lower_case)
+        self._tokenizer = open_tokenizer(recipe.vocab_file, recipe.rules)
         self._settings = recipe.settings
         self._schema = squad_schema(recipe.settings.max_seq_length)
 

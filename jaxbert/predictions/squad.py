@@ -14,8 +14,8 @@ import numpy as np
 
 from jaxbert.errors import InputError
 from jaxbert.features.squad import Context, WindowedQuestion, best_window, split_words
-from jaxbert.text.normalize import basic_tokens, has_cjk
-from jaxbert.text.tokenizer import Tokenizer, piece_spans
+from jaxbert.text.normalize import has_cjk
+from jaxbert.text.tokenizer import Tokenizer
 
 _REMEMBERED = 1 << 14  # words
 
@@ -25,10 +25,8 @@ class AnswerTexts:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokens = tokenizer.vocab.tokens
-        self._normalized = functools.lru_cache(_REMEMBERED)(
-            lambda word: " ".join(basic_tokens(word, tokenizer.do_lower_case))
-        )
-        self._spans = functools.lru_cache(_REMEMBERED)(lambda word: piece_spans(word, tokenizer))
+        self._normalized = functools.lru_cache(_REMEMBERED)(lambda word: " ".join(tokenizer.words(word)))
+        self._spans = functools.lru_cache(_REMEMBERED)(tokenizer.piece_spans)
 
     def span(self, context: Context, first: int, last: int) -> tuple[int, int]:
         """First character, and the one after the last, of the answer from piece `first` to piece `last`."""

@@ -247,8 +247,8 @@ def read_data(flags: ClassifierFlags, model: Model) -> Data:
             f"give `--{missing[0]}_file`, or choose another `--mode`",
         )
     assert model.vocab_file is not None  # `for_text` would have raised
-    assert model.lower_case is not None
-    recipe = Recipe(model.vocab_file, model.lower_case, flags.max_seq_length, dataset.labels)
+    assert model.rules is not None
+    recipe = Recipe(model.vocab_file, model.rules, flags.max_seq_length, dataset.labels)
     if flags.trains:
         with hosts.one_after_the_first("records"):
             return _records_made(flags, model, dataset, recipe, wanted[flags.mode])

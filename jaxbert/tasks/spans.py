@@ -411,7 +411,8 @@ def _questions(flags: SquadFlags, model: Model, meta: SquadMetaData) -> tuple[Qu
             f"`--predict_file={flags.predict_file}` means {len(paths)} files, one can be scored",
             "predict several with `--mode=predict` or `train_and_predict`",
         )
-    tokenizer = Tokenizer(model.vocab, bool(model.lower_case))
+    assert model.rules is not None  # `for_text` would have raised
+    tokenizer = Tokenizer(model.vocab, model.rules)
     found = tuple(QuestionFile(path, tokenizer, meta.settings, meta.version_2_with_negative) for path in paths)
     for questions in found:
         longest = max(questions.lengths, default=0)
@@ -439,7 +440,8 @@ def _made_records(flags: SquadFlags, model: Model, meta: SquadMetaData) -> tuple
     """Paths of the records of `--train_file`, which are made where they are not there, and their metadata."""
     assert flags.train_file is not None  # the flags were checked
     assert model.vocab_file is not None  # `for_text` would have raised
-    recipe = SquadRecipe(model.vocab_file, bool(model.lower_case), meta.settings)
+    assert model.rules is not None
+    recipe = SquadRecipe(model.vocab_file, model.rules, meta.settings)
     version_2 = meta.version_2_with_negative
     sources, settings = [flags.train_file, recipe.vocab_file], (recipe, version_2, flags.strict)
     folder = fine_tuning.records_folder(flags.model_dir, sources, settings)

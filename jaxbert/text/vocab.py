@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from jaxbert.errors import InputError
-from jaxbert.io.files import read_text
+from jaxbert.io.files import read_json_object, read_text
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 
@@ -26,6 +26,14 @@ class Vocab:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    def with_tokens(self, added: Mapping[int, str]) -> "Vocab":
+        """This vocabulary with tokens (id -> text) behind it; ids between that no token has are ""."""
+        if all(self.tokens[id_ : id_ + 1] == (token,) for id_, token in added.items()):
+            return self
+        size = max(len(self), max(added) + 1)
+        tokens = [added.get(id_, self.tokens[id_] if id_ < len(self) else "") for id_ in range(size)]
+        return Vocab(tuple(tokens), {**self.ids, **{token: id_ for id_, token in added.items()}}, self.path)
 
     @property
     def is_cased(self) -> bool:
@@ -61,11 +69,15 @@ def lower_cases(choice: bool | None, vocab: Vocab) -> bool:
 def read_vocab(path: str) -> Vocab:
     """Read `vocab.txt`; white space around a token is dropped and a blank line is the token "".
 
+    A name that ends in `.json` is that of a `tokenizer.json`, of which the vocabulary of its model is read.
+
     `[PAD]` is not asked for: padding is id 0 whatever the token there is called, in Google's scripts too.
 
     Raises:
         InputError: the file cannot be read, is not UTF-8, is empty, or lacks `[UNK]`, `[CLS]`, `[SEP]` or `[MASK]`.
     """
+    if path.endswith(".json"):
+        return _read_tokenizer_json(path)
     lines = read_text(path).split("\n")
     if lines[-1] == "":
         lines.pop()
@@ -86,3 +98,19 @@ def make_vocab(tokens: Sequence[str], path: str = "vocab.txt") -> Vocab:
             "give the `vocab.txt` that lies beside the checkpoint",
         )
     return Vocab(tuple(tokens), ids, path)
+
+
+def _read_tokenizer_json(path: str) -> Vocab:
+    content = read_json_object(path, "a tokenizer.json")
+    model = content.get("model")
+    kind = model.get("type", "WordPiece") if isinstance(model, dict) else None
+    vocab = model.get("vocab") if isinstance(model, dict) else None
+    if kind != "WordPiece" or not isinstance(vocab, dict):
+        raise InputError(f"`{path}` has a model of type `{kind}`", "only WordPiece is BERT's")
+    size = 1 + max(vocab.values(), default=-1)
+    if any(type(id_) is not int or id_ < 0 for id_ in vocab.values()) or size > 2 * len(vocab) + 1000:
+        raise InputError(f"`{path}`: the ids of its vocabulary are no numbers from 0 on", "write the tokenizer again")
+    tokens = [""] * size
+    for token, id_ in vocab.items():
+        tokens[id_] = token
+    return dataclasses.replace(make_vocab(tokens, path), ids=vocab)

@@ -11,10 +11,12 @@ from jaxbert.checkpoints import model_folder, names
 from jaxbert.checkpoints.huggingface import write_huggingface
 from jaxbert.checkpoints.load import load_whole
 from jaxbert.checkpoints.resolve import Model, find_model, find_source
+from jaxbert.checkpoints.tokenizer_files import tokenizer_texts
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
 from jaxbert.model.weights import classifier_table, flatten, shapes, squad_table
+from jaxbert.text.tokenizer import Rules
 
 _CONFIG = BertConfig(6, 4, 1, 2, 8, max_position_embeddings=5, type_vocab_size=2)
 _VOCAB = "[UNK]\n[CLS]\n[SEP]\n[MASK]\nred\n"
@@ -25,7 +27,7 @@ def _weights(sizes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
 
 
 def _found(path: str) -> Model:
-    return Model(find_source(path), _CONFIG, None, lower_case=None)
+    return Model(find_source(path), _CONFIG, None, None)
 
 
 def test_answers_need_no_pooler(tmp_path: Path) -> None:
@@ -51,7 +53,7 @@ def test_a_classifier_needs_its_pooler(tmp_path: Path) -> None:
 def model(tmp_path: Path) -> str:
     """A trained model that lower-cases its text."""
     (tmp_path / "vocab").write_text(_VOCAB)
-    texts = model_folder.tokenizer_texts(str(tmp_path / "vocab"), lower_case=True)
+    texts = tokenizer_texts(str(tmp_path / "vocab"), Rules(lower_case=True))
     texts[model_folder.CONFIG_FILE] = bert_config.to_json(_CONFIG)
     model_folder.write_model(str(tmp_path / "model"), _weights(shapes(squad_table(_CONFIG))), texts, {})
     return str(tmp_path / "model")
@@ -66,12 +68,13 @@ def config_file(tmp_path: Path) -> str:
 
 def test_casing_is_the_models_or_the_flags(model: str, config_file: str) -> None:
     """Without a flag the model says it; without a model, or where it is gone, the flag; or nobody."""
-    assert find_model(model).lower_case is True
-    assert find_model(model, do_lower_case=True).lower_case is True
+    assert find_model(model).rules == Rules(True)
+    assert find_model(model, do_lower_case=True).rules == Rules(True)
     for given in (None, True, False):
-        assert find_model(None, bert_config_file=config_file, do_lower_case=given).lower_case is given
+        rules = None if given is None else Rules(given)
+        assert find_model(None, bert_config_file=config_file, do_lower_case=given).rules == rules
         gone = find_model("no/model/any/more", bert_config_file=config_file, do_lower_case=given, may_be_gone=True)
-        assert (gone.source, gone.lower_case) == (None, given)
+        assert (gone.source, gone.rules) == (None, rules)
 
 
 def test_casing_that_nobody_says_is_decided_by_the_vocabulary(config_file: str, tmp_path: Path) -> None:
@@ -79,8 +82,8 @@ def test_casing_that_nobody_says_is_decided_by_the_vocabulary(config_file: str, 
     for name, expected in (("red", True), ("Red", False)):
         (tmp_path / "vocab").write_text(_VOCAB.replace("red", name))
         found = find_model(None, bert_config_file=config_file, vocab_file=str(tmp_path / "vocab"))
-        assert found.lower_case is None
-        assert found.for_text().lower_case is expected
+        assert found.rules is None
+        assert found.for_text().rules == Rules(expected)
 
 
 def test_a_flag_against_the_model_is_refused(model: str) -> None:

@@ -19,6 +19,7 @@ from jaxbert.errors import InputError
 from jaxbert.model.encoder import encode
 from jaxbert.model.heads import answer_spans, classify, pool, pretrain
 from jaxbert.model.weights import unflatten
+from jaxbert.text.tokenizer import Rules
 from tests.checkpoints.random_models import HEADS, Weights, assert_same, random_weights
 
 _CONFIG = BertConfig(30, 12, 3, 3, 16, max_position_embeddings=9, type_vocab_size=2)
@@ -143,8 +144,8 @@ def test_transformers_tokenizes_as_its_file_says(lower_case: bool, tmp_path: Pat
     """The tokenizer is found from the folder, with the vocabulary's ids and the model's case."""
     transformers = pytest.importorskip("transformers")
     write_huggingface(str(tmp_path), random_weights(_CONFIG), _CONFIG)
-    write_tokenizer(str(tmp_path), _CONFIG, lower_case)
     (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nred\nRed\n##s\n")
+    write_tokenizer(str(tmp_path), _CONFIG, Rules(lower_case))
     tokenizer = transformers.AutoTokenizer.from_pretrained(str(tmp_path))
     assert tokenizer("Reds red", "red")["input_ids"] == [2, 5 if lower_case else 6, 7, 5, 3, 5, 3]
     assert tokenizer.model_max_length == 9

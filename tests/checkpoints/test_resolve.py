@@ -14,6 +14,7 @@ from jaxbert.checkpoints.model_folder import write_model
 from jaxbert.checkpoints.resolve import find_source
 from jaxbert.checkpoints.tf_bundle import write_bundle
 from jaxbert.errors import InputError
+from jaxbert.text.tokenizer import Rules
 
 Save = Callable[..., None]
 
@@ -48,7 +49,7 @@ def test_a_hub_module_brings_all_it_needs(given: str, module: Path) -> None:
     )
     assert (config.intermediate_size, config.max_position_embeddings, config.type_vocab_size) == (8, 7, 2)
     assert source.vocab_file == str(module / "assets/wordpieces.txt")
-    assert source.lower_case is False
+    assert source.rules == Rules(False)
     assert source.contents.keys.keys() == set(names.encoder_names(2))
 
 
@@ -86,7 +87,7 @@ def test_a_folder_of_hugging_face_brings_configuration_and_case(
     config = source.config
     assert config is not None
     assert (config.num_attention_heads, config.hidden_act) == (3, "gelu_erf")
-    assert source.lower_case is False
+    assert source.rules == Rules(False)
     assert source.class_names == ("a",)
 
 
@@ -100,10 +101,10 @@ def test_damaged_settings_are_named(
     (tmp_path / name).write_text(content)
     source = find_source(str(tmp_path))
     if name == "tokenizer_config.json" and "gpt2" in content:
-        assert source.lower_case is None
+        assert source.rules is None
         return
     with pytest.raises(InputError, match=name):
-        assert source.config if name == "config.json" else source.lower_case
+        assert source.config if name == "config.json" else source.rules
 
 
 def test_a_checkpoint_has_no_case_rule(tiny_weights: dict[str, np.ndarray], tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ def test_a_checkpoint_has_no_case_rule(tiny_weights: dict[str, np.ndarray], tmp_
     write_bundle(f"{tmp_path}/bert_model.ckpt", tiny_weights)
     source = find_source(str(tmp_path))
     assert (source.kind, source.folder) == ("checkpoint", str(tmp_path))
-    assert (source.config, source.lower_case, source.vocab_file) == (None, None, None)
+    assert (source.config, source.rules, source.vocab_file) == (None, None, None)
 
 
 @pytest.mark.parametrize("name", [names.WORD_EMBEDDINGS, names.CLASSIFIER[0]])
@@ -142,4 +143,4 @@ def test_official_hub_modules(shared: Path) -> None:
         assert config is not None
         assert (config.vocab_size, config.hidden_size, config.num_attention_heads) == (525, 32, 2)
         assert source.vocab_file == str(folder / "assets/vocab.txt")
-        assert source.lower_case is True
+        assert source.rules == Rules(True)

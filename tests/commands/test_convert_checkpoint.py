@@ -137,7 +137,10 @@ def test_the_tokenizer_keeps_the_case_of_its_vocabulary(
     source = model(tmp_path / "model", CONFIG, random_weights(CONFIG), **{"vocab.txt": vocab})
     assert convert(init_checkpoint=source, to="huggingface", output_dir=tmp_path / "out", **given)[0] == 0
     tokenizer = json.loads((tmp_path / "out/tokenizer_config.json").read_text())
-    assert tokenizer == {"do_lower_case": lower_case, "model_max_length": 7, "tokenizer_class": "BertTokenizer"}
+    expected = {"do_lower_case": lower_case, "model_max_length": 7, "tokenizer_class": "BertTokenizer"}
+    assert tokenizer | expected == tokenizer
+    special = {id_: token["content"] for id_, token in tokenizer["added_tokens_decoder"].items() if token["special"]}
+    assert special == {str(id_): token for id_, token in enumerate(VOCAB.split("\n")[:5])}
 
 
 @pytest.mark.parametrize("to", FORMATS)

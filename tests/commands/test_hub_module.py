@@ -14,6 +14,7 @@ from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.tf_bundle import open_bundle, write_bundle
 from jaxbert.checkpoints.tf_graph import write_tf2
 from jaxbert.config import bert_config
+from jaxbert.text.tokenizer import Rules
 from tests.commands.conftest import Run
 from tests.commands.tiny_task import CONFIG, Task, flags
 
@@ -64,8 +65,8 @@ def test_a_folder_of_hugging_face_trains(task: Task, classify: Run, tmp_path: Pa
     config = bert_config.from_dict(CONFIG | {"hidden_act": "gelu_erf"})
     folder = tmp_path / "theirs"
     write_huggingface(str(folder), read_initial(str(task.model)).weights, config)
-    write_tokenizer(str(folder), config, lower_case=True)
     shutil.copy(task.model / "vocab.txt", folder)
+    write_tokenizer(str(folder), config, Rules(lower_case=True))
     err = _train(classify, task, tmp_path / "run", f"--init_checkpoint={folder}")
     assert "loaded 23 of 25 expected tensors" in err
     assert json.loads((tmp_path / "run/best/bert_config.json").read_text())["hidden_act"] == "gelu_erf"

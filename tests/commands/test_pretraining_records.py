@@ -25,7 +25,7 @@ def source(corpus: Corpus, kind: str, folder: Path) -> MaskedRecords:
     """Records with masks of their own, or with fresh ones."""
     patterns = corpus.masked if kind == "static" else corpus.whole
     flags = parse(PretrainingFlags, training(corpus, patterns, folder), {}).options
-    model = Model(None, BertConfig(**CONFIG), flags.vocab_file, lower_case=None)
+    model = Model(None, BertConfig(**CONFIG), flags.vocab_file, None)
     return open_records(flags, model, patterns)
 
 

@@ -14,7 +14,7 @@ from jaxbert.datasets.in_memory import TextExamples
 from jaxbert.errors import InputError
 from jaxbert.examples.text_examples import TextExample
 from jaxbert.features.classification import convert, label_ids
-from jaxbert.text.tokenizer import Tokenizer
+from jaxbert.text.tokenizer import Rules, Tokenizer
 from jaxbert.text.vocab import read_vocab
 
 WORDS = [f"w{number}" for number in range(40)]
@@ -25,7 +25,7 @@ BOUNDS = Bounds(45, 2, 12)
 def recipe(tmp_path: Path) -> Recipe:
     """Up to 12 tokens, three classes."""
     (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]) + "\n")
-    return Recipe(str(tmp_path / "vocab.txt"), True, 12, ("a", "b", "c"))
+    return Recipe(str(tmp_path / "vocab.txt"), Rules(), 12, ("a", "b", "c"))
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_features_are_those_of_records(
     """Any examples in any order come as `convert` makes them, but for padding; in one process and in several."""
     monkeypatch.setattr(in_memory, "_WORTH_WORKERS", worth_workers)
     found = TextExamples(iter(examples), recipe, BOUNDS, workers=2)
-    expected = convert(examples, Tokenizer(read_vocab(recipe.vocab_file), True), 12, label_ids(recipe.labels))
+    expected = convert(examples, Tokenizer(read_vocab(recipe.vocab_file), recipe.rules), 12, label_ids(recipe.labels))
     assert len(found) == len(examples)
     assert list(found.ids) == [example.id for example in examples]
     np.testing.assert_array_equal(found.lengths, expected["input_mask"].sum(axis=1))

@@ -12,6 +12,7 @@ from jaxbert.datasets.squad import SquadRecipe, write_squad_records
 from jaxbert.errors import InputError
 from jaxbert.examples.squad import Answer, Paragraph, Question, read_squad
 from jaxbert.features.squad import Skipped, WindowSettings
+from jaxbert.text.tokenizer import Rules
 from jaxbert.tfrecord.example import decode
 from jaxbert.tfrecord.files import TFRecords
 from jaxbert.tfrecord.metadata import read_squad_meta_data
@@ -22,7 +23,7 @@ from jaxbert.tfrecord.schema import squad_schema
 def recipe(tmp_path: Path) -> SquadRecipe:
     """A vocabulary of three words, 10 tokens a record."""
     (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\n")
-    return SquadRecipe(str(tmp_path / "vocab.txt"), True, WindowSettings(10, 3, 2))
+    return SquadRecipe(str(tmp_path / "vocab.txt"), Rules(), WindowSettings(10, 3, 2))
 
 
 def ignore(count: int) -> None:
@@ -98,7 +99,7 @@ def test_nothing_to_write(tmp_path: Path, recipe: SquadRecipe) -> None:
 def test_official_records(shared: Path, tmp_path: Path, version: str) -> None:
     """Values and number of records of the official scripts; 2.20 marks windows without the answer too."""
     meta = read_squad_meta_data(str(shared / f"official/data/official-2.3/squad_{version}_meta_data"))
-    recipe = SquadRecipe(str(shared / "official/inputs/vocab.txt"), True, meta.settings)
+    recipe = SquadRecipe(str(shared / "official/inputs/vocab.txt"), Rules(), meta.settings)
     source = read_squad(str(shared / f"official/inputs/squad/train-{version}.json"))
     written = write_squad_records(str(tmp_path / "records"), source, recipe, 1, ignore)
     assert written.records == meta.train_data_size

@@ -13,6 +13,7 @@ from jaxbert.datasets.classification import Recipe, RecordPaths, write_dataset, 
 from jaxbert.errors import InputError
 from jaxbert.examples.glue import find_task, glue_dataset
 from jaxbert.examples.text_examples import TextDataset, TextExample
+from jaxbert.text.tokenizer import Rules
 from jaxbert.tfrecord.example import decode
 from jaxbert.tfrecord.files import TFRecords
 from jaxbert.tfrecord.metadata import read_meta_data
@@ -29,7 +30,7 @@ def ignore(*_: object) -> None:
 def recipe(tmp_path: Path) -> Recipe:
     """Two classes and a vocabulary of three words, 8 tokens a record."""
     (tmp_path / "vocab.txt").write_text(VOCAB)
-    return Recipe(str(tmp_path / "vocab.txt"), True, 8, ("no", "yes"))
+    return Recipe(str(tmp_path / "vocab.txt"), Rules(), 8, ("no", "yes"))
 
 
 def load(path: Path, length: int, label_type: str = "int") -> dict[str, np.ndarray]:
@@ -133,7 +134,7 @@ def test_unwanted_and_missing_sets(tmp_path: Path, recipe: Recipe) -> None:
 def test_regression(tmp_path: Path, recipe: Recipe) -> None:
     """Numbers are written as floats, and the meta data have no classes."""
     dataset = TextDataset("task", (), lambda: iter([TextExample("a", None, 2.5), TextExample("b")]), None, {})
-    numbers = Recipe(recipe.vocab_file, True, 8, ())
+    numbers = Recipe(recipe.vocab_file, Rules(), 8, ())
     paths = RecordPaths(str(tmp_path / "train"), meta_data=str(tmp_path / "meta"))
     meta = write_dataset(dataset, numbers, paths, 1, ignore)
     assert (meta.num_labels, meta.label_type, meta.label_list) == (None, "float", ())
@@ -146,7 +147,7 @@ def test_official_mrpc(shared: Path, tmp_path: Path) -> None:
     """From the same TSV files, records with the values of the official script's, and its meta data."""
     official = shared / "official/data/official-2.3"
     dataset = glue_dataset(find_task("MRPC"), str(shared / "official/inputs/MRPC"))
-    recipe = Recipe(str(shared / "official/inputs/vocab.txt"), True, 64, dataset.labels)
+    recipe = Recipe(str(shared / "official/inputs/vocab.txt"), Rules(), 64, dataset.labels)
     paths = RecordPaths(*(str(tmp_path / name) for name in ("train", "eval", "test", "meta")))
     meta = write_dataset(dataset, recipe, paths, 1, ignore)
     for name in ("train", "eval", "test"):

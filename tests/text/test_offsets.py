@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxbert.text.normalize import basic_tokens
-from jaxbert.text.tokenizer import Tokenizer, piece_spans, word_origins
+from jaxbert.text.tokenizer import Tokenizer, word_origins
 from jaxbert.text.vocab import make_vocab
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -36,13 +36,13 @@ AWKWARD = st.text(
 )
 def test_parts(text: str, parts: list[str]) -> None:
     """Each piece is found where it stands, in spite of case, accents, invisible and unknown characters."""
-    assert [text[begin:end] for begin, end in piece_spans(text, TOKENIZER)] == parts
+    assert [text[begin:end] for begin, end in TOKENIZER.piece_spans(text)] == parts
 
 
 @given(AWKWARD)
 def test_as_many_as_pieces(text: str) -> None:
     """There is a span for every piece; spans are not empty, lie within the text and never go back."""
-    spans = piece_spans(text, TOKENIZER)
+    spans = TOKENIZER.piece_spans(text)
     assert len(spans) == len(TOKENIZER.ids(text))
     assert all(0 <= begin < end <= len(text) for begin, end in spans)
     assert spans == sorted(spans)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jaxbert.text import tokenizer as tokenizer_module
 from jaxbert.text.normalize import basic_tokens
-from jaxbert.text.tokenizer import Tokenizer
+from jaxbert.text.tokenizer import Rules, Tokenizer
 from jaxbert.text.vocab import Vocab, make_vocab, read_vocab
 from tests.text.plain_tokenizer import plain_tokens, plain_words
 
@@ -55,7 +55,7 @@ def test_every_code_point(vocab: Vocab, lower: bool) -> None:
 @example("ΟΔΟΣ ΟΔΟΣ, Σ", True)
 def test_equals_the_rules(vocab: Vocab, text: str, lower: bool) -> None:
     """Any text gives the pieces of the published rules, the second time as the first."""
-    tokenizer = Tokenizer(vocab, lower)
+    tokenizer = Tokenizer(vocab, Rules(lower))
     expected = plain_tokens(text, vocab.ids, lower)
     assert tokenizer.tokens(text) == expected
     assert tokenizer.tokens(text) == expected
@@ -85,12 +85,12 @@ def test_awkward_texts(vocab: Vocab) -> None:
     assert tokens("the\u2028the") == ["the", "the"]
     assert tokens("中文the") == ["中", "文", "the"]
     assert tokens("\u200b\ufffd") == []
-    assert Tokenizer(vocab, do_lower_case=False).tokens("The é") == ["[UNK]", "é"]
+    assert Tokenizer(vocab, Rules(lower_case=False)).tokens("The é") == ["[UNK]", "é"]
 
 
 def test_longest_word(vocab: Vocab) -> None:
     """A word of `max_chars_per_word` characters is cut into pieces, a longer one is unknown."""
-    tokenizer = Tokenizer(vocab, max_chars_per_word=5)
+    tokenizer = Tokenizer(vocab, Rules(max_chars_per_word=5))
     assert tokenizer.tokens("aaaaa aaaaaa") == ["a", "##a", "##a", "##a", "##a", "[UNK]"]
     assert Tokenizer(vocab).tokens("a" * 200) == ["a"] + ["##a"] * 199
     assert Tokenizer(vocab).tokens("a" * 201) == ["[UNK]"]
@@ -114,7 +114,7 @@ def test_official_tokens(shared: Path, version: str) -> None:
     cases = json.loads((shared / f"official/golden_text/tokenization_{version}.json").read_text())
     assert cases
     for case in cases:
-        tokenizer = Tokenizer(vocab, case["lower"], max_chars_per_word=400)  # the limit of these versions
+        tokenizer = Tokenizer(vocab, Rules(case["lower"], max_chars_per_word=400))  # the limit of these versions
         assert basic_tokens(case["text"], case["lower"]) == case["basic"]
         assert tokenizer.tokens(case["text"]) == case["tokens"]
         assert tokenizer.ids(case["text"]) == case["ids"]

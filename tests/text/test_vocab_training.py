@@ -9,7 +9,7 @@ import pytest
 
 from jaxbert.cli import main
 from jaxbert.errors import InputError
-from jaxbert.text.tokenizer import Tokenizer
+from jaxbert.text.tokenizer import Rules, Tokenizer
 from jaxbert.text.vocab import make_vocab, read_vocab
 from jaxbert.text.vocab_training import special_tokens, train_vocab
 
@@ -29,7 +29,7 @@ def test_own_text_needs_no_unk(do_lower_case: bool) -> None:
     """The text the vocabulary comes from has no [UNK], in training and use alike cut, and frequent words are pieces."""
     tokens = train_vocab(lambda: TEXTS, 90, do_lower_case=do_lower_case, num_unused=2)
     assert len(tokens) == len(set(tokens)) <= 90
-    tokenizer = Tokenizer(make_vocab(tokens), do_lower_case)
+    tokenizer = Tokenizer(make_vocab(tokens), Rules(do_lower_case))
     pieces = [piece for text in TEXTS for piece in tokenizer.tokens(text)]
     assert "[UNK]" not in pieces
     assert {"low", "\u4e2d", ","} <= set(pieces)

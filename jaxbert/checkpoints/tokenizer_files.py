@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files beside a model that say how its text becomes tokens, read and written.
+
+Google's releases have `vocab.txt` alone. A Hugging Face folder says more, in files that may contradict each other; what
+transformers 5 does counts (`PreTrainedTokenizerBase._from_pretrained`, `BertTokenizer.__init__`):
+
+- For the class `BertTokenizer` (or where none is named) casing, accents and Chinese characters are those of
+  `tokenizer_config.json`, the word limit is 100, and `tokenizer.json` gives the vocabulary and the added tokens only.
+- For a class that has no rules of its own (`PreTrainedTokenizerFast`, `TokenizersBackend`) `tokenizer.json` counts.
+- Added tokens are those of `added_tokens_decoder` in `tokenizer_config.json`; else of `added_tokens.json` (version 4)
+  and of `tokenizer.json`.
+
+Our own folders hold `vocab.txt` and `tokenizer_config.json` in the same form.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jaxbert.checkpoints.model_folder import TOKENIZER_FILE, VOCAB_FILE
+from jaxbert.errors import InputError
+from jaxbert.io.files import is_file, read_json_object, read_text
+from jaxbert.text.tokenizer import AddedToken, Rules
+from jaxbert.text.vocab import CLS, MASK, PAD, SEP, UNK, Vocab, read_vocab
+
+TOKENIZER_JSON = "tokenizer.json"
+_ADDED_TOKENS, _SPECIAL_TOKENS = "added_tokens.json", "special_tokens_map.json"
+_LIBRARY_LIMIT = 100  # characters of a word in transformers
+_SPECIAL = {"unk_token": UNK, "sep_token": SEP, "pad_token": PAD, "cls_token": CLS, "mask_token": MASK}
+_BERT_CLASSES = ("BertTokenizer", "BertTokenizerFast", "DistilBertTokenizer", "DistilBertTokenizerFast")
+_PLAIN_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
+_TOKEN_FIELDS = tuple(field.name for field in dataclasses.fields(AddedToken) if field.name != "id")
+
+
+def read_rules(folder: str) -> Rules | None:
+    """What the files in a model's folder say, None where they say nothing.
+
+    Raises:
+        InputError: a file is damaged, or says what our tokenizer cannot do; the message names it.
+    """
+    config_path = os.path.join(folder, TOKENIZER_FILE)
+    config = _object(config_path)
+    of_library = _object(os.path.join(folder, TOKENIZER_JSON))
+    if "tokenizer_class" not in config and not of_library and not is_file(os.path.join(folder, _SPECIAL_TOKENS)):
+        lower_case = _value(config, "do_lower_case", (bool,), None, config_path)
+        return None if lower_case is None else Rules(lower_case)
+    class_name = config.get("tokenizer_class") or _BERT_CLASSES[0]
+    if class_name not in (*_BERT_CLASSES, *_PLAIN_CLASSES):
+        raise InputError(
+            f"`{config_path}`: the tokenizer is a `{class_name}`",
+            f"tokenizers of BERT are read: {', '.join((*_BERT_CLASSES, *_PLAIN_CLASSES))}",
+        )
+    _check_special_tokens(config, config_path)
+    added = tuple(sorted(_added_tokens(folder, config, of_library), key=lambda token: token.id))
+    if class_name in _PLAIN_CLASSES:
+        return dataclasses.replace(_rules_of_library(of_library, os.path.join(folder, TOKENIZER_JSON)), added=added)
+    return Rules(
+        lower_case=_value(config, "do_lower_case", (bool,), True, config_path),
+        max_chars_per_word=_LIBRARY_LIMIT,
+        library=True,
+        strip_accents=_value(config, "strip_accents", (bool,), None, config_path),
+        split_chinese=_value(config, "tokenize_chinese_chars", (bool,), True, config_path),
+        added=added,
+    )
+
+
+def as_library(rules: Rules, vocab: Vocab) -> Rules:
+    """The rules by which transformers splits text for a model with these: its own, and its special tokens."""
+    if rules.library:
+        return rules
+    found = sorted((vocab.ids[token], token) for token in _SPECIAL.values() if token in vocab.ids)
+    added = tuple(AddedToken(id_, token, normalized=False, special=True) for id_, token in found)
+    return Rules(rules.lower_case, _LIBRARY_LIMIT, library=True, added=added)
+
+
+def tokenizer_texts(vocab_file: str | None, rules: Rules | None) -> dict[str, str]:
+    """The files of a model folder that say how text becomes tokens, as far as it is known: name -> content.
+
+    Casing is stored as transformers stores it, because a vocabulary does not always tell it.
+    """
+    texts = {}
+    if vocab_file is not None:
+        is_json = vocab_file.endswith(".json")
+        texts[VOCAB_FILE] = (
+            "".join(f"{t}\n" for t in read_vocab(vocab_file).tokens) if is_json else read_text(vocab_file)
+        )
+    if rules is None:
+        return texts
+    return texts | {TOKENIZER_FILE: json.dumps(tokenizer_config(rules), indent=2, ensure_ascii=False) + "\n"}
+
+
+def tokenizer_config(rules: Rules) -> dict[str, Any]:
+    """The content of `tokenizer_config.json`; for Google's rules only the casing."""
+    if not rules.library:
+        return {"do_lower_case": rules.lower_case}
+    added = {token.id: {name: getattr(token, name) for name in _TOKEN_FIELDS} for token in rules.added}
+    return {
+        "tokenizer_class": _BERT_CLASSES[0],
+        "do_lower_case": rules.lower_case,
+        "strip_accents": rules.strip_accents,
+        "tokenize_chinese_chars": rules.split_chinese,
+        **_SPECIAL,
+        "added_tokens_decoder": {str(id_): token for id_, token in added.items()},
+    }
+
+
+def _object(path: str) -> dict[str, Any]:
+    return read_json_object(path, "what transformers writes for a tokenizer") if is_file(path) else {}
+
+
+def _value(content: Mapping[str, Any], key: str, kinds: tuple[type, ...], default: Any, path: str) -> Any:
+    value = content.get(key)
+    if value is None:
+        return default
+    if type(value) not in kinds:
+        raise InputError(f"`{path}`: `{key}` is `{json.dumps(value)[:100]}`", "expected true, false or null")
+    return value
+
+
+def _check_special_tokens(config: Mapping[str, Any], path: str) -> None:
+    """`[CLS]` and the like must be called so, as in every BERT."""
+    for key, expected in _SPECIAL.items():
+        found = config.get(key)
+        content = found.get("content") if isinstance(found, dict) else found
+        if content not in (None, expected):
+            raise InputError(f"`{path}`: `{key}` is `{content}`, expected `{expected}`", "give a model of BERT")
+
+
+def _added_tokens(folder: str, config: Mapping[str, Any], of_library: Mapping[str, Any]) -> Iterator[AddedToken]:
+    """The added tokens, special ones among them, from whichever file transformers takes them."""
+    path = os.path.join(folder, TOKENIZER_FILE)
+    if isinstance(decoder := config.get("added_tokens_decoder"), dict):
+        yield from (
+            _added_token({"id": id_, **token}, path) for id_, token in decoder.items() if _is_object(token, path)
+        )
+        return
+    tokens: dict[str, AddedToken] = {}
+    path = os.path.join(folder, _ADDED_TOKENS)
+    for content, id_ in _object(path).items():
+        special = content in _SPECIAL.values()
+        tokens[content] = _added_token(
+            {"id": id_, "content": content, "special": special, "normalized": not special}, path
+        )
+    path = os.path.join(folder, TOKENIZER_JSON)
+    for token in of_library.get("added_tokens") or ():
+        if _is_object(token, path):
+            added = _added_token(token, path)
+            tokens[added.content] = added
+    if not tokens:  # vocab.txt alone: the class adds its special tokens itself
+        vocab_file = os.path.join(folder, VOCAB_FILE)
+        yield from as_library(Rules(), read_vocab(vocab_file)).added if is_file(vocab_file) else ()
+    yield from tokens.values()
+
+
+def _is_object(token: object, path: str) -> bool:
+    if not isinstance(token, dict):
+        raise InputError(f"`{path}`: an added token is `{json.dumps(token)[:100]}`", "expected an object")
+    return True
+
+
+def _added_token(token: Mapping[str, Any], path: str) -> AddedToken:
+    try:
+        id_, content = int(token["id"]), token["content"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"`{path}`: an added token is `{json.dumps(token)[:100]}`", "expected id and content"
+        ) from error
+    if not isinstance(content, str) or not content or not 0 <= id_ < 1 << 24:
+        raise InputError(f"`{path}`: an added token is `{json.dumps(token)[:100]}`", "expected id and content")
+    flags = {name: bool(token[name]) for name in _TOKEN_FIELDS if name in token and name != "content"}
+    if "normalized" not in flags:
+        flags["normalized"] = not flags.get("special", False)
+    return AddedToken(id_, content, **flags)
+
+
+def _rules_of_library(content: Mapping[str, Any], path: str) -> Rules:
+    """The rules that `tokenizer.json` spells out; anything but those of BERT is refused by name."""
+    if not content:
+        raise InputError(
+            f"`{path}` is missing, by which this class of tokenizer splits text", "copy it beside the model"
+        )
+    normalizer, splitter = content.get("normalizer") or {}, content.get("pre_tokenizer") or {}
+    model = content.get("model") or {}
+    for part, found, expected in (
+        ("normalizer", normalizer.get("type"), "BertNormalizer"),
+        ("pre_tokenizer", splitter.get("type"), "BertPreTokenizer"),
+        ("model", model.get("type", "WordPiece"), "WordPiece"),
+        ("continuing_subword_prefix", model.get("continuing_subword_prefix", "##"), "##"),
+        ("unk_token", model.get("unk_token"), UNK),
+    ):
+        if found != expected:
+            raise InputError(f"`{path}`: its {part} is `{found}`, expected `{expected}`", "give a model of BERT")
+    return Rules(
+        lower_case=_value(normalizer, "lowercase", (bool,), True, path),
+        max_chars_per_word=int(model.get("max_input_chars_per_word", _LIBRARY_LIMIT)),
+        library=True,
+        strip_accents=_value(normalizer, "strip_accents", (bool,), None, path),
+        split_chinese=_value(normalizer, "handle_chinese_chars", (bool,), True, path),
+        clean_text=_value(normalizer, "clean_text", (bool,), True, path),
+    )
