@@ -9,8 +9,8 @@ import pytest
 
 from jaxbert.checkpoints import names
 from jaxbert.checkpoints.load import read_initial
-from jaxbert.checkpoints.resolve import find_source
 from jaxbert.checkpoints.model_folder import write_model
+from jaxbert.checkpoints.resolve import find_source
 from jaxbert.cli import main
 from jaxbert.commands import result_comparison
 from jaxbert.config import bert_config

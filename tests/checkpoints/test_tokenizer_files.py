@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the files of a tokenizer say, and that text becomes tokens by it as in the library that wrote them."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxbert.checkpoints import tokenizer_files
+from jaxbert.checkpoints.tokenizer_files import as_library, read_rules, tokenizer_texts
+from jaxbert.errors import InputError
+from jaxbert.text.tokenizer import AddedToken, Rules, Tokenizer, open_tokenizer
+from jaxbert.text.vocab import make_vocab
+
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    "red",
+    "Red",
+    "##s",
+    "e",
+    "é",
+    "a",
+    "##a",
+    "!",
+    "中",
+    "国",
+    "ς",
+    "σ",
+]
+VOCAB = make_vocab(WORDS)
+PARTS = [
+    *WORDS,
+    "e1",
+    "E1",
+    "covid 19",
+    "xe1y",
+    " ",
+    "\t",
+    "\u3000",
+    "\u0085",
+    "\x0b",
+    "\u200b",
+    "\u0301",
+    "Σ",
+    "İ",
+    "\ue000",
+]
+texts = st.lists(st.sampled_from(PARTS) | st.characters(), max_size=12).map("".join)
+contents = st.sampled_from(["e1", "E1", "covid 19", "中国", "[X]", "é", "##s!"])
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> Rules:
+    """Any rules of the library, with up to three added tokens behind the vocabulary."""
+    added = [
+        AddedToken(len(WORDS) + number, content, *draw(st.tuples(*[st.booleans()] * 5)))
+        for number, content in enumerate(draw(st.lists(contents, max_size=3, unique=True)))
+        if content not in WORDS
+    ]
+    added = [dataclasses.replace(token, id=len(WORDS) + number) for number, token in enumerate(added)]
+    special = as_library(Rules(), VOCAB).added
+    lower, chinese, clean = draw(st.tuples(*[st.booleans()] * 3))
+    accents = draw(st.sampled_from([None, True, False]))
+    return Rules(lower, draw(st.integers(1, 8)), True, accents, chinese, clean, (*special, *added))
+
+
+@given(rules(), texts)
+def test_a_text_in_parts_is_the_whole_text(rules: Rules, text: str) -> None:
+    """Ids that are looked up part by part, each remembered, are those of the library for the text at once."""
+    tokenizer = Tokenizer(VOCAB, rules)
+    assert tokenizer.ids(text) == tokenizer.chunk_ids(text)
+    assert tokenizer.ids(text) == tokenizer.chunk_ids(text)  # now from memory
+    assert len(tokenizer.piece_spans(text)) == len(tokenizer.ids(text))
+
+
+@given(rules())
+def test_what_is_written_is_read(rules: Rules) -> None:
+    """Every rule that `BertTokenizer` knows comes back from our own folder."""
+    kept = dataclasses.replace(rules, max_chars_per_word=100, clean_text=True)
+    files = tokenizer_texts(None, kept)
+    with pytest.MonkeyPatch.context() as patch:  # in memory: there are many examples
+        patch.setattr(tokenizer_files, "is_file", lambda path: Path(path).name in files)
+        patch.setattr(tokenizer_files, "read_json_object", lambda path, _: json.loads(files[Path(path).name]))
+        assert read_rules("folder") == kept
+
+
+def write(folder: Path, **files: Any) -> str:
+    """Write JSON files, `tokenizer_config={...}` as `tokenizer_config.json`, and `vocab.txt`."""
+    folder.mkdir(exist_ok=True)
+    (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in WORDS))
+    for name, content in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return str(folder)
+
+
+TOKENIZER = {
+    "added_tokens": [{"id": len(WORDS), "content": "[X]", "single_word": True, "normalized": False, "special": False}],
+    "normalizer": {"type": "BertNormalizer", "lowercase": False, "strip_accents": True, "clean_text": False},
+    "pre_tokenizer": {"type": "BertPreTokenizer"},
+    "model": {
+        "type": "WordPiece",
+        "unk_token": "[UNK]",
+        "max_input_chars_per_word": 7,
+        "vocab": {word: number for number, word in enumerate(WORDS)},
+    },
+}
+X = AddedToken(len(WORDS), "[X]", single_word=True, normalized=False)
+
+
+def test_files_that_say_nothing(tmp_path: Path) -> None:
+    """A vocabulary alone is Google's and leaves casing open; casing alone is Google's too."""
+    assert read_rules(write(tmp_path / "a")) is None
+    assert read_rules(write(tmp_path / "b", tokenizer_config={"do_lower_case": False})) == Rules(False)
+
+
+def test_the_class_decides_which_file_counts(tmp_path: Path) -> None:
+    """BertTokenizer takes its rules from tokenizer_config.json, a class without rules from tokenizer.json."""
+    config = {"tokenizer_class": "BertTokenizerFast", "do_lower_case": True, "strip_accents": False}
+    found = read_rules(write(tmp_path / "a", tokenizer_config=config, tokenizer=TOKENIZER))
+    assert found == Rules(True, 100, library=True, strip_accents=False, added=(X,))
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "do_lower_case": True}
+    found = read_rules(write(tmp_path / "b", tokenizer_config=config, tokenizer=TOKENIZER))
+    assert found == Rules(False, 7, library=True, strip_accents=True, clean_text=False, added=(X,))
+
+
+def test_added_tokens_of_version_4(tmp_path: Path) -> None:
+    """added_tokens.json gives text and ids; added_tokens_decoder, where it is there, counts in place of all others."""
+    config = {"tokenizer_class": "BertTokenizer"}
+    found = read_rules(write(tmp_path / "a", tokenizer_config=config, added_tokens={"e1": 17, "[MASK]": 4}))
+    assert found is not None
+    assert found.added == (
+        AddedToken(4, "[MASK]", normalized=False, special=True),
+        AddedToken(17, "e1"),
+    )
+    config |= {"added_tokens_decoder": {"17": {"content": "E1", "lstrip": True, "special": False}}}
+    found = read_rules(write(tmp_path / "b", tokenizer_config=config, tokenizer=TOKENIZER))
+    assert found is not None
+    assert found.added == (AddedToken(17, "E1", lstrip=True),)
+
+
+def test_a_folder_without_vocab_txt_is_tokenized(tmp_path: Path) -> None:
+    """transformers 5 writes the vocabulary into tokenizer.json only; `[X]` and `[SEP]` in a text are tokens there."""
+    folder = write(tmp_path / "a", tokenizer_config={"tokenizer_class": "BertTokenizer"}, tokenizer=TOKENIZER)
+    (tmp_path / "a" / "vocab.txt").unlink()
+    found = read_rules(folder)
+    assert found is not None
+    tokenizer = open_tokenizer(f"{folder}/tokenizer.json", found)
+    assert tokenizer.tokens("Red reds [X] é") == ["red", "red", "##s", "[X]", "e"]
+    assert tokenizer.vocab.tokens[tokenizer.ids("[X]")[0]] == "[X]"
+
+
+@pytest.mark.parametrize(
+    ("config", "tokenizer", "problem"),
+    [
+        ({"tokenizer_class": "BertJapaneseTokenizer"}, {}, "the tokenizer is a `BertJapaneseTokenizer`"),
+        ({"tokenizer_class": "BertTokenizer", "cls_token": "<s>"}, {}, "`cls_token` is `<s>`, expected `\\[CLS\\]`"),
+        ({"tokenizer_class": "BertTokenizer", "strip_accents": "no"}, {}, '`strip_accents` is `"no"`'),
+        ({"tokenizer_class": "PreTrainedTokenizerFast"}, {}, "tokenizer.json` is missing"),
+        (
+            {"tokenizer_class": "PreTrainedTokenizerFast"},
+            TOKENIZER | {"pre_tokenizer": {"type": "ByteLevel"}},
+            "its pre_tokenizer is `ByteLevel`, expected `BertPreTokenizer`",
+        ),
+        (
+            {"tokenizer_class": "PreTrainedTokenizerFast"},
+            TOKENIZER | {"model": {"type": "BPE"}},
+            "its model is `BPE`, expected `WordPiece`",
+        ),
+        ({"tokenizer_class": "BertTokenizer"}, {"added_tokens": [{"content": "x"}]}, "an added token is"),
+        ({"tokenizer_class": "BertTokenizer"}, {"added_tokens": ["x"]}, "an added token is"),
+    ],
+)
+def test_what_is_not_understood_is_refused(
+    config: dict[str, Any], tokenizer: dict[str, Any], problem: str, tmp_path: Path
+) -> None:
+    """Another kind of tokenizer would give other tokens without a word; the message names the file and what it says."""
+    files = {"tokenizer_config": config} | ({"tokenizer": tokenizer} if tokenizer else {})
+    with pytest.raises(InputError, match=problem):
+        read_rules(write(tmp_path / "a", **files))
+
+
+def test_an_added_token_with_an_id_it_cannot_have_is_refused() -> None:
+    """Added tokens stand behind the vocabulary one after the other, as the library gives them their ids."""
+    with pytest.raises(InputError, match="the added token `e1` has id 99, behind the vocabulary it gets 17"):
+        Tokenizer(VOCAB, Rules(library=True, added=(AddedToken(99, "e1"),)))
+
+
+def test_folders_of_today_give_their_tokens(shared: Path) -> None:
+    """Folders that transformers 5 wrote give the ids that it gave: pairs between `[CLS]` and `[SEP]`."""
+    folders = shared / "cases" / "huggingface5"
+    results = json.loads((folders / "results.json").read_text())
+    assert results
+    for name, case in results.items():
+        rules = read_rules(str(folders / name))
+        assert rules is not None
+        tokenizer = open_tokenizer(str(folders / name / "tokenizer.json"), rules)
+        for result in case["results"]:
+            texts = [result[key] for key in ("text", "text_a", "text_b") if result.get(key)]
+            if len(texts) > 0 and "input_ids" in result:
+                ids = [tokenizer.vocab.cls]
+                for text in texts:
+                    ids += [*tokenizer.ids(text), tokenizer.vocab.sep]
+                assert ids == result["input_ids"], name
+
+
+@pytest.mark.interop
+@given(rules(), st.lists(texts, min_size=1, max_size=20))
+def test_transformers_gives_the_same_tokens(rules: Rules, texts: list[str], tmp_path_factory: Any) -> None:
+    """Any folder with these rules, written by us and read by transformers, gives any text the ids that we give it."""
+    transformers = pytest.importorskip("transformers")
+    kept = dataclasses.replace(rules, max_chars_per_word=100, clean_text=True)
+    folder = tmp_path_factory.mktemp("tokenizer")
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in WORDS))
+    for name, content in tokenizer_texts(None, kept).items():
+        (folder / name).write_text(content)
+    theirs, ours = transformers.AutoTokenizer.from_pretrained(str(folder)), Tokenizer(VOCAB, kept)
+    for text in texts:
+        assert ours.ids(text) == theirs(text, add_special_tokens=False)["input_ids"]
