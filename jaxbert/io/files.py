@@ -6,13 +6,14 @@ Paths are joined and taken apart by `os.path`, which does it for `gs://bucket/fo
 
 import contextlib
 import glob
+import json
 import mmap
 import os
 import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from jaxbert.errors import InputError
 from jaxbert.io import storage
@@ -78,6 +79,25 @@ def read_text(path: str) -> str:
             f"`{path}` line {line} is not UTF-8: byte `0x{content[error.start]:02x}`",
             "convert the file, for example with `iconv -t utf-8`",
         ) from error
+
+
+def read_json_object(path: str, expected: str) -> dict[str, Any]:
+    """The JSON object in a file; `expected` says in messages what the file should be, for example "a config.json".
+
+    Raises InputError where the file cannot be read, is no JSON (with the line), or holds anything but an object.
+    """
+    text, hint = read_text(path), f"expected {expected}"
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"`{path}` line {error.lineno} is not JSON: {error.msg}", hint) from error
+    except RecursionError as error:
+        raise InputError(f"`{path}` is not JSON: it is nested too deeply", hint) from error
+    except ValueError as error:  # a number of more than 4300 digits
+        raise InputError(f"`{path}` is not JSON: {error}", hint) from error
+    if not isinstance(content, dict):
+        raise InputError(f"`{path}` holds no JSON object", hint)
+    return content
 
 
 def expand(patterns: str) -> list[str]:

@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 
 from jaxbert.checkpoints import names
 from jaxbert.checkpoints.load import InitialWeights, read_initial
+from jaxbert.checkpoints.resolve import find_source
 from jaxbert.checkpoints.tf_bundle import open_bundle, write_bundle
 from jaxbert.checkpoints.tf_graph import GRAPH_KEY
 from jaxbert.config.bert_config import from_dict
@@ -51,7 +52,8 @@ def test_a_name_based_checkpoint_is_read(tiny_weights: dict[str, np.ndarray], tm
     read = read_initial(str(tmp_path))
     _assert_same(read.weights, tiny_weights | {name: head.astype(np.float32) for name, head in heads.items()})
     assert read.unused == ("78 optimizer slots", "1 optimizer settings and counters", "mystery")
-    assert (read.layout, read.attention_heads, read.config) == ("TF1 name-based", None, from_dict(_CONFIG))
+    assert (read.layout, read.attention_heads) == ("TF1 name-based", None)
+    assert find_source(str(tmp_path)).config == from_dict(_CONFIG)
     assert read.source == f"{tmp_path}/bert_model.ckpt"
 
 
@@ -63,7 +65,8 @@ def test_our_own_folder_is_read(tiny_weights: dict[str, np.ndarray], tmp_path: P
     for path in (tmp_path, tmp_path / "model.safetensors"):
         read = read_initial(str(path))
         _assert_same(read.weights, tiny_weights | head)
-        assert (read.layout, read.config) == ("jaxbert safetensors", from_dict(_CONFIG))
+        assert read.layout == "jaxbert safetensors"
+        assert find_source(str(path)).config == from_dict(_CONFIG)
 
 
 def test_half_precision_becomes_float32(tiny_weights: dict[str, np.ndarray], tmp_path: Path) -> None:
@@ -155,7 +158,7 @@ def test_a_damaged_configuration_is_refused(content: str, tiny_weights: dict, tm
     write_bundle(f"{tmp_path}/c", tiny_weights)
     (tmp_path / "bert_config.json").write_text(content)
     with pytest.raises(InputError, match=r"bert_config\.json` ((line 1 )?is not JSON|holds no JSON object)"):
-        read_initial(f"{tmp_path}/c")
+        assert find_source(f"{tmp_path}/c").config
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from jaxbert.checkpoints import huggingface, names
 from jaxbert.checkpoints.huggingface import to_huggingface_config
 from jaxbert.checkpoints.load import read_initial
+from jaxbert.checkpoints.resolve import find_source
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
 from tests.checkpoints.random_models import Weights, assert_same, models, random_weights
@@ -60,7 +61,8 @@ def test_every_bit_comes_back(
     _shard(tmp_path, tensors, shards)
     read = read_initial(str(tmp_path))
     assert_same(read.weights, weights)
-    assert (read.config, read.unused, read.layout) == (config, (), "Hugging Face safetensors")
+    assert (read.unused, read.layout) == ((), "Hugging Face safetensors")
+    assert find_source(str(tmp_path)).config == config
 
 
 def test_a_file_alone_is_read(tmp_path: Path) -> None:
@@ -69,7 +71,7 @@ def test_a_file_alone_is_read(tmp_path: Path) -> None:
     save_file(_theirs(weights), str(tmp_path / "bert.safetensors"))
     read = read_initial(str(tmp_path / "bert.safetensors"))
     assert_same(read.weights, weights)
-    assert read.config is None
+    assert find_source(str(tmp_path / "bert.safetensors")).config is None
 
 
 def test_second_copies_are_no_leftovers(tmp_path: Path) -> None:
@@ -133,8 +135,8 @@ def test_a_weight_under_two_names_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("index", "problem"),
     [
-        ("[" * 100_000, "is not an index"),
-        ("{}", "is not an index"),
+        ("[" * 100_000, r"index\.json` is not JSON: .*\nhint: expected an index of safetensors files"),
+        ("{}", r"index\.json` names no weights"),
         ('{"weight_map": {}}', "names no weights"),
         (
             '{"weight_map": {"bert.pooler.dense.bias": "../model-0.safetensors"}}',
@@ -210,4 +212,6 @@ def test_what_transformers_writes_is_read_in_full(architecture: str, shard: str,
     expected = (huggingface.to_tf1(name, parameter) for name, parameter in parameters.items())
     assert_same(read.weights, dict(expected))
     assert read.unused == ()
-    assert read.config == BertConfig(11, 6, 2, 2, 8, "gelu_erf", max_position_embeddings=7, type_vocab_size=2)
+    assert find_source(str(tmp_path)).config == BertConfig(
+        11, 6, 2, 2, 8, "gelu_erf", max_position_embeddings=7, type_vocab_size=2
+    )
