@@ -2,7 +2,6 @@
 """What is in a file of weights, before any value is read: all its tensors, and which of them are BERT's weights."""
 
 import dataclasses
-import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from jaxbert.checkpoints.tf_bundle import Bundle, dtype_name
 from jaxbert.checkpoints.tf_graph import GRAPH_KEY, FoundWeights, find_weights, parse_graph
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
-from jaxbert.io.files import is_file, local_copy, read_text
+from jaxbert.io.files import is_file, local_copy, read_json_object
 
 _HEAD_SIZE = 64  # of every released model
 NOTES = "notes about the model"
@@ -219,19 +218,16 @@ def _keys(path: str, tensors: Mapping[str, Tensor], architecture: str | None) ->
 
 def _read_index(path: str) -> dict[str, str]:
     """Key -> path of its file, which lies in the same folder."""
-    try:
-        content = json.loads(read_text(path))
-        places = content["weight_map"]
-        if not isinstance(places, dict) or not places:
-            raise ValueError("`weight_map` names no weights")
-        for key, file in places.items():
-            if not isinstance(file, str) or os.path.basename(file) != file or not file.endswith(".safetensors"):
-                raise ValueError(f"`{key}` is said to be in `{file}`, which is no safetensors file of the same folder")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(
-            f"`{path}` is not an index of safetensors files: {error}", "download the model again"
-        ) from error
-    return {key: os.path.join(os.path.dirname(path), file) for key, file in places.items()}
+    files = read_json_object(path, "an index of safetensors files").get("weight_map")
+    if not isinstance(files, dict) or not files:
+        raise InputError(f"`{path}` names no weights in `weight_map`", "download the model again")
+    for key, file in files.items():
+        if not isinstance(file, str) or os.path.basename(file) != file or not file.endswith(".safetensors"):
+            raise InputError(
+                f"`{path}` says that `{key}` is in `{file}`, which is no safetensors file of the same folder",
+                "download the model again",
+            )
+    return {key: os.path.join(os.path.dirname(path), file) for key, file in files.items()}
 
 
 def _open(path: str) -> Any:

@@ -9,12 +9,10 @@ Each file is replaced whole, `eval_results.json` last.
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from safetensors.numpy import save
 
-from jaxbert.errors import InputError
 from jaxbert.io import files
 
 OUR_FILE, CONFIG_FILE, VOCAB_FILE, TOKENIZER_FILE, META_DATA_FILE, RESULTS_FILE = (
@@ -50,20 +48,7 @@ def write_results(folder: str, results: Mapping[str, float]) -> None:
 def read_results(folder: str) -> dict[str, float]:
     """The metrics written with the weights in `folder`; empty when there are none."""
     path = os.path.join(folder, RESULTS_FILE)
-    return read_object(path if files.is_file(path) else None)
-
-
-def read_object(path: str | None) -> dict[str, Any]:
-    """The JSON object in a file; empty without a file. Raises InputError where the file holds anything else."""
-    if path is None:
-        return {}
-    try:
-        content = json.loads(files.read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"`{path}` is not JSON: {error}", "mend or remove the file") from error
-    if not isinstance(content, dict):
-        raise InputError(f"`{path}` holds no JSON object", "mend or remove the file")
-    return content
+    return files.read_json_object(path, "metrics by name; mend or remove the file") if files.is_file(path) else {}
 
 
 def has_model(folder: str) -> bool:

@@ -14,7 +14,7 @@ import zlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import ModuleType
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 from jaxbert.checkpoints import contents, huggingface
 from jaxbert.checkpoints.contents import INDEX_ENDING, Contents, safetensors_contents, tf_contents
@@ -23,7 +23,6 @@ from jaxbert.checkpoints.model_folder import (
     OUR_FILE,
     VOCAB_FILE,
     models_of_run,
-    read_object,
 )
 from jaxbert.checkpoints.released import RELEASED
 from jaxbert.checkpoints.tf_bundle import find_prefix, open_bundle
@@ -32,7 +31,17 @@ from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.console import say
 from jaxbert.errors import InputError
-from jaxbert.io.files import absolute, check_folder, exists, is_file, is_folder, names, open_input, version
+from jaxbert.io.files import (
+    absolute,
+    check_folder,
+    exists,
+    is_file,
+    is_folder,
+    names,
+    open_input,
+    read_json_object,
+    version,
+)
 from jaxbert.text.tokenizer import Rules
 from jaxbert.text.vocab import Vocab, lower_cases, read_vocab
 
@@ -244,6 +253,13 @@ def _not_fetched(name: str, error: Exception, by_hand: str) -> InputError:
     return InputError(f"`{name}` cannot be fetched: {reason}", by_hand)
 
 
+def _object(path: str | None) -> dict[str, Any]:
+    """The JSON object in a file beside the weights; empty without a file."""
+    if path is None:
+        return {}
+    return read_json_object(path, f"the {os.path.basename(path)} of a model; mend or remove the file")
+
+
 _HUGGINGFACE_CONFIG = "config.json"
 _SAVED_MODEL = "saved_model.pb"
 _SAFETENSORS = (OUR_FILE, f"model{INDEX_ENDING}")
@@ -273,7 +289,7 @@ class Source:
     def contents(self) -> Contents:
         """What is in the files of weights; no weight is read. Raises InputError where they are damaged."""
         if self.kind == "safetensors":
-            architectures = read_object(self.beside(_HUGGINGFACE_CONFIG)).get("architectures")
+            architectures = _object(self.beside(_HUGGINGFACE_CONFIG)).get("architectures")
             architecture = architectures[0] if isinstance(architectures, list) and architectures else None
             found = safetensors_contents(self.path, architecture)
         else:
@@ -291,7 +307,7 @@ class Source:
             return bert_config.read(path)
         if self.kind == "safetensors" and (path := self.beside(_HUGGINGFACE_CONFIG)):
             try:
-                return huggingface.from_huggingface_config(read_object(path))
+                return huggingface.from_huggingface_config(_object(path))
             except InputError as error:
                 raise InputError(f"`{path}`: {error.message}", error.hint) from error
         return contents.sizes(self.contents) if self.kind == "SavedModel" else None
@@ -320,7 +336,7 @@ class Source:
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """The names of a classifier's classes in the order of their ids, where a Hugging Face folder says them."""
-        return huggingface.class_names(read_object(self.beside(_HUGGINGFACE_CONFIG)))
+        return huggingface.class_names(_object(self.beside(_HUGGINGFACE_CONFIG)))
 
 
 def find_source(name: str) -> Source:

@@ -80,16 +80,7 @@ class BertConfig:
 
 def read(path: str) -> BertConfig:
     """The configuration in the JSON file `path`; anything wrong in it is an `InputError` that names the file."""
-    try:
-        content = json.loads(files.read_text(path))
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"`{path}` line {error.lineno} is not JSON: {error.msg}", "expected a bert_config.json"
-        ) from error
-    except RecursionError as error:
-        raise InputError(f"`{path}` is not JSON: it is nested too deeply", "expected a bert_config.json") from error
-    if not isinstance(content, dict):
-        raise InputError(f"`{path}` holds no JSON object", "expected a bert_config.json")
+    content = files.read_json_object(path, "a bert_config.json")
     try:
         return from_dict(content)
     except InputError as error:

@@ -32,6 +32,7 @@ from jaxbert.io.files import (
     open_input,
     processes,
     read_bytes,
+    read_json_object,
     read_text,
     remove,
     version,
@@ -134,7 +135,7 @@ def finished_shard(folder: str, number: int) -> ShardReport | None:
     """The report of a shard that was made before."""
     if not exists(_report_path(folder, number)):
         return None
-    report = json.loads(read_text(_report_path(folder, number)))
+    report = read_json_object(_report_path(folder, number), "the report of a finished shard")
     return ShardReport(report["number"], tuple(report["sizes"]), Counts(**report["counts"]))
 
 

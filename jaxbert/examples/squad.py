@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 from jaxbert.errors import InputError
-from jaxbert.io.files import read_text
+from jaxbert.io.files import read_json_object
 
 T = TypeVar("T")
 
@@ -92,10 +92,7 @@ def is_version_2(questions: Sequence[Question], path: str) -> bool:
 
 def _articles(path: str) -> Iterator[Any]:
     """The entries of `data`, each forgotten as soon as it is given out."""
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"`{path}` is not JSON: {error}", "expected a SQuAD file, such as train-v1.1.json") from error
+    content = read_json_object(path, "a SQuAD file, such as train-v1.1.json")
     articles = _get(content, "data", list[Any], f"`{path}`")
     content.clear()
     articles.reverse()

@@ -82,19 +82,21 @@ def read_text(path: str) -> str:
 
 
 def read_json_object(path: str, expected: str) -> dict[str, Any]:
-    """The JSON object in a file; `expected` says what file it is to be.
+    """The JSON object in a file; `expected` says in messages what the file should be, for example "a config.json".
 
-    Raises:
-        InputError: the file cannot be read, is not JSON, or holds something else.
+    Raises InputError where the file cannot be read, is no JSON (with the line), or holds anything but an object.
     """
+    text, hint = read_text(path), f"expected {expected}"
     try:
-        content = json.loads(read_text(path))
+        content = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"`{path}` line {error.lineno} is not JSON: {error.msg}", f"expected {expected}") from error
+        raise InputError(f"`{path}` line {error.lineno} is not JSON: {error.msg}", hint) from error
     except RecursionError as error:
-        raise InputError(f"`{path}` is not JSON: it is nested too deeply", f"expected {expected}") from error
+        raise InputError(f"`{path}` is not JSON: it is nested too deeply", hint) from error
+    except ValueError as error:  # a number of more than 4300 digits
+        raise InputError(f"`{path}` is not JSON: {error}", hint) from error
     if not isinstance(content, dict):
-        raise InputError(f"`{path}` holds no JSON object", f"expected {expected}")
+        raise InputError(f"`{path}` holds no JSON object", hint)
     return content
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, BinaryIO
 
 from jaxbert.errors import InputError
-from jaxbert.io.files import is_file, read_bytes, read_text, whole_file
+from jaxbert.io.files import is_file, read_bytes, read_json_object, whole_file
 from jaxbert.predictions.squad import Choice, Prediction
 
 PREDICTIONS_FILE, N_BEST_FILE, NULL_ODDS_FILE = "predictions.json", "nbest_predictions.json", "null_odds.json"
@@ -100,14 +100,7 @@ def read_odds(path: str) -> dict[str, float]:
 
 def _read_object(path: str, kind: type | tuple[type, ...], expected: str) -> dict[str, Any]:
     """A JSON object whose values are all of one kind."""
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"`{path}` is not JSON: {error}", f"expected an object of question id and {expected}"
-        ) from error
-    if not isinstance(content, dict):
-        raise InputError(f"`{path}` is no JSON object", f"expected an object of question id and {expected}")
+    content = read_json_object(path, f"an object of question id and {expected}")
     for id_, value in content.items():
         if not isinstance(value, kind) or isinstance(value, bool) or value != value:  # NaN has no place in an order
             raise InputError(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from jaxbert.errors import InputError
 from jaxbert.features.squad import WindowSettings
-from jaxbert.io.files import read_text, write_text
+from jaxbert.io.files import read_json_object, write_text
 
 _CLASSIFICATION, _REGRESSION = "bert_classification", "bert_regression"
 _TEST_SIZE = re.compile(r"test_(?:(.+)_)?data_size")
@@ -64,13 +64,7 @@ def read_meta_data(path: str) -> ClassificationMetaData:
     Raises:
         InputError: not JSON, not of a classification or regression task, a key is missing or of the wrong type.
     """
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"`{path}` is not JSON: {error}", "give the file of `--meta_data_file_path`") from error
-    if not isinstance(content, dict):
-        raise InputError(f"`{path}`: expected a JSON object", "give the file of `--meta_data_file_path`")
-    return _from_keys(content, path)
+    return _from_keys(read_json_object(path, "the file of `--meta_data_file_path`"), path)
 
 
 def _keys(meta: ClassificationMetaData) -> dict[str, Any]:
@@ -179,15 +173,12 @@ def read_squad_meta_data(path: str) -> SquadMetaData:
     Raises:
         InputError: not JSON, not of SQuAD, a key is missing or of the wrong type.
     """
-    hint = "give the file of `--meta_data_file_path`"
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"`{path}` is not JSON: {error}", hint) from error
-    if not isinstance(content, dict):
-        raise InputError(f"`{path}`: expected a JSON object", hint)
+    content = read_json_object(path, "the file of `--meta_data_file_path`")
     if content.get("task_type", _TASK) != _TASK:
-        raise InputError(f"`{path}`: the task is `{content['task_type']}`, expected `{_TASK}`", hint)
+        raise InputError(
+            f"`{path}`: the task is `{content['task_type']}`, expected `{_TASK}`",
+            "give the file of `--meta_data_file_path`",
+        )
     lengths = (_get(content, key, int, path) for key in ("max_seq_length", "doc_stride", "max_query_length"))
     return SquadMetaData(
         _get(content, "train_data_size", int, path),

@@ -16,7 +16,7 @@ def test_results_are_what_was_written(tmp_path: Path) -> None:
     assert model_folder.read_results(str(tmp_path)) == {"step": 3, "f1": 0.5}
 
 
-@pytest.mark.parametrize(("content", "problem"), [("{", "is not JSON"), ("[1]", "holds no JSON object")])
+@pytest.mark.parametrize(("content", "problem"), [("{", "line 1 is not JSON"), ("[1]", "holds no JSON object")])
 def test_damaged_results_are_named(content: str, problem: str, tmp_path: Path) -> None:
     """With what to do about them."""
     path = tmp_path / model_folder.RESULTS_FILE

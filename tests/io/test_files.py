@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders that are written whole or not at all."""
+"""Folders that are written whole or not at all, and files that hold one JSON object."""
 
 import contextlib
+import re
 from pathlib import Path
 
 import pytest
 
 from jaxbert.errors import InputError
-from jaxbert.io.files import whole_folder
+from jaxbert.io.files import read_json_object, whole_folder
 
 
 @pytest.mark.parametrize("exists", [False, True])
@@ -57,3 +58,31 @@ def test_a_folder_with_something_in_it_is_not_touched(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not empty: it holds `old`"), whole_folder(str(tmp_path)):
         pass
     assert (tmp_path / "old").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('{"a": 1,\nb}', "line 2 is not JSON: "),
+        ("", "line 1 is not JSON: "),
+        ("[" * 100_000, "is not JSON: it is nested too deeply"),
+        (f'{{"a": {"9" * 5000}}}', "is not JSON: Exceeds the limit"),
+        ("[1]", "holds no JSON object"),
+        ("null", "holds no JSON object"),
+    ],
+)
+def test_what_is_no_json_object_is_named(content: str, problem: str, tmp_path: Path) -> None:
+    """With its path, the line where JSON ends, and what the file should be."""
+    path = tmp_path / "settings.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=f"`{re.escape(str(path))}` {problem}") as caught:
+        read_json_object(str(path), "a table of prices")
+    assert caught.value.hint == "expected a table of prices"
+
+
+def test_a_json_object_is_read(tmp_path: Path) -> None:
+    """With or without a byte order mark."""
+    path = tmp_path / "settings.json"
+    for mark in ("", "\ufeff"):
+        path.write_text(f'{mark}{{"a": [1, "ä"]}}', encoding="utf-8")
+        assert read_json_object(str(path), "anything") == {"a": [1, "ä"]}

@@ -49,7 +49,7 @@ def test_wrong_keys(change: dict[str, Any], message: str, tmp_path: Path) -> Non
         read_squad_meta_data(str(tmp_path / "meta"))
 
 
-@pytest.mark.parametrize(("text", "message"), [("x", "is not JSON"), ("[]", "expected a JSON object")])
+@pytest.mark.parametrize(("text", "message"), [("x", "is not JSON"), ("[]", "holds no JSON object")])
 def test_other_files(text: str, message: str, tmp_path: Path) -> None:
     """Files that are no meta data are refused."""
     (tmp_path / "meta").write_text(text)
