@@ -23,6 +23,7 @@ OUR_FILE, CONFIG_FILE, VOCAB_FILE, TOKENIZER_FILE, META_DATA_FILE, RESULTS_FILE 
     "meta_data",
     "eval_results.json",
 )
+STATE_ENDING = ".safetensors"  # of a training state in remote storage
 
 
 def write_model(
@@ -59,3 +60,9 @@ def has_model(folder: str) -> bool:
 def models_of_run(folder: str) -> list[str]:
     """The names of the models in the folder of a run; empty where it is none."""
     return [name for name in ("best", "last", "pretrained") if has_model(os.path.join(folder, name))]
+
+
+def saved_steps(folder: str) -> list[int]:
+    """The steps whose training states are in `folder` (folders on disk, files in remote storage), ascending."""
+    steps = (name.removesuffix(STATE_ENDING) for name in files.names(folder))
+    return sorted(int(step) for step in steps if step.isdecimal())

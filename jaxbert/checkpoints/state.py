@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from jaxbert.batches.devices import replicate, to_devices
+from jaxbert.checkpoints.model_folder import STATE_ENDING, saved_steps
 from jaxbert.errors import InputError
 from jaxbert.io import files
 
@@ -71,15 +72,6 @@ class TrainingStates:
         except Exception as error:
             reason = " ".join(str(error).split())[:300]
             raise OSError(f"cannot save the training state in `{self._folder}`: {reason}") from error
-
-
-_ENDING = ".safetensors"
-
-
-def saved_steps(folder: str) -> list[int]:
-    """The steps whose states are in a folder of `RemoteStates` or of `TrainingStates`, ascending; makes nothing."""
-    steps = (name.removesuffix(_ENDING) for name in files.names(folder))
-    return sorted(int(step) for step in steps if step.isdecimal())
 
 
 class RemoteStates:
@@ -144,7 +136,7 @@ class RemoteStates:
             files.remove(self._path(before))
 
     def _path(self, step: int) -> str:
-        return os.path.join(self._folder, f"{step}{_ENDING}")
+        return os.path.join(self._folder, f"{step}{STATE_ENDING}")
 
 
 def _named(tree: Any) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 
 import os
 
-from jaxbert.commands.export import export_trained
 from jaxbert.config.trainers import ClassifierFlags
+from jaxbert.export.model import export_model
 from jaxbert.io import files
 from jaxbert.tasks import classification
+from jaxbert.tasks.fine_tuning import trained_checkpoint
 from jaxbert.train import devices, hosts
 
 
@@ -18,4 +19,12 @@ def run(flags: ClassifierFlags) -> None:
         if flags.mode != "export_only":
             classification.run_task(flags)
         if flags.export_folder is not None and hosts.is_first():
-            export_trained(flags, "classifier", flags.export_folder)
+            export_model(
+                trained_checkpoint(flags),
+                "saved_model",
+                flags.export_folder,
+                kind="classifier",
+                bert_config_file=flags.bert_config_file,
+                vocab_file=flags.vocab_file,
+                do_lower_case=flags.do_lower_case,
+            )

@@ -53,8 +53,8 @@ class InspectFlags:
     """What to look at, and what to compare it with."""
 
     path: str = argument(
-        "A model in any format that is read (also by the name of a released one), an ONNX file, TFRecords, meta data, a"
-        " vocabulary or a configuration."
+        "A model in any format that is read (also by the name of a released one), an ONNX file (needs the package"
+        " `onnx`), TFRecords, metadata, a vocabulary or a configuration."
     )
     bert_config_file: str | None = flag(None, "Compare the model with this configuration.")
     vocab_file: str | None = flag(None, "Compare the model with this vocabulary.")

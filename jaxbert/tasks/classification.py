@@ -29,7 +29,6 @@ from jaxbert.datasets.checks import Bounds
 from jaxbert.datasets.classification import ClassificationRecords, Recipe, RecordPaths, write_dataset
 from jaxbert.datasets.in_memory import TextExamples
 from jaxbert.errors import InputError
-from jaxbert.examples.glue import TASKS as GLUE_TASKS
 from jaxbert.examples.task import open_task
 from jaxbert.examples.text_examples import TextDataset
 from jaxbert.io import files
@@ -179,7 +178,7 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 
 def _predict(flags: ClassifierFlags, classifier: Classifier, weights: Tree, data: "Data") -> None:
     """Write `test_results.tsv`, `predictions.tsv` and, for a task of GLUE, its submission file, for each set."""
-    labels = label_names(data.meta)
+    labels = data.meta.class_names
     for name, examples in data.tests.items():
         logits = classifier.outputs(weights, examples, flags.eval_batch_size)
         if not hosts.is_first():
@@ -194,13 +193,6 @@ def _predict(flags: ClassifierFlags, classifier: Classifier, weights: Tree, data
             path = os.path.join(flags.model_dir, "submission", submission)
             predictions.write_submission(path, range(len(examples)), labels, predicted)
         say(f"predicted {len(examples)} examples: {results}")
-
-
-def label_names(meta: ClassificationMetaData) -> tuple[str, ...]:
-    """Class names in the order of their ids: those of the metadata, of the known task, or numbers."""
-    of_task = next((task.labels.names for task in GLUE_TASKS if task.name == meta.processor_type.upper()), ())
-    names = meta.label_list or of_task
-    return names if len(names) == meta.num_labels else tuple(map(str, range(meta.num_labels or 0)))
 
 
 @dataclasses.dataclass(frozen=True)

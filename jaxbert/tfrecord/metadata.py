@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from jaxbert.errors import InputError
+from jaxbert.examples.glue import TASKS
 from jaxbert.features.squad import WindowSettings
 from jaxbert.io.files import read_json_object, write_text
 
@@ -46,6 +47,13 @@ class ClassificationMetaData:
     def is_regression(self) -> bool:
         """Whether labels are numbers."""
         return self.num_labels is None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """C names in the order of the class ids: `label_list`, those of the known task, or the ids as text."""
+        of_task = next((task.labels.names for task in TASKS if task.name == self.processor_type.upper()), ())
+        names = self.label_list or of_task
+        return names if len(names) == self.num_labels else tuple(map(str, range(self.num_labels or 0)))
 
 
 def write_meta_data(path: str, meta: ClassificationMetaData) -> None:

@@ -18,8 +18,9 @@ from jaxbert.batches.devices import own_rows, replicate, shard_rows, to_devices
 from jaxbert.batches.loader import Prefetched, TrainingBatches
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.load import DenseHead, load
+from jaxbert.checkpoints.model_folder import saved_steps
 from jaxbert.checkpoints.resolve import Model
-from jaxbert.checkpoints.state import RemoteStates, TrainingStates, saved_steps
+from jaxbert.checkpoints.state import RemoteStates, TrainingStates
 from jaxbert.config.flags import parse, to_flagfile
 from jaxbert.config.trainers import TrainingFlags
 from jaxbert.console import say

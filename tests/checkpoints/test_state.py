@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxbert.checkpoints.state import RemoteStates, saved_steps
+from jaxbert.checkpoints.model_folder import saved_steps
+from jaxbert.checkpoints.state import RemoteStates
 from jaxbert.errors import InputError
 from jaxbert.io import files
 

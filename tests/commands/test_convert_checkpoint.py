@@ -15,9 +15,9 @@ from jaxbert.checkpoints import names
 from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.model_folder import write_model
 from jaxbert.cli import main
-from jaxbert.commands import convert_checkpoint
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
+from jaxbert.export import model as export_model
 from tests.checkpoints.random_models import HEADS, Weights, assert_same, models, random_weights
 from tests.commands.test_bad_input import assert_refused
 from tests.commands.tiny_task import flags
@@ -51,7 +51,7 @@ def model(folder: Path, config: BertConfig, weights: Weights, **texts: str) -> P
 
 @pytest.fixture
 def classifier(tmp_path: Path) -> Path:
-    """A model folder of a classifier with vocabulary and meta data."""
+    """A model folder of a classifier with vocabulary and metadata."""
     texts = {"vocab.txt": VOCAB, "meta_data": json.dumps(META)}
     return model(tmp_path / "model", CONFIG, random_weights(CONFIG, "classifier"), **texts)
 
@@ -101,18 +101,18 @@ def test_the_same_model_gives_the_same_bytes(to: str, head: str, convert: Conver
 def test_all_that_is_known_goes_along(
     to: str, files: set[str], classifier: Path, convert: Convert, tmp_path: Path
 ) -> None:
-    """Vocabulary and meta data as they were, and the files of the format; a folder that is empty may be given."""
+    """Vocabulary and metadata as they were, and the files of the format; a folder that is empty may be given."""
     (tmp_path / "out").mkdir()
     code, out, err = convert(init_checkpoint=classifier, to=to, output_dir=tmp_path / "out")
     assert (code, out) == (0, "")
     assert {path.name for path in (tmp_path / "out").iterdir()} == files | {"vocab.txt", "meta_data"}
     for name in ("vocab.txt", "meta_data"):
         assert (tmp_path / "out" / name).read_text() == (classifier / name).read_text()
-    if to == "huggingface":  # what the meta data calls the classes is what `transformers` will
+    if to == "huggingface":  # what the metadata calls the classes is what `transformers` will
         labels = json.loads((tmp_path / "out/config.json").read_text())["id2label"]
         assert labels == {"0": "no", "1": "maybe", "2": "ja"}
     assert "loaded 41 of 41 expected tensors (100.0 % of the values)" in err
-    assert "wrote 41 tensors, and read them back bit for bit" in err
+    assert "wrote 41 tensors, which read back bitwise identical: " in err
 
 
 def test_the_configuration_stays_as_it_was(classifier: Path, convert: Convert, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_model_without_pooler_is_converted(convert: Convert, tmp_path: Path) -
 
 @pytest.mark.parametrize("to", FORMATS)
 def test_folders_may_be_remote(to: str, classifier: Path, convert: Convert, tmp_path: Path) -> None:
-    """From one storage to another and back, vocabulary and meta data too."""
+    """From one storage to another and back, vocabulary and metadata too."""
     remote = f"memory://{tmp_path.name}/{to}"
     assert convert(init_checkpoint=classifier, to=to, output_dir=remote)[0] == 0
     assert convert(init_checkpoint=remote, to="jaxbert", output_dir=tmp_path / "back")[0] == 0
@@ -203,7 +203,12 @@ PRETRAINED, CLASSIFIER, SQUAD = (random_weights(CONFIG, head) for head in ("pret
 @pytest.mark.parametrize(
     ("weights", "to", "problem", "hint"),
     [
-        (_without(CLASSIFIER, "output_bias"), "tf1", "is not whole or does not fit the encoder: output_bias", "whole"),
+        (
+            _without(CLASSIFIER, "output_bias"),
+            "tf1",
+            "is incomplete or does not fit the encoder: output_bias",
+            "complete",
+        ),
         (SQUAD | {"cls/squad/output_bias": np.zeros(3, np.float32)}, "tf2", "encoder: cls/squad/output_bias", ""),
         (_without(PRETRAINED, "bert/pooler/dense/bias"), "tf1", "bert/pooler/dense/bias", "belong together"),
         (CLASSIFIER | SQUAD, "tf2", "heads of a classifier and of SQuAD", "another format"),
@@ -218,7 +223,7 @@ PRETRAINED, CLASSIFIER, SQUAD = (random_weights(CONFIG, head) for head in ("pret
 def test_models_that_cannot_be_written_are_refused(
     weights: Weights, to: str, problem: str, hint: str, convert: Convert, tmp_path: Path
 ) -> None:
-    """Heads that are not whole, and heads that no model of the other world has together: one message, no folder."""
+    """Incomplete heads, and heads that no model of the other world has together: one message, no folder."""
     source = model(tmp_path / "model", CONFIG, weights)
     assert_refused(convert(init_checkpoint=source, to=to, output_dir=tmp_path / "out"), problem, hint)
     assert not (tmp_path / "out").exists()
@@ -273,12 +278,12 @@ def test_a_failure_leaves_nothing(
     classifier: Path, convert: Convert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When what was written does not read back the same, it is a failure of ours, and no folder stays."""
-    written = convert_checkpoint.write_bundle
+    written = export_model.write_bundle
 
     def damaged(prefix: str, tensors: Weights) -> None:
         written(prefix, tensors | {"output_bias": -tensors["output_bias"]})
 
-    monkeypatch.setattr(convert_checkpoint, "write_bundle", damaged)
+    monkeypatch.setattr(export_model, "write_bundle", damaged)
     code, _, err = convert(init_checkpoint=classifier, to="tf1", output_dir=tmp_path / "out")
     assert code == 1
     assert "does not read back the same in ['output_bias']" in err

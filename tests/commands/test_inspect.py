@@ -13,7 +13,9 @@ import pytest
 from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.tf_bundle import open_bundle, write_bundle
 from jaxbert.cli import main
+from jaxbert.export.onnx import write_onnx
 from tests.commands.tiny_task import Task
+from tests.export.tiny_exports import exported
 
 
 def _inspect(capsys: pytest.CaptureFixture[str], path: Path | str, *flags: str) -> str:
@@ -37,7 +39,7 @@ def test_a_checkpoint_is_told_in_full(task: Task, tmp_path: Path, capsys: pytest
         "1 layers, hidden 16, intermediate 32, vocabulary 13, 32 positions, 2 token types\n",
         "classifier (3 outputs)\n",
         "beside the weights: fits; gelu, 2 heads, dropout 0.1 and 0.1\n",
-        "vocab.txt: 13 tokens, fits; text lower-cased\n",
+        "vocab.txt: 13 tokens, fits; text is lower-cased, by its vocabulary\n",
         "27: 25 weights of BERT with",
         "1 optimizer slots\n",
         "unaccounted     mystery\n",
@@ -57,15 +59,15 @@ def test_what_does_not_fit_is_said(task: Task, tmp_path: Path, capsys: pytest.Ca
     flags = (f"--bert_config_file={tmp_path}/c.json", f"--vocab_file={tmp_path}/v.txt")
     out = _inspect(capsys, task.model, *flags)
     assert "does not fit: hidden_size is 32, the weights have 16; num_hidden_layers is 3, the weights have 1" in out
-    assert "5 tokens, does not fit: the weights have 13; text keeps its case" in out
+    assert "5 tokens, fits, 8 rows unused; text keeps its casing, by its vocabulary" in out
 
 
 def test_data_is_told(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
-    """Records with their features, meta data, a vocabulary, a configuration."""
+    """Records with their features, metadata, a vocabulary, a configuration."""
     records = _inspect(capsys, task.folder / "train.tf_record")
     assert "TFRecords, 24 of them" in records
     assert "input_ids                int64 [16]" in records
-    assert "meta data of classification" in _inspect(capsys, task.folder / "meta_data")
+    assert "metadata of classification" in _inspect(capsys, task.folder / "meta_data")
     assert "vocabulary of 13 tokens; it has no capitals" in _inspect(capsys, task.model / "vocab.txt")
     assert "bert_config.json\nsizes           1 layers, hidden 16, 2 heads" in _inspect(
         capsys, task.model / "bert_config.json"
@@ -80,7 +82,7 @@ def test_a_released_model_is_told_before_it_is_here(
     out = _inspect(capsys, "bert-large-cased")
     assert "24 layers, hidden 1024, 16 heads" in out
     assert "cased_L-24_H-1024_A-16.tar.gz" in out
-    assert f"place           {tmp_path}/.cache/jaxbert/models/bert-large-cased" in out
+    assert f"unpack into     {tmp_path}/.cache/jaxbert/models/bert-large-cased" in out
 
 
 @pytest.mark.parametrize(
@@ -133,9 +135,14 @@ def test_indexes_of_released_models_are_accounted_for(
         assert any(key in row.split() and f" {shape} " in row and f" {dtype}" in row for row in rows), key
 
 
-def test_help_answers_at_once() -> None:
-    """No jax is loaded for the help text."""
-    code = "import sys; from jaxbert.cli import main; main(['inspect', '--help']); print('jax' in sys.modules)"
+def test_it_answers_at_once(task: Task, tmp_path: Path) -> None:
+    """No jax is loaded for the help text, models, data, ONNX files and folders of runs."""
+    write_onnx(str(tmp_path / "onnx"), exported("encoder"))
+    (tmp_path / "run/checkpoints/7").mkdir(parents=True)
+    paths = (task.model, task.folder / "train.tf_record", tmp_path / "onnx", tmp_path / "run")
+    calls = [["inspect", "--help"], *(["inspect", str(path)] for path in paths)]
+    code = f"import sys; from jaxbert.cli import main; print([main(x) for x in {calls}], 'jax' in sys.modules)"
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("False\n")
+    assert "folder of a run of jaxbert, with training states after steps 7\n" in done.stdout
+    assert done.stdout.endswith("[0, 0, 0, 0, 0] False\n")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `inspect` says of ONNX files."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def test_a_part_of_a_file_ends_in_a_message(kept: float, tmp_path: Path, capsys:
     (tmp_path / MODEL_FILE).write_bytes(content[: int(kept * len(content))])
     code, err = _inspect(tmp_path / MODEL_FILE, capsys)
     assert code == 2
-    assert "no whole ONNX file" in err
+    assert "no complete ONNX file" in err
 
 
 def test_a_tensor_that_is_too_short_ends_in_a_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,6 +95,21 @@ def test_sizes_below_zero_end_in_a_message(tmp_path: Path, capsys: pytest.Captur
     code, err = _inspect(tmp_path / MODEL_FILE, capsys)
     assert code == 2
     assert f"`{message.graph.initializer[0].name}` has the sizes [-" in err
+
+
+def test_without_the_package_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An ONNX file needs it, and the hint installs it; files of other kinds are told as ever."""
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.delitem(sys.modules, "jaxbert.export.describe", raising=False)
+    write_onnx(str(tmp_path), exported("encoder"))
+    code, err = _inspect(tmp_path, capsys)
+    assert code == 2
+    assert "needs the package `onnx`" in err
+    assert "hint: pip install 'jaxbert[onnx]'" in err
+    (tmp_path / "other").write_bytes(b"\x08 no model")
+    assert "is nothing that is known here" in _inspect(tmp_path / "other", capsys)[1]
 
 
 def test_an_onnx_file_is_no_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

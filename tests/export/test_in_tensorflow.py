@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxbert.commands.result_comparison import our_results, random_inputs
 from jaxbert.export.network import IDS, MASK, POSITIONS, TYPES, Kind
 from jaxbert.export.saved_model import write_saved_model
-from tests.export.tiny_exports import KINDS, VOCAB, assert_close, exported
+from tests.export.tiny_exports import KINDS, VOCAB, assert_close, exported, our_results, random_inputs
 
 pytestmark = pytest.mark.interop
 _INPUTS = (IDS, MASK, TYPES)

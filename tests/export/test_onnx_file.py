@@ -1,56 +1,101 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX files: complete, consistent in themselves, the same bytes every time, and they compute what our model does."""
+"""ONNX files: valid, complete, the same bytes every time, and in onnxruntime they compute what our model does."""
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 
 from jaxbert.checkpoints import names
-from jaxbert.commands.result_comparison import our_results, random_inputs
 from jaxbert.errors import InputError
-from jaxbert.export.evaluation import run_onnx
-from jaxbert.export.network import ACTIVATIONS, LAYER_NORM_EPSILON, MASK, Kind
-from jaxbert.export.onnx import INPUTS, MODEL_FILE, OUTPUTS, Model, OnnxGraph, onnx_model, write_onnx
+from jaxbert.export.network import ACTIVATIONS, LAYER_NORM_EPSILON, MASK, POSITIONS, Kind
+from jaxbert.export.onnx import (
+    FILE_VERSION,
+    INPUTS,
+    MODEL_FILE,
+    OPERATORS,
+    OUTPUTS,
+    Model,
+    OnnxGraph,
+    onnx_model,
+    write_onnx,
+)
 from jaxbert.model import layers
-from tests.export.tiny_exports import KINDS, assert_close, exported
+from tests.export.tiny_exports import KINDS, assert_close, exported, our_results, random_inputs
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_file_is_valid(kind: Kind, tmp_path: Path) -> None:
+    """For the checker of the ONNX project, with all types and shapes."""
+    write_onnx(str(tmp_path), exported(kind))
+    onnx.checker.check_model(str(tmp_path / MODEL_FILE), full_check=True)
+
+
+def _run(content: bytes, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The outputs by name, computed by onnxruntime from the content of a file."""
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    outputs = [output.name for output in session.get_outputs()]
+    return dict(zip(outputs, session.run(None, inputs), strict=True))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_graph_computes_what_the_model_does(kind: Kind, tmp_path: Path) -> None:
-    """For sequences of different lengths, computed from the file alone."""
+    """For any number of rows and positions, and for sequences of different lengths, from the file alone."""
     model = exported(kind)
     write_onnx(str(tmp_path), model)
-    inputs = random_inputs(model.config, seed=1)
-    found = run_onnx(str(tmp_path), {name: inputs[ours].astype(np.int64) for ours, name in INPUTS.items()})
-    found = {ours: found[name] for ours, name in OUTPUTS.items() if name in found}
-    assert_close(found, our_results(model, inputs), inputs[MASK])
+    for rows, positions in ((3, 7), (1, 7), (2, 3)):
+        inputs = {name: array[:rows, :positions] for name, array in random_inputs(model.config, seed=rows).items()}
+        content = (tmp_path / MODEL_FILE).read_bytes()
+        found = _run(content, {name: inputs[ours].astype(np.int64) for ours, name in INPUTS.items()})
+        found = {ours: found[name] for ours, name in OUTPUTS.items() if name in found}
+        assert_close(found, our_results(model, inputs), inputs[MASK])
+
+
+def _message() -> Any:
+    """A file without operations."""
+    message = Model(ir_version=FILE_VERSION)
+    message.opset_import.add(domain="", version=OPERATORS)
+    message.graph.name = "a test"
+    return message
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_every_activation_is_the_same(activation: str, tmp_path: Path) -> None:
+def test_every_activation_is_the_same(activation: str) -> None:
     """At numbers of every size, as our model computes it."""
     x = np.linspace(-9, 9, 101, dtype=np.float32)
-    message = Model()
+    message = _message()
     graph = OnnxGraph(message.graph, {"x": x})
     graph.add_output("y", ACTIVATIONS[activation](graph, graph.weight("x")), x.shape)
-    (tmp_path / MODEL_FILE).write_bytes(message.SerializeToString())
-    found = run_onnx(str(tmp_path), {})["y"]
+    found = _run(message.SerializeToString(), {})["y"]
     np.testing.assert_allclose(found, layers.ACTIVATIONS[activation](x), rtol=1e-6, atol=1e-6)
 
 
-def test_tiny_numbers_are_normalized(tmp_path: Path) -> None:
+def test_tiny_numbers_are_normalized() -> None:
     """Where the constant under the root decides, it is the model's."""
     x = 1e-6 * np.linspace(-1, 1, 6, dtype=np.float32)[None]
     gamma, beta = np.linspace(1, 2, 12, dtype=np.float32).reshape(2, 6)
-    message = Model()
+    message = _message()
     graph = OnnxGraph(message.graph, {"x": x, "gamma": gamma, "beta": beta})
     arguments = [graph.weight(name) for name in ("x", "gamma", "beta")]
     graph.add_output("y", graph.layer_norm(*arguments, LAYER_NORM_EPSILON), x.shape)
-    (tmp_path / MODEL_FILE).write_bytes(message.SerializeToString())
-    found = run_onnx(str(tmp_path), {})["y"]
+    found = _run(message.SerializeToString(), {})["y"]
     np.testing.assert_allclose(found, layers.layer_norm({"gamma": gamma, "beta": beta}, x[None])[0], rtol=1e-5)
+
+
+def test_positions_can_be_chosen() -> None:
+    """Of each row its own."""
+    x = np.arange(2 * 3 * 2, dtype=np.float32).reshape(2, 3, 2)
+    positions = np.array([[2, 2, 0, 1], [0, 1, 1, 2]])
+    message = _message()
+    graph = OnnxGraph(message.graph, {"x": x})
+    graph.add_input(POSITIONS, ("B", "P"))
+    graph.add_output("y", graph.at_positions(graph.weight("x"), POSITIONS), ("B", "P", 2))
+    found = _run(message.SerializeToString(), {POSITIONS: positions})["y"]
+    np.testing.assert_array_equal(found, np.take_along_axis(x, positions[:, :, None], axis=1))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -12,15 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.tf_bundle import open_bundle
 from jaxbert.checkpoints.tf_graph import GRAPH_KEY, parse_graph
-from jaxbert.commands.result_comparison import our_results, random_inputs
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.export.evaluation import run_function, run_saved_model
 from jaxbert.export.network import ACTIVATIONS, LAYER_NORM_EPSILON, MASK, Exported, Kind, choose_weights, kind_of
 from jaxbert.export.saved_model import MODEL_FILE, write_saved_model
 from jaxbert.export.tf_function import RESOURCE, SavedModel, TensorflowFunction
 from jaxbert.model import layers
 from tests.checkpoints.random_models import Weights, assert_same, models
-from tests.export.tiny_exports import KINDS, assert_close, exported
+from tests.export.plain_saved_model import run_function, run_saved_model
+from tests.export.tiny_exports import KINDS, assert_close, exported, our_results, random_inputs
 
 
 def _written(folder: Path, model: Exported) -> Any:
@@ -40,6 +39,19 @@ def test_the_graph_computes_what_the_model_does(kind: Kind, tmp_path: Path) -> N
     write_saved_model(str(tmp_path), model)
     inputs = random_inputs(model.config, seed=1)
     assert_close(run_saved_model(str(tmp_path), inputs), our_results(model, inputs), inputs[MASK])
+
+
+def test_another_network_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison is not blind: another constant in the normalization, or a result that is no number, fails it."""
+    model = exported("encoder")
+    inputs = random_inputs(model.config, seed=1)
+    ours = our_results(model, inputs)
+    monkeypatch.setattr("jaxbert.export.network.LAYER_NORM_EPSILON", 1e-2)
+    write_saved_model(str(tmp_path), model)
+    found = run_saved_model(str(tmp_path), inputs)
+    for wrong in (found, ours | {"pooled_output": np.full_like(ours["pooled_output"], np.nan)}):
+        with pytest.raises(AssertionError):
+            assert_close(wrong, ours, inputs[MASK])
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -101,3 +101,21 @@ def test_not_an_object(tmp_path: Path, content: str) -> None:
     path.write_text(content)
     with pytest.raises(InputError, match="JSON"):
         read_meta_data(str(path))
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "label_list", "expected"),
+    [
+        ("mine", 2, ("no", "yes"), ("no", "yes")),
+        ("rte", 2, (), ("entailment", "not_entailment")),
+        ("rte", 2, ("a", "b"), ("a", "b")),
+        ("rte", 3, (), ("0", "1", "2")),
+        ("mine", 2, (), ("0", "1")),
+        ("STS-B", None, (), ()),
+    ],
+)
+def test_classes_have_names(
+    task: str, classes: int | None, label_list: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    """The file's own names come first, then a known task's if their number fits, then numbers; regression has none."""
+    assert ClassificationMetaData(task, 1, 8, classes, label_list=label_list).class_names == expected

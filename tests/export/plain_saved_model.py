@@ -1,26 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Written SavedModels and ONNX files, read again and computed with numpy, to see that they give what they should."""
+"""The functions of a SavedModel computed with numpy, operation by operation, from the files alone."""
 
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxbert.checkpoints.tf_bundle import open_bundle
-from jaxbert.export import onnx, saved_model, tf_function
-from jaxbert.export.onnx import Model
-from jaxbert.export.tf_function import SavedModel
-from jaxbert.io import files
+from jaxbert.export import saved_model
+from jaxbert.export.tf_function import FLOAT, INT32, SavedModel
 
 Arrays = dict[str, np.ndarray]
 Attributes = Mapping[str, Any]
 
 
 def run_saved_model(folder: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
-    """The results of `serving_default` by name for int32 inputs by name, from the files in `folder` alone."""
-    graph = SavedModel.FromString(files.read_bytes(os.path.join(folder, saved_model.MODEL_FILE))).meta_graphs[0]
+    """The results of `serving_default` by name for int32 inputs by name."""
+    graph = SavedModel.FromString(Path(folder, saved_model.MODEL_FILE).read_bytes()).meta_graphs[0]
     signature = _by_key(graph.signature_def)["serving_default"]
     nodes = {node.name: node for node in graph.graph_def.node}
     call = nodes[_node_of(signature.outputs[0].value.name)]
@@ -44,7 +43,7 @@ def run_function(function: Any, arguments: Sequence[np.ndarray]) -> list[np.ndar
     """The results of one function of a SavedModel."""
     values = {argument.name: array for argument, array in zip(function.signature.input_arg, arguments, strict=True)}
     for node in function.node_def:
-        values[node.name] = _TENSORFLOW[node.op](_by_key(node.attr), *(values[_node_of(name)] for name in node.input))
+        values[node.name] = _OPERATIONS[node.op](_by_key(node.attr), *(values[_node_of(name)] for name in node.input))
     returned = _by_key(function.ret)
     return [values[_node_of(returned[output.name])] for output in function.signature.output_arg]
 
@@ -58,38 +57,21 @@ def _by_key(entries: Any) -> dict[str, Any]:
     return {entry.key: entry.value for entry in entries}
 
 
-def run_onnx(folder: str, inputs: Mapping[str, np.ndarray]) -> Arrays:
-    """The outputs by name for int64 inputs by name, from the file in `folder` alone."""
-    graph = Model.FromString(files.read_bytes(os.path.join(folder, onnx.MODEL_FILE))).graph
-    dtypes = {onnx.FLOAT: np.float32, onnx.INT64: np.int64}
-    values = dict(inputs)
-    for tensor in graph.initializer:
-        values[tensor.name] = np.frombuffer(tensor.raw_data, dtypes[tensor.data_type]).reshape(tuple(tensor.dims))
-    for node in graph.node:
-        attributes = {attribute.name: attribute for attribute in node.attribute}
-        values[node.output[0]] = _ONNX[node.op_type](attributes, *(values[name] for name in node.input))
-    return {output.name: values[output.name] for output in graph.output}
-
-
 def _softmax(_: Attributes, x: np.ndarray) -> Any:
     exponentials = np.exp(x - x.max(-1, keepdims=True))
     return exponentials / exponentials.sum(-1, keepdims=True)
 
 
-def _layer_norm(attributes: Attributes, x: np.ndarray, gamma: np.ndarray, beta: np.ndarray) -> Any:
-    centered = x - x.mean(-1, keepdims=True)
-    normal = centered / np.sqrt(np.square(centered).mean(-1, keepdims=True) + np.float32(attributes["epsilon"].f))
-    return normal * gamma + beta
-
-
 def _strided_slice(attributes: Attributes, x: np.ndarray, begin: Any, end: Any, strides: Any) -> np.ndarray:
-    """With the masks that are used: axes are taken whole, or at one place."""
-    masks = [attributes[name].i if name in attributes else 0 for name in ("begin_mask", "shrink_axis_mask")]
-    places: list[Any] = []
+    """With the masks that are used: of an axis all indices are taken, or one."""
+    full, single = (attributes[name].i if name in attributes else 0 for name in ("begin_mask", "shrink_axis_mask"))
+    index: list[Any] = []
     for axis in range(len(begin)):
-        whole, single = (bool(mask >> axis & 1) for mask in masks)
-        places.append(int(begin[axis]) if single else slice(None) if whole else slice(begin[axis], end[axis]))
-    return np.asarray(x[tuple(places)])
+        if single >> axis & 1:
+            index.append(int(begin[axis]))
+        else:
+            index.append(slice(None) if full >> axis & 1 else slice(begin[axis], end[axis]))
+    return np.asarray(x[tuple(index)])
 
 
 def _gather(attributes: Attributes, table: np.ndarray, numbers: np.ndarray, axis: Any) -> np.ndarray:
@@ -100,48 +82,35 @@ def _gather(attributes: Attributes, table: np.ndarray, numbers: np.ndarray, axis
 
 def _constant(attributes: Attributes) -> np.ndarray:
     tensor = attributes["value"].tensor
-    dtype = {tf_function.FLOAT: np.float32, tf_function.INT32: np.int32}[tensor.dtype]
+    dtype = {FLOAT: np.float32, INT32: np.int32}[tensor.dtype]
     return np.frombuffer(tensor.tensor_content, dtype).reshape([dim.size for dim in tensor.tensor_shape.dim])
 
 
-_Operation = Callable[..., Any]
 # Operation -> (its attributes, its operands) -> its result.
-_OF_BOTH: dict[str, _Operation] = {
-    "Cast": lambda _, x: x.astype(np.float32),
-    "Erf": lambda _, x: np.vectorize(math.erf, otypes=[x.dtype])(x),
-    "Identity": lambda _, x: x,
-    "MatMul": lambda _, x, y: x @ y,
-    "Mul": lambda _, x, y: x * y,
-    "Relu": lambda _, x: np.maximum(x, 0),
-    "Reshape": lambda _, x, shape: x.reshape(tuple(shape)),
-    "Sigmoid": lambda _, x: 1 / (1 + np.exp(-x)),
-    "Softmax": _softmax,
-    "Sub": lambda _, x, y: x - y,
-    "Tanh": lambda _, x: np.tanh(x),
-}
-_TENSORFLOW = _OF_BOTH | {
+_OPERATIONS: dict[str, Callable[..., Any]] = {
     "AddV2": lambda _, x, y: x + y,
     "BatchMatMulV2": lambda _, x, y: x @ y,
+    "Cast": lambda _, x: x.astype(np.float32),
     "ConcatV2": lambda _, *parts: np.concatenate(parts[:-1]),
     "Const": _constant,
+    "Erf": lambda _, x: np.vectorize(math.erf, otypes=[x.dtype])(x),
     "GatherV2": _gather,
+    "Identity": lambda _, x: x,
+    "MatMul": lambda _, x, y: x @ y,
     "Mean": lambda _, x, axes: x.mean(tuple(axes), keepdims=True),
     "Minimum": lambda _, x, y: np.minimum(x, y),
+    "Mul": lambda _, x, y: x * y,
     "ReadVariableOp": lambda _, x: x,
+    "Relu": lambda _, x: np.maximum(x, 0),
+    "Reshape": lambda _, x, shape: x.reshape(tuple(shape)),
     "Rsqrt": lambda _, x: 1 / np.sqrt(x),
     "Shape": lambda _, x: np.array(x.shape, np.int32),
+    "Sigmoid": lambda _, x: 1 / (1 + np.exp(-x)),
     "Slice": lambda _, x, begin, size: x[tuple(map(slice, begin, begin + size))],
+    "Softmax": _softmax,
     "SquaredDifference": lambda _, x, y: np.square(x - y),
     "StridedSlice": _strided_slice,
+    "Sub": lambda _, x, y: x - y,
+    "Tanh": lambda _, x: np.tanh(x),
     "Transpose": lambda _, x, axes: x.transpose(tuple(axes)),
-}
-_ONNX = _OF_BOTH | {
-    "Add": lambda _, x, y: x + y,
-    "Concat": lambda _, *parts: np.concatenate(parts),
-    "Gather": lambda a, x, numbers: np.take(x, numbers, a["axis"].i if "axis" in a else 0),
-    "LayerNormalization": _layer_norm,
-    "Min": lambda _, x, y: np.minimum(x, y),
-    "Shape": lambda a, x: np.array(x.shape[a["start"].i : a["end"].i], np.int64),
-    "Slice": lambda _, x, start, end: x[int(start[0]) : int(end[0])],
-    "Transpose": lambda a, x: x.transpose(tuple(a["perm"].ints)),
 }

@@ -1,36 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `inspect` says of ONNX files: who made them, what goes in and comes out, every operation and tensor."""
+"""What is in an ONNX file: who made it, what goes in and comes out, every operation and tensor."""
 
 import collections
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any
 
+import onnx
 from google.protobuf.message import DecodeError
+from onnx import TensorProto
 
 from jaxbert.errors import InputError
-from jaxbert.export.onnx import Model
 from jaxbert.io.files import map_input, open_input
 
-# Names and bytes of the numbers of TensorProto.DataType.
-_TYPES = {
-    1: ("float32", 4),
-    2: ("uint8", 1),
-    3: ("int8", 1),
-    4: ("uint16", 2),
-    5: ("int16", 2),
-    6: ("int32", 4),
-    7: ("int64", 8),
-    9: ("bool", 1),
-    10: ("float16", 2),
-    11: ("float64", 8),
-    12: ("uint32", 4),
-    13: ("uint64", 8),
-    16: ("bfloat16", 2),
-}
-_BEGINNING = b"\x08"  # the tag of the version, which comes first and always is there
+_VERSION_TAG = b"\x08"  # of the field `ir_version`, which every writer puts first
 _AGAIN = "download or export it again"
-_ELSEWHERE = 1  # TensorProto.DataLocation of values that are in another file
+_PACKED = ("int2", "uint2", "int4", "uint4", "float4_", "float6_")  # types of which a byte holds several values
 
 
 def describe_onnx(path: str) -> list[str]:
@@ -40,23 +24,23 @@ def describe_onnx(path: str) -> list[str]:
     """
     is_named = path.endswith(".onnx")
     with open_input(path) as file:
-        if not is_named and file.read(1) != _BEGINNING:
+        if not is_named and file.read(1) != _VERSION_TAG:
             return []
     try:
-        model = Model.FromString(map_input(path))
+        model = onnx.ModelProto.FromString(map_input(path))
         is_model = model.HasField("graph") and len(model.opset_import) > 0
     except DecodeError:
         is_model = False
     if is_model:
         return list(_describe(path, model))
     if is_named:
-        raise InputError(f"`{path}` is no whole ONNX file: it holds no graph", _AGAIN)
+        raise InputError(f"`{path}` is no complete ONNX file: it holds no graph", _AGAIN)
     return []
 
 
-def _describe(path: str, model: Any) -> Iterator[str]:
+def _describe(path: str, model: onnx.ModelProto) -> Iterator[str]:
     graph = model.graph
-    tensors = sorted(graph.initializer, key=lambda tensor: str(tensor.name))
+    tensors = sorted(graph.initializer, key=lambda tensor: tensor.name)
     weights = {tensor.name for tensor in tensors}
     producer = f"{model.producer_name} {model.producer_version}".strip() or "an unknown program"
     versions = (f"{one.domain or 'ai.onnx'} {one.version}" for one in model.opset_import)
@@ -70,27 +54,34 @@ def _describe(path: str, model: Any) -> Iterator[str]:
     yield ""
     width = max((len(name) for name in weights), default=0)
     for tensor in tensors:
-        yield f"{tensor.name:{width}}  {list(tensor.dims)!s:18}  {_type(tensor.data_type)}"
+        yield f"{tensor.name:{width}}  {list(tensor.dims)!s:18}  {_type(tensor.data_type)[0]}"
 
 
-def _values(kind: str, values: Iterable[Any]) -> Iterator[str]:
+def _values(kind: str, values: Iterable[onnx.ValueInfoProto]) -> Iterator[str]:
     for value in values:
         tensor = value.type.tensor_type
         sizes = [str(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param or "?" for dim in tensor.shape.dim]
-        of_type = f"{_type(tensor.elem_type)} [{', '.join(sizes)}]" if tensor.elem_type else "no tensor"
+        of_type = f"{_type(tensor.elem_type)[0]} [{', '.join(sizes)}]" if tensor.elem_type else "no tensor"
         yield f"{kind:15} {value.name}: {of_type}"
 
 
-def _type(number: int) -> str:
-    return _TYPES[number][0] if number in _TYPES else f"type {number}"
+def _type(number: int) -> tuple[str, int]:
+    """The name of a type of TensorProto, and the bytes of one value; 0 where it has no fixed number of them."""
+    if number == TensorProto.STRING:
+        return "string", 0
+    try:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(number)
+    except KeyError:
+        return f"type {number}", 0
+    return dtype.name, 0 if dtype.name.startswith(_PACKED) else dtype.itemsize
 
 
-def _size(path: str, tensors: Iterable[Any]) -> str:
+def _size(path: str, tensors: Iterable[TensorProto]) -> str:
     """How many there are, and how much; values in the file itself must be all there."""
     count, values, size, elsewhere = 0, 0, 0, 0
     for tensor in tensors:
         of_tensor = math.prod(tensor.dims)
-        _, width = _TYPES.get(tensor.data_type, ("", 0))
+        _, width = _type(tensor.data_type)
         if min(tensor.dims, default=0) < 0:
             raise InputError(f"`{path}` is damaged: `{tensor.name}` has the sizes {list(tensor.dims)}", _AGAIN)
         if tensor.raw_data and width and len(tensor.raw_data) != of_tensor * width:
@@ -99,6 +90,6 @@ def _size(path: str, tensors: Iterable[Any]) -> str:
                 _AGAIN,
             )
         count, values, size = count + 1, values + of_tensor, size + of_tensor * width
-        elsewhere += tensor.data_location == _ELSEWHERE
+        elsewhere += tensor.data_location == TensorProto.EXTERNAL
     text = f"{count} tensors with {values:,} values, {size:,} bytes"
     return text + (f"; {elsewhere} of them in another file" if elsewhere else "")

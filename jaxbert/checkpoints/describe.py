@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model is: its format, sizes and heads, what fits it, and every tensor; no value is read."""
+
+import math
+import os
+from collections.abc import Iterator
+
+from jaxbert.checkpoints import huggingface, names
+from jaxbert.checkpoints.contents import Contents, groups, sizes
+from jaxbert.checkpoints.model_folder import models_of_run, saved_steps
+from jaxbert.checkpoints.released import RELEASED
+from jaxbert.checkpoints.resolve import Source, find_source, place_of
+from jaxbert.config import bert_config
+from jaxbert.config.bert_config import BertConfig
+from jaxbert.datasets.describe import json_object
+from jaxbert.errors import InputError
+from jaxbert.io import files
+from jaxbert.text.tokenizer import Rules, Tokenizer
+from jaxbert.text.vocab import read_vocab
+
+_STATES = "checkpoints"  # below the folder of a run
+_HUGGINGFACE_KEYS = {"model_type", "architectures", "transformers_version"}
+
+
+def describe_run(path: str) -> list[str]:
+    """What is in the folder of a run (`--model_dir`); no lines for anything else."""
+    if not files.is_folder(path):
+        return []
+    parts = [f"model `{name}`" for name in models_of_run(path)]
+    if steps := saved_steps(os.path.join(path, _STATES)) or saved_steps(path):
+        parts.append(f"training states after steps {', '.join(map(str, steps))}")
+    return [f"{path}: folder of a run of jaxbert, with {', '.join(parts)}"] if parts else []
+
+
+def describe_released(name: str) -> list[str]:
+    """The model of this name and where to get it; no lines where it is no released one, or is on this machine."""
+    if name not in RELEASED or files.exists(place_of(name)) or files.exists(name):
+        return []
+    model = RELEASED[name]
+    return [
+        f"{name}: a released model that is not on this machine",
+        f"sizes           {_listed_sizes(model.config)}",
+        f"text            {'lower-cased' if model.lower_case else 'keeps its casing'}",
+        *(f"download        {url}" for url in model.archives),
+        *([f"hub module      https://tfhub.dev/{model.module}/1"] if model.module else []),
+        f"unpack into     {place_of(name)}",
+    ]
+
+
+def describe_configuration(path: str) -> list[str]:
+    """What is in a `bert_config.json`, or a `config.json` of Hugging Face; no lines for any other file.
+
+    Raises InputError where a setting is wrong.
+    """
+    content = json_object(path)
+    if content is None or "hidden_size" not in content:
+        return []
+    is_theirs = bool(_HUGGINGFACE_KEYS & content.keys())
+    config = huggingface.from_huggingface_config(content) if is_theirs else bert_config.read(path)
+    return [
+        f"{path}: {'config.json of Hugging Face' if is_theirs else 'bert_config.json'}",
+        f"sizes           {_listed_sizes(config)}",
+        f"rest            {_settings(config)}",
+    ]
+
+
+def describe_model(name: str, bert_config_file: str | None, vocab_file: str | None) -> Iterator[str]:
+    """Everything about the model that `find_source` finds; the two files are compared with its weights.
+
+    Without them the files that come with the model are. Raises InputError where there is no model, or a damaged one.
+    """
+    source = find_source(name)
+    contents = source.contents
+    kind = "SavedModel (hub module), " if source.kind == "SavedModel" else ""
+    yield f"{source.path}: {kind}{contents.layout}"
+    if names.WORD_EMBEDDINGS not in contents.keys:
+        yield "encoder         none: this is no BERT that can be used"
+    else:
+        shown = _shown_sizes(contents)
+        with_heads = contents.attention_heads is not None
+        yield f"sizes           {_listed_sizes(shown, with_heads) if shown else 'the encoder is incomplete'}"
+        yield f"heads           {', '.join(_heads(contents)) or 'none'}"
+        if not set(names.POOLER) <= contents.keys.keys():
+            yield "pooler          none"
+        yield f"configuration   {_compared_configuration(source, shown, bert_config_file)}"
+        yield f"vocabulary      {_compared_vocabulary(source, vocab_file)}"
+    yield from _counted(contents)
+    yield ""
+    yield from _table(contents)
+
+
+def _listed_sizes(config: BertConfig, with_heads: bool = True) -> str:
+    heads = f", {config.num_attention_heads} heads" if with_heads else ""
+    return (
+        f"{config.num_hidden_layers} layers, hidden {config.hidden_size}{heads}, intermediate"
+        f" {config.intermediate_size}, vocabulary {config.vocab_size}, {config.max_position_embeddings} positions,"
+        f" {config.type_vocab_size} token types"
+    )
+
+
+def _settings(config: BertConfig) -> str:
+    """What a configuration says that weights do not show."""
+    return (
+        f"{config.hidden_act}, {config.num_attention_heads} heads,"
+        f" dropout {config.hidden_dropout_prob:g} and {config.attention_probs_dropout_prob:g}"
+    )
+
+
+def _shown_sizes(contents: Contents) -> BertConfig | None:
+    try:
+        return sizes(contents, attention_heads=1)  # listed only where they are known
+    except InputError:
+        return None
+
+
+def _heads(contents: Contents) -> Iterator[str]:
+    if names.CLASSIFIER[0] in contents.shapes:
+        yield f"classifier ({contents.shapes[names.CLASSIFIER[0]][0]} outputs)"
+    if names.SQUAD[0] in contents.shapes:
+        yield "SQuAD"
+    if names.NEXT_SENTENCE[0] in contents.shapes:
+        yield "next sentence"
+    if names.MASKED_LM_BIAS in contents.keys:
+        yield "masked LM"
+    if contents.undecided:
+        yield "a dense one with 2 outputs, a classifier or SQuAD"
+
+
+def _compared_configuration(source: Source, shown: BertConfig | None, bert_config_file: str | None) -> str:
+    config = bert_config.read(bert_config_file) if bert_config_file else source.config
+    if config is None:
+        return "none beside it: give `--bert_config_file` to use it"
+    origin = bert_config_file or ("the weights" if source.kind == "SavedModel" else "beside the weights")
+    if shown is None:
+        return f"{origin}: cannot be compared, the encoder is incomplete"
+    keys = ["vocab_size", "hidden_size", "num_hidden_layers", "intermediate_size", "max_position_embeddings"]
+    keys += ["type_vocab_size"] + (["num_attention_heads"] if source.contents.attention_heads else [])
+    other = [
+        f"{key} is {getattr(config, key)}, the weights have {getattr(shown, key)}"
+        for key in keys
+        if getattr(config, key) != getattr(shown, key)
+    ]
+    return f"{origin}: " + (f"does not fit: {'; '.join(other)}" if other else f"fits; {_settings(config)}")
+
+
+def _compared_vocabulary(source: Source, vocab_file: str | None) -> str:
+    path = vocab_file or source.vocab_file
+    if path is None:
+        return "none beside it"
+    rules, embeddings = source.rules, source.contents.shapes[names.WORD_EMBEDDINGS][0]
+    vocab = Tokenizer(read_vocab(path), rules or Rules()).vocab
+    fits = "fits"
+    if len(vocab) > embeddings:
+        fits = f"does not fit: the weights have {embeddings}"
+    elif len(vocab) < embeddings:
+        fits = f"fits, {embeddings - len(vocab)} rows unused"
+    lower_case = not vocab.is_cased if rules is None else rules.lower_case
+    casing = "is lower-cased" if lower_case else "keeps its casing"
+    return f"{path}: {len(vocab)} tokens, {fits}; text {casing}{', by its vocabulary' if rules is None else ''}"
+
+
+def _counted(contents: Contents) -> Iterator[str]:
+    """How many tensors there are of each kind, and which are of none."""
+    counts, others = groups(contents)
+    values = sum(math.prod(shape) for shape in contents.shapes.values())
+    kinds = [f"{len(contents.keys)} weights of BERT with {values:,} values"]
+    kinds += [f"{count} {group}" for group, count in counts.items()]
+    if contents.copies:
+        kinds.append(f"{len(contents.copies)} second copies")
+    if contents.undecided:
+        kinds.append("2 of a head of unclear kind")
+    yield f"tensors         {len(contents.tensors)}: {', '.join(kinds)}"
+    unaccounted = [key for key in others if key not in (contents.undecided or ())]
+    yield f"unaccounted     {', '.join(unaccounted) or 'none'}"
+
+
+def _table(contents: Contents) -> Iterator[str]:
+    """Every tensor: TF1 name, shape and type as stored, key; weights first, in the order of the network."""
+    layers = len({names.layer_of(name) for name in contents.keys} - {None})
+    order = [name for name in names.weight_names(layers) if name in contents.keys]
+    order += [name for name in contents.keys if name not in set(order)]
+    rows = [(name, contents.keys[name]) for name in order]
+    used = {key for _, key in rows}
+    rows += [("-", key) for key in sorted(contents.tensors) if key not in used]
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, key in rows:
+        tensor = contents.tensors[key]
+        shape = str(list(tensor.shape))
+        yield f"{name:{width}}  {shape:18}  {tensor.dtype:8}  {key if key != name else ''}".rstrip()

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a file of data is, detected from its content: TFRecords, their metadata, a vocabulary."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from jaxbert.errors import InputError
+from jaxbert.io.files import open_input, read_text, view_input
+from jaxbert.text.vocab import read_vocab
+from jaxbert.tfrecord.example import parse_example
+from jaxbert.tfrecord.files import masked_crc, stream
+from jaxbert.tfrecord.metadata import read_meta_data, read_squad_meta_data
+
+_MOST_TEXT = 1 << 25  # bytes; vocabularies and JSON files are smaller
+
+
+def describe_data(path: str) -> list[str]:
+    """The lines that say what is in a file; none where it is nothing of these.
+
+    Raises InputError where it is one of them and damaged.
+    """
+    with open_input(path) as file:
+        beginning = file.read(12)
+    if len(beginning) == 12 and masked_crc(beginning[:8]) == int.from_bytes(beginning[8:], "little"):
+        return list(_describe_records(path))
+    if len(view_input(path)) > _MOST_TEXT:
+        return []
+    if (content := json_object(path)) is not None:
+        return _describe_metadata(path, content) if "task_type" in content else []
+    try:
+        vocab = read_vocab(path)
+    except InputError:
+        return []
+    casing = "has capitals: text keeps its casing" if vocab.is_cased else "has no capitals: text is lower-cased"
+    return [f"{path}: vocabulary of {len(vocab)} tokens; it {casing}"]
+
+
+def json_object(path: str) -> dict[str, Any] | None:
+    """The JSON object that is all of a file; None where it holds anything else."""
+    with open_input(path) as file:
+        if file.read(12).lstrip()[:1] != b"{" or len(view_input(path)) > _MOST_TEXT:
+            return None
+    try:
+        content = json.loads(read_text(path))
+    except (InputError, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _describe_records(path: str) -> Iterator[str]:
+    """The number of records and the features of the first one."""
+    count, first = 0, b""
+    for payload in stream(path):
+        first = first if count else payload
+        count += 1
+    yield f"{path}: TFRecords, {count} of them, all checksums right"
+    try:
+        features = parse_example(first)
+    except ValueError as error:
+        yield f"features        the first record is no tf.train.Example: {error}"
+        return
+    for name, values in sorted(features.items()):
+        yield f"  {name:24} {'bytes' if isinstance(values, list) else values.dtype} [{len(values)}]"
+
+
+def _describe_metadata(path: str, content: dict[str, Any]) -> list[str]:
+    is_squad = "squad" in str(content["task_type"])
+    (read_squad_meta_data if is_squad else read_meta_data)(path)  # which check every key
+    kind = "SQuAD" if is_squad else "classification or regression"
+    return [f"{path}: metadata of {kind} records", *(f"  {key:24} {value}" for key, value in content.items())]

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model read with all its heads and written in another format: for other programs to train on, or to run."""
+
+import dataclasses
+import os
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+import numpy as np
+
+from jaxbert.checkpoints import huggingface, model_folder, names
+from jaxbert.checkpoints.load import DenseHead, InitialWeights, check_heads, match, read_initial
+from jaxbert.checkpoints.resolve import find_model
+from jaxbert.checkpoints.tf_bundle import STATE_FILE, write_bundle
+from jaxbert.checkpoints.tf_graph import write_tf2
+from jaxbert.checkpoints.tokenizer_files import tokenizer_texts
+from jaxbert.config import bert_config
+from jaxbert.config.bert_config import BertConfig
+from jaxbert.console import say
+from jaxbert.errors import InputError
+from jaxbert.export.network import NAMES, Exported, Kind, choose_weights, kind_of
+from jaxbert.export.onnx import write_onnx
+from jaxbert.export.saved_model import write_saved_model
+from jaxbert.io import files
+from jaxbert.model.weights import classifier_table, encoder_table, pretraining_table, shapes, squad_table
+from jaxbert.text.tokenizer import Rules
+from jaxbert.tfrecord.metadata import read_meta_data
+
+CheckpointFormat = Literal["tf1", "tf2", "huggingface", "jaxbert"]
+ExportFormat = Literal["saved_model", "onnx", "huggingface"]
+
+_TF_PREFIX = "bert_model.ckpt"  # as in the released archives
+_TF1_ACTIVATIONS = ("gelu", "relu", "tanh", "linear")
+
+
+def convert_model(
+    checkpoint: str,
+    to: CheckpointFormat,
+    output_dir: str,
+    *,
+    bert_config_file: str | None = None,
+    vocab_file: str | None = None,
+    do_lower_case: bool | None = None,
+) -> None:
+    """Write all weights of the model at `checkpoint` into a new or empty folder, and read them back.
+
+    The keyword arguments are those of `find_model`. Raises InputError as `read_model` does, where the format cannot
+    hold the model's heads together, and where the folder holds something.
+    """
+    files.refuse_filled_folder(output_dir)
+    model = read_model(checkpoint, None, bert_config_file, vocab_file, do_lower_case)
+    with files.whole_folder(output_dir) as folder:
+        texts = {model_folder.CONFIG_FILE: bert_config.to_json(model.config), **model.texts}
+        stored: Collection[str] = model.weights
+        if to == "jaxbert":
+            model_folder.write_model(folder, model.weights, texts, {})
+        elif to == "huggingface":
+            stored = _write_huggingface(model, folder)
+        else:
+            _write_tensorflow(model, to, os.path.join(folder, _TF_PREFIX))
+            state = f'model_checkpoint_path: "{_TF_PREFIX}"\nall_model_checkpoint_paths: "{_TF_PREFIX}"\n'
+            _write_texts(folder, texts | {STATE_FILE: state})
+        _check_written(folder, {name: model.weights[name] for name in stored})
+        written = ", ".join(sorted(os.listdir(folder)))
+    say(f"wrote {len(stored)} tensors, which read back bitwise identical: {written} in {output_dir}")
+
+
+def export_model(
+    checkpoint: str,
+    to: ExportFormat,
+    output_dir: str,
+    *,
+    kind: Kind | None = None,
+    bert_config_file: str | None = None,
+    vocab_file: str | None = None,
+    do_lower_case: bool | None = None,
+) -> None:
+    """Write the model at `checkpoint` into a new or empty folder, in a form that other programs run.
+
+    Only the weights that a model of this `kind` computes with are written; without it the heads say what it is. The
+    other keyword arguments are those of `find_model`. Raises InputError as `read_model` does, where a weight of the
+    kind is missing or not finite, and where the folder holds something.
+    """
+    files.refuse_filled_folder(output_dir)
+    dense_head = kind if kind in ("classifier", "squad") else None
+    model = read_model(checkpoint, dense_head, bert_config_file, vocab_file, do_lower_case)
+    kind = kind or kind_of(model.weights)
+    weights = choose_weights(model.weights, kind, model.config.num_hidden_layers)
+    if broken := [name for name, weight in weights.items() if not np.isfinite(weight).all()]:
+        raise InputError(f"the model is broken: `{broken[0]}` holds numbers that are not finite", "train it again")
+    model = dataclasses.replace(model, weights=weights)
+    with files.whole_folder(output_dir) as folder:
+        if to == "huggingface":
+            stored = _write_huggingface(model, folder)
+            _check_written(folder, {name: weights[name] for name in stored})
+        else:
+            lower_case = None if model.rules is None else model.rules.lower_case
+            exported = Exported(kind, model.config, weights, model.texts.get(model_folder.VOCAB_FILE), lower_case)
+            texts = {model_folder.CONFIG_FILE: bert_config.to_json(model.config)}
+            if to == "saved_model":  # vocabulary and casing are in it
+                write_saved_model(folder, exported)
+                _check_written(folder, weights)
+                texts |= {name: text for name, text in model.texts.items() if name == model_folder.META_DATA_FILE}
+                if exported.vocab is None:
+                    say("note: no vocabulary is known, so the module comes without one")
+            else:
+                write_onnx(folder, exported)
+                texts |= model.texts
+            _write_texts(folder, texts)
+            if to == "onnx" and model.rules is not None:
+                huggingface.write_tokenizer(folder, model.config, model.rules)
+    checked = "are finite" if to == "onnx" else "are finite and read back bitwise identical"
+    say(f"wrote the {NAMES[kind]} to {output_dir}; its weights {checked}")
+
+
+@dataclasses.dataclass(frozen=True)
+class CompleteModel:
+    """What there is to write.
+
+    Attributes:
+        weights: TF1 name -> float32 array; the encoder and every head, each with all its weights.
+        config: sizes of the encoder.
+        texts: content of the files that go along, by name: vocabulary, casing, metadata.
+        labels: names of a classifier's classes, if they are known.
+        rules: how its text becomes tokens; None without a vocabulary.
+    """
+
+    weights: Mapping[str, np.ndarray]
+    config: BertConfig
+    texts: Mapping[str, str]
+    labels: tuple[str, ...]
+    rules: Rules | None
+
+
+def read_model(
+    checkpoint: str,
+    dense_head: DenseHead | None,
+    bert_config_file: str | None,
+    vocab_file: str | None,
+    do_lower_case: bool | None,
+) -> CompleteModel:
+    """Read the model that `find_model` finds; `dense_head` as in `read_initial`.
+
+    Raises InputError as these do, and where the encoder or a head lacks weights or does not fit the configuration.
+    """
+    found = find_model(
+        checkpoint, bert_config_file=bert_config_file, vocab_file=vocab_file, do_lower_case=do_lower_case
+    )
+    source = found.source
+    assert source is not None  # it was named
+    initial = read_initial(source, dense_head)
+    check_heads(initial, found.config)
+    _check_complete(initial, found.config)
+    texts: dict[str, str] = {}
+    labels, rules = source.class_names, None
+    if found.vocab_file:
+        texts = tokenizer_texts(found.vocab_file, found.rules)
+        rules = found.for_text().rules
+    if meta_file := source.beside(model_folder.META_DATA_FILE):
+        texts[model_folder.META_DATA_FILE] = files.read_text(meta_file)
+        if names.CLASSIFIER[0] in initial.weights:
+            labels = read_meta_data(meta_file).class_names
+    return CompleteModel(initial.weights, found.config, texts, labels, rules)
+
+
+def _check_complete(initial: InitialWeights, config: BertConfig) -> None:
+    """Refuse an encoder, or a head of which some weight is there, that lacks weights or has other sizes."""
+    weights = initial.weights
+    classes = len(weights.get(names.CLASSIFIER[0], [()]))
+    tables = pretraining_table(config, next_sentence=True) | squad_table(config) | classifier_table(config, classes)
+    expected = shapes(encoder_table(config))
+    for head in (names.MASKED_LM[0], names.NEXT_SENTENCE, names.SQUAD, names.CLASSIFIER):
+        if not weights.keys().isdisjoint(head):
+            expected |= {name: shapes(tables)[name] for name in head}
+    if weights.keys().isdisjoint(names.POOLER):
+        expected = {name: shape for name, shape in expected.items() if name not in names.POOLER}
+        say("note: there is no pooler, so what is written has none")
+    report = match(weights, expected, initial.source, initial.unused)
+    say(f"{report} ({initial.layout})")
+    if report.missing or report.other_shapes:
+        wrong = ", ".join((*report.missing, *(other.name for other in report.other_shapes)))
+        raise InputError(
+            f"a head in `{initial.source}` is incomplete or does not fit the encoder: {wrong}",
+            "give a complete checkpoint",
+        )
+
+
+def _write_tensorflow(model: CompleteModel, to: Literal["tf1", "tf2"], prefix: str) -> None:
+    if to == "tf1":
+        write_bundle(prefix, model.weights)
+    else:
+        write_tf2(prefix, model.weights, model.config.num_attention_heads)
+    activation = model.config.hidden_act
+    if activation == "gelu_erf":
+        say(
+            "note: official code has no exact GELU and will refuse `gelu_erf`; its `gelu` is the tanh form, close to it"
+        )
+    elif to == "tf1" and activation not in _TF1_ACTIVATIONS:
+        say(f"note: google-research/bert does not know `hidden_act` `{activation}` and will refuse it")
+
+
+def _write_huggingface(model: CompleteModel, folder: str) -> Collection[str]:
+    """Write what `transformers` loads; the names of the weights that are in it."""
+    stored = huggingface.stored_names(model.weights)
+    if len(stored) < len(model.weights):
+        say("note: the class of `transformers` for this head has no pooler; it is left out")
+    huggingface.write_huggingface(folder, model.weights, model.config, model.labels)
+    _write_texts(folder, model.texts)
+    if model.rules is None:
+        say("note: no vocabulary is known, so there is none for the tokenizer")
+    else:
+        huggingface.write_tokenizer(folder, model.config, model.rules)
+    return stored
+
+
+def _write_texts(folder: str, texts: Mapping[str, str]) -> None:
+    for name, text in texts.items():
+        files.write_text(os.path.join(folder, name), text)
+
+
+def _check_written(folder: str, weights: Mapping[str, np.ndarray]) -> None:
+    """Raise RuntimeError where reading `folder` gives anything but these weights, bitwise."""
+    written = read_initial(folder).weights
+    wrong = written.keys() ^ weights.keys()
+    wrong |= {
+        name
+        for name in written.keys() & weights.keys()
+        if written[name].shape != weights[name].shape
+        or not np.array_equal(written[name].view(np.uint32), weights[name].view(np.uint32))
+    }
+    if wrong:
+        raise RuntimeError(f"what was written does not read back the same in {sorted(wrong)}")
