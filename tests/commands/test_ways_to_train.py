@@ -11,10 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.commands.conftest import Run
-from tests.commands.tiny_task import SIZES, Task, flags, start
-
-RATE = 1e-3
-TRAINING = flags(learning_rate=RATE, num_train_epochs=1, log_steps=1)
+from tests.commands.tiny_task import PLAIN, RATE, SIZES, Task, flags, start
 
 
 def losses(model_dir: Path, part: str = "train") -> list[float]:
@@ -26,18 +23,7 @@ def losses(model_dir: Path, part: str = "train") -> list[float]:
 @pytest.fixture
 def training(task: Task, tmp_path: Path) -> list[str]:
     """The flags of a training in a folder of its own."""
-    return [*task.records, *TRAINING, *flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=tmp_path)]
-
-
-@pytest.fixture(scope="module")
-def plain(task: Task, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One epoch on one device, in a process of its own."""
-    folder = tmp_path_factory.mktemp("plain")
-    where = flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=folder)
-    process = start(cache, *task.records, *TRAINING, *where)
-    _, err = process.communicate()
-    assert process.returncode == 0, err
-    return folder
+    return [*task.records, *PLAIN, *flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=tmp_path)]
 
 
 def assert_same_training(one: Path, other: Path) -> None:
@@ -57,9 +43,9 @@ def test_same_arithmetic(flag: str, training: list[str], classify: Run, plain: P
     assert_same_training(plain, tmp_path)
 
 
-def test_devices(training: list[str], cache: Path, plain: Path, tmp_path: Path) -> None:
+def test_devices(training: list[str], plain: Path, tmp_path: Path) -> None:
     """Four devices train the same model as one."""
-    process = start(cache, *training, XLA_FLAGS=f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4")
+    process = start(*training, XLA_FLAGS=f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4")
     _, err = process.communicate()
     assert process.returncode == 0, err
     assert_same_training(plain, tmp_path)
