@@ -3,6 +3,7 @@
 
 import importlib.metadata
 import os
+import random
 import shutil
 import tempfile
 from pathlib import Path
@@ -42,6 +43,14 @@ def pytest_configure() -> None:
 def pytest_unconfigure() -> None:
     """Remove the programs."""
     shutil.rmtree(_PROGRAMS, ignore_errors=True)
+
+
+@pytest.fixture
+def chance(request: pytest.FixtureRequest) -> random.Random:
+    """Draws what a test leaves to chance; the report of a failure has the line for the environment that repeats it."""
+    seed = os.environ.get("JAXBERT_TEST_SEED") or str(random.SystemRandom().randrange(10**6))
+    request.node.add_report_section("setup", "seed", f"JAXBERT_TEST_SEED={seed}")
+    return random.Random(seed)
 
 
 @pytest.fixture(scope="session")

@@ -62,11 +62,12 @@ def assert_same_run(folder: Path, straight: Path) -> None:
     assert [line["step"] for line in lines(folder) if line["part"] == "train"] == list(range(1, STEPS + 1))
 
 
-def test_stopped_at_random_goes_on(straight: Path, task: Task, classify: Run, tmp_path: Path) -> None:
+def test_stopped_at_random_goes_on(
+    straight: Path, task: Task, classify: Run, chance: random.Random, tmp_path: Path
+) -> None:
     """SIGTERM saves and ends with 143, SIGINT with 130, SIGKILL loses what was not saved; then the run is ended."""
     training = [*task.records, *TRAINING, *flags(model_dir=tmp_path)]
-    steps = sorted(random.SystemRandom().sample(range(2, STEPS - 8), 3))
-    print("stopped after steps", steps)  # shown when the test fails
+    steps = sorted(chance.sample(range(2, STEPS - 8), 3))
     stops = zip(steps, (signal.SIGTERM, signal.SIGKILL, signal.SIGINT), strict=True)
     for step, number in stops:
         code, err = stop_after(start(*training), tmp_path, step, number)

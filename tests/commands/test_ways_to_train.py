@@ -51,6 +51,21 @@ def test_devices(training: list[str], plain: Path, tmp_path: Path) -> None:
     assert_same_training(plain, tmp_path)
 
 
+def test_optimized_as_for_users(training: list[str], task: Task, classify: Run, plain: Path, tmp_path: Path) -> None:
+    """Programs that XLA optimizes as it does for users train and predict as those of the tests, and are kept."""
+    kept = flags(compile_cache=tmp_path / "programs")
+    for more in ([], ["--mode=predict"]):
+        process = start(*training, *kept, *more, XLA_FLAGS="")
+        _, err = process.communicate()
+        assert process.returncode == 0, err
+    assert_same_training(plain, tmp_path)
+    assert any((tmp_path / "programs").iterdir())
+    as_here = flags(predict_checkpoint_path=plain / "best", model_dir=tmp_path / "here")
+    assert classify("--mode=predict", *task.records, *as_here)[0] == 0
+    scores = [np.loadtxt(folder / "test_results.tsv") for folder in (tmp_path, tmp_path / "here")]
+    np.testing.assert_allclose(*scores, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", ["bf16", "fp16"])
 def test_half_precision(dtype: str, training: list[str], classify: Run, plain: Path, tmp_path: Path) -> None:
     """Products in half precision (relative errors of at most 2**-9) leave losses near ln 2 as they are, to 1 %."""

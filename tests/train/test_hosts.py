@@ -101,7 +101,7 @@ LOST = [
     Runtime("UNKNOWN: Gloo all-reduce failed: [pair.cc:538] Read error [::1]:29061: Connection reset by peer"),
     Runtime("INTERNAL: NCCL operation ncclGroupEnd() failed: remote process exited or there was a network error"),
     Runtime("DEADLINE_EXCEEDED: Barrier timed out. Id: the end"),
-    Runtime("INTERNAL: Barrier failed because: a task was lost"),
+    Runtime("INTERNAL: Barrier failed because: task is set to ERROR: UNAVAILABLE: Task 1 heartbeat timeout."),
     Runtime("FAILED_PRECONDITION: Agent must be in CONNECTED state. It is currently in ERROR."),
     caused_by(
         TimeoutError("async_commit_complete"), Runtime("UNAVAILABLE: Failed to send RPC to coordination service.")
