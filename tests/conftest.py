@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every test gets: strict arithmetic in jax, and the folder of real data where it exists."""
+"""What every test gets: strict arithmetic in jax, compiled programs of the session, and real data where they exist."""
 
+import importlib.metadata
 import os
+import random
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,9 +17,20 @@ settings.load_profile("jaxbert")
 
 # Read by jax when it is imported.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # tests compile much and compute little
+# Tests compile much and compute little. XLA ends a process that gives it a flag it does not know, so the second one,
+# which more than halves the time to compile, is given to the versions that were tried.
+QUICK_TO_COMPILE = "--xla_backend_optimization_level=0"
+if importlib.metadata.version("jax").startswith("0.10."):
+    QUICK_TO_COMPILE += " --xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+# What one test compiles no other one needs to, in this process or those that it starts. Commands are told not to keep
+# their programs (`--compile_cache=`), as they would keep only those that take long.
+_PROGRAMS = tempfile.mkdtemp(prefix="jaxbert-programs-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _PROGRAMS
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 
 def pytest_configure() -> None:
@@ -23,6 +38,19 @@ def pytest_configure() -> None:
     from jaxbert.train import devices
 
     devices.prepare(os.environ)
+
+
+def pytest_unconfigure() -> None:
+    """Remove the programs."""
+    shutil.rmtree(_PROGRAMS, ignore_errors=True)
+
+
+@pytest.fixture
+def chance(request: pytest.FixtureRequest) -> random.Random:
+    """Draws what a test leaves to chance; the report of a failure has the line for the environment that repeats it."""
+    seed = os.environ.get("JAXBERT_TEST_SEED") or str(random.SystemRandom().randrange(10**6))
+    request.node.add_report_section("setup", "seed", f"JAXBERT_TEST_SEED={seed}")
+    return random.Random(seed)
 
 
 @pytest.fixture(scope="session")

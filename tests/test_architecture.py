@@ -44,6 +44,7 @@ JAX_FREE = [
     if (path.parent.name in DATA or path.parts[-2:] == ("batches", "order.py"))
     and path.name != "pretraining_beam.py"  # what it imports is an extra
 ]
+COMMANDS = sorted(path for path in (PACKAGE / "commands").glob("*.py") if path.name != "__init__.py")
 # A dependency -> the name it is imported by, where the two differ.
 IMPORTED_AS = {
     "absl-py": "absl",
@@ -87,9 +88,18 @@ def name(path: Path) -> str:
 def test_imports_go_down(path: Path) -> None:
     """A file imports from its own folder and from lines below, never from its own line or above."""
     own = folder_of(path)
-    line = next(place for place, folders in enumerate(LINES) if own in folders)
+    line = next(line for line, folders in enumerate(LINES) if own in folders)
     allowed = {own}.union(*LINES[line + 1 :])
     assert own_folders_imported(path) <= allowed
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=name)
+def test_a_command_is_short_and_knows_no_other(path: Path) -> None:
+    """A command turns flags into calls of the rooms below: at most 60 lines, and no import of another command."""
+    others = {full for full in imported(path) if full.startswith("jaxbert.commands")}
+    lines = len(path.read_text().splitlines())
+    assert not others
+    assert lines <= 60
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
@@ -149,9 +159,9 @@ def test_readme_names_every_folder_and_only_files_that_exist() -> None:
     folder = ""
     for line in tree[1].splitlines():
         if line[6] != " ":
-            places = re.findall(r"^      (\w+\.py)|(?<= )(\w+)/(?= )", line)
-            folder = next((name for _, name in places if name), "")
-            folders |= {name for _, name in places if name}
+            found = re.findall(r"^      (\w+\.py)|(?<= )(\w+)/(?= )", line)
+            folder = next((name for _, name in found if name), "")
+            folders |= {name for _, name in found if name}
         named |= {PACKAGE / folder / name for name in re.findall(r"\b\w+\.py\b", line)}
     assert folders == {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     assert named

@@ -26,7 +26,12 @@ from jaxbert.errors import InputError, Interrupted
 HEARTBEAT_SECONDS = 100
 SHUTDOWN_SECONDS = 60
 LOST = "another host of this run is gone, or ended with a message of its own; the same command on all hosts goes on"
-_LOST_WORDS = re.compile(r"gloo|nccl|coordination|heartbeat|unavailable|deadline_exceeded|connection", re.IGNORECASE)
+# How jaxlib's message begins, with the status code of absl, where a call to another host failed. UNKNOWN, INTERNAL and
+# FAILED_PRECONDITION stand before much else, so there the collective or the barrier must be named too.
+_LOST_STATUS = re.compile(
+    r"(UNAVAILABLE|DEADLINE_EXCEEDED|ABORTED|CANCELLED): "
+    r"|(UNKNOWN|INTERNAL|FAILED_PRECONDITION): .*(Gloo|NCCL|[Bb]arrier|Agent must be in CONNECTED state)"
+)
 
 
 @dataclass(frozen=True)
@@ -90,9 +95,21 @@ def _lost_hosts() -> Iterator[None]:
     except Exception as error:
         _Abort.code = 1
         atexit.register(_leave, 1)  # jax's own exit would wait for the lost host
-        if _LOST_WORDS.search(str(error)):
+        if _tells_of_a_lost_host(error):
             raise OSError(f"{LOST} ({_one_line(error)})") from error
         raise
+
+
+def _tells_of_a_lost_host(error: BaseException | None) -> bool:
+    """Whether a collective or the coordination of hosts failed, or this error came of that.
+
+    By the type of the error: the words of a storage that reset its connection, or is unavailable, are the same.
+    """
+    while error is not None:
+        if isinstance(error, jax.errors.JaxRuntimeError) and _LOST_STATUS.match(str(error)):
+            return True
+        error = error.__cause__  # Orbax raises a TimeoutError from it
+    return False
 
 
 class _Abort:
@@ -137,7 +154,7 @@ def is_first() -> bool:
 
 
 def wait_for_all(name: str) -> None:
-    """Return when all hosts have come to the place called `name`."""
+    """Return when all hosts have called this with the same `name`."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)
 

@@ -76,7 +76,7 @@ def test_real_lengths_fill_the_rows():
 
 def test_rows_for_takes_the_smallest_that_holds():
     """The usual row count serves the usual batch, a larger one only when it must."""
-    shape = RowShape(row_length=8, rows=(3, 5, 9), places=2)
+    shape = RowShape(row_length=8, rows=(3, 5, 9), slots=2)
     assert [shape.rows_for(needed) for needed in (1, 3, 4, 5, 6, 9)] == [3, 3, 5, 5, 9, 9]
 
 

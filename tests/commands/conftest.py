@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tiny task and the tiny corpus, made once, and ways to run trainers in the process of the tests."""
+"""The tiny data and a model trained on each, made once, and ways to run trainers in the process of the tests."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,18 +7,12 @@ from pathlib import Path
 import pytest
 
 from jaxbert.cli import main
-from tests.commands.tiny_pretraining import Corpus, make_corpus
-from tests.commands.tiny_squad import run_squad
-from tests.commands.tiny_task import Task, make_task, sizes
+from tests.commands.tiny_pretraining import Corpus, make_corpus, training
+from tests.commands.tiny_squad import run_squad, squad_training, write_squad
+from tests.commands.tiny_task import BATCHES, PLAIN, Task, flags, make_task
 
 Run = Callable[..., tuple[int, str, str]]
 """Flags -> exit code, standard output, standard error."""
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where all runs of the session keep compiled programs."""
-    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="session")
@@ -27,13 +21,22 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
     return make_task(tmp_path_factory.mktemp("task"))
 
 
+@pytest.fixture(scope="session")
+def plain(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a `PLAIN` training on one device; nothing may be written into it."""
+    folder = tmp_path_factory.mktemp("plain")
+    where = flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=folder)
+    assert main(["run_classifier", *BATCHES, *task.records, *PLAIN, *where]) == 0
+    return folder
+
+
 @pytest.fixture
-def classify(cache: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+def classify(capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs `run_classifier` in this process with batches of 8."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
-        code = main(["run_classifier", *sizes(cache), *arguments])
+        code = main(["run_classifier", *BATCHES, *arguments])
         out, err = capsys.readouterr()
         return code, out, err
 
@@ -46,26 +49,56 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return make_corpus(tmp_path_factory.mktemp("corpus"))
 
 
+@pytest.fixture(scope="session")
+def pretrained(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a pretraining with fresh masks that nothing stops; an epoch of the records ends in the middle.
+
+    Nothing may be written into it.
+    """
+    folder = tmp_path_factory.mktemp("pretrained")
+    assert main(["run_pretraining", "--compile_cache=", *training(corpus, corpus.whole, folder)]) == 0
+    return folder
+
+
 @pytest.fixture
-def pretrain(cache: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+def pretrain(capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs `run_pretraining` in this process."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
-        code = main(["run_pretraining", f"--compile_cache={cache}", *arguments])
+        code = main(["run_pretraining", "--compile_cache=", *arguments])
         out, err = capsys.readouterr()
         return code, out, err
 
     return run
 
 
+@pytest.fixture(scope="session")
+def squad_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of training and development questions of both versions of SQuAD."""
+    folder = tmp_path_factory.mktemp("questions")
+    for version in (1, 2):
+        write_squad(folder / f"train-v{version}.json", 24, version_2=version == 2)
+        write_squad(folder / f"dev-v{version}.json", 11, version_2=version == 2, seed=1, words=40)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def answering(squad_files: Path, task: Task, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """The folder after a training on the questions of version 1, and of 2; nothing may be written into them."""
+    folders = {version: tmp_path_factory.mktemp(f"answering-v{version}") for version in (1, 2)}
+    for version, folder in folders.items():
+        assert run_squad(*squad_training(squad_files, task, version, folder)) == 0
+    return folders
+
+
 @pytest.fixture
-def squad(cache: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+def squad(capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs `run_squad` in this process: exit code, standard output, standard error."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
-        code = run_squad(cache, *arguments)
+        code = run_squad(*arguments)
         out, err = capsys.readouterr()
         return code, out, err
 

@@ -12,7 +12,7 @@ import pytest
 from jaxbert.cli import main
 from jaxbert.tfrecord.files import stream, write_records
 from tests.commands.conftest import Run
-from tests.commands.tiny_task import Task, flags, start
+from tests.commands.tiny_task import BATCHES, Task, flags, start
 
 Damage = Callable[[Path], None]
 
@@ -224,11 +224,11 @@ def test_predicting_with_an_encoder(task: Task, classify: Run, tmp_path: Path) -
 
 
 @pytest.fixture(scope="module")
-def run_before(task: Task, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_before(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a model was trained."""
     folder = tmp_path_factory.mktemp("before")
-    training = flags(model_dir=folder, train_batch_size=8, eval_batch_size=8, num_train_epochs=1, compile_cache=cache)
-    assert main(["run_classifier", *task.records, *training]) == 0
+    training = [*BATCHES, *task.records, *flags(model_dir=folder, num_train_epochs=1)]
+    assert main(["run_classifier", *training]) == 0
     return folder
 
 
@@ -249,7 +249,7 @@ def test_predicting_text_in_another_case(run_before: Path, task: Task, classify:
     assert_refused(result, "`--do_lower_case=false`, but the model in", "leave the flag out")
 
 
-def test_damaged_state(run_before: Path, task: Task, cache: Path, tmp_path: Path) -> None:
+def test_damaged_state(run_before: Path, task: Task, tmp_path: Path) -> None:
     """A training state that cannot be read is named; the hint says what to delete.
 
     In a process of its own, as what tensorstore was still reading complains later, in whatever test runs then.
@@ -259,7 +259,7 @@ def test_damaged_state(run_before: Path, task: Task, cache: Path, tmp_path: Path
     for path in (tmp_path / "checkpoints" / "3").rglob("*"):
         if path.is_file() and path.parent.name == "d":
             cut(path)
-    process = start(cache, *task.records, *flags(model_dir=tmp_path, num_train_epochs=1))
+    process = start(*task.records, *flags(model_dir=tmp_path, num_train_epochs=1))
     _, err = process.communicate()
     assert process.returncode == 2, err
     assert f"error: the training state in `{tmp_path}/checkpoints/3` cannot be restored: " in err

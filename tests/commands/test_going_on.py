@@ -20,10 +20,10 @@ TRAINING = ["--num_train_epochs=10", "--save_checkpoints_steps=5", "--log_steps=
 
 
 @pytest.fixture(scope="module")
-def straight(task: Task, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def straight(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run that nothing stops."""
     folder = tmp_path_factory.mktemp("straight")
-    process = start(cache, *task.records, *TRAINING, *flags(model_dir=folder))
+    process = start(*task.records, *TRAINING, *flags(model_dir=folder))
     _, err = process.communicate()
     assert process.returncode == 0, err
     return folder
@@ -62,14 +62,15 @@ def assert_same_run(folder: Path, straight: Path) -> None:
     assert [line["step"] for line in lines(folder) if line["part"] == "train"] == list(range(1, STEPS + 1))
 
 
-def test_stopped_at_random_goes_on(straight: Path, task: Task, cache: Path, classify: Run, tmp_path: Path) -> None:
+def test_stopped_at_random_goes_on(
+    straight: Path, task: Task, classify: Run, chance: random.Random, tmp_path: Path
+) -> None:
     """SIGTERM saves and ends with 143, SIGINT with 130, SIGKILL loses what was not saved; then the run is ended."""
     training = [*task.records, *TRAINING, *flags(model_dir=tmp_path)]
-    steps = sorted(random.SystemRandom().sample(range(2, STEPS - 8), 3))
-    print("stopped after steps", steps)  # shown when the test fails
+    steps = sorted(chance.sample(range(2, STEPS - 8), 3))
     stops = zip(steps, (signal.SIGTERM, signal.SIGKILL, signal.SIGINT), strict=True)
     for step, number in stops:
-        code, err = stop_after(start(cache, *training), tmp_path, step, number)
+        code, err = stop_after(start(*training), tmp_path, step, number)
         if number == signal.SIGKILL:
             assert code == -number, err
         else:
@@ -105,12 +106,12 @@ def test_evaluation_is_made_up_for(
     assert lines(tmp_path) == lines(straight)
 
 
-def test_goes_on_with_other_devices(task: Task, cache: Path, straight: Path, tmp_path: Path) -> None:
+def test_goes_on_with_other_devices(task: Task, straight: Path, tmp_path: Path) -> None:
     """A state saved on one device is taken up by two."""
     shutil.copytree(straight, tmp_path, dirs_exist_ok=True)
     shutil.rmtree(tmp_path / "last")
     two = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2"
-    process = start(cache, *task.records, *TRAINING, *flags(model_dir=tmp_path), XLA_FLAGS=two)
+    process = start(*task.records, *TRAINING, *flags(model_dir=tmp_path), XLA_FLAGS=two)
     _, err = process.communicate()
     assert process.returncode == 0, err
     written = json.loads((tmp_path / "last" / "eval_results.json").read_text())

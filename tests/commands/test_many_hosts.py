@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from tests.commands.conftest import Run
 from tests.commands.loopback import run_hosts, watch_hosts
 from tests.commands.test_ways_to_train import losses
 from tests.commands.tiny_pretraining import Corpus
 from tests.commands.tiny_pretraining import training as pretraining
-from tests.commands.tiny_squad import SETTINGS, write_squad
-from tests.commands.tiny_task import SIZES, Task, flags, sizes
-
-RATE = 1e-4
+from tests.commands.tiny_squad import BATCHES as SQUAD_BATCHES
+from tests.commands.tiny_squad import squad_training
+from tests.commands.tiny_task import BATCHES, PLAIN, RATE, SIZES, Task, flags
 
 
 def assert_same_model(folder: str, one: Path, many: Path) -> None:
@@ -41,20 +39,15 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def test_two_hosts_answer_as_one_does(task: Task, cache: Path, squad: Run, tmp_path: Path) -> None:
+def test_two_hosts_answer_as_one_does(
+    answering: dict[int, Path], squad_files: Path, task: Task, tmp_path: Path
+) -> None:
     """Questions to windows, training, scores, and the same answers with the same probabilities.
 
     Where two answers are equally probable for one host, two may choose the other.
     """
-    train = write_squad(tmp_path / "train.json", 24)
-    dev = write_squad(tmp_path / "dev.json", 11, seed=1, words=40)
-    source = flags(train_file=train, predict_file=dev, init_checkpoint=task.model / "bert_model.ckpt")
-    command = [*source, *SETTINGS, *flags(num_train_epochs=1, log_steps=1, learning_rate=RATE, num_workers=1)]
-    one, two = tmp_path / "one", tmp_path / "two"
-    code, _, err = squad(*command, *flags(model_dir=one))
-    assert code == 0, err
-    batches = flags(compile_cache=cache, train_batch_size=8, predict_batch_size=8)
-    run_hosts("run_squad", [*batches, *command, *flags(model_dir=two)])
+    one, two = answering[1], tmp_path
+    run_hosts("run_squad", [*SQUAD_BATCHES, *squad_training(squad_files, task, 1, two), "--num_workers=1"])
     assert_same_model("last", one, two)
     answers, n_best = read(two / "predictions.json"), read(one / "nbest_predictions.json")
     assert answers.keys() == n_best.keys()
@@ -66,37 +59,29 @@ def test_two_hosts_answer_as_one_does(task: Task, cache: Path, squad: Run, tmp_p
         assert answers[question] in best
 
 
-def test_two_hosts_pretrain_as_one_does(corpus: Corpus, cache: Path, pretrain: Run, tmp_path: Path) -> None:
+def test_two_hosts_pretrain_as_one_does(pretrained: Path, corpus: Corpus, tmp_path: Path) -> None:
     """The same records and masks in each step, and the same results of the evaluation."""
-    one, two = tmp_path / "one", tmp_path / "two"
-    short = {"num_train_epochs": 1, "learning_rate": RATE}
-    code, _, err = pretrain(*pretraining(corpus, corpus.whole, one, **short))
-    assert code == 0, err
-    run_hosts("run_pretraining", [f"--compile_cache={cache}", *pretraining(corpus, corpus.whole, two, **short)])
-    assert_same_model("pretrained", one, two)
-    assert_same_results("pretrained", one, two)
+    run_hosts("run_pretraining", ["--compile_cache=", *pretraining(corpus, corpus.whole, tmp_path)])
+    assert_same_model("pretrained", pretrained, tmp_path)
+    assert_same_results("pretrained", pretrained, tmp_path)
 
 
-def test_four_hosts_share_weights_and_rows(task: Task, cache: Path, classify: Run, tmp_path: Path) -> None:
+def test_four_hosts_share_weights_and_rows(plain: Path, task: Task, tmp_path: Path) -> None:
     """Over data 2 and fsdp 2 no host has all rows or all weights: the model and its scores are those of one host."""
-    start = [*task.records, *flags(init_checkpoint=task.model / "bert_model.ckpt")]
-    command = [*start, *flags(num_train_epochs=1, log_steps=1, learning_rate=RATE)]
-    one, four = tmp_path / "one", tmp_path / "four"
-    code, _, err = classify(*command, *flags(model_dir=one))
-    assert code == 0, err
-    run_hosts("run_classifier", [*sizes(cache), *command, *flags(model_dir=four, mesh="data:2,fsdp:2")], 4)
-    assert_same_model("last", one, four)
-    assert_same_results("last", one, four)
+    where = flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=tmp_path, mesh="data:2,fsdp:2")
+    run_hosts("run_classifier", [*BATCHES, *task.records, *PLAIN, *where], 4)
+    assert_same_model("last", plain, tmp_path)
+    assert_same_results("last", plain, tmp_path)
 
 
-def test_a_record_that_one_host_finds_damaged_ends_all(task: Task, cache: Path, tmp_path: Path) -> None:
+def test_a_record_that_one_host_finds_damaged_ends_all(task: Task, tmp_path: Path) -> None:
     """The last record is the second host's to check: both end with code 2, and name the record."""
     content = bytearray((task.folder / "train.tf_record").read_bytes())
     content[-10] ^= 1
     damaged = tmp_path / "damaged.tf_record"
     damaged.write_bytes(content)
     source = flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=tmp_path / "model")
-    command = [*sizes(cache), *task.records, *source, f"--train_data_path={damaged}"]
+    command = [*BATCHES, *task.records, *source, f"--train_data_path={damaged}"]
     results = watch_hosts("run_classifier", command, lambda hosts: None)
     assert [code for code, _ in results] == [2, 2], results
     for _, err in results:

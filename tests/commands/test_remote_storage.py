@@ -17,7 +17,7 @@ from jaxbert.io.files import read_bytes
 from tests.commands.conftest import Run
 from tests.commands.tiny_pretraining import Corpus
 from tests.commands.tiny_squad import SETTINGS, run_squad, write_squad
-from tests.commands.tiny_task import Task, flags
+from tests.commands.tiny_task import BATCHES, Task, flags
 from tests.storage_servers import running
 
 TRAINING = ["--num_train_epochs=2", "--save_checkpoints_steps=2", "--log_steps=1", "--learning_rate=1e-3"]
@@ -54,11 +54,11 @@ def test_compiled_programs_stay_on_the_machine(task: Task, classify: Run, tmp_pa
 
 
 @pytest.fixture(scope="module")
-def on_disk(task: Task, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def on_disk(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model folder of a run on disk."""
     folder = tmp_path_factory.mktemp("on_disk")
     given = [*task.records, *TRAINING, *flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=folder)]
-    assert main(["run_classifier", *flags(compile_cache=cache, train_batch_size=8, eval_batch_size=8), *given]) == 0
+    assert main(["run_classifier", *BATCHES, *given]) == 0
     return folder
 
 
@@ -79,7 +79,7 @@ def test_a_run_in_memory(task: Task, classify: Run, on_disk: Path) -> None:
     assert "training is finished" in err
 
 
-def test_a_run_from_text_in_memory(task: Task, cache: Path, classify: Run, tmp_path: Path) -> None:
+def test_a_run_from_text_in_memory(task: Task, classify: Run, tmp_path: Path) -> None:
     """Records are made of remote texts by both commands, with one process where others see no files of this one."""
     for path in (*task.text.iterdir(), *task.model.iterdir()):
         copy(path, f"memory://text/{path.parent.name}/{path.name}")
@@ -117,14 +117,14 @@ def test_pretraining_data_in_memory(task: Task, tmp_path: Path) -> None:
     assert not files.exists("memory://pretraining/one.shards")
 
 
-def test_questions_in_memory(task: Task, cache: Path, tmp_path: Path) -> None:
+def test_questions_in_memory(task: Task, tmp_path: Path) -> None:
     """`run_squad` from JSON to answers, all of it remote."""
     copied(task, "memory://squad")
     copy(write_squad(tmp_path / "train.json", 16), "memory://squad/train.json")
     copy(write_squad(tmp_path / "dev.json", 8), "memory://squad/dev.json")
     paths = flags(train_file="memory://squad/train.json", predict_file="memory://squad/dev.json")
     start = flags(init_checkpoint="memory://squad/bert_model.ckpt", model_dir="memory://squad/run", num_train_epochs=1)
-    assert run_squad(cache, *paths, *start, *SETTINGS, "--mode=train_and_predict") == 0
+    assert run_squad(*paths, *start, *SETTINGS, "--mode=train_and_predict") == 0
     answers = json.loads(files.read_text("memory://squad/run/predictions.json"))
     assert list(answers) == [f"dev-{number}" for number in range(8)]
 

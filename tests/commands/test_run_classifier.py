@@ -22,12 +22,12 @@ def entries(model_dir: Path, part: str) -> list[dict[str, float]]:
 
 
 @pytest.fixture(scope="module")
-def trained(task: Task, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def trained(task: Task, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A model folder, and what its training said: an old command line, in a process of its own."""
     folder = tmp_path_factory.mktemp("trained") / "model"
     old = "--run_eagerly=false --num_train_epochs=3 --distribution_strategy=mirrored --learning_rate=2e-3 --log_steps=1"
     where = flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=folder)
-    process = start(cache, "--mode=train_and_eval", *task.records, *where, *old.split())
+    process = start("--mode=train_and_eval", *task.records, *where, *old.split())
     out, err = process.communicate()
     assert process.returncode == 0, err
     assert out == ""

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from jaxbert.cli import main
 from tests.commands.conftest import Run
 from tests.commands.test_ways_to_train import losses
 from tests.commands.tiny_pretraining import STEPS, Corpus, training
@@ -21,9 +20,9 @@ from tests.commands.tiny_task import Task, flags, start_command
 METRICS = ("masked_lm_accuracy", "masked_lm_loss", "next_sentence_accuracy", "next_sentence_loss", "loss", "perplexity")
 
 
-def start(cache: Path, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+def start(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
     """`run_pretraining` as a process of its own."""
-    return start_command("run_pretraining", f"--compile_cache={cache}", *arguments, **environment)
+    return start_command("run_pretraining", "--compile_cache=", *arguments, **environment)
 
 
 def weights(model_dir: Path) -> dict[str, np.ndarray]:
@@ -31,35 +30,27 @@ def weights(model_dir: Path) -> dict[str, np.ndarray]:
     return dict(load_file(model_dir / "pretrained" / "model.safetensors"))
 
 
-@pytest.fixture(scope="module")
-def straight(corpus: Corpus, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with fresh masks that nothing stops; an epoch of the records ends in the middle of it."""
-    folder = tmp_path_factory.mktemp("straight")
-    assert main(["run_pretraining", f"--compile_cache={cache}", *training(corpus, corpus.whole, folder)]) == 0
-    return folder
-
-
-def test_outputs(straight: Path, corpus: Corpus) -> None:
+def test_outputs(pretrained: Path, corpus: Corpus) -> None:
     """The loss falls, held-out metrics agree with each other, and the model folder holds what a model needs."""
-    assert len(losses(straight)) == STEPS
-    assert losses(straight)[-1] < losses(straight)[0]
-    results = json.loads((straight / "pretrained" / "eval_results.json").read_text())
+    assert len(losses(pretrained)) == STEPS
+    assert losses(pretrained)[-1] < losses(pretrained)[0]
+    results = json.loads((pretrained / "pretrained" / "eval_results.json").read_text())
     assert set(METRICS) < set(results)
     assert results["step"] == STEPS
     assert results["loss"] == pytest.approx(results["masked_lm_loss"] + results["next_sentence_loss"])
     assert results["perplexity"] == pytest.approx(np.exp(results["masked_lm_loss"]))
     assert 0 <= results["masked_lm_accuracy"] <= 1
-    assert (straight / "pretrained" / "vocab.txt").read_text() == (corpus.folder / "vocab.txt").read_text()
-    found = weights(straight)
+    assert (pretrained / "pretrained" / "vocab.txt").read_text() == (corpus.folder / "vocab.txt").read_text()
+    found = weights(pretrained)
     assert found["bert/embeddings/word_embeddings"].shape[0] == found["cls/predictions/output_bias"].shape[0] == 13
 
 
 def test_stopped_within_an_epoch_goes_on_to_the_same_bits(
-    straight: Path, corpus: Corpus, cache: Path, pretrain: Run, tmp_path: Path
+    pretrained: Path, corpus: Corpus, pretrain: Run, tmp_path: Path
 ) -> None:
     """SIGTERM saves; the same command goes on with the same records and masks, and ends at the same bits."""
     flags = training(corpus, corpus.whole, tmp_path, num_steps_per_epoch=STEPS // 2)
-    process = start(cache, *flags)
+    process = start(*flags)
     path = tmp_path / "summaries" / "metrics.jsonl"
     while process.poll() is None and not (path.exists() and path.read_text().count("\n") > 1):
         time.sleep(0.002)
@@ -71,12 +62,12 @@ def test_stopped_within_an_epoch_goes_on_to_the_same_bits(
     code, _, err = pretrain(*flags)
     assert code == 0, err
     assert (tmp_path / "pretrained" / "model.safetensors").read_bytes() == (
-        straight / "pretrained" / "model.safetensors"
+        pretrained / "pretrained" / "model.safetensors"
     ).read_bytes()
-    assert path.read_text() == (straight / "summaries" / "metrics.jsonl").read_text()
+    assert path.read_text() == (pretrained / "summaries" / "metrics.jsonl").read_text()
 
 
-def test_goes_on_from_any_saved_step(straight: Path, corpus: Corpus, pretrain: Run, tmp_path: Path) -> None:
+def test_goes_on_from_any_saved_step(pretrained: Path, corpus: Corpus, pretrain: Run, tmp_path: Path) -> None:
     """A run that saved in the middle of an epoch and lost everything after it ends at the same bits."""
     flags = training(corpus, corpus.whole, tmp_path)
     assert pretrain(*flags, "--save_checkpoints_steps=5", "--keep_checkpoints=9")[0] == 0
@@ -86,18 +77,18 @@ def test_goes_on_from_any_saved_step(straight: Path, corpus: Corpus, pretrain: R
     code, _, err = pretrain(*flags)
     assert code == 0, err
     assert "going on after step 5" in err
-    assert all(np.array_equal(weight, weights(straight)[path]) for path, weight in weights(tmp_path).items())
-    assert losses(tmp_path) == losses(straight)
+    assert all(np.array_equal(weight, weights(pretrained)[path]) for path, weight in weights(tmp_path).items())
+    assert losses(tmp_path) == losses(pretrained)
 
 
 @pytest.mark.parametrize("devices", [4])
-def test_devices(devices: int, straight: Path, corpus: Corpus, cache: Path, tmp_path: Path) -> None:
+def test_devices(devices: int, pretrained: Path, corpus: Corpus, tmp_path: Path) -> None:
     """Several devices train the same model as one."""
     xla_flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
-    process = start(cache, *training(corpus, corpus.whole, tmp_path), XLA_FLAGS=xla_flags)
+    process = start(*training(corpus, corpus.whole, tmp_path), XLA_FLAGS=xla_flags)
     _, err = process.communicate()
     assert process.returncode == 0, err
-    np.testing.assert_allclose(losses(tmp_path), losses(straight), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(losses(tmp_path), losses(pretrained), rtol=0, atol=1e-5)
 
 
 def test_records_with_masks_as_a_start_for_others(
@@ -123,7 +114,7 @@ def test_records_with_masks_as_a_start_for_others(
     assert "not used: cls/predictions/output_bias" in err
 
 
-def test_evaluation_masks_do_not_change(straight: Path, corpus: Corpus, pretrain: Run, tmp_path: Path) -> None:
+def test_evaluation_masks_do_not_change(pretrained: Path, corpus: Corpus, pretrain: Run, tmp_path: Path) -> None:
     """A rate of zero leaves the weights, so both evaluations of records without masks agree to the bit."""
     code, _, err = pretrain(*training(corpus, corpus.whole, tmp_path, learning_rate=0))
     assert code == 0, err

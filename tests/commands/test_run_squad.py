@@ -12,43 +12,22 @@ import pytest
 from jaxbert.cli import main
 from tests.commands.conftest import Run
 from tests.commands.test_bad_input import assert_refused
-from tests.commands.tiny_squad import SETTINGS, run_squad, without_answers, write_squad
+from tests.commands.tiny_squad import SETTINGS, TRAINING, squad_training, without_answers, write_squad
 from tests.commands.tiny_task import Task, flags
 
 FILES = ("predictions.json", "nbest_predictions.json")
-TRAINING = flags(learning_rate=1e-3, num_train_epochs=2, log_steps=1)
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def data(squad_files: Path) -> Path:
     """Training and development files of both versions."""
-    folder = tmp_path_factory.mktemp("data")
-    for version in (1, 2):
-        write_squad(folder / f"train-v{version}.json", 24, version_2=version == 2)
-        write_squad(folder / f"dev-v{version}.json", 11, version_2=version == 2, seed=1, words=40)
-    return folder
+    return squad_files
 
 
-def training(data: Path, task: Task, version: int, folder: Path) -> list[str]:
-    """The flags of a training from JSON to scores."""
-    more = ["--version_2_with_negative"] if version == 2 else []
-    sources = flags(
-        train_file=data / f"train-v{version}.json",
-        predict_file=data / f"dev-v{version}.json",
-        init_checkpoint=task.model / "bert_model.ckpt",
-        model_dir=folder,
-    )
-    return [*sources, *SETTINGS, *TRAINING, *more]
-
-
-@pytest.fixture(scope="module", params=[1, 2], ids=["v1.1", "v2.0"])
-def trained(
-    request: pytest.FixtureRequest, data: Path, task: Task, cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, int]:
-    """A model folder after training, and the version."""
-    folder = tmp_path_factory.mktemp(f"trained-v{request.param}")
-    assert run_squad(cache, *training(data, task, request.param, folder)) == 0
-    return folder, request.param
+@pytest.fixture(params=[1, 2], ids=["v1.1", "v2.0"])
+def trained(request: pytest.FixtureRequest, answering: dict[int, Path]) -> tuple[Path, int]:
+    """A model folder after training, and the version; nothing may be written into it."""
+    return answering[request.param], request.param
 
 
 def read(path: Path) -> Any:
@@ -187,13 +166,13 @@ def test_stopped_training_goes_on(
     for name in ("last", "best"):
         shutil.rmtree(tmp_path / name)
     (tmp_path / "predictions.json").unlink()
-    code, out, err = squad(*training(data, task, version, tmp_path))
+    code, out, err = squad(*squad_training(data, task, version, tmp_path))
     assert code == 0, err
     assert "going on after step 6" in err
     weights = "last/model.safetensors"
     assert (tmp_path / weights).read_bytes() == (folder / weights).read_bytes()
     assert json.loads(out) | {"step": 6} == read(folder / "last" / "eval_results.json")
-    code, again, err = squad(*training(data, task, version, tmp_path))
+    code, again, err = squad(*squad_training(data, task, version, tmp_path))
     assert "training is finished: 6 of 6 steps are done" in err
     assert again == out
 
@@ -233,7 +212,7 @@ def test_odd_files(trained: tuple[Path, int], squad: Run, tmp_path: Path) -> Non
 def test_test_set_is_answered_not_scored(data: Path, task: Task, squad: Run, tmp_path: Path) -> None:
     """Without gold answers the default mode trains, answers with the last weights, and says nothing is scored."""
     test = without_answers(data / "dev-v1.json", tmp_path / "test.json")
-    code, out, err = squad(*training(data, task, 1, tmp_path / "model"), f"--predict_file={test}")
+    code, out, err = squad(*squad_training(data, task, 1, tmp_path / "model"), f"--predict_file={test}")
     assert code == 0, err
     assert out == ""
     assert "holds no gold answers: it is answered, and not scored" in err
@@ -260,7 +239,7 @@ def test_wrong_input(
 ) -> None:
     """Data and flags that do not go together end with one message before anything is trained."""
     more = [flag.format(data=data, model=task.model) for flag in more]
-    sources = [flag for flag in training(data, task, 1, tmp_path / "model") if "init_checkpoint" not in flag]
+    sources = [flag for flag in squad_training(data, task, 1, tmp_path / "model") if "init_checkpoint" not in flag]
     rest = [] if "--mode=predict" in more else flags(init_checkpoint=task.model / "bert_model.ckpt")
     rest += flags(bert_config_file=task.model / "bert_config.json", vocab_file=task.model / "vocab.txt")
     long_questions = write_squad(tmp_path / "long.json", 1)

@@ -11,10 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.commands.conftest import Run
-from tests.commands.tiny_task import SIZES, Task, flags, start
-
-RATE = 1e-3
-TRAINING = flags(learning_rate=RATE, num_train_epochs=1, log_steps=1)
+from tests.commands.tiny_task import PLAIN, RATE, SIZES, Task, flags, start
 
 
 def losses(model_dir: Path, part: str = "train") -> list[float]:
@@ -26,18 +23,7 @@ def losses(model_dir: Path, part: str = "train") -> list[float]:
 @pytest.fixture
 def training(task: Task, tmp_path: Path) -> list[str]:
     """The flags of a training in a folder of its own."""
-    return [*task.records, *TRAINING, *flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=tmp_path)]
-
-
-@pytest.fixture(scope="module")
-def plain(task: Task, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One epoch on one device, in a process of its own."""
-    folder = tmp_path_factory.mktemp("plain")
-    where = flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=folder)
-    process = start(cache, *task.records, *TRAINING, *where)
-    _, err = process.communicate()
-    assert process.returncode == 0, err
-    return folder
+    return [*task.records, *PLAIN, *flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=tmp_path)]
 
 
 def assert_same_training(one: Path, other: Path) -> None:
@@ -57,12 +43,27 @@ def test_same_arithmetic(flag: str, training: list[str], classify: Run, plain: P
     assert_same_training(plain, tmp_path)
 
 
-def test_devices(training: list[str], cache: Path, plain: Path, tmp_path: Path) -> None:
+def test_devices(training: list[str], plain: Path, tmp_path: Path) -> None:
     """Four devices train the same model as one."""
-    process = start(cache, *training, XLA_FLAGS=f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4")
+    process = start(*training, XLA_FLAGS=f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4")
     _, err = process.communicate()
     assert process.returncode == 0, err
     assert_same_training(plain, tmp_path)
+
+
+def test_optimized_as_for_users(training: list[str], task: Task, classify: Run, plain: Path, tmp_path: Path) -> None:
+    """Programs that XLA optimizes as it does for users train and predict as those of the tests, and are kept."""
+    kept = flags(compile_cache=tmp_path / "programs")
+    for more in ([], ["--mode=predict"]):
+        process = start(*training, *kept, *more, XLA_FLAGS="")
+        _, err = process.communicate()
+        assert process.returncode == 0, err
+    assert_same_training(plain, tmp_path)
+    assert any((tmp_path / "programs").iterdir())
+    as_here = flags(predict_checkpoint_path=plain / "best", model_dir=tmp_path / "here")
+    assert classify("--mode=predict", *task.records, *as_here)[0] == 0
+    scores = [np.loadtxt(folder / "test_results.tsv") for folder in (tmp_path, tmp_path / "here")]
+    np.testing.assert_allclose(*scores, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", ["bf16", "fp16"])

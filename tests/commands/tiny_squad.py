@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from jaxbert.cli import main
-from tests.commands.tiny_task import WORDS, flags
+from tests.commands.tiny_task import WORDS, Task, flags
 
+BATCHES = flags(compile_cache="", train_batch_size=8, predict_batch_size=8)
+TRAINING = flags(learning_rate=1e-3, num_train_epochs=2, log_steps=1)
 SETTINGS = flags(max_seq_length=16, doc_stride=4, max_query_length=4)
 
 
@@ -45,6 +47,18 @@ def without_answers(path: Path, target: Path) -> Path:
     return target
 
 
-def run_squad(cache: Path, *arguments: str) -> int:
+def squad_training(questions: Path, task: Task, version: int, folder: Path) -> list[str]:
+    """The flags of a training from JSON to scores."""
+    more = ["--version_2_with_negative"] if version == 2 else []
+    sources = flags(
+        train_file=questions / f"train-v{version}.json",
+        predict_file=questions / f"dev-v{version}.json",
+        init_checkpoint=task.model / "bert_model.ckpt",
+        model_dir=folder,
+    )
+    return [*sources, *SETTINGS, *TRAINING, *more]
+
+
+def run_squad(*arguments: str) -> int:
     """The exit code of `run_squad` in this process, with batches of 8."""
-    return main(["run_squad", *flags(compile_cache=cache, train_batch_size=8, predict_batch_size=8), *arguments])
+    return main(["run_squad", *BATCHES, *arguments])

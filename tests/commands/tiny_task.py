@@ -36,6 +36,13 @@ def flags(**values: object) -> list[str]:
     return [f"--{name}={value}" for name, value in values.items()]
 
 
+# tests/conftest.py says where compiled programs are kept
+BATCHES = flags(compile_cache="", train_batch_size=8, eval_batch_size=8)
+RATE = 1e-3
+PLAIN = flags(learning_rate=RATE, num_train_epochs=1, log_steps=1)
+"""One epoch, as of the session's model that other ways to train are compared with."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
     """Files of the tiny task.
@@ -106,11 +113,6 @@ def start_command(command: str, *arguments: str, **environment: str) -> "subproc
     )
 
 
-def sizes(cache: Path) -> list[str]:
-    """Batches of 8, and the folder for compiled programs."""
-    return flags(compile_cache=cache, train_batch_size=8, eval_batch_size=8)
-
-
-def start(cache: Path, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+def start(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
     """Start `python -m jaxbert run_classifier` as a process of its own, with batches of 8."""
-    return start_command("run_classifier", *sizes(cache), *arguments, **environment)
+    return start_command("run_classifier", *BATCHES, *arguments, **environment)

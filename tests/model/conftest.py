@@ -60,3 +60,18 @@ def alone_batch(features: dict[str, np.ndarray]) -> Arrays:
     """Each sequence in a row of its own, padded."""
     rows = [[index] for index in range(SEQUENCES)]
     return lay_out(features, np.arange(SEQUENCES), rows, (SEQUENCES, LENGTH, 1), label_targets)
+
+
+def official_rows(golden: Arrays) -> Arrays:
+    """Padded official inputs as a batch, each sequence in a row of its own."""
+    mask = golden["input_mask"].astype(np.int32)
+    rows = {
+        "input_ids": golden["input_ids"].astype(np.int32),
+        "type_ids": golden["type_ids"].astype(np.int32),
+        "positions": np.broadcast_to(np.arange(mask.shape[1], dtype=np.int32), mask.shape),
+        "sequences": mask,
+        "cls_positions": np.zeros((len(mask), 1), np.int32),
+    }
+    if "masked_lm_positions" in golden:
+        rows["masked_lm_positions"] = golden["masked_lm_positions"].astype(np.int32)
+    return rows

@@ -9,14 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxbert.checkpoints.load import read_initial
-from jaxbert.config import bert_config
 from jaxbert.model import encoder, heads
 from jaxbert.model.dropout import token_bits
 from jaxbert.model.encoder import Compute
 from jaxbert.model.weights import unflatten
 from jaxbert.train.losses import classification_loss
-from tests.model.conftest import alone_batch, packed_batch
+from tests.golden.official import CONFIG, arrays
+from tests.model.conftest import alone_batch, official_rows, packed_batch
 
 # A sum of some hundred float32 products of order 1 in another order differs by about 1e-6; outputs are of order 1.
 TOLERANCE = 1e-5
@@ -119,24 +118,12 @@ def test_bfloat16_stays_near_float32(config, weights, features):
     assert np.corrcoef(np.ravel(wide), np.ravel(narrow))[0, 1] > 0.99
 
 
-@pytest.mark.parametrize("era", ["2.3", "2.20"])
-@pytest.mark.parametrize("checkpoint", ["tf1/plain", "tf2/official-2.3_model", "tf2/official-2.20_encoder"])
-def test_official_outputs(shared, era, checkpoint):
+@pytest.mark.parametrize("group", ["encoder", "encoder_long"])
+def test_official_outputs(group):
     """Sequence and pooled outputs equal those of the official encoder within 2e-5 at every position that counts."""
-    official = shared / "official"
-    config = bert_config.read(str(official / "inputs" / "bert_config.json"))
-    weights = unflatten(dict(read_initial(str(official / checkpoint)).weights))
-    inputs, golden = np.load(official / "golden_inputs.npz"), np.load(official / f"golden_tf{era}.npz")
-    for prefix in ("", "long_"):
-        mask = inputs[f"{prefix}input_mask"]
-        rows = {
-            "input_ids": jnp.asarray(inputs[f"{prefix}input_word_ids"]),
-            "type_ids": jnp.asarray(inputs[f"{prefix}input_type_ids"]),
-            "positions": jnp.broadcast_to(jnp.arange(mask.shape[1])[None], mask.shape),
-            "sequences": jnp.asarray(mask),
-        }
-        ours = encode(weights["bert"], config, rows)
-        difference = np.abs(ours - golden[f"{prefix}sequence_output"])[mask == 1]
-        assert difference.max() < 2e-5
-        pooled = heads.pool(weights["bert"]["pooler"], ours[:, :1])[:, 0]
-        np.testing.assert_allclose(pooled, golden[f"{prefix}pooled_output"], atol=2e-5)
+    golden, weights = arrays(group), unflatten(arrays("weights"))
+    mask = golden["input_mask"]
+    ours = encode(weights["bert"], CONFIG, official_rows(golden))
+    assert np.abs(ours - golden["sequence_output"])[mask == 1].max() < 2e-5
+    pooled = heads.pool(weights["bert"]["pooler"], ours[:, :1])[:, 0]
+    np.testing.assert_allclose(pooled, golden["pooled_output"], atol=2e-5)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers on packed rows: each window as if it were alone, in its loss, its gradients and its candidates."""
+"""The heads: answers on packed rows, each window as if it were alone; logits as the official pretrainer's."""
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +9,13 @@ import pytest
 from jaxbert.batches.packing import pack
 from jaxbert.batches.rows import lay_out
 from jaxbert.model.dropout import token_bits
-from jaxbert.model.heads import answer_spans, best_positions, within_windows
-from jaxbert.model.weights import flatten, initialize, squad_table
+from jaxbert.model.heads import answer_spans, best_positions, pretrain, within_windows
+from jaxbert.model.weights import flatten, initialize, squad_table, unflatten
 from jaxbert.tasks.spans import span_targets
 from jaxbert.train.losses import span_loss
 from jaxbert.train.step import with_shares
-from tests.model.conftest import LENGTH, PLACES, ROW_LENGTH, SEQUENCES
+from tests.golden.official import CONFIG, arrays
+from tests.model.conftest import LENGTH, PLACES, ROW_LENGTH, SEQUENCES, official_rows
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +89,12 @@ def test_best_positions_are_those_of_a_stable_sort(windows, count):
             np.testing.assert_array_equal(found[values][row, place][: len(best)], own[best, channel])
             assert np.isneginf(found[values][row, place][len(best) :]).all()
         np.testing.assert_array_equal(found["null_logits"][row, place], own[0])
+
+
+def test_official_logits_of_pretraining():
+    """Logits of both heads equal those of the official pretrainer within 2e-5."""
+    golden = arrays("encoder")
+    compiled = jax.jit(pretrain, static_argnums=1, static_argnames="next_sentence")
+    masked, following = compiled(unflatten(arrays("weights")), CONFIG, official_rows(golden), next_sentence=True)
+    np.testing.assert_allclose(masked[..., : CONFIG.vocab_size : 3], golden["masked_lm_logits"], atol=2e-5)
+    np.testing.assert_allclose(following[:, 0], golden["next_sentence_logits"], atol=2e-5)

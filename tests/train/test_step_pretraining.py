@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pretraining step: equal to plain NumPy, to itself however it is spread, and to the official trainer."""
+"""The pretraining step: equal to plain NumPy, and to itself however it is spread."""
 
 import dataclasses
 import functools
@@ -13,17 +13,13 @@ from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.order import even_indices, records_at
 from jaxbert.batches.packing import RowShape, choose_shape
 from jaxbert.batches.rows import lay_out, lengths, pack_records
-from jaxbert.checkpoints.load import read_initial
-from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.datasets.checks import Bounds
-from jaxbert.datasets.pretraining import PretrainingRecords
 from jaxbert.model.dropout import token_bits
 from jaxbert.model.heads import masked_lm, pretrain
-from jaxbert.model.weights import flatten, initialize, pretraining_table, unflatten
+from jaxbert.model.weights import flatten, initialize, pretraining_table
 from jaxbert.tasks.pretraining import pretraining_targets
 from jaxbert.train.losses import pretraining_loss
-from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask, global_norm
+from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask
 from jaxbert.train.step import initial_state, train_step, with_shares
 from tests.train.plain_bert import Number, backward, pretraining_losses
 from tests.train.plain_optimizers import plain_adamw
@@ -193,59 +189,3 @@ def test_nothing_moves_the_pooler_without_next_sentence():
     idle = {path for path in table if path.startswith(("bert/pooler", "cls/seq_relationship"))}
     # Every query sees the bias of the keys alike, so the softmax does not.
     assert idle <= kept <= idle | {path for path in table if path.endswith("key/bias")}
-
-
-def test_official_outputs(shared):
-    """Logits of both heads equal those of the official pretrainer within 2e-5."""
-    official = shared / "official"
-    config = bert_config.read(str(official / "inputs" / "bert_config.json"))
-    weights = unflatten(dict(read_initial(str(official / "tf1" / "plain")).weights))
-    inputs, golden = np.load(official / "golden_inputs.npz"), np.load(official / "golden_tf2.20.npz")
-    mask = inputs["input_mask"]
-    rows = {
-        "input_ids": jnp.asarray(inputs["input_word_ids"]),
-        "type_ids": jnp.asarray(inputs["input_type_ids"]),
-        "positions": jnp.broadcast_to(jnp.arange(mask.shape[1])[None], mask.shape),
-        "sequences": jnp.asarray(mask),
-        "cls_positions": jnp.zeros((len(mask), 1), jnp.int32),
-        "masked_lm_positions": jnp.asarray(inputs["masked_lm_positions"]),
-    }
-    compiled = jax.jit(pretrain, static_argnums=1, static_argnames="next_sentence")
-    masked, following = compiled(weights, config, rows, next_sentence=True)
-    np.testing.assert_allclose(masked[..., : config.vocab_size], golden["mlm_logits"], atol=2e-5)
-    np.testing.assert_allclose(following[:, 0], golden["nsp_logits"], atol=2e-5)
-
-
-def test_official_trajectory(shared):
-    """Five steps of the official TF2 pretrainer (dropout 0): losses, and weights at the end within 1e-5.
-
-    As for the classifier, the official norm for clipping is put in; see docs/official_differences.md.
-    """
-    official = shared / "official"
-    config = bert_config.read(str(official / "inputs" / "bert_config.json"))
-    config = dataclasses.replace(config, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-    golden = np.load(official / "train" / "golden_train_2.3.npz")
-    bounds = Bounds(config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
-    source = PretrainingRecords([str(official / "data" / "official-2.3" / "pretrain.tfrecord")], bounds, True)
-    table = pretraining_table(config, next_sentence=True)
-    first = dict(read_initial(str(official / "tf1" / "plain")).weights)
-    state, decays = initial_state(unflatten({path: first[path] for path in table}), AdamW()), decay_mask(table)
-    schedule = LinearSchedule(2e-3, 0, 1, 5)
-    gradients = jax.jit(jax.value_and_grad(lambda weights, batch: loss_of(config)(weights, batch, None)))
-    shape = RowShape(source.max_seq_length, (4,), 1, source.max_predictions)
-    targets = functools.partial(pretraining_targets, predictions=shape.predictions)
-    for number, loss in enumerate(golden["pretrain_adamw/loss"]):
-        numbers = np.arange(4 * number, 4 * number + 4)
-        features = source.read(numbers)
-        sizes = (4, shape.row_length, shape.slots)
-        batch = with_shares(lay_out(features, numbers, pack_records(features, shape), sizes, targets))
-        value, gradient = gradients(state["weights"], batch)
-        np.testing.assert_allclose(value, loss, atol=1e-5)
-        official_clip = max(float(golden["pretrain_adamw/grad_global_norm"][number]), 1.0)
-        optimizer = AdamW(clip_norm=float(global_norm(gradient)) / official_clip)
-        rate, step = schedule.rate(jnp.int32(number)), jnp.int32(number)
-        update = optimizer.update(state["weights"], gradient, state["moments"], decays, rate, step)
-        state = {"weights": update[0], "moments": update[1]}
-    final = read_initial(str(official / "train" / "official-2.3_pretrain_adamw")).weights
-    for path, weight in flatten(state["weights"]).items():
-        np.testing.assert_allclose(weight, final[path], atol=1e-5, err_msg=path)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hosts that look at records together find what one finds, each in its own part."""
+"""A lost host is told from other failures; hosts that look at records together find what one finds."""
 
+import atexit
 import itertools
 
 import jax
@@ -76,3 +77,66 @@ def test_the_first_wrong_record_ends_all(monkeypatch: pytest.MonkeyPatch) -> Non
     for found in on_hosts(3, [refuse] * 3, monkeypatch):
         assert isinstance(found, InputError)
         assert (found.message, found.hint) == ("record 5 is `ünreadable`", "make it again")
+
+
+@pytest.fixture
+def two_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process is the first of two, and may go on after a failure."""
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(hosts, "_connect", lambda cluster: None)
+    monkeypatch.setattr(hosts._Abort, "install", lambda: None)
+    monkeypatch.setattr(hosts._Abort, "code", 0)
+    monkeypatch.setattr(atexit, "register", lambda *action: None)
+
+
+def caused_by(error: Exception, cause: Exception) -> Exception:
+    """What `raise error from cause` makes."""
+    error.__cause__ = cause
+    return error
+
+
+Runtime = jax.errors.JaxRuntimeError
+
+LOST = [
+    Runtime("UNKNOWN: Gloo all-reduce failed: [pair.cc:538] Read error [::1]:29061: Connection reset by peer"),
+    Runtime("INTERNAL: NCCL operation ncclGroupEnd() failed: remote process exited or there was a network error"),
+    Runtime("DEADLINE_EXCEEDED: Barrier timed out. Id: the end"),
+    Runtime("INTERNAL: Barrier failed because: task is set to ERROR: UNAVAILABLE: Task 1 heartbeat timeout."),
+    Runtime("FAILED_PRECONDITION: Agent must be in CONNECTED state. It is currently in ERROR."),
+    caused_by(
+        TimeoutError("async_commit_complete"), Runtime("UNAVAILABLE: Failed to send RPC to coordination service.")
+    ),
+]
+
+
+@pytest.mark.parametrize("error", LOST, ids=str)
+@pytest.mark.usefixtures("two_hosts")
+def test_a_lost_host_is_told(error: Exception) -> None:
+    """What collectives and coordination raise when a host is gone becomes one message, with the cause in brackets."""
+    with pytest.raises(OSError, match=r"another host of this run is gone.* \(") as told, hosts.joined(None):
+        raise error
+    assert told.value.__cause__ is error
+
+
+class ClientError(Exception):
+    """As a storage's library has it."""
+
+
+OTHERS = [
+    OSError("cannot read `gs://bucket/train.tf_record`: Connection reset by peer"),
+    ConnectionResetError(104, "Connection reset by peer"),
+    ClientError("An error occurred (ServiceUnavailable) when calling the GetObject operation: UNAVAILABLE: try again"),
+    ValueError("DEADLINE_EXCEEDED: reading local file; NCCL, gloo, coordination, heartbeat"),
+    Runtime("RESOURCE_EXHAUSTED: Out of memory allocating 1024 bytes for Gloo all-reduce"),
+    Runtime("INTERNAL: the connection of the operands failed"),
+    caused_by(OSError("cannot write `s3://bucket/run`"), TimeoutError("UNAVAILABLE: the connection was closed")),
+]
+
+
+@pytest.mark.parametrize("error", OTHERS, ids=str)
+@pytest.mark.usefixtures("two_hosts")
+def test_other_failures_keep_their_message(error: Exception) -> None:
+    """A storage that resets its connection, a device without memory: the same error comes out, whatever its words."""
+    with pytest.raises(type(error)) as told, hosts.joined(None):
+        raise error
+    assert told.value is error
