@@ -19,7 +19,7 @@ from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.export import model as export_model
 from tests.checkpoints.random_models import HEADS, Weights, assert_same, models, random_weights
-from tests.commands.test_bad_input import assert_refused
+from tests.commands.damage import assert_refused
 from tests.commands.tiny_task import flags
 
 FORMATS = ("tf1", "tf2", "huggingface", "jaxbert")

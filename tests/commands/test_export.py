@@ -19,7 +19,7 @@ from jaxbert.export import model as export_model
 from jaxbert.export.network import NAMES, Exported, Kind
 from tests.checkpoints.random_models import assert_same, random_weights
 from tests.commands.conftest import Run
-from tests.commands.test_bad_input import assert_refused
+from tests.commands.damage import assert_refused
 from tests.commands.tiny_task import Task, flags
 
 CONFIG = BertConfig(11, 6, 2, 2, 8, max_position_embeddings=7, type_vocab_size=2)

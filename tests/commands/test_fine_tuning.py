@@ -10,7 +10,7 @@ from jaxbert.checkpoints import names
 from jaxbert.checkpoints.load import read_initial
 from tests.checkpoints.random_models import assert_same
 from tests.commands.conftest import Run
-from tests.commands.test_bad_input import assert_refused
+from tests.commands.damage import assert_refused
 from tests.commands.tiny_squad import SETTINGS, write_squad
 from tests.commands.tiny_task import WORDS, Task, flags
 

@@ -13,8 +13,7 @@ import pytest
 
 from tests.commands.conftest import Run
 from tests.commands.loopback import SECONDS, Hosts, run_hosts, watch_hosts
-from tests.commands.test_many_hosts import assert_same_model
-from tests.commands.test_ways_to_train import losses
+from tests.commands.same_runs import assert_same_model, losses
 from tests.commands.tiny_task import BATCHES, PLAIN, Task, flags, start
 
 COPIES, STEPS = 40, 120

@@ -1,42 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two hosts run `run_squad` and `run_pretraining` as one does, and four hosts `run_classifier`."""
 
-import json
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from safetensors.numpy import load_file
 
 from tests.commands.loopback import run_hosts, watch_hosts
-from tests.commands.test_ways_to_train import losses
+from tests.commands.same_runs import assert_same_model, assert_same_results, read
 from tests.commands.tiny_pretraining import Corpus
 from tests.commands.tiny_pretraining import training as pretraining
 from tests.commands.tiny_squad import BATCHES as SQUAD_BATCHES
 from tests.commands.tiny_squad import squad_training
-from tests.commands.tiny_task import BATCHES, PLAIN, RATE, SIZES, Task, flags
-
-
-def assert_same_model(folder: str, one: Path, many: Path) -> None:
-    """The losses and the weights of two runs differ by the order of float32 sums only."""
-    np.testing.assert_allclose(losses(many), losses(one), atol=2e-6)
-    first, second = (load_file(path / folder / "model.safetensors") for path in (one, many))
-    assert first.keys() == second.keys()
-    for name in first:
-        np.testing.assert_allclose(second[name], first[name], atol=RATE / 100, err_msg=name)
-
-
-def assert_same_results(folder: str, one: Path, many: Path) -> None:
-    """What was measured of the models."""
-    first, second = (read(path / folder / "eval_results.json") for path in (one, many))
-    assert first.keys() == second.keys()
-    for name in first:
-        np.testing.assert_allclose(second[name], first[name], atol=1e-5, err_msg=name)
-
-
-def read(path: Path) -> Any:
-    """The content of a JSON file."""
-    return json.loads(path.read_text())
+from tests.commands.tiny_task import BATCHES, PLAIN, SIZES, Task, flags
 
 
 def test_two_hosts_answer_as_one_does(

@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.commands.conftest import Run
-from tests.commands.test_ways_to_train import losses
+from tests.commands.same_runs import losses
 from tests.commands.tiny_pretraining import STEPS, Corpus, training
 from tests.commands.tiny_task import Task, flags, start_command
 

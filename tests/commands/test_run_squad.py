@@ -11,7 +11,7 @@ import pytest
 
 from jaxbert.cli import main
 from tests.commands.conftest import Run
-from tests.commands.test_bad_input import assert_refused
+from tests.commands.damage import assert_refused
 from tests.commands.tiny_squad import SETTINGS, TRAINING, squad_training, without_answers, write_squad
 from tests.commands.tiny_task import Task, flags
 

@@ -9,7 +9,7 @@ import pytest
 from jaxbert.batches import order
 from jaxbert.tasks import pretraining
 from tests.commands.conftest import Run
-from tests.commands.test_bad_input import Damage, assert_refused, cut, edit, flip, write
+from tests.commands.damage import Damage, assert_refused, cut, edit, flip, write
 from tests.commands.tiny_pretraining import Corpus, P, S, make_corpus, make_records, training
 
 

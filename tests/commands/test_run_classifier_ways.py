@@ -1,23 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What may change how `run_classifier` computes, and what it trains on; measured against one plain run."""
 
-import json
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 from tests.commands.conftest import Run
-from tests.commands.tiny_task import PLAIN, RATE, SIZES, Task, flags, start
-
-
-def losses(model_dir: Path, part: str = "train") -> list[float]:
-    """The losses of all steps, or all evaluations."""
-    lines = map(json.loads, (model_dir / "summaries" / "metrics.jsonl").read_text().splitlines())
-    return [line["loss"] for line in lines if line["part"] == part]
+from tests.commands.same_runs import assert_same_model, losses
+from tests.commands.tiny_task import PLAIN, SIZES, Task, flags, start
 
 
 @pytest.fixture
@@ -26,21 +19,12 @@ def training(task: Task, tmp_path: Path) -> list[str]:
     return [*task.records, *PLAIN, *flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=tmp_path)]
 
 
-def assert_same_training(one: Path, other: Path) -> None:
-    """Losses agree to float32 rounding; weights to a hundredth of what one step of Adam moves them."""
-    np.testing.assert_allclose(losses(one), losses(other), rtol=0, atol=2e-6)
-    first, second = (load_file(folder / "last" / "model.safetensors") for folder in (one, other))
-    assert first.keys() == second.keys()
-    for name in first:
-        np.testing.assert_allclose(first[name], second[name], rtol=0, atol=RATE / 100, err_msg=name)
-
-
 @pytest.mark.parametrize("flag", ["--gradient_accumulation_steps=2", "--scan_layers", "--remat", "--steps_per_loop=2"])
 def test_same_arithmetic(flag: str, training: list[str], classify: Run, plain: Path, tmp_path: Path) -> None:
     """Micro-batches, a compiled loop over layers or steps, and recomputing layers train the same model."""
     code, _, err = classify(*training, flag)
     assert code == 0, err
-    assert_same_training(plain, tmp_path)
+    assert_same_model("last", plain, tmp_path)
 
 
 def test_devices(training: list[str], plain: Path, tmp_path: Path) -> None:
@@ -48,7 +32,7 @@ def test_devices(training: list[str], plain: Path, tmp_path: Path) -> None:
     process = start(*training, XLA_FLAGS=f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4")
     _, err = process.communicate()
     assert process.returncode == 0, err
-    assert_same_training(plain, tmp_path)
+    assert_same_model("last", plain, tmp_path)
 
 
 def test_optimized_as_for_users(training: list[str], task: Task, classify: Run, plain: Path, tmp_path: Path) -> None:
@@ -58,7 +42,7 @@ def test_optimized_as_for_users(training: list[str], task: Task, classify: Run, 
         process = start(*training, *kept, *more, XLA_FLAGS="")
         _, err = process.communicate()
         assert process.returncode == 0, err
-    assert_same_training(plain, tmp_path)
+    assert_same_model("last", plain, tmp_path)
     assert any((tmp_path / "programs").iterdir())
     as_here = flags(predict_checkpoint_path=plain / "best", model_dir=tmp_path / "here")
     assert classify("--mode=predict", *task.records, *as_here)[0] == 0
