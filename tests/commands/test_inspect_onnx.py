@@ -4,10 +4,11 @@
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 
 from jaxbert.cli import main
-from jaxbert.export.onnx import MODEL_FILE, Model, onnx_model, write_onnx
+from jaxbert.export.onnx import MODEL_FILE, onnx_model, write_onnx
 from tests.export.tiny_exports import exported
 
 
@@ -46,7 +47,7 @@ def test_a_file_is_told_in_full(name: str, tmp_path: Path, capsys: pytest.Captur
 
 def test_files_of_other_programs_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Weights among the inputs, as in old files, weights in other files, unknown types, inputs that are no tensors."""
-    message = Model(ir_version=3)
+    message = onnx.ModelProto(ir_version=3)
     message.opset_import.add(domain="com.microsoft", version=1)
     graph = message.graph
     graph.initializer.add(name="w", dims=[3, 5], data_type=16, data_location=1)
