@@ -116,6 +116,6 @@ def test_without_the_package_it_is_named(
 def test_an_onnx_file_is_no_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Commands that read weights say what it is."""
     write_onnx(str(tmp_path / "m"), exported("encoder"))
-    places = (f"--init_checkpoint={tmp_path}/m", f"--output_dir={tmp_path}/out")
-    assert main(["convert_checkpoint", *places, "--to=tf1"]) == 2
+    paths = (f"--init_checkpoint={tmp_path}/m", f"--output_dir={tmp_path}/out")
+    assert main(["convert_checkpoint", *paths, "--to=tf1"]) == 2
     assert "is an ONNX model, which is not read" in capsys.readouterr().err
