@@ -7,8 +7,8 @@ from jaxbert.config.flags import argument, flag, required_flag
 
 
 @dataclasses.dataclass(frozen=True)
-class WholeModelFlags:
-    """From where and where to."""
+class ModelFlags:
+    """The model to read, and the folder to write."""
 
     init_checkpoint: str = required_flag("The model to read: whatever the trainers take as `--init_checkpoint`.")
     output_dir: str = required_flag("The folder to write, new or empty.")
@@ -22,8 +22,8 @@ class WholeModelFlags:
 
 
 @dataclasses.dataclass(frozen=True)
-class ConvertFlags(WholeModelFlags):
-    """A model in the format of another world."""
+class ConvertFlags(ModelFlags):
+    """A model in the format of another program."""
 
     to: str = required_flag(
         "tf1: names of google-research/bert; tf2: for official code in TensorFlow 2, any version; huggingface: for"
@@ -33,7 +33,7 @@ class ConvertFlags(WholeModelFlags):
 
 
 @dataclasses.dataclass(frozen=True)
-class ExportFlags(WholeModelFlags):
+class ExportFlags(ModelFlags):
     """A model as other programs run it."""
 
     format: str = required_flag(

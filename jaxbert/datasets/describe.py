@@ -37,13 +37,13 @@ def describe_data(path: str) -> list[str]:
 
 
 def json_object(path: str) -> dict[str, Any] | None:
-    """The JSON object that is all of a file; None where it holds anything else."""
+    """The JSON object that a file consists of; None for anything else. Raises InputError where it is not UTF-8."""
     with open_input(path) as file:
         if file.read(12).lstrip()[:1] != b"{" or len(view_input(path)) > _MOST_TEXT:
             return None
     try:
         content = json.loads(read_text(path))
-    except (InputError, ValueError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 

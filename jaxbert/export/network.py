@@ -1,5 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""BERT and its heads for any kind of graph: operations, the network, and what each kind of model takes and returns."""
+"""BERT and its heads as a graph, written once for every format: kinds of models, operations, the network, its results.
+
+The network calls `Operations` as if it computed; a format's `Operations` write a node per call and give its name:
+
+    y = g.apply("add", g.apply("matmul", x, g.weight("w")), g.weight("b"))
+
+writes to ONNX `MatMul_0 = MatMul(x, w)` and `Add_1 = Add(MatMul_0, b)`, and y is "Add_1". Sizes that are known only
+when the graph is run are values too, from `Operations.size`.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +19,80 @@ import numpy as np
 from jaxbert.checkpoints import names
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
+
+Kind = Literal["encoder", "classifier", "squad", "pretrainer"]
+
+NAMES: dict[Kind, str] = {
+    "encoder": "encoder",
+    "classifier": "classifier",
+    "squad": "SQuAD model",
+    "pretrainer": "pretrainer",
+}
+# The weight of its head that makes a model one of its kind.
+_HEAD_WEIGHTS: dict[Kind, str] = {
+    "squad": names.SQUAD[0],
+    "classifier": names.CLASSIFIER[0],
+    "pretrainer": names.MASKED_LM_BIAS,
+}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model to export.
+
+    Attributes:
+        kind: which results it gives.
+        config: sizes of the encoder.
+        weights: TF1 name -> float32 array, all that results are computed from and no others.
+        vocab: content of the vocabulary file, if it is known.
+        lower_case: whether its text is lower-cased, if the vocabulary is known.
+    """
+
+    kind: Kind
+    config: BertConfig
+    weights: Mapping[str, np.ndarray]
+    vocab: str | None
+    lower_case: bool | None
+
+    @property
+    def has_next_sentence(self) -> bool:
+        """Whether a pretrainer also predicts next sentences."""
+        return names.NEXT_SENTENCE[0] in self.weights
+
+    @property
+    def classes(self) -> int:
+        """C, of a classifier."""
+        return len(self.weights[names.CLASSIFIER[1]])
+
+
+def kind_of(weights: Mapping[str, np.ndarray]) -> Kind:
+    """What a model is, by the heads that it has; an encoder if it has none."""
+    kinds = [kind for kind, weight in _HEAD_WEIGHTS.items() if weight in weights]
+    if len(kinds) > 1:
+        raise InputError(
+            f"the model has several heads: {', '.join(f'`{kind}`' for kind in kinds)}", "choose one by `--model`"
+        )
+    return kinds[0] if kinds else "encoder"
+
+
+def choose_weights(weights: Mapping[str, np.ndarray], kind: Kind, layers: int) -> dict[str, np.ndarray]:
+    """The weights that a model of this kind computes with, in the order of the network.
+
+    Raises InputError where one is missing; only next sentence prediction may be.
+    """
+    needed = names.encoder_names(layers)
+    if kind == "squad":
+        needed = [name for name in needed if name not in names.POOLER or name in weights]
+        needed += names.SQUAD
+    elif kind == "classifier":
+        needed += names.CLASSIFIER
+    elif kind == "pretrainer":
+        needed += names.MASKED_LM[0]
+        needed += [name for name in names.NEXT_SENTENCE if name in weights]
+    if missing := [name for name in needed if name not in weights]:
+        raise InputError(f"there is no {NAMES[kind]}: {', '.join(missing)} is missing", "choose another `--model`")
+    return {name: weights[name] for name in needed}
+
 
 Value = str
 """The name of a tensor in the graph that is being written."""
@@ -29,8 +111,8 @@ Plain = Literal[
     "sigmoid",
     "gather",
 ]
-"""Operations without settings, named as in numpy: `matmul` takes two matrices or two stacks of them of equal size,
-`softmax` is that of the last axis, `gather` takes a table and the numbers of its rows."""
+"""Operations without settings, broadcast as in numpy: `matmul` takes two matrices, `batch_matmul` two stacks of them,
+`softmax` is that of the last axis, `gather` takes a table and the indices of its rows."""
 
 
 class Operations(Protocol):
@@ -45,19 +127,19 @@ class Operations(Protocol):
         ...
 
     def apply(self, operation: Plain, *inputs: Value) -> Value:
-        """An operation without settings; operands are broadcast as in numpy."""
+        """An operation without settings."""
         ...
 
     def to_float(self, x: Value) -> Value:
-        """Whole numbers as float32."""
+        """Integers as float32."""
         ...
 
     def size(self, x: Value, axis: int) -> Value:
-        """How long an axis is, as a vector of one whole number."""
+        """How long an axis is: a vector of one integer."""
         ...
 
     def reshape(self, x: Value, shape: Sequence[int | Value]) -> Value:
-        """The numbers of `x` in another shape, whose sizes are known (one may be -1) or come from `size`."""
+        """`x` in another shape, whose sizes are known (one may be -1) or come from `size`."""
         ...
 
     def transpose(self, x: Value, axes: Sequence[int]) -> Value:
@@ -65,11 +147,11 @@ class Operations(Protocol):
         ...
 
     def select(self, x: Value, axis: int, index: int) -> Value:
-        """`x` at one place of an axis, which is gone in the result."""
+        """`x` at one index of an axis, which is gone in the result."""
         ...
 
     def first_rows(self, table: Value, count: Value, width: int) -> Value:
-        """So many rows of a table [rows, width]; `count` comes from `size`."""
+        """The first `count` rows of a table [rows, width]; `count` comes from `size`."""
         ...
 
     def at_positions(self, x: Value, positions: Value) -> Value:
@@ -81,20 +163,21 @@ class Operations(Protocol):
         ...
 
     def dropout(self, x: Value, rate: float) -> Value:
-        """In a graph for training, `x` with a share of its numbers set to zero and the others raised; else `x`."""
+        """In a graph for training, `x` with a share `rate` of its values zero and the others scaled; else `x`."""
         ...
 
 
+# The inputs, under the names that hub modules give them.
 IDS, MASK, TYPES, POSITIONS = "input_word_ids", "input_mask", "input_type_ids", "masked_lm_positions"
 LAYER_NORM_EPSILON = 1e-12
-_MASKED = 1e9  # taken from the scores of masked positions, as in official code
+_MASKED = 1e9  # subtracted from the scores of masked positions, as in official code
 
 Shape = tuple[int | str, ...]
 
 
 @dataclass(frozen=True)
 class Output:
-    """A result of the network; sizes that change from call to call are named by their letters: B, S, P."""
+    """A result of the network; sizes that are known only when the graph is run are letters: B, S, P."""
 
     value: Value
     shape: Shape
@@ -102,7 +185,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What the encoder gives: outputs of all layers [BS, H], the rows B and the positions S."""
+    """What the encoder gives: the outputs of all layers [BS, H], and the sizes B and S."""
 
     layers: tuple[Value, ...]
     rows: Value
@@ -110,7 +193,7 @@ class Encoded:
 
 
 def encode(g: Operations, config: BertConfig, inputs: Mapping[str, Value]) -> Encoded:
-    """The encoder; `inputs` are int32 or int64 [B, S] under the names of hub modules, IDS, MASK and TYPES."""
+    """The encoder; `inputs` are int32 or int64 [B, S] under IDS, MASK and TYPES."""
     rows, positions = (g.size(inputs[IDS], axis) for axis in (0, 1))
     x = g.apply("gather", g.weight(names.WORD_EMBEDDINGS), inputs[IDS])
     types = g.apply("gather", g.weight("bert/embeddings/token_type_embeddings"), inputs[TYPES])
@@ -118,8 +201,8 @@ def encode(g: Operations, config: BertConfig, inputs: Mapping[str, Value]) -> En
     x = g.apply("add", g.apply("add", x, types), g.first_rows(table, positions, config.hidden_size))
     x = _layer_norm(g, "bert/embeddings", g.reshape(x, (-1, config.hidden_size)))
     x = g.dropout(x, config.hidden_dropout_prob)
-    hidden = g.apply("subtract", g.to_float(inputs[MASK]), g.constant(1.0))  # 0 or -1
-    bias = g.reshape(g.apply("multiply", hidden, g.constant(_MASKED)), (rows, 1, 1, positions))
+    masked = g.apply("subtract", g.to_float(inputs[MASK]), g.constant(1.0))  # 0 where the mask is 1, else -1
+    bias = g.reshape(g.apply("multiply", masked, g.constant(_MASKED)), (rows, 1, 1, positions))
     layers = []
     for layer in range(config.num_hidden_layers):
         x = _layer(g, config, f"bert/encoder/layer_{layer}", x, bias, (rows, positions))
@@ -140,6 +223,7 @@ def _layer(g: Operations, config: BertConfig, path: str, x: Value, bias: Value, 
 def _attention(
     g: Operations, config: BertConfig, path: str, x: Value, bias: Value, sizes: tuple[Value, Value]
 ) -> Value:
+    """Self-attention before its output projection, [BS, H] -> [BS, H]."""
     split = (*sizes, config.num_attention_heads, config.head_size)
     q, k, v = (
         g.transpose(g.reshape(_dense(g, f"{path}/{name}", x), split), axes)
@@ -179,14 +263,12 @@ def answer_spans(g: Operations, encoded: Encoded) -> tuple[Output, Output]:
 
 def masked_lm(g: Operations, config: BertConfig, last: Output, positions: Value | None) -> Output:
     """Logits of the vocabulary at `positions` [B, P], or at all S where there are none: [B, P, V]."""
-    read, count = last.value, "S"
-    if positions is not None:
-        read, count = g.at_positions(read, positions), "P"
-    rows, places = (g.size(read, axis) for axis in (0, 1))
+    read, letter = (last.value, "S") if positions is None else (g.at_positions(last.value, positions), "P")
+    sizes = tuple(g.size(read, axis) for axis in (0, 1))
     x = _dense(g, "cls/predictions/transform/dense", g.reshape(read, (-1, config.hidden_size)))
     x = _layer_norm(g, "cls/predictions/transform", ACTIVATIONS[config.hidden_act](g, x))
     logits = _project(g, (names.WORD_EMBEDDINGS, names.MASKED_LM_BIAS), x)
-    return Output(g.reshape(logits, (rows, places, config.vocab_size)), ("B", count, config.vocab_size))
+    return Output(g.reshape(logits, (*sizes, config.vocab_size)), ("B", letter, config.vocab_size))
 
 
 def _project(g: Operations, head: tuple[str, str], x: Value) -> Value:
@@ -240,80 +322,6 @@ ACTIVATIONS: dict[str, Callable[[Operations, Value], Value]] = {
 }
 
 
-Kind = Literal["encoder", "classifier", "squad", "pretrainer"]
-
-NAMES: dict[Kind, str] = {
-    "encoder": "encoder",
-    "classifier": "classifier",
-    "squad": "SQuAD model",
-    "pretrainer": "pretrainer",
-}
-# The first weight of the head that makes a model one of its kind.
-_SIGNS: dict[Kind, str] = {
-    "squad": names.SQUAD[0],
-    "classifier": names.CLASSIFIER[0],
-    "pretrainer": names.MASKED_LM_BIAS,
-}
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A model to export.
-
-    Attributes:
-        kind: which results it gives.
-        config: sizes of the encoder.
-        weights: TF1 name -> float32 array, all that results are computed from and no others.
-        vocab: content of the vocabulary file, if it is known.
-        lower_case: whether its text is lower-cased, if the vocabulary is known.
-    """
-
-    kind: Kind
-    config: BertConfig
-    weights: Mapping[str, np.ndarray]
-    vocab: str | None
-    lower_case: bool | None
-
-    @property
-    def has_next_sentence(self) -> bool:
-        """Whether a pretrainer also predicts next sentences."""
-        return names.NEXT_SENTENCE[0] in self.weights
-
-    @property
-    def classes(self) -> int:
-        """C, of a classifier."""
-        return len(self.weights[names.CLASSIFIER[1]])
-
-
-def kind_of(weights: Mapping[str, np.ndarray]) -> Kind:
-    """What a model is, by the heads that it has; an encoder if it has none."""
-    kinds = [kind for kind, sign in _SIGNS.items() if sign in weights]
-    if len(kinds) > 1:
-        raise InputError(
-            f"the model has several heads: {', '.join(f'`{kind}`' for kind in kinds)}", "choose one by `--model`"
-        )
-    return kinds[0] if kinds else "encoder"
-
-
-def choose_weights(weights: Mapping[str, np.ndarray], kind: Kind, layers: int) -> dict[str, np.ndarray]:
-    """The weights that a model of this kind computes with, in the order of the network.
-
-    Raises InputError where one is missing; only next sentence prediction may be.
-    """
-    needed = names.encoder_names(layers)
-    if kind == "squad":
-        needed = [name for name in needed if name not in names.POOLER or name in weights]
-        needed += names.SQUAD
-    elif kind == "classifier":
-        needed += names.CLASSIFIER
-    elif kind == "pretrainer":
-        needed += names.MASKED_LM[0]
-        needed += [name for name in names.NEXT_SENTENCE if name in weights]
-    if missing := [name for name in needed if name not in weights]:
-        raise InputError(f"there is no {NAMES[kind]}: {', '.join(missing)} is missing", "choose another `--model`")
-    return {name: weights[name] for name in needed}
-
-
 Results = Mapping[str, Output | list[Output]]
 Network = Callable[[Operations, Exported, Mapping[str, Value]], Results]
 """Writes what computes the results; inputs are named as in `encode`, and `POSITIONS` for the masked LM."""
@@ -321,7 +329,13 @@ Network = Callable[[Operations, Exported, Mapping[str, Value]], Results]
 
 def encoder_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) -> Results:
     """Those of hub modules /3 and /4."""
-    return _of_encoder(g, model, encode(g, model.config, inputs))
+    return _encoder_results(g, model, encode(g, model.config, inputs))
+
+
+def last_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) -> dict[str, Output]:
+    """Those of the encoder's last layer."""
+    last = sequence_output(g, model.config, encode(g, model.config, inputs), -1)
+    return {"pooled_output": pool(g, model.config, last), "sequence_output": last}
 
 
 def head_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) -> dict[str, Output]:
@@ -329,13 +343,7 @@ def head_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) ->
 
     The masked LM is computed at the given positions [B, P], or everywhere where none are given.
     """
-    return _of_head(g, model, encode(g, model.config, inputs), inputs.get(POSITIONS))
-
-
-def last_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) -> dict[str, Output]:
-    """Those of the encoder's last layer."""
-    last = sequence_output(g, model.config, encode(g, model.config, inputs), -1)
-    return {"pooled_output": pool(g, model.config, last), "sequence_output": last}
+    return _head_results(g, model, encode(g, model.config, inputs), inputs.get(POSITIONS))
 
 
 def served_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) -> dict[str, Output]:
@@ -346,16 +354,16 @@ def served_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) 
 def all_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) -> Results:
     """Those of the encoder and of the head."""
     encoded = encode(g, model.config, inputs)
-    return {**_of_encoder(g, model, encoded), **_of_head(g, model, encoded, inputs.get(POSITIONS))}
+    return {**_encoder_results(g, model, encoded), **_head_results(g, model, encoded, inputs.get(POSITIONS))}
 
 
-def _of_encoder(g: Operations, model: Exported, encoded: Encoded) -> Results:
+def _encoder_results(g: Operations, model: Exported, encoded: Encoded) -> Results:
     layers = [sequence_output(g, model.config, encoded, layer) for layer in range(len(encoded.layers))]
     pooled = pool(g, model.config, layers[-1])
     return {"default": pooled, "encoder_outputs": layers, "pooled_output": pooled, "sequence_output": layers[-1]}
 
 
-def _of_head(g: Operations, model: Exported, encoded: Encoded, positions: Value | None) -> dict[str, Output]:
+def _head_results(g: Operations, model: Exported, encoded: Encoded, positions: Value | None) -> dict[str, Output]:
     if model.kind == "squad":
         start, end = answer_spans(g, encoded)
         return {"start_positions": start, "end_positions": end}

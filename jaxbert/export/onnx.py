@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An ONNX file: its messages, its operations, the whole."""
+"""An ONNX file: the network of `export.network` as nodes, weights as initializers, sizes of inputs left open.
+
+Messages, operators and attributes are those of https://github.com/onnx/onnx (onnx.proto3, docs/Operators.md); only the
+fields that are used are declared, so that writing needs no package of ONNX.
+"""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -12,6 +16,43 @@ from jaxbert.errors import InputError
 from jaxbert.export.network import IDS, MASK, TYPES, Exported, Plain, Value, served_results
 from jaxbert.io import files
 from jaxbert.io.protobuf import Field, declare
+
+MODEL_FILE = "model.onnx"
+INPUTS = {IDS: "input_ids", MASK: "attention_mask", TYPES: "token_type_ids"}
+OUTPUTS = {
+    "sequence_output": "last_hidden_state",
+    "pooled_output": "pooler_output",
+    "sentence_prediction": "logits",
+    "start_positions": "start_logits",
+    "end_positions": "end_logits",
+    "mlm_logits": "prediction_logits",
+    "next_sentence": "seq_relationship_logits",
+}
+OPERATORS, FILE_VERSION = 17, 8  # LayerNormalization is there since 17; onnxruntime reads these since 1.12 (2022)
+_MOST_BYTES = 2**31 - 1  # of one protocol buffer message
+
+
+def write_onnx(folder: str, model: Exported) -> None:
+    """Write `model` as `model.onnx` into `folder`. Raises InputError where it is larger than a file can be."""
+    size = sum(weight.nbytes for weight in model.weights.values())
+    if size > _MOST_BYTES - (1 << 24):  # the graph itself takes less than that
+        raise InputError(f"an ONNX file holds at most 2 GiB, these weights take {size} bytes", "choose another format")
+    with files.whole_file(os.path.join(folder, MODEL_FILE)) as file:
+        file.write(onnx_model(model).SerializeToString())
+
+
+def onnx_model(model: Exported) -> Any:
+    """The message in the file; the masked LM is computed at all positions."""
+    message = Model(ir_version=FILE_VERSION, producer_name="jaxbert", producer_version=jaxbert.__version__)
+    message.opset_import.add(domain="", version=OPERATORS)
+    message.graph.name = model.kind
+    graph = OnnxGraph(message.graph, model.weights)
+    for name in INPUTS.values():
+        graph.add_input(name, ("B", "S"))
+    for name, output in served_results(graph, model, INPUTS).items():
+        graph.add_output(OUTPUTS[name], output.value, output.shape)
+    return message
+
 
 _MESSAGES: dict[str, tuple[Field, ...]] = {
     "Attribute": (
@@ -33,7 +74,6 @@ _MESSAGES: dict[str, tuple[Field, ...]] = {
         (2, "data_type", "int32"),
         (8, "name", "string"),
         (9, "raw_data", "bytes"),
-        (14, "data_location", "int32"),
     ),
     "Dim": ((1, "dim_value", "int64"), (2, "dim_param", "string")),
     "Shape": ((1, "dim", "*Dim"),),
@@ -59,8 +99,6 @@ _MESSAGES: dict[str, tuple[Field, ...]] = {
 
 Model: Any = declare("jaxbert.onnx", _MESSAGES, "proto2")["Model"]
 
-
-OPERATORS, FILE_VERSION = 17, 8  # LayerNormalization is there since 17; onnxruntime reads these since 1.12 (2022)
 # The numbers are those of TensorProto.DataType and AttributeProto.AttributeType.
 FLOAT, INT64 = 1, 7
 _DTYPES = {np.dtype(np.float32): FLOAT, np.dtype(np.int64): INT64}
@@ -80,7 +118,7 @@ _PLAIN: dict[Plain, str] = {
     "sigmoid": "Sigmoid",
     "gather": "Gather",  # along the first axis, as by default
 }
-_LETTERS = {"B": "batch", "S": "sequence", "P": "positions"}
+_AXES = {"B": "batch", "S": "sequence", "P": "positions"}
 
 Attributes = Mapping[str, int | float | Sequence[int]]
 
@@ -114,7 +152,7 @@ class OnnxGraph:
         return self._node("Cast", [x], {"to": FLOAT})
 
     def size(self, x: Value, axis: int) -> Value:
-        """Shape, from one axis to the next."""
+        """Shape, of this axis alone."""
         return self._node("Shape", [x], {"start": axis, "end": axis + 1})
 
     def reshape(self, x: Value, shape: Sequence[int | Value]) -> Value:
@@ -126,7 +164,7 @@ class OnnxGraph:
         return self._node("Transpose", [x], {"perm": axes})
 
     def select(self, x: Value, axis: int, index: int) -> Value:
-        """Gather of one number, which takes the axis away."""
+        """Gather of one index, which removes the axis."""
         return self._node("Gather", [x, self._constant(np.array(index, np.int64))], {"axis": axis})
 
     def first_rows(self, table: Value, count: Value, width: int) -> Value:
@@ -134,7 +172,7 @@ class OnnxGraph:
         return self._node("Slice", [table, self._constant(np.zeros(1, np.int64)), count])
 
     def at_positions(self, x: Value, positions: Value) -> Value:
-        """GatherND, batch by batch."""
+        """GatherND, row by row of the batch."""
         last = self._constant(np.array([-1], np.int64))
         return self._node("GatherND", [x, self._node("Unsqueeze", [positions, last])], {"batch_dims": 1})
 
@@ -143,15 +181,15 @@ class OnnxGraph:
         return self._node("LayerNormalization", [x, gamma, beta], {"epsilon": epsilon})
 
     def dropout(self, x: Value, rate: float) -> Value:
-        """Nothing: these graphs are not for training."""
+        """`x`: these graphs are not for training."""
         return x
 
     def add_input(self, name: str, sizes: Sequence[int | str]) -> None:
-        """Whole numbers that go in."""
+        """An input of int64."""
         _describe(self._message.input.add(name=name), INT64, sizes)
 
     def add_output(self, name: str, value: Value, sizes: Sequence[int | str]) -> None:
-        """A result that comes out."""
+        """An output of float32."""
         self._message.node.add(name=name, op_type="Identity", input=[value], output=[name])
         _describe(self._message.output.add(name=name), FLOAT, sizes)
 
@@ -195,40 +233,4 @@ def _describe(info: Any, dtype: int, sizes: Sequence[int | str]) -> None:
         if isinstance(size, int):
             shape.dim.add(dim_value=size)
         else:
-            shape.dim.add(dim_param=_LETTERS[size])
-
-
-MODEL_FILE = "model.onnx"
-INPUTS = {IDS: "input_ids", MASK: "attention_mask", TYPES: "token_type_ids"}
-OUTPUTS = {
-    "sequence_output": "last_hidden_state",
-    "pooled_output": "pooler_output",
-    "sentence_prediction": "logits",
-    "start_positions": "start_logits",
-    "end_positions": "end_logits",
-    "mlm_logits": "prediction_logits",
-    "next_sentence": "seq_relationship_logits",
-}
-_MOST_BYTES = 2**31 - 1  # of one protocol buffer message
-
-
-def write_onnx(folder: str, model: Exported) -> None:
-    """Write `model` as `model.onnx` into `folder`. Raises InputError where it is larger than a file can be."""
-    size = sum(weight.nbytes for weight in model.weights.values())
-    if size > _MOST_BYTES - (1 << 24):  # the graph itself takes less than that
-        raise InputError(f"an ONNX file holds at most 2 GiB, these weights take {size} bytes", "choose another format")
-    with files.whole_file(os.path.join(folder, MODEL_FILE)) as file:
-        file.write(onnx_model(model).SerializeToString())
-
-
-def onnx_model(model: Exported) -> Any:
-    """The message in the file; the masked LM is computed at all positions."""
-    message = Model(ir_version=FILE_VERSION, producer_name="jaxbert", producer_version=jaxbert.__version__)
-    message.opset_import.add(domain="", version=OPERATORS)
-    message.graph.name = model.kind
-    graph = OnnxGraph(message.graph, model.weights)
-    for name in INPUTS.values():
-        graph.add_input(name, ("B", "S"))
-    for name, output in served_results(graph, model, INPUTS).items():
-        graph.add_output(OUTPUTS[name], output.value, output.shape)
-    return message
+            shape.dim.add(dim_param=_AXES[size])

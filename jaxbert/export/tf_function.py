@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TensorFlow functions: their messages, and BERT's operations as nodes of them."""
+"""A TensorFlow function: the network of `export.network` as its nodes; and the messages of a SavedModel.
+
+Messages, fields and operations are those of tensorflow/core (framework/*.proto, protobuf/*.proto, ops/*.cc); only what
+is used is declared. Inside a function a result is named by its node and the operation's own name for it: `Add_3:z:0` is
+result 0 of `z` of the AddV2 node `Add_3`, where the graph around functions says `Add_3:0`.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -140,7 +145,7 @@ AttrValue, Function, ObjectGraph, SavedModel, Structured = (
 
 # The numbers are those of TensorFlow's types.proto.
 FLOAT, INT32, STRING, BOOL, RESOURCE = 1, 3, 7, 10, 20
-_NUMBERS = {np.dtype(np.float32): FLOAT, np.dtype(np.int32): INT32}
+_DTYPES = {np.dtype(np.float32): FLOAT, np.dtype(np.int32): INT32}
 
 # Operation -> TensorFlow's, and the name of its result there.
 _PLAIN: dict[Plain, tuple[str, str]] = {
@@ -161,11 +166,11 @@ _OF_FLOATS = {"T": AttrValue(type=FLOAT)}
 Attributes = Mapping[str, Any]
 """Name -> AttrValue message."""
 Sizes = Sequence[int | str]
-"""A shape; sizes that change from call to call are letters."""
+"""A shape; sizes that are known only at a call are letters."""
 
 
 def set_shape(message: Any, sizes: Sizes) -> None:
-    """Fill a shape message; -1 stands for a size that changes."""
+    """Fill a shape message; -1 stands for a size that is known only at a call."""
     message.SetInParent()
     for size in sizes:
         message.dim.add(size=size if isinstance(size, int) else -1)
@@ -178,9 +183,9 @@ def add_node(nodes: Any, name: str, op: str, inputs: Sequence[str], attributes: 
         node.attr.add(key=key, value=attributes[key])
 
 
-def of_type(number: int) -> Any:
+def of_type(dtype: int) -> Any:
     """An attribute that is a type."""
-    return AttrValue(type=number)
+    return AttrValue(type=dtype)
 
 
 def of_shapes(shapes: Sequence[Sizes]) -> Any:
@@ -194,15 +199,15 @@ def of_shapes(shapes: Sequence[Sizes]) -> Any:
 
 def of_tensor(array: np.ndarray) -> dict[str, Any]:
     """The attributes of a constant; arrays of objects hold bytes."""
-    number = STRING if array.dtype == object else _NUMBERS[array.dtype]
+    dtype = STRING if array.dtype == object else _DTYPES[array.dtype]
     value = AttrValue()
-    value.tensor.dtype = number
+    value.tensor.dtype = dtype
     set_shape(value.tensor.tensor_shape, array.shape)
-    if number == STRING:
+    if dtype == STRING:
         value.tensor.string_val.extend(array.flat)
     else:
         value.tensor.tensor_content = array.astype(array.dtype.newbyteorder("<")).tobytes()
-    return {"dtype": of_type(number), "value": value}
+    return {"dtype": of_type(dtype), "value": value}
 
 
 class TensorflowFunction:
@@ -251,10 +256,10 @@ class TensorflowFunction:
 
     def size(self, x: Value, axis: int) -> Value:
         """StridedSlice of Shape."""
-        kind = INT32 if x in self._inputs else FLOAT
-        places = (self._integers([place]) for place in (axis, axis + 1, 1))
+        shape = self._shape(x, INT32 if x in self._inputs else FLOAT)
+        begin_end_strides = (self._integers([index]) for index in (axis, axis + 1, 1))
         types = {"T": of_type(INT32), "Index": of_type(INT32)}
-        return self._node("StridedSlice", "output", [self._shape(x, kind), *places], types)
+        return self._node("StridedSlice", "output", [shape, *begin_end_strides], types)
 
     def reshape(self, x: Value, shape: Sequence[int | Value]) -> Value:
         """Reshape."""
@@ -266,13 +271,17 @@ class TensorflowFunction:
         return self._node("Transpose", "y", [x, self._integers(axes)], _OF_FLOATS | {"Tperm": of_type(INT32)})
 
     def select(self, x: Value, axis: int, index: int) -> Value:
-        """StridedSlice that takes all of the axes before."""
-        before = (1 << axis) - 1  # all of the axes before it
+        """StridedSlice; bit i of its masks is for axis i.
+
+        x[:, :, 5] has begin [0, 0, 5], end [0, 0, 6], strides [1, 1, 1]; begin and end count for axis 2 only, as the
+        masks 0b011 say, and `shrink_axis_mask` 0b100 removes that axis.
+        """
+        before = (1 << axis) - 1
         masks = {"begin_mask": before, "end_mask": before, "shrink_axis_mask": 1 << axis}
         attributes = _OF_FLOATS | {"Index": of_type(INT32)} | {name: AttrValue(i=mask) for name, mask in masks.items()}
         zeros = [0] * axis
-        places = [[*zeros, index], [*zeros, index + 1], [1] * (axis + 1)]
-        return self._node("StridedSlice", "output", [x, *map(self._integers, places)], attributes)
+        begin_end_strides = [[*zeros, index], [*zeros, index + 1], [1] * (axis + 1)]
+        return self._node("StridedSlice", "output", [x, *map(self._integers, begin_end_strides)], attributes)
 
     def first_rows(self, table: Value, count: Value, width: int) -> Value:
         """Slice, which fails where the table has too few rows."""
@@ -280,7 +289,7 @@ class TensorflowFunction:
         return self._node("Slice", "output", [table, *sizes], _OF_FLOATS | {"Index": of_type(INT32)})
 
     def at_positions(self, x: Value, positions: Value) -> Value:
-        """GatherV2, batch by batch."""
+        """GatherV2, row by row of the batch."""
         return self._gather(x, positions, axis=1, batch_axes=1)
 
     def layer_norm(self, x: Value, gamma: Value, beta: Value, epsilon: float) -> Value:
@@ -292,7 +301,7 @@ class TensorflowFunction:
         return self.apply("add", self.apply("multiply", normal, gamma), beta)
 
     def dropout(self, x: Value, rate: float) -> Value:
-        """RandomUniform, whose numbers below `rate` say what is dropped."""
+        """RandomUniform; values where it is below `rate` are dropped, the others scaled by 1 / (1 - rate)."""
         if not self._training or rate == 0:
             return x
         types = {"T": of_type(INT32), "dtype": of_type(FLOAT)}
@@ -307,8 +316,8 @@ class TensorflowFunction:
         signature.name, signature.is_stateful = self.name, True
         for name in self._inputs:
             signature.input_arg.add(name=name, type=INT32)
-        for number, name in enumerate(self.captured):
-            argument = signature.input_arg.add(name=f"variable_{number}", type=RESOURCE)
+        for index, name in enumerate(self.captured):
+            argument = signature.input_arg.add(name=f"variable_{index}", type=RESOURCE)
             set_shape(argument.handle_data.add(dtype=FLOAT).shape, self._variables[name])
         shapes = of_shapes([*self._inputs.values(), *(() for _ in self.captured)])
         self._function.attr.add(key="_input_shapes", value=shapes)
@@ -318,20 +327,20 @@ class TensorflowFunction:
             self._function.ret.add(key=name, value=self._node("Identity", "output", [value], known))
         return self._function
 
-    def _gather(self, table: Value, numbers: Value, axis: int, batch_axes: int) -> Value:
+    def _gather(self, table: Value, indices: Value, axis: int, batch_axes: int) -> Value:
         types = {"Tparams": of_type(FLOAT), "Tindices": of_type(INT32), "Taxis": of_type(INT32)}
-        inputs = [table, numbers, self._constant(np.array(axis, np.int32))]
+        inputs = [table, indices, self._constant(np.array(axis, np.int32))]
         return self._node("GatherV2", "output", inputs, types | {"batch_dims": AttrValue(i=batch_axes)})
 
     def _mean(self, x: Value) -> Value:
         attributes = _OF_FLOATS | {"Tidx": of_type(INT32), "keep_dims": AttrValue(b=True)}
         return self._node("Mean", "output", [x, self._integers([-1])], attributes)
 
-    def _shape(self, x: Value, kind: int) -> Value:
-        return self._node("Shape", "output", [x], {"T": of_type(kind), "out_type": of_type(INT32)})
+    def _shape(self, x: Value, dtype: int) -> Value:
+        return self._node("Shape", "output", [x], {"T": of_type(dtype), "out_type": of_type(INT32)})
 
     def _vector(self, sizes: Sequence[int | Value]) -> Value:
-        """Sizes as one vector; of int32, since gradients of older versions take no other."""
+        """Sizes as one int32 vector: the gradients of older versions of TensorFlow take no other."""
         if (integers := [size for size in sizes if isinstance(size, int)]) == list(sizes):
             return self._integers(integers)
         if ("vector", *sizes) not in self._seen:
@@ -341,8 +350,8 @@ class TensorflowFunction:
             self._seen["vector", *sizes] = self._node("ConcatV2", "output", [*parts, axis], attributes)
         return self._seen["vector", *sizes]
 
-    def _integers(self, numbers: Sequence[int]) -> Value:
-        return self._constant(np.array(numbers, np.int32))
+    def _integers(self, values: Sequence[int]) -> Value:
+        return self._constant(np.array(values, np.int32))
 
     def _constant(self, array: np.ndarray) -> Value:
         key = (array.dtype, array.shape, array.tobytes())

@@ -166,7 +166,7 @@ def test_the_case_rule_goes_along(to: str, convert: Convert, tmp_path: Path) -> 
 def test_what_is_lost_or_missing_is_said(
     config: BertConfig, head: str, to: str, note: str, convert: Convert, tmp_path: Path
 ) -> None:
-    """One line each for what the other world will not find."""
+    """One line each for what other programs will not find."""
     source = model(tmp_path / "model", config, random_weights(config, head))
     code, _, err = convert(init_checkpoint=source, to=to, output_dir=tmp_path / "out")
     assert code == 0
@@ -223,7 +223,7 @@ PRETRAINED, CLASSIFIER, SQUAD = (random_weights(CONFIG, head) for head in ("pret
 def test_models_that_cannot_be_written_are_refused(
     weights: Weights, to: str, problem: str, hint: str, convert: Convert, tmp_path: Path
 ) -> None:
-    """Incomplete heads, and heads that no model of the other world has together: one message, no folder."""
+    """Incomplete heads, and heads that no model of another program has together: one message, no folder."""
     source = model(tmp_path / "model", CONFIG, weights)
     assert_refused(convert(init_checkpoint=source, to=to, output_dir=tmp_path / "out"), problem, hint)
     assert not (tmp_path / "out").exists()
@@ -256,7 +256,7 @@ def test_a_configuration_of_another_model_is_refused(
     assert_refused(convert(**given, to="tf1", output_dir=tmp_path / "out"), problem, hint)
 
 
-def test_bad_places_are_refused(classifier: Path, convert: Convert, tmp_path: Path) -> None:
+def test_bad_paths_are_refused(classifier: Path, convert: Convert, tmp_path: Path) -> None:
     """Nothing to read, no configuration, a vocabulary that is too large, a folder in use: each has its message."""
     output = tmp_path / "out"
     assert_refused(convert(init_checkpoint=tmp_path / "no", to="tf1", output_dir=output), "there is no checkpoint")

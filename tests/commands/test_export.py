@@ -151,7 +151,7 @@ def test_run_classifier_exports_what_it_trained(task: Task, classify: Run, tmp_p
     assert names.CLASSIFIER[0] in read_initial(str(first)).weights
 
 
-def test_export_only_needs_a_place(classify: Run, tmp_path: Path) -> None:
+def test_export_only_needs_a_folder(classify: Run, tmp_path: Path) -> None:
     """And one that holds nothing."""
     assert_refused(
         classify(*flags(model_dir=tmp_path, mode="export_only")), "--mode=export_only", "--model_export_path"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training from hub modules, archives and folders of Hugging Face, which bring sizes, vocabulary and letter case."""
+"""Training from hub modules, archives and folders of Hugging Face, which bring sizes, vocabulary and casing."""
 
 import json
 import shutil

@@ -4,10 +4,11 @@
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 
 from jaxbert.cli import main
-from jaxbert.export.onnx import MODEL_FILE, Model, onnx_model, write_onnx
+from jaxbert.export.onnx import MODEL_FILE, onnx_model, write_onnx
 from tests.export.tiny_exports import exported
 
 
@@ -46,7 +47,7 @@ def test_a_file_is_told_in_full(name: str, tmp_path: Path, capsys: pytest.Captur
 
 def test_files_of_other_programs_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Weights among the inputs, as in old files, weights in other files, unknown types, inputs that are no tensors."""
-    message = Model(ir_version=3)
+    message = onnx.ModelProto(ir_version=3)
     message.opset_import.add(domain="com.microsoft", version=1)
     graph = message.graph
     graph.initializer.add(name="w", dims=[3, 5], data_type=16, data_location=1)
@@ -115,6 +116,6 @@ def test_without_the_package_it_is_named(
 def test_an_onnx_file_is_no_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Commands that read weights say what it is."""
     write_onnx(str(tmp_path / "m"), exported("encoder"))
-    places = (f"--init_checkpoint={tmp_path}/m", f"--output_dir={tmp_path}/out")
-    assert main(["convert_checkpoint", *places, "--to=tf1"]) == 2
+    paths = (f"--init_checkpoint={tmp_path}/m", f"--output_dir={tmp_path}/out")
+    assert main(["convert_checkpoint", *paths, "--to=tf1"]) == 2
     assert "is an ONNX model, which is not read" in capsys.readouterr().err

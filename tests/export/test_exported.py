@@ -45,7 +45,7 @@ def test_a_missing_head_is_refused(kind: Kind) -> None:
 
 
 def test_only_answers_need_no_pooler() -> None:
-    """A SQuAD model without a pooler is whole, a classifier without one is not."""
+    """A SQuAD model without a pooler is complete, a classifier without one is not."""
     weights = random_weights(_CONFIG, "classifier") | random_weights(_CONFIG, "squad")
     without = {name: weight for name, weight in weights.items() if name not in names.POOLER}
     assert choose_weights(without, "squad", 2).keys() == without.keys() - set(names.CLASSIFIER)
