@@ -9,7 +9,7 @@ from jaxbert.checkpoints import names
 from jaxbert.checkpoints.contents import Contents, groups, sizes
 from jaxbert.checkpoints.model_folder import VOCAB_FILE, has_model, models_of_run
 from jaxbert.checkpoints.released import RELEASED
-from jaxbert.checkpoints.resolve import Source, find_source, place_of
+from jaxbert.checkpoints.resolve import Source, cache_folder, find_source
 from jaxbert.checkpoints.state import saved_steps
 from jaxbert.commands.inspect_data import describe_config, describe_data, listed_sizes
 from jaxbert.commands.inspect_onnx import describe_onnx
@@ -38,7 +38,7 @@ def _describe(flags: InspectFlags) -> Iterator[str]:
         yield from describe_onnx(onnx)
     elif files.is_folder(path) and (parts := _parts_of_run(path)):
         yield f"{path}: folder of a run of jaxbert, with {', '.join(parts)}"
-    elif path in RELEASED and not files.exists(place_of(path)) and not files.exists(path):
+    elif path in RELEASED and not files.exists(cache_folder(path)) and not files.exists(path):
         yield from _describe_released(path)
     else:
         yield from _describe_model(flags, find_source(path))
@@ -60,7 +60,7 @@ def _describe_released(name: str) -> Iterator[str]:
     yield from (f"download        {url}" for url in model.archives)
     if model.module:
         yield f"hub module      https://tfhub.dev/{model.module}/1"
-    yield f"place           {place_of(name)}"
+    yield f"place           {cache_folder(name)}"
 
 
 def _describe_model(flags: InspectFlags, model: Source) -> Iterator[str]:
