@@ -151,8 +151,8 @@ def _find(bundle: Bundle) -> FoundWeights | None:
 
 
 def _describe(found: FoundWeights) -> str:
-    root = f"root `{found.place}`" if "/" not in found.place else f"encoder at `{found.place}`"
-    return f"TF2 object-based, {found.layout.name}, {root if found.place else 'the encoder itself is the root'}"
+    root = f"root `{found.path}`" if "/" not in found.path else f"encoder at `{found.path}`"
+    return f"TF2 object-based, {found.layout.name}, {root if found.path else 'the encoder itself is the root'}"
 
 
 INDEX_ENDING = ".safetensors.index.json"

@@ -9,7 +9,7 @@ from jaxbert.checkpoints import huggingface, names
 from jaxbert.checkpoints.contents import Contents, groups, sizes
 from jaxbert.checkpoints.model_folder import models_of_run, saved_steps
 from jaxbert.checkpoints.released import RELEASED
-from jaxbert.checkpoints.resolve import Source, find_source, place_of
+from jaxbert.checkpoints.resolve import Source, cache_folder, find_source
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.datasets.describe import json_object
@@ -34,7 +34,7 @@ def describe_run(path: str) -> list[str]:
 
 def describe_released(name: str) -> list[str]:
     """The model of this name and where to get it; no lines where it is no released one, or is on this machine."""
-    if name not in RELEASED or files.exists(place_of(name)) or files.exists(name):
+    if name not in RELEASED or files.exists(cache_folder(name)) or files.exists(name):
         return []
     model = RELEASED[name]
     return [
@@ -43,7 +43,7 @@ def describe_released(name: str) -> list[str]:
         f"text            {'lower-cased' if model.lower_case else 'keeps its casing'}",
         *(f"download        {url}" for url in model.archives),
         *([f"hub module      https://tfhub.dev/{model.module}/1"] if model.module else []),
-        f"unpack into     {place_of(name)}",
+        f"unpack into     {cache_folder(name)}",
     ]
 
 

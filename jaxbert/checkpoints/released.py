@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The released BERT models by name: sizes, letter case, and where each can be downloaded.
+"""The released BERT models by name: sizes, casing, and where each can be downloaded.
 
 Sources: the READMEs of google-research/bert and of official BERT in TensorFlow 2, and the cards of the hub modules.
-The publishers gave no checksums.
+The publishers gave no checksums. Hugging Face has nine of the models as safetensors, in the repositories
+`google-bert/<name>`; each is taken at one commit, and only that of the cased model with whole word masking, whose full
+hash is not published, at `main`. Its copies of the small models are pickles.
 """
 
 import re
@@ -13,6 +15,7 @@ from jaxbert.config.bert_config import BertConfig
 _TF1 = "https://storage.googleapis.com/bert_models"
 _TF2 = "https://storage.googleapis.com/cloud-tpu-checkpoints/bert/keras_bert"
 _SIZES = re.compile(r"L-(\d+)_H-(\d+)_A-(\d+)$")
+LICENSE = "Apache-2.0"  # of everything Google released as BERT
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Released:
         lower_case: whether its text is lower-cased.
         archives: its checkpoint, TensorFlow 2 first where both exist.
         module: its hub module below `https://tfhub.dev/`, without version; None where there is none.
+        revision: of its repository at Hugging Face, `google-bert/<name>`; None where that has no safetensors.
     """
 
     folder: str
@@ -32,6 +36,7 @@ class Released:
     lower_case: bool
     archives: tuple[str, ...]
     module: str | None
+    revision: str | None = None
 
     @property
     def config(self) -> BertConfig:
@@ -42,44 +47,40 @@ class Released:
         return BertConfig(self.vocab_size, hidden, layers, heads, 4 * hidden, type_vocab_size=2)
 
 
-# Name, folder, date of the TF1 archive, whether there is a TF2 archive, vocabulary, lower case, hub module.
 _LARGE = "L-24_H-1024_A-16"
 _BASE = "L-12_H-768_A-12"
+_WWM = "whole-word-masking"
+# Name, folder, date of the TF1 archive, whether there is a TF2 archive, vocabulary, lower case, hub module.
 _ROWS = (
-    ("bert-base-uncased", f"uncased_{_BASE}", "2018_10_18", True, 30522, True, f"bert_en_uncased_{_BASE}"),
-    ("bert-large-uncased", f"uncased_{_LARGE}", "2018_10_18", True, 30522, True, f"bert_en_uncased_{_LARGE}"),
-    ("bert-base-cased", f"cased_{_BASE}", "2018_10_18", True, 28996, False, f"bert_en_cased_{_BASE}"),
-    ("bert-large-cased", f"cased_{_LARGE}", "2018_10_18", True, 28996, False, f"bert_en_cased_{_LARGE}"),
+    ("bert-base-uncased", f"uncased_{_BASE}", "2018_10_18", True, 30522, True, f"en_uncased_{_BASE}"),
+    ("bert-large-uncased", f"uncased_{_LARGE}", "2018_10_18", True, 30522, True, f"en_uncased_{_LARGE}"),
+    ("bert-base-cased", f"cased_{_BASE}", "2018_10_18", True, 28996, False, f"en_cased_{_BASE}"),
+    ("bert-large-cased", f"cased_{_LARGE}", "2018_10_18", True, 28996, False, f"en_cased_{_LARGE}"),
     (
-        "bert-large-uncased-whole-word-masking",
+        f"bert-large-uncased-{_WWM}",
         f"wwm_uncased_{_LARGE}",
         "2019_05_30",
         True,
         30522,
         True,
-        f"bert_en_wwm_uncased_{_LARGE}",
+        f"en_wwm_uncased_{_LARGE}",
     ),
-    (
-        "bert-large-cased-whole-word-masking",
-        f"wwm_cased_{_LARGE}",
-        "2019_05_30",
-        True,
-        28996,
-        False,
-        f"bert_en_wwm_cased_{_LARGE}",
-    ),
-    (
-        "bert-base-multilingual-cased",
-        f"multi_cased_{_BASE}",
-        "2018_11_23",
-        True,
-        119547,
-        False,
-        f"bert_multi_cased_{_BASE}",
-    ),
+    (f"bert-large-cased-{_WWM}", f"wwm_cased_{_LARGE}", "2019_05_30", True, 28996, False, f"en_wwm_cased_{_LARGE}"),
+    ("bert-base-multilingual-cased", f"multi_cased_{_BASE}", "2018_11_23", True, 119547, False, f"multi_cased_{_BASE}"),
     ("bert-base-multilingual-uncased", f"multilingual_{_BASE}", "2018_11_03", False, 105879, True, None),
-    ("bert-base-chinese", f"chinese_{_BASE}", "2018_11_03", False, 21128, True, f"bert_zh_{_BASE}"),
+    ("bert-base-chinese", f"chinese_{_BASE}", "2018_11_03", False, 21128, True, f"zh_{_BASE}"),
 )
+_REVISIONS = {
+    "bert-base-uncased": "86b5e0934494bd15c9632b12f734a8a67f723594",
+    "bert-large-uncased": "6da4b6a26a1877e173fca3225479512db81a5e5b",
+    "bert-base-cased": "cd5ef92a9fb2f889e972770a36d4ed042daf221e",
+    "bert-large-cased": "06fa25dc1b6e034e91607fd67c247051ccaeff65",
+    f"bert-large-uncased-{_WWM}": "8b35f05561d0d917087166b71d3c2c83a39104b1",
+    f"bert-large-cased-{_WWM}": "main",
+    "bert-base-multilingual-cased": "3f076fdb1ab68d5b2880cb87a0886f315b8146f8",
+    "bert-base-multilingual-uncased": "7cbf9a625e29989f6b9c6c2fa68234c304f7e38f",
+    "bert-base-chinese": "c30a6ed22ab4564dc1e3b2ecbf6e766b0611a33f",
+}
 _SMALL = [
     f"L-{layers}_H-{hidden}_A-{hidden // 64}" for layers in (2, 4, 6, 8, 10, 12) for hidden in (128, 256, 512, 768)
 ]
@@ -90,8 +91,15 @@ def _archives(folder: str, date: str, has_tf2: bool) -> tuple[str, ...]:
 
 
 RELEASED = {
-    name: Released(folder, size, lower, _archives(folder, date, has_tf2), module and f"tensorflow/{module}")
-    for name, folder, date, has_tf2, size, lower, module in _ROWS
+    name: Released(
+        folder,
+        vocab_size,
+        lower_case,
+        _archives(folder, date, has_tf2),
+        module and f"tensorflow/bert_{module}",
+        _REVISIONS[name],
+    )
+    for name, folder, date, has_tf2, vocab_size, lower_case, module in _ROWS
 } | {
     f"bert_uncased_{sizes}": Released(
         f"uncased_{sizes}",

@@ -11,10 +11,11 @@ import secrets
 import shutil
 import tarfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from types import ModuleType
-from typing import IO, Any, Literal
+from pathlib import PureWindowsPath
+from typing import Any, Literal
 
 from jaxbert.checkpoints import contents, huggingface
 from jaxbert.checkpoints.contents import INDEX_ENDING, Contents, safetensors_contents, tf_contents
@@ -24,7 +25,7 @@ from jaxbert.checkpoints.model_folder import (
     VOCAB_FILE,
     models_of_run,
 )
-from jaxbert.checkpoints.released import RELEASED
+from jaxbert.checkpoints.released import LICENSE, RELEASED
 from jaxbert.checkpoints.tf_bundle import find_prefix, open_bundle
 from jaxbert.checkpoints.tokenizer_files import TOKENIZER_JSON, read_rules, tokenizer_texts
 from jaxbert.config import bert_config
@@ -45,54 +46,120 @@ from jaxbert.io.files import (
 from jaxbert.text.tokenizer import Rules
 from jaxbert.text.vocab import Vocab, lower_cases, read_vocab
 
-_HINT = (
-    "give a TensorFlow checkpoint (the prefix of its `.index` file, for example `bert_model.ckpt`), a hub module, or a "
-    "model folder of Hugging Face or jaxbert with safetensors files"
-)
-_CONVERT = (
-    "weights in pickles may run any code when they are opened; convert them once where PyTorch is installed: "
-    '`python -c "import torch, safetensors.torch as s; s.save_file({k: v.clone() for k, v in'
-    " torch.load('pytorch_model.bin', map_location='cpu', weights_only=True).items()}, 'model.safetensors')\"`"
-)
-# What a file of this name, in a folder or given itself, makes of it.
-_NAMES = (
-    ("pytorch_model.bin", "a PyTorch model of Hugging Face", _CONVERT),
-    ("pytorch_model.bin.index.json", "a PyTorch model of Hugging Face in several files", _CONVERT),
-    ("flax_model.msgpack", "a Flax model of Hugging Face", _HINT),
-    ("tf_model.h5", "a Keras model of Hugging Face", _HINT),
-    ("model.onnx", "an ONNX model", _HINT),
-)
-# How files of other kinds begin.
-_BEGINNINGS = (
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes weights", _HINT),
-    (b"PK\x03\x04", "a zip archive, as PyTorch, Keras 3 and NumPy write weights", _HINT),
-    (b"\x80\x02", "a pickle, as old PyTorch writes weights", _CONVERT),
-    (b"\x1f\x8b", "a gzip archive", "unpack it, or give it a name that ends in `.tar.gz`"),
-)
+_CACHE = "~/.cache/jaxbert/models"
+_ARCHIVE_ENDINGS = (".tar.gz", ".tgz")
+_TFHUB = re.compile(r"^https?://(?:www\.)?tfhub\.dev/(tensorflow/(?:small_bert/)?bert_[\w-]+)/(\d+)/?$")
+_HUGGINGFACE = re.compile(r"^hf://(\w[\w.-]*/\w[\w.-]*)$")
+_HUGGINGFACE_FILES = ("*.json", "*.safetensors", "vocab.txt")
+# Of a released model. Not the tokenizer's settings there: casing is that of the vocabulary, as in Google's archives.
+_RELEASED_FILES = ("config.json", "model.safetensors", "vocab.txt")
 
 
-def refuse_other_kinds(path: str) -> None:
-    """Raise an InputError that says what `path` is, if it is a model of a kind that is known but not read."""
-    kind = _kind_of_folder(path) if is_folder(path) else _kind_of_file(path)
-    if kind:
-        raise InputError(f"`{path}` is {kind[0]}, which is not read", kind[1])
+def locate(name: str) -> str:
+    """The local file or folder that `name` means; a path comes back as it is, an archive as the folder of its content.
+
+    Models with known names are fetched where they are not here. Raises InputError where that cannot be done.
+    """
+    if name.endswith(_ARCHIVE_ENDINGS) and is_file(name):
+        return unpack(name, cache_folder("archives"))
+    if exists(name):
+        return name
+    if module := _TFHUB.match(name):
+        return _kept(f"{module[1]}/{module[2]}") or _fetch_from_kaggle(module[1], module[2])
+    if repository := _HUGGINGFACE.match(name):
+        return _kept(repository[1]) or _fetch_from_huggingface(repository[1])
+    if name.startswith(("https://", "http://", "hf://")):
+        raise InputError(
+            f"`{name}` names no model that can be fetched",
+            "expected `https://tfhub.dev/tensorflow/bert_.../1`, `hf://owner/name`, or a file or folder here",
+        )
+    if name in RELEASED:
+        return _kept(name, RELEASED[name].folder) or _fetch_released(name)
+    return name
 
 
-def _kind_of_folder(path: str) -> tuple[str, str] | None:
-    present = set(names(path))
-    return next(((kind, hint) for name, kind, hint in _NAMES if name in present), None)
+def cache_folder(name: str) -> str:
+    """The folder in which a model with this name is found when it was put there by hand."""
+    return os.path.join(os.path.expanduser(_CACHE), *name.split("/"))
 
 
-def _kind_of_file(path: str) -> tuple[str, str] | None:
-    if not is_file(path):
+def _kept(name: str, folder_of_archive: str = "") -> str | None:
+    """What was put by hand into the folder for `name`, with or without the folder that is in its archive."""
+    folder = cache_folder(name)
+    if not os.path.isdir(folder) or not os.listdir(folder):
         return None
-    by_name = next(((kind, hint) for name, kind, hint in _NAMES if name == os.path.basename(path)), None)
-    with open_input(path) as file:
-        beginning = file.read(8)
-    return by_name or next(((kind, hint) for start, kind, hint in _BEGINNINGS if beginning.startswith(start)), None)
+    inner = os.path.join(folder, folder_of_archive)
+    return inner if folder_of_archive and os.path.isdir(inner) else folder
 
 
-ENDINGS = (".tar.gz", ".tgz")
+@functools.cache
+def _fetch_released(name: str) -> str:
+    """The folder with a released model from Hugging Face, where it is to be had there; the user is told before."""
+    model = RELEASED[name]
+    missing = f"the released model `{name}` is not on this machine"
+    by_hand = f"download {model.archives[0]} and unpack it into {cache_folder(name)}"
+    if model.revision is None:
+        raise InputError(missing, by_hand)
+    repository = f"google-bert/{name}"
+
+    def fetch(client: Any) -> Any:
+        say(
+            f"fetching `{name}`, or taking it from the cache of huggingface_hub: {', '.join(_RELEASED_FILES)} of"
+            f" https://huggingface.co/{repository}, revision {model.revision}; licence {LICENSE}"
+        )
+        return client.snapshot_download(repository, revision=model.revision, allow_patterns=list(_RELEASED_FILES))
+
+    return _fetch(missing, "huggingface_hub", by_hand, fetch)
+
+
+@functools.cache
+def _fetch_from_huggingface(repository: str) -> str:
+    files = f"config.json, vocab.txt and *.safetensors of https://huggingface.co/{repository}"
+    return _fetch(
+        f"`hf://{repository}` is not on this machine",
+        "huggingface_hub",
+        f"download {files} into {cache_folder(repository)}",
+        lambda client: client.snapshot_download(repository, allow_patterns=list(_HUGGINGFACE_FILES)),
+    )
+
+
+@functools.cache
+def _fetch_from_kaggle(module: str, version: str) -> str:
+    handle, folder = kaggle_handle(module, version), cache_folder(f"{module}/{version}")
+    return _fetch(
+        f"`https://tfhub.dev/{module}/{version}` is not on this machine",
+        "kagglehub",
+        f"download https://www.kaggle.com/models/{handle} and unpack it into {folder}",
+        lambda client: client.model_download(handle),
+    )
+
+
+def kaggle_handle(module: str, version: str) -> str:
+    """What Kaggle calls a version of a module of tfhub.dev: `tensorflow/bert/tensorFlow2/<variation>/<version>`.
+
+    Variations are the old names in lower case with `-` for `_`; only those of the small models keep `bert-` in front.
+    """
+    variation = module.rsplit("/", 1)[1].lower().replace("_", "-")
+    if "/small_bert/" not in module:
+        variation = variation.removeprefix("bert-")
+    return f"tensorflow/bert/tensorFlow2/{variation}/{version}"
+
+
+def _fetch(missing: str, library: str, by_hand: str, fetch: Callable[[Any], Any]) -> str:
+    """The folder that `fetch` gets from a client library; where it cannot, `missing`, why, and `by_hand` are said."""
+    try:
+        client = importlib.import_module(library)
+    except ImportError as error:
+        raise InputError(
+            f"{missing}, and fetching it needs `{library}`", f"`pip install 'jaxbert[hub]'`, or {by_hand}"
+        ) from error
+    try:
+        return str(fetch(client))
+    except Exception as error:  # it raises whatever its own libraries do
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{missing} and cannot be fetched: {reason}", by_hand) from error
+
+
 _CHUNK = 1 << 20
 _DAMAGE = (tarfile.TarError, EOFError, zlib.error, OSError, ValueError)
 
@@ -101,7 +168,7 @@ def unpack(path: str, cache: str) -> str:
     """The folder below `cache` with the content of the archive at `path`; unpacked only if it is not there yet.
 
     A folder that is alone in the archive is gone into. Raises InputError where the archive is damaged, holds anything
-    but files and folders, names a place outside of itself, or does not fit on the disk.
+    but files and folders, names a path outside of itself, or does not fit on the disk.
     """
     state = f"{absolute(path)} {version(path)}"
     folder = os.path.join(cache, hashlib.sha256(state.encode()).hexdigest()[:16])
@@ -117,8 +184,8 @@ def unpack(path: str, cache: str) -> str:
                 raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    names = os.listdir(folder)
-    only = os.path.join(folder, names[0]) if len(names) == 1 else folder
+    content = os.listdir(folder)
+    only = os.path.join(folder, content[0]) if len(content) == 1 else folder
     return only if os.path.isdir(only) else folder
 
 
@@ -126,131 +193,64 @@ def _unpack(path: str, folder: str) -> None:
     try:
         with open_input(path) as file, gzip.open(file) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
-                _unpack_member(archive, member, folder)
+                _check_member(member, folder)
+                archive.extract(member, folder, filter="data")
             while stream.read(_CHUNK):
                 pass  # the checksum of the archive comes last
     except _DAMAGE as error:
         raise InputError(f"archive `{path}` cannot be unpacked: {error}", "download it again") from error
 
 
-def _unpack_member(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: str) -> None:
-    parts = member.name.split("/")
-    target = os.path.join(folder, *(part for part in parts if part not in ("", ".")))
-    if member.name.startswith(("/", "\\")) or ".." in parts or "\\" in member.name or ":" in parts[0]:
+def _check_member(member: tarfile.TarInfo, folder: str) -> None:
+    """Refuse what the filter `data` lets pass or changes: links, absolute names, a name twice, more than fits."""
+    name = PureWindowsPath(member.name)  # takes `\` and drives as they are meant there, and `/` too
+    if name.anchor or ".." in name.parts:
         raise ValueError(f"its member `{member.name}` lies outside of it")
-    if member.isdir():
-        os.makedirs(target, exist_ok=True)
-        return
-    content = archive.extractfile(member) if member.isreg() else None
-    if content is None:
+    if not (member.isreg() or member.isdir()):
         raise ValueError(f"its member `{member.name}` is neither a file nor a folder")
+    if member.isreg() and os.path.lexists(os.path.join(folder, member.name)):
+        raise ValueError(f"its member `{member.name}` exists twice")
     free = shutil.disk_usage(folder).free
     if member.size > free:
         raise ValueError(f"its member `{member.name}` has {member.size} bytes, the disk has {free} left")
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    _write(content, target)
 
 
-def _write(content: IO[bytes], target: str) -> None:
-    with open(target, "xb") as file:
-        shutil.copyfileobj(content, file, _CHUNK)
+_HINT = (
+    "give a TensorFlow checkpoint (the prefix of its `.index` file, for example `bert_model.ckpt`), a hub module, or a "
+    "model folder of Hugging Face or jaxbert with safetensors files"
+)
+_CONVERT = (
+    "weights in pickles may run any code when they are opened; convert them once where PyTorch is installed: "
+    '`python -c "import torch, safetensors.torch as s; s.save_file({k: v.clone() for k, v in'
+    " torch.load('pytorch_model.bin', map_location='cpu', weights_only=True).items()}, 'model.safetensors')\"`"
+)
+# Files of other programs by their names, alone or in a folder; what they are, and what to do.
+_NAMES = {
+    "pytorch_model.bin": ("a PyTorch model of Hugging Face", _CONVERT),
+    "pytorch_model.bin.index.json": ("a PyTorch model of Hugging Face in several files", _CONVERT),
+    "flax_model.msgpack": ("a Flax model of Hugging Face", _HINT),
+    "tf_model.h5": ("a Keras model of Hugging Face", _HINT),
+    "model.onnx": ("an ONNX model", _HINT),
+}
+# And by their first bytes.
+_BEGINNINGS = {
+    b"\x89HDF\r\n\x1a\n": ("an HDF5 file, as Keras writes weights", _HINT),
+    b"PK\x03\x04": ("a zip archive, as PyTorch, Keras 3 and NumPy write weights", _HINT),
+    b"\x80\x02": ("a pickle, as old PyTorch writes weights", _CONVERT),
+    b"\x1f\x8b": ("a gzip archive", "unpack it, or give it a name that ends in `.tar.gz`"),
+}
 
 
-_CACHE = "~/.cache/jaxbert/models"
-_TFHUB = re.compile(r"^https?://(?:www\.)?tfhub\.dev/(tensorflow/(?:small_bert/)?bert_[\w-]+)/(\d+)/?$")
-_HUGGINGFACE = re.compile(r"^hf://(\w[\w.-]*/\w[\w.-]*)$")
-_FILES = ("*.json", "*.safetensors", "vocab.txt")  # of a repository at Hugging Face
-
-
-def locate(name: str) -> str:
-    """The local file or folder that `name` means; a path comes back as it is, an archive as the folder of its content.
-
-    Raises InputError where a model with a known name is not here and cannot be fetched.
-    """
-    if name.endswith(ENDINGS) and is_file(name):
-        return unpack(name, place_of("archives"))
-    if exists(name):
-        return name
-    if module := _TFHUB.match(name):
-        return _kept(f"{module[1]}/{module[2]}") or _from_kaggle(module[1], module[2])
-    if repository := _HUGGINGFACE.match(name):
-        return _kept(repository[1]) or _from_huggingface(repository[1])
-    if name.startswith(("https://", "http://", "hf://")):
-        raise InputError(
-            f"`{name}` names no model that can be fetched",
-            "expected `https://tfhub.dev/tensorflow/bert_.../1`, `hf://owner/name`, or a file or folder here",
-        )
-    return _released(name) if name in RELEASED else name
-
-
-def place_of(name: str) -> str:
-    """Where a model with this name is put by hand."""
-    return os.path.join(os.path.expanduser(_CACHE), *name.split("/"))
-
-
-def _kept(name: str) -> str | None:
-    folder = place_of(name)
-    return folder if os.path.isdir(folder) and os.listdir(folder) else None
-
-
-def _released(name: str) -> str:
-    model = RELEASED[name]
-    if folder := _kept(name):
-        inner = os.path.join(folder, model.folder)
-        return inner if os.path.isdir(inner) else folder
-    raise InputError(
-        f"the released model `{name}` is not on this machine",
-        f"download {model.archives[0]} and unpack it into {place_of(name)}",
-    )
-
-
-def kaggle_handle(module: str, version: str) -> str:
-    """What Kaggle calls a version of a module of tfhub.dev: `tensorflow/bert/tensorFlow2/<variation>/<version>`.
-
-    Variations are the old names in lower case with `-` for `_`; only those of the small models keep `bert-` in front.
-    """
-    variation = module.rsplit("/", 1)[1].lower().replace("_", "-")
-    if "/small_bert/" not in module:
-        variation = variation.removeprefix("bert-")
-    return f"tensorflow/bert/tensorFlow2/{variation}/{version}"
-
-
-@functools.cache
-def _from_kaggle(module: str, version: str) -> str:
-    handle = kaggle_handle(module, version)
-    by_hand = f"download https://www.kaggle.com/models/{handle} and unpack it into {place_of(f'{module}/{version}')}"
-    client = _client("kagglehub", by_hand)
-    try:
-        folder: str = client.model_download(handle)
-    except Exception as error:  # it raises whatever its own libraries do
-        raise _not_fetched(f"https://tfhub.dev/{module}/{version}", error, by_hand) from error
-    return folder
-
-
-@functools.cache
-def _from_huggingface(repository: str) -> str:
-    files = f"config.json, vocab.txt and *.safetensors of https://huggingface.co/{repository}"
-    by_hand = f"download {files} into {place_of(repository)}"
-    client = _client("huggingface_hub", by_hand)
-    try:
-        folder: str = client.snapshot_download(repository, allow_patterns=list(_FILES))
-    except Exception as error:  # it raises whatever its own libraries do
-        raise _not_fetched(f"hf://{repository}", error, by_hand) from error
-    return folder
-
-
-def _client(library: str, by_hand: str) -> ModuleType:
-    try:
-        return importlib.import_module(library)
-    except ImportError as error:
-        raise InputError(
-            f"fetching this model needs `{library}`", f"`pip install 'jaxbert[hub]'`, or {by_hand}"
-        ) from error
-
-
-def _not_fetched(name: str, error: Exception, by_hand: str) -> InputError:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return InputError(f"`{name}` cannot be fetched: {reason}", by_hand)
+def refuse_other_formats(path: str) -> None:
+    """Raise an InputError that says what `path` is, if it is a model in a format that is known but not read."""
+    present = set(names(path)) if is_folder(path) else {os.path.basename(path)} if is_file(path) else set()
+    found = next((format_ for name, format_ in _NAMES.items() if name in present), None)
+    if found is None and is_file(path):
+        with open_input(path) as file:
+            beginning = file.read(8)
+        found = next((format_ for start, format_ in _BEGINNINGS.items() if beginning.startswith(start)), None)
+    if found:
+        raise InputError(f"`{path}` is {found[0]}, which is not read", found[1])
 
 
 def _object(path: str | None) -> dict[str, Any]:
@@ -352,7 +352,7 @@ def find_source(name: str) -> Source:
     for file in candidates:
         if file.endswith((".safetensors", INDEX_ENDING)) and is_file(file):
             return Source("safetensors", file, folder)
-    refuse_other_kinds(path)
+    refuse_other_formats(path)
     try:
         prefix = find_prefix(path)
     except InputError as error:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state of a training run, saved by orbax, or as safetensors in remote storage."""
+"""The state of a training run (weights, optimizer slots, counters): saved by orbax, in remote storage as safetensors.
+
+Both ways write a state whole or not at all and in the background, keep the newest few, and restore every array bitwise
+identical, with the sharding that is asked for.
+"""
 
 import concurrent.futures
 import contextlib
@@ -17,6 +21,8 @@ from jaxbert.batches.devices import replicate, to_devices
 from jaxbert.checkpoints.model_folder import STATE_ENDING, saved_steps
 from jaxbert.errors import InputError
 from jaxbert.io import files
+
+_ENDING = ".safetensors"  # of a remote state
 
 
 class TrainingStates:
@@ -75,9 +81,12 @@ class TrainingStates:
 
 
 class RemoteStates:
-    """The folder `<model_dir>/checkpoints` where it is remote; what `TrainingStates` is for one on disk.
+    """The folder `<model_dir>/checkpoints` where it is remote: one file `<step>.safetensors` per saved step.
 
-    All hosts call the methods together. The first one writes; each reads all of a state and keeps its own parts.
+    All hosts call the methods together. The first one writes; each reads all of a state and keeps its own shards.
+
+    orbax serves `gs://` only: version 0.12.8 (with tensorstore 0.1.86) refuses to save to `s3://` ("Checkpoint path
+    should be absolute"), and with `use_ocdbt=False` writes the arrays into a folder named `s3:` on this machine.
     """
 
     def __init__(self, folder: str, keep: int) -> None:
@@ -95,8 +104,8 @@ class RemoteStates:
         if step == self.latest_step():
             return
         self.wait()
-        gathered = ((name, replicate(leaf)) for name, leaf in _named(state).items())
-        arrays = {name: np.array(leaf) for name, leaf in gathered if jax.process_index() == 0}
+        replicated = ((name, replicate(leaf)) for name, leaf in _named(state).items())  # one by one, on all hosts
+        arrays = {name: np.array(leaf) for name, leaf in replicated if jax.process_index() == 0}
         self._steps.append(step)
         old, self._steps = self._steps[: -self._keep], self._steps[-self._keep :]
         if arrays:
@@ -107,7 +116,12 @@ class RemoteStates:
         path = self._path(step)
         try:
             with files.local_copy(path) as here, safe_open(here, framework="numpy") as file:
-                arrays = {name: _checked(name, file.get_tensor(name), leaf) for name, leaf in _named(like).items()}
+                arrays = {name: file.get_tensor(name) for name in _named(like)}
+            for name, leaf in _named(like).items():
+                if (array := arrays[name]).shape != leaf.shape or array.dtype != leaf.dtype:
+                    raise ValueError(
+                        f"`{name}` is {array.dtype} {list(array.shape)}, expected {leaf.dtype} {list(leaf.shape)}"
+                    )
         except (SafetensorError, ValueError) as error:
             raise InputError(
                 f"the training state `{path}` cannot be restored: {error}",
@@ -142,9 +156,3 @@ class RemoteStates:
 def _named(tree: Any) -> dict[str, Any]:
     """The leaves of a tree by their path in it, in the order of `jax.tree`."""
     return {"/".join(key.key for key in path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
-
-
-def _checked(name: str, array: np.ndarray, like: Any) -> np.ndarray:
-    if array.shape != like.shape or array.dtype != like.dtype:
-        raise ValueError(f"`{name}` is {array.dtype} {list(array.shape)}, expected {like.dtype} {list(like.shape)}")
-    return array

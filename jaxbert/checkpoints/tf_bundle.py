@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TensorFlow's checkpoint files: finding, reading and writing them."""
+"""TensorFlow's checkpoint files: read, written, and found from what a user writes.
+
+Source: tensorflow/core/util/tensor_bundle and tensor_bundle.proto. A checkpoint with the prefix `model.ckpt` is
+`model.ckpt.index`, a table (see `tf_table`) with one entry for each tensor, and data files such as
+`model.ckpt.data-00000-of-00001`, its shards, in which the values stand one after the other. The entry with the empty
+key is the header. TF1 and TF2 differ in the keys only; `tf_graph` reads those of TF2.
+"""
 
 import contextlib
 import glob
@@ -14,83 +20,37 @@ import ml_dtypes
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from jaxbert.checkpoints.messages import BundleEntry, BundleHeader
 from jaxbert.checkpoints.tf_table import read_table, read_varint, write_table, write_varint
 from jaxbert.errors import InputError
 from jaxbert.io.files import find, is_file, is_folder, read_text, view_input, whole_file
+from jaxbert.io.protobuf import declare
 from jaxbert.io.storage import RemoteBytes
 from jaxbert.tfrecord.files import masked_crc
 
-STATE_FILE = "checkpoint"  # names the newest checkpoint of its folder
-_FILE_ENDING = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
-_NEWEST = re.compile(r'^\s*model_checkpoint_path\s*:\s*"((?:[^"\\]|\\.)*)"', re.MULTILINE)
+# Fields of tensor_bundle.proto, versions.proto and tensor_shape.proto, as far as they are needed.
+_MESSAGES = declare(
+    "jaxbert.tensor_bundle",
+    {
+        "VersionDef": ((1, "producer", "int32"),),
+        "BundleHeader": ((1, "num_shards", "int32"), (2, "endianness", "int32"), (3, "version", "VersionDef")),
+        "Dim": ((1, "size", "int64"),),
+        "Shape": ((2, "dim", "*Dim"), (3, "unknown_rank", "bool")),
+        "BundleEntry": (
+            (1, "dtype", "int32"),
+            (2, "shape", "Shape"),
+            (3, "shard_id", "int32"),
+            (4, "offset", "int64"),
+            (5, "size", "int64"),
+            (6, "crc32c", "fixed32"),
+            (7, "slices", "*bytes"),
+        ),
+    },
+    "proto3",
+)
+BundleHeader: Any = _MESSAGES["BundleHeader"]
+BundleEntry: Any = _MESSAGES["BundleEntry"]
 
-
-def find_prefix(path: str) -> str:
-    """The prefix for which `<prefix>.index` exists.
-
-    `path` may be that prefix, its `.index`, `.meta` or `.data-*` file, a prefix without the number that
-    `tf.train.Checkpoint.save` appends (where only one number exists), or a folder: then the newest
-    according to its `checkpoint` file, or else the only checkpoint in it. Raises InputError naming the candidates.
-    """
-    if is_folder(path):
-        return _prefix_in_folder(path)
-    prefix = _FILE_ENDING.sub("", path)
-    if is_file(f"{prefix}.index"):
-        return prefix
-    numbered = _prefixes(f"{glob.escape(prefix)}-*.index")
-    if len(numbered) == 1:
-        return numbered[0]
-    folder = os.path.dirname(prefix) or "."
-    is_other = path == prefix and is_file(path)
-    raise InputError(
-        f"`{path}` is nothing that is known here"
-        if is_other
-        else f"there is no checkpoint `{path}`: expected the file `{prefix}.index`",
-        _candidates(numbered or _prefixes(f"{glob.escape(folder)}/*.index"), folder),
-    )
-
-
-def _prefix_in_folder(folder: str) -> str:
-    prefixes = _prefixes(f"{glob.escape(folder)}/*.index")
-    state = os.path.join(folder, STATE_FILE)
-    if is_file(state):
-        return _newest(state, folder, prefixes)
-    if len(prefixes) == 1:
-        return prefixes[0]
-    problem = (
-        f"{len(prefixes)} checkpoints and no `checkpoint` file that names the newest" if prefixes else "no checkpoint"
-    )
-    raise InputError(f"folder `{folder}` holds {problem}", _candidates(prefixes, folder))
-
-
-def _newest(state: str, folder: str, prefixes: list[str]) -> str:
-    """The checkpoint named in a state file, always in its own folder: absolute paths are from where it was written."""
-    named = _NEWEST.search(read_text(state))
-    if named is None:
-        raise InputError(f'`{state}` has no line `model_checkpoint_path: "..."`', _candidates(prefixes, folder))
-    name = re.sub(r"\\(.)", r"\1", named[1])
-    prefix = os.path.join(folder, os.path.basename(name))
-    if not is_file(f"{prefix}.index"):
-        raise InputError(
-            f"`{state}` names `{name}`, but `{prefix}.index` does not exist", _candidates(prefixes, folder)
-        )
-    return prefix
-
-
-def _prefixes(pattern: str) -> list[str]:
-    return sorted(path.removesuffix(".index") for path in find(pattern))
-
-
-def _candidates(prefixes: list[str], folder: str) -> str:
-    if not prefixes:
-        return f"`{folder}` holds no `.index` file: check the path, and that all files of the checkpoint are there"
-    shown = ", ".join(f"`{prefix}`" for prefix in prefixes[:8])
-    return f"give one of these: {shown}" + (f" (and {len(prefixes) - 8} more)" if len(prefixes) > 8 else "")
-
-
-_STRING = 7
-# The numbers are those of TensorFlow's types.proto.
+_STRING = 7  # like those below a number of TensorFlow's types.proto
 _DTYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype("<f4"),
     2: np.dtype("<f8"),
@@ -111,7 +71,7 @@ def dtype_name(number: int) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """What the index says of one tensor; `dtype` is TensorFlow's number, `offset` and `size` are bytes in its shard."""
+    """What the index says of one tensor; `dtype` is TensorFlow's number, `offset` and `size` are in bytes."""
 
     dtype: int
     shape: tuple[int, ...]
@@ -147,19 +107,16 @@ class Bundle:
 
     def _bytes_of(self, entry: Entry) -> np.ndarray:
         if entry.shard not in self._shards:
-            self._shards[entry.shard] = self._map_shard(entry.shard)
+            path = _shard_path(self.prefix, entry.shard, self.num_shards)
+            content = view_input(path)
+            expected = max(other.offset + other.size for other in self.entries.values() if other.shard == entry.shard)
+            if len(content) < expected:
+                raise InputError(
+                    f"`{path}` is cut: it has {len(content)} bytes, its index describes {expected}",
+                    "copy or download the checkpoint again",
+                )
+            self._shards[entry.shard] = content
         return np.frombuffer(self._shards[entry.shard][entry.offset : entry.offset + entry.size], np.uint8)
-
-    def _map_shard(self, shard: int) -> memoryview | RemoteBytes:
-        path = _shard_path(self.prefix, shard, self.num_shards)
-        content = view_input(path)
-        expected = max(entry.offset + entry.size for entry in self.entries.values() if entry.shard == shard)
-        if len(content) < expected:
-            raise InputError(
-                f"`{path}` is cut: it has {len(content)} bytes, its index describes {expected}",
-                "copy or download the checkpoint again",
-            )
-        return content
 
 
 def open_bundle(path: str) -> Bundle:
@@ -210,18 +167,22 @@ def _numbers(data: np.ndarray, entry: Entry) -> np.ndarray:
 
 
 def _strings(data: np.ndarray, entry: Entry) -> np.ndarray:
-    """All lengths as base-128 numbers, the checksum of the lengths, then the strings one after the other."""
+    """All lengths as varints, the checksum of the lengths (4 bytes), then the strings one after the other.
+
+    `ab` and `c`, for example, are stored as `02 01`, the checksum of `02 00 00 00 01 00 00 00`, and `abc`. The checksum
+    in the index covers the same with the lengths in four bytes each.
+    """
     content, count = data.tobytes(), math.prod(entry.shape)
     if count > len(content):
         raise ValueError(f"{count} strings do not fit into {len(content)} bytes")
-    lengths, place = [], 0
+    lengths, end = [], 0
     for _ in range(count):
-        length, place = read_varint(content, place)
+        length, end = read_varint(content, end)
         lengths.append(length)
-    start = place + 4
+    start = end + 4
     if start + sum(lengths) != len(content):
         raise ValueError("the lengths of its strings do not add up to its size")
-    _check(masked_crc(_fixed_lengths(lengths) + content[place:]), entry)
+    _check(masked_crc(_fixed_lengths(lengths) + content[end:]), entry)
     strings = np.empty(count, dtype=object)
     for index, length in enumerate(lengths):
         strings[index] = content[start : start + length]
@@ -230,7 +191,7 @@ def _strings(data: np.ndarray, entry: Entry) -> np.ndarray:
 
 
 def _fixed_lengths(lengths: list[int]) -> bytes:
-    """What the checksums of string tensors cover in place of the lengths as stored."""
+    """What the checksums of string tensors cover instead of varints: 4 bytes for each length, 8 where it needs them."""
     return b"".join(length.to_bytes(4 if length < 1 << 32 else 8, "little") for length in lengths)
 
 
@@ -282,3 +243,71 @@ def _string_bytes(tensor: np.ndarray) -> tuple[bytes, bytes]:
 
 def _shard_path(prefix: str, shard: int, num_shards: int) -> str:
     return f"{prefix}.data-{shard:05d}-of-{num_shards:05d}"
+
+
+STATE_FILE = "checkpoint"  # names the newest checkpoint of its folder
+_FILE_ENDING = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
+_NEWEST = re.compile(r'^\s*model_checkpoint_path\s*:\s*"((?:[^"\\]|\\.)*)"', re.MULTILINE)
+
+
+def find_prefix(path: str) -> str:
+    """The prefix for which `<prefix>.index` exists.
+
+    `path` may be that prefix, its `.index`, `.meta` or `.data-*` file, a prefix without the number that
+    `tf.train.Checkpoint.save` appends (where only one number exists), or a folder: then the newest
+    according to its `checkpoint` file, or else the only checkpoint in it. Raises InputError naming the candidates.
+    """
+    if is_folder(path):
+        return _prefix_in_folder(path)
+    prefix = _FILE_ENDING.sub("", path)
+    if is_file(f"{prefix}.index"):
+        return prefix
+    numbered = _prefixes(f"{glob.escape(prefix)}-*.index")
+    if len(numbered) == 1:
+        return numbered[0]
+    folder = os.path.dirname(prefix) or "."
+    is_other = path == prefix and is_file(path)
+    raise InputError(
+        f"`{path}` is no model in a known format"
+        if is_other
+        else f"there is no checkpoint `{path}`: expected the file `{prefix}.index`",
+        _candidates(numbered or _prefixes(f"{glob.escape(folder)}/*.index"), folder),
+    )
+
+
+def _prefix_in_folder(folder: str) -> str:
+    prefixes = _prefixes(f"{glob.escape(folder)}/*.index")
+    state = os.path.join(folder, STATE_FILE)
+    if is_file(state):
+        return _newest(state, folder, prefixes)
+    if len(prefixes) == 1:
+        return prefixes[0]
+    problem = (
+        f"{len(prefixes)} checkpoints and no `checkpoint` file that names the newest" if prefixes else "no checkpoint"
+    )
+    raise InputError(f"folder `{folder}` holds {problem}", _candidates(prefixes, folder))
+
+
+def _newest(state: str, folder: str, prefixes: list[str]) -> str:
+    """The checkpoint named in a state file, always in its own folder: absolute paths are from where it was written."""
+    named = _NEWEST.search(read_text(state))
+    if named is None:
+        raise InputError(f'`{state}` has no line `model_checkpoint_path: "..."`', _candidates(prefixes, folder))
+    name = re.sub(r"\\(.)", r"\1", named[1])
+    prefix = os.path.join(folder, os.path.basename(name))
+    if not is_file(f"{prefix}.index"):
+        raise InputError(
+            f"`{state}` names `{name}`, but `{prefix}.index` does not exist", _candidates(prefixes, folder)
+        )
+    return prefix
+
+
+def _prefixes(pattern: str) -> list[str]:
+    return sorted(path.removesuffix(".index") for path in find(pattern))
+
+
+def _candidates(prefixes: list[str], folder: str) -> str:
+    if not prefixes:
+        return f"`{folder}` holds no `.index` file: check the path, and that all files of the checkpoint are there"
+    shown = ", ".join(f"`{prefix}`" for prefix in prefixes[:8])
+    return f"give one of these: {shown}" + (f" (and {len(prefixes) - 8} more)" if len(prefixes) > 8 else "")

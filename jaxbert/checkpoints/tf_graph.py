@@ -1,5 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TF2 checkpoints: the graph of objects, BERT found in it, and a graph for official code of any version."""
+"""TF2 checkpoints: the graph of objects, BERT found in it, and a graph for official code of any version.
+
+Source: tensorflow/core/protobuf/trackable_object_graph.proto. A TF2 checkpoint is a bundle (see `tf_bundle`) in which
+one more tensor describes the objects that were saved: nodes, edges with names between them, and for each variable the
+key of its value. A variable is addressed by a path of edges from the root, whatever its key is. For example the first
+query kernel of a classifier of tf-models-official 2.3, saved as `tf.train.Checkpoint(model=classifier)`, is at
+
+    model/layer_with_weights-0/layer_with_weights-4/_attention_layer/_query_dense/kernel
+      |            |                    |                   |              |         the variable, with a key
+      |            |                    |                   |              its query projection
+      |            |                    |                   the attention in it
+      |            |                    the first layer of the encoder, after three embeddings and their normalization
+      |            the first layer of the classifier that has weights: the encoder
+      the name that `tf.train.Checkpoint` was given
+
+Other paths lead to the same variable: `model/layer-3` is the encoder too, the fourth layer after three inputs. An
+encoder is therefore found not by its key but by looking from every node for what the layouts in `names` have.
+"""
 
 import re
 from collections import deque
@@ -11,12 +28,30 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from jaxbert.checkpoints import names
-from jaxbert.checkpoints.messages import ObjectGraph as ObjectGraphMessage
 from jaxbert.checkpoints.tf_bundle import write_bundle
 from jaxbert.errors import InputError
+from jaxbert.io.protobuf import declare
 
 GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 VALUE = "VARIABLE_VALUE"  # the attribute that makes a node a variable
+# Fields of trackable_object_graph.proto; its messages are nested there, and children called ObjectReference.
+TrackableObjectGraph: Any = declare(
+    "jaxbert.object_graph",
+    {
+        "Child": ((1, "node_id", "int32"), (2, "local_name", "string")),
+        "Attribute": ((1, "name", "string"), (2, "full_name", "string"), (3, "checkpoint_key", "string")),
+        "SlotVariable": (
+            (1, "original_variable_node_id", "int32"),
+            (2, "slot_name", "string"),
+            (3, "slot_variable_node_id", "int32"),
+        ),
+        "Node": ((1, "children", "*Child"), (2, "attributes", "*Attribute"), (3, "slot_variables", "*SlotVariable")),
+        "TrackableObjectGraph": ((1, "nodes", "*Node"),),
+    },
+    "proto3",
+)["TrackableObjectGraph"]
+_MOST_ENCODERS = 50  # looking closely at each costs time; real models have one
+_LAYER_EDGE = re.compile(r"layer-(\d{1,9})$")
 
 
 @dataclass(frozen=True)
@@ -35,17 +70,17 @@ class ObjectGraph:
 
     def follow(self, node: int, path: str) -> int | None:
         """The node at the end of `path` (edge names joined by `/`) from `node`, or None."""
-        place: int | None = node
+        found: int | None = node
         for edge in path.split("/"):
-            if place is None:
+            if found is None:
                 return None
-            place = self.nodes[place].children.get(edge)
-        return place
+            found = self.nodes[found].children.get(edge)
+        return found
 
     def key(self, node: int, path: str) -> str | None:
         """The key under which the variable at the end of `path` is stored, or None."""
-        place = self.follow(node, path)
-        return None if place is None else self.nodes[place].key
+        found = self.follow(node, path)
+        return None if found is None else self.nodes[found].key
 
     def from_root(self) -> Iterator[int]:
         """Every node that the root leads to, nearest first, each once."""
@@ -77,7 +112,7 @@ def parse_graph(content: bytes, stored: Container[str]) -> ObjectGraph:
     Only variables whose key is among `stored` have a key in the graph.
     """
     try:
-        message = ObjectGraphMessage.FromString(content)
+        message = TrackableObjectGraph.FromString(content)
     except DecodeError as error:
         raise ValueError(f"its object graph is damaged: {error}") from error
     if not message.nodes:
@@ -92,20 +127,17 @@ def parse_graph(content: bytes, stored: Container[str]) -> ObjectGraph:
     return ObjectGraph(tuple(nodes))
 
 
-_MOST_ENCODERS = 50  # looking closely at each costs time; real models have one
-_LAYER_EDGE = re.compile(r"layer-(\d{1,9})$")
-
-
 @dataclass(frozen=True)
 class FoundWeights:
     """Weights found in a graph: TF1 name -> key in the checkpoint.
 
-    `undecided` are the keys of kernel and bias of a dense head [H, 2] that may be a classifier's or SQuAD's.
+    `path` leads from the root to the encoder. `undecided` are the keys of kernel and bias of a dense head [H, 2] that
+    may be a classifier's or SQuAD's.
     """
 
     keys: Mapping[str, str]
     layout: names.Layout
-    place: str
+    path: str
     undecided: tuple[str, str] | None = None
 
 
@@ -120,7 +152,7 @@ def find_weights(graph: ObjectGraph, shapes: Mapping[str, tuple[int, ...]]) -> F
     candidates = [(node, layout, _encoder_keys(graph, node, layout)) for node, layout in encoders]
     tables = {keys[names.WORD_EMBEDDINGS]: graph.path_to(node) for node, _, keys in reversed(candidates)}
     if len(tables) > 1:
-        raise ValueError(f"it holds {len(tables)} encoders: {', '.join(f'`{place}`' for place in tables.values())}")
+        raise ValueError(f"it holds {len(tables)} encoders: {', '.join(f'`{path}`' for path in tables.values())}")
     node, layout, encoder = max(candidates, key=lambda candidate: len(candidate[2]))
     heads: dict[str, str] = {}
     undecided: tuple[str, str] | None = None
@@ -152,7 +184,7 @@ def _encoders(graph: ObjectGraph) -> list[tuple[int, names.Layout]]:
 
 
 def _standing_for(graph: ObjectGraph, encoders: set[int]) -> set[int]:
-    """The nodes of the encoder, several of which may lead to it, and layers that a model has in its place.
+    """The nodes of the encoder, several of which may lead to it, and the layers by which a model may hold it instead.
 
     Such a layer holds a hub module, or is a model with nothing but such a layer.
     """
@@ -189,7 +221,9 @@ def _heads(
     listed = graph.nodes[children[names.HEADS_EDGE]].children.values() if names.HEADS_EDGE in children else ()
     others = list(dict.fromkeys(child for child in (*children.values(), *listed) if child not in encoders))
     named = {children[edge]: kind for edge, kind in names.HEAD_EDGES.items() if edge in children}
-    numbers = _layer_numbers(graph, parent)
+    # Of the layers of a functional model: N of its edges `layer-N`.
+    layers = ((_LAYER_EDGE.match(edge), child) for edge, child in children.items())
+    numbers = {child: int(edge[1]) for edge, child in layers if edge}
     encoder = next((number for child, number in numbers.items() if child in encoders), None)
     masked_lm, found = _masked_lm(graph, others)
     undecided = None
@@ -212,12 +246,6 @@ def _heads(
             else:
                 undecided = old_style
     return found, undecided
-
-
-def _layer_numbers(graph: ObjectGraph, model: int) -> dict[int, int]:
-    """The place of each layer of a functional model: N of its edges `layer-N`."""
-    found = ((_LAYER_EDGE.match(edge), child) for edge, child in graph.nodes[model].children.items())
-    return {child: int(edge[1]) for edge, child in found if edge}
 
 
 def _masked_lm(graph: ObjectGraph, nodes: list[int]) -> tuple[int | None, dict[str, str]]:
@@ -284,7 +312,7 @@ def write_tf2(prefix: str, weights: Mapping[str, np.ndarray], attention_heads: i
     """
     if {names.CLASSIFIER[0], names.SQUAD[0]} <= weights.keys():
         raise InputError(
-            "there are heads of a classifier and of SQuAD, which stand at the same place in official models",
+            "there are heads of a classifier and of SQuAD, which have the same path in official models",
             "choose another format",
         )
     stored = {name: names.to_tf2(names.form_of(name), weight, attention_heads) for name, weight in weights.items()}
@@ -306,11 +334,11 @@ def _key(path: str) -> str:
 
 def official_paths(weights: Mapping[str, np.ndarray]) -> dict[str, list[str]]:
     """For every weight the paths at which official objects look for it; the first one is its key."""
-    places: dict[str, dict[str, None]] = {name: {} for name in sorted(weights)}  # no path twice
+    found: dict[str, dict[str, None]] = {name: {} for name in sorted(weights)}  # as ordered sets: no path twice
     for paths in (*_encoder_paths(weights), *_head_paths(weights)):
         for name, path in paths.items():
-            places[name][path] = None
-    return {name: list(paths) for name, paths in places.items()}
+            found[name][path] = None
+    return {name: list(paths) for name, paths in found.items()}
 
 
 def _encoder_paths(weights: Mapping[str, np.ndarray]) -> Iterator[dict[str, str]]:
@@ -340,12 +368,12 @@ def _head_paths(weights: Mapping[str, np.ndarray]) -> Iterator[dict[str, str]]:
             yield {name: f"{node}/{path}" for name, path in names.MASKED_LM[0].items()}
 
 
-def _graph(places: Sequence[Sequence[str]]) -> bytes:
+def _graph(variables: Sequence[Sequence[str]]) -> bytes:
     """The serialized graph whose paths from the root are these; all paths of one list end in the same variable."""
-    graph: Any = ObjectGraphMessage()
+    graph: Any = TrackableObjectGraph()
     graph.nodes.add()
     numbers = {"": 0}  # of the nodes, by their paths
-    for paths in places:
+    for paths in variables:
         variable = len(graph.nodes)
         graph.nodes.add().attributes.add(name=VALUE, checkpoint_key=_key(paths[0]))
         for path in paths:

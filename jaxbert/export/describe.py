@@ -32,10 +32,23 @@ def describe_onnx(path: str) -> list[str]:
     except DecodeError:
         is_model = False
     if is_model:
+        _check_names(path, model)
         return list(_describe(path, model))
     if is_named:
         raise InputError(f"`{path}` is no complete ONNX file: it holds no graph", _AGAIN)
     return []
+
+
+def _check_names(path: str, model: onnx.ModelProto) -> None:
+    """Refuse names that are not UTF-8: protobuf gives them as bytes, since messages of `proto2` are not checked."""
+    graph = model.graph
+    names = [model.producer_name, model.producer_version, graph.name]
+    names += [one.domain for one in model.opset_import]
+    names += [one.name for one in (*graph.initializer, *graph.input, *graph.output)]
+    names += [node.op_type for node in graph.node]
+    names += [dim.dim_param for one in (*graph.input, *graph.output) for dim in one.type.tensor_type.shape.dim]
+    if damaged := [name for name in names if isinstance(name, bytes)]:
+        raise InputError(f"`{path}` is damaged: the name {damaged[0]!r} is not UTF-8", _AGAIN)
 
 
 def _describe(path: str, model: onnx.ModelProto) -> Iterator[str]:

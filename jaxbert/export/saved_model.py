@@ -252,7 +252,18 @@ def _described(results: Results) -> dict[str, Tensor | list[Tensor]]:
 
 
 class Objects:
-    """The graph of objects, made node by node; node 0 is the root and has no children until `describe` is called."""
+    """The graph of objects, made node by node; node 0 is the root and has no children until `describe` is called.
+
+    A classifier with 2 layers and 41 weights has 215 nodes:
+
+        0         the root: variables 42, trainable_variables 43, __call__ 45, model 156, encoder 210, ...
+        1 to 41   the variables, in the order of the network: word embeddings 1, ..., output_bias 41
+        42 to 44  lists: "0" -> 1, "1" -> 2, ...; the third, of losses, is empty
+        45        the function object, with a function for calls in training and one for others
+        46 to 210 objects on official paths, children before parents: 46 is a LayerNorm, {beta: 5, gamma: 4}
+        211, 212  the vocabulary as an asset, and the casing as a variable
+        213, 214  the function `serve`, and {serving_default: 213}
+    """
 
     def __init__(self) -> None:
         self.graph = ObjectGraph()

@@ -2,8 +2,8 @@
 """A TensorFlow function: the network of `export.network` as its nodes; and the messages of a SavedModel.
 
 Messages, fields and operations are those of tensorflow/core (framework/*.proto, protobuf/*.proto, ops/*.cc); only what
-is used is declared. Inside a function a result is named by its node and the operation's own name for it: `Add_3:z:0` is
-result 0 of `z` of the AddV2 node `Add_3`, where the graph around functions says `Add_3:0`.
+is used is declared. Inside a function a result is named by its node and the operation's own name for it: `AddV2_3:z:0`
+is result 0 of `z` of the AddV2 node `AddV2_3`, where the graph around functions says `AddV2_3:0`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -33,7 +33,7 @@ def open_input(path: str) -> BinaryIO:
 def read_bytes(path: str) -> bytes:
     """The whole content of `path`."""
     if is_remote(path):
-        return bytes(RemoteBytes(path).whole())
+        return bytes(RemoteBytes(path).read_all())
     with open_input(path) as file:
         return file.read()
 
@@ -44,7 +44,7 @@ def map_input(path: str) -> memoryview:
     Remote content is read at once; `view_input` reads only what is looked at.
     """
     if is_remote(path):
-        return memoryview(RemoteBytes(path).whole()).toreadonly()
+        return memoryview(RemoteBytes(path).read_all()).toreadonly()
     with open_input(path) as file:
         if os.fstat(file.fileno()).st_size == 0:  # an empty file cannot be mapped
             return memoryview(b"")

@@ -5,10 +5,12 @@ Objects become visible when they are complete, so a file is written here first a
 remembered: other machines write too.
 """
 
+import bisect
 import contextlib
 import io
 import itertools
 import logging
+import math
 import os
 import secrets
 import tempfile
@@ -40,8 +42,13 @@ class Range(NamedTuple):
 
 
 def is_remote(path: str) -> bool:
-    """Whether `path` is one of those that this file is about."""
-    return path.partition("://")[0] in SCHEMES and "://" in path
+    """Whether `path` lies in one of the storages that this file is about."""
+    return "://" in path and scheme(path) in SCHEMES
+
+
+def scheme(path: str) -> str:
+    """The scheme of a remote path: `gs` for `gs://bucket/file`."""
+    return path.partition("://")[0]
 
 
 def info(path: str) -> dict[str, Any] | None:
@@ -69,9 +76,8 @@ def names(folder: str) -> list[str]:
 
 def matches(pattern: str) -> list[str]:
     """Sorted paths of the files and folders that match a glob."""
-    scheme = pattern.partition("://")[0]
     found: list[str] = _try("list", pattern, lambda filesystem: filesystem.glob(pattern))
-    return sorted(f"{scheme}://{name.lstrip('/')}" for name in found)
+    return sorted(f"{scheme(pattern)}://{name.lstrip('/')}" for name in found)
 
 
 class RemoteBytes:
@@ -103,20 +109,22 @@ class RemoteBytes:
             self._piece = first, piece
         return piece[start - first : stop - first]
 
-    def whole(self) -> bytearray:
+    def read_all(self) -> bytearray:
         """All bytes, several pieces under way at once."""
         content = bytearray(self._size)
         starts = range(0, self._size, _PIECE)
         for row in (starts[index : index + _PIECES] for index in range(0, len(starts), _PIECES)):
             ranges = [Range(self._path, start, min(start + _PIECE, self._size)) for start in row]
-            for place, piece in zip(ranges, _fetch(ranges), strict=True):
-                content[place.start : place.end] = piece
+            for range_, piece in zip(ranges, _fetch(ranges), strict=True):
+                content[range_.start : range_.end] = piece
         return content
 
 
 class _Reader(io.RawIOBase):
+    """`RemoteBytes` as a file that is read in order."""
+
     def __init__(self, content: RemoteBytes) -> None:
-        self._content, self._place = content, 0
+        self._content, self._position = content, 0
 
     def readable(self) -> bool:
         return True
@@ -125,48 +133,44 @@ class _Reader(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: len(self._content)}[whence]
-        return self._place
+        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._content)}[whence]
+        return self._position
 
     def readinto(self, buffer: Any) -> int:
-        data = self._content[self._place : self._place + len(buffer)]
+        data = self._content[self._position : self._position + len(buffer)]
         buffer[: len(data)] = data
-        self._place += len(data)
+        self._position += len(data)
         return len(data)
 
 
 def open_input(path: str) -> BinaryIO:
-    """The file as a stream for reading, from any place."""
+    """The file as a stream for reading, in which one can seek."""
     return io.BufferedReader(_Reader(RemoteBytes(path)), 1 << 20)
 
 
 def read_ranges(ranges: Sequence[Range]) -> list[bytes]:
-    """The bytes of each range; those that lie close together come in one answer, the answers at the same time."""
-    order = sorted(range(len(ranges)), key=lambda index: ranges[index])
-    results = [b""] * len(ranges)
-    for group in _neighbours(ranges, order):
-        joined = [
-            Range(ranges[near[0]].path, ranges[near[0]].start, max(ranges[i].end for i in near)) for near in group
-        ]
-        for near, whole, content in zip(group, joined, _fetch(joined), strict=True):
-            for index in near:
-                results[index] = content[ranges[index].start - whole.start : ranges[index].end - whole.start]
-    return results
+    """The bytes of each range; those that lie close together come in one answer, the answers at the same time.
 
-
-def _neighbours(ranges: Sequence[Range], order: Sequence[int]) -> list[list[list[int]]]:
-    """For each storage, runs of indexes whose ranges are read as one."""
-    runs: list[list[int]] = []
-    for index in order:
-        path, start, end = ranges[index]
-        if runs and ranges[runs[-1][0]].path == path:
-            first, before = ranges[runs[-1][0]].start, ranges[runs[-1][-1]].end
-            if start - before <= _GAP and end - first <= _PIECE:
-                runs[-1].append(index)
+    (`fsspec.utils.merge_offset_ranges` does not serve: up to version 2026.1 at least, a range that lies inside of
+    another cuts that one short.)
+    """
+    joined: list[Range] = []  # sorted by path and start
+    for path, start, end in sorted(set(ranges)):
+        if joined and joined[-1].path == path:
+            _, first, last = joined[-1]
+            if start - last <= _GAP and max(end, last) - first <= _PIECE:
+                joined[-1] = Range(path, first, max(end, last))
                 continue
-        runs.append([index])
-    by_scheme = itertools.groupby(runs, key=lambda run: ranges[run[0]].path.partition("://")[0])
-    return [list(group) for _, group in by_scheme]
+        joined.append(Range(path, start, end))
+    contents: list[bytes] = []
+    for _, of_one_storage in itertools.groupby(joined, key=lambda range_: scheme(range_.path)):
+        contents += _fetch(list(of_one_storage))
+    results = []
+    for path, start, end in ranges:
+        index = bisect.bisect_right(joined, (path, start, math.inf)) - 1  # the last one that begins there or before
+        first = joined[index].start
+        results.append(contents[index][start - first : end - first])
+    return results
 
 
 def _fetch(ranges: Sequence[Range]) -> list[bytes]:
@@ -174,9 +178,9 @@ def _fetch(ranges: Sequence[Range]) -> list[bytes]:
 
     def ask(filesystem: Any) -> list[bytes]:
         contents: list[bytes] = filesystem.cat_ranges(paths, starts, ends, on_error="raise")
-        for place, content in zip(ranges, contents, strict=True):
-            if len(content) != place.end - place.start:
-                raise OSError(f"{len(content)} bytes of `{place.path}` came from byte {place.start} on")
+        for (path, start, end), content in zip(ranges, contents, strict=True):
+            if len(content) != end - start:
+                raise OSError(f"{len(content)} bytes of `{path}` came from byte {start} on, expected {end - start}")
         return contents
 
     return _try("read", paths[0], ask)
@@ -220,10 +224,10 @@ def send(local: str, path: str) -> None:
 
 
 def send_all(folder: str, path: str) -> None:
-    """Send all files in a folder here to the same places below `path`, in the order of their names."""
-    for at, _, found in sorted(os.walk(folder)):
+    """Send all files in a folder here to the same paths below `path`, in the order of their names."""
+    for parent, _, found in sorted(os.walk(folder)):
         for name in sorted(found):
-            file = os.path.join(at, name)
+            file = os.path.join(parent, name)
             send(file, os.path.join(path, os.path.relpath(file, folder)))
 
 
@@ -253,7 +257,7 @@ def _try(verb: str, path: str, ask: Callable[[Any], Result]) -> Result:
         OSError: it failed each time.
     """
     filesystem = _filesystem(path)
-    last = ATTEMPTS[path.partition("://")[0]] - 1
+    last = ATTEMPTS[scheme(path)] - 1
     for attempt in itertools.count():
         try:
             return ask(filesystem)
@@ -275,15 +279,14 @@ def _try(verb: str, path: str, ask: Callable[[Any], Result]) -> Result:
 def _filesystem(path: str) -> Any:
     import fsspec  # takes a sixth of a second, which only those who need it pay
 
-    scheme = path.partition("://")[0]
     once = {"total_max_attempts": 1}
     waits = {"connect_timeout": TIMEOUT_SECONDS, "read_timeout": TIMEOUT_SECONDS, "retries": once}
     settings: dict[str, dict[str, Any]] = {"gs": {"requests_timeout": TIMEOUT_SECONDS}, "s3": {"config_kwargs": waits}}
     logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it tells of attempts that the next one makes good
     try:
-        filesystem = fsspec.filesystem(scheme, use_listings_cache=False, **settings.get(scheme, {}))
+        filesystem = fsspec.filesystem(scheme(path), use_listings_cache=False, **settings.get(scheme(path), {}))
     except ImportError as error:
         raise InputError(f"`{path}` needs a library: {error}", "`pip install 'jaxbert[cloud]'`") from error
-    if scheme == "s3":
+    if scheme(path) == "s3":
         filesystem.retries = 1
     return filesystem

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from jaxbert.checkpoints import names
-from jaxbert.checkpoints.messages import ObjectGraph
 from jaxbert.checkpoints.tf_bundle import write_bundle
-from jaxbert.checkpoints.tf_graph import GRAPH_KEY
+from jaxbert.checkpoints.tf_graph import GRAPH_KEY, TrackableObjectGraph
 
 H, A, F, L, V, P, T = 6, 2, 8, 2, 11, 7, 2
 _ENDINGS = (
@@ -56,7 +55,7 @@ def save_tf2() -> Callable[..., None]:
     """
 
     def save(prefix: str, variables: Mapping[str, np.ndarray], aliases: Mapping[str, str] | None = None) -> None:
-        graph = ObjectGraph()
+        graph = TrackableObjectGraph()
         graph.nodes.add()
         tensors = {f"{path}/.ATTRIBUTES/VARIABLE_VALUE": array for path, array in variables.items()}
         for path in variables:

@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxbert.checkpoints.messages import ObjectGraph
-from jaxbert.checkpoints.tf_graph import find_weights, parse_graph
+from jaxbert.checkpoints.tf_graph import TrackableObjectGraph, find_weights, parse_graph
 
 _EDGES = ("model", "layer_with_weights-0", "embeddings", "layer_with_weights-4", "_attention_layer", "_query_dense")
 
 
 def _graph(nodes: list[dict[str, int]], keys: dict[int, str] | None = None) -> bytes:
-    message = ObjectGraph()
+    message = TrackableObjectGraph()
     for number, children in enumerate(nodes):
         node = message.nodes.add()
         for name, child in children.items():

@@ -1,22 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is at a path, and what comes with it."""
+"""From a path or a name to the model there: fetched, unpacked, and what comes with it."""
 
+import contextlib
+import gzip
+import io
 import json
+import os
+import re
+import shutil
+import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from jaxbert.checkpoints import huggingface, names
+from jaxbert.checkpoints import huggingface, names, resolve
 from jaxbert.checkpoints.model_folder import write_model
-from jaxbert.checkpoints.resolve import find_source
+from jaxbert.checkpoints.released import RELEASED
+from jaxbert.checkpoints.resolve import cache_folder, find_source, kaggle_handle, locate, unpack
 from jaxbert.checkpoints.tf_bundle import write_bundle
 from jaxbert.errors import InputError
 from jaxbert.text.tokenizer import Rules
 
 Save = Callable[..., None]
+
+_MODULE = "https://tfhub.dev/tensorflow/bert_en_uncased_L-12_H-768_A-12/1"
+_HANDLE = "tensorflow/bert/tensorFlow2/en-uncased-l-12-h-768-a-12/1"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder of the test's own, and nothing remembered from other tests."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(folder))
+    for fetch in (resolve._fetch_released, resolve._fetch_from_kaggle, resolve._fetch_from_huggingface):
+        fetch.cache_clear()
+    return folder
 
 
 @pytest.fixture
@@ -144,3 +169,248 @@ def test_official_hub_modules(shared: Path) -> None:
         assert (config.vocab_size, config.hidden_size, config.num_attention_heads) == (525, 32, 2)
         assert source.vocab_file == str(folder / "assets/vocab.txt")
         assert source.rules == Rules(True)
+
+
+def test_the_table_holds_what_was_released() -> None:
+    """The seven and two checkpoints, eight hub modules, twenty-four small models, with sizes that fit their names."""
+    small = [model for model in RELEASED.values() if model.module and "small_bert" in model.module]
+    modules = [model for model in RELEASED.values() if model.module and "small_bert" not in model.module]
+    with_tf2 = [model for model in RELEASED.values() if len(model.archives) == 2]
+    assert (len(RELEASED), len(small), len(modules), len(with_tf2)) == (33, 24, 8, 7)
+    assert RELEASED["bert-large-cased"].config.hidden_size == 1024
+    assert RELEASED["bert_uncased_L-4_H-256_A-4"].config.intermediate_size == 1024
+    for name, model in RELEASED.items():
+        assert model.lower_case == (not any(part == "cased" for part in name.replace("_", "-").split("-")))
+
+
+@pytest.mark.parametrize(
+    ("module", "handle"),
+    [
+        ("tensorflow/bert_en_uncased_L-12_H-768_A-12", _HANDLE),
+        ("tensorflow/bert_en_cased_L-12_H-768_A-12", "tensorflow/bert/tensorFlow2/en-cased-l-12-h-768-a-12/1"),
+        (
+            "tensorflow/small_bert/bert_en_uncased_L-4_H-128_A-2",
+            "tensorflow/bert/tensorFlow2/bert-en-uncased-l-4-h-128-a-2/1",
+        ),
+    ],
+)
+def test_modules_have_their_names_at_kaggle(module: str, handle: str) -> None:
+    """Names that are known to work there."""
+    assert kaggle_handle(module, "1") == handle
+
+
+@pytest.mark.parametrize(
+    ("name", "library", "function", "asked"),
+    [
+        (_MODULE, "kagglehub", "model_download", _HANDLE),
+        ("hf://a-b/c.d", "huggingface_hub", "snapshot_download", "a-b/c.d"),
+    ],
+)
+def test_hubs_are_asked_once(
+    name: str, library: str, function: str, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client gets the name that its hub knows, and what it says is believed for the whole command."""
+    calls: list[str] = []
+
+    def fetch(wanted: str, allow_patterns: object = None) -> str:
+        calls.append(wanted)
+        return "/somewhere"
+
+    monkeypatch.setitem(sys.modules, library, SimpleNamespace(**{function: fetch}))
+    assert [locate(name), locate(name)] == ["/somewhere"] * 2
+    assert calls == [asked]
+
+
+@pytest.mark.parametrize(
+    ("name", "library", "function", "by_hand"),
+    [
+        (_MODULE, "kagglehub", "model_download", "tensorflow/bert_en_uncased_L-12_H-768_A-12/1"),
+        ("hf://a/b", "huggingface_hub", "snapshot_download", "a/b"),
+        ("bert-base-chinese", "huggingface_hub", "snapshot_download", "bert-base-chinese"),
+    ],
+)
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_without_network_the_folder_is_named(
+    name: str, library: str, function: str, by_hand: str, is_installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One message says what to download and where to put it; put there, it is found."""
+
+    def fail(wanted: str, allow_patterns: object = None, revision: object = None) -> str:
+        raise ConnectionError("no\nroute")
+
+    monkeypatch.setitem(sys.modules, library, SimpleNamespace(**{function: fail}) if is_installed else None)
+    problem = "cannot be fetched: no route" if is_installed else f"needs `{library}`"
+    with pytest.raises(InputError, match=f"is not on this machine.* {problem}") as caught:
+        locate(name)
+    assert cache_folder(by_hand) in caught.value.hint
+    assert ("pip install 'jaxbert[hub]'" in caught.value.hint) != is_installed
+    folder = Path(cache_folder(by_hand))
+    folder.mkdir(parents=True)
+    (folder / "vocab.txt").write_text("x")
+    assert locate(name) == str(folder)
+
+
+def test_a_released_model_is_fetched_at_its_revision(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The user is told what comes from where under which licence before it is fetched, and once."""
+    calls: list[tuple[str, str, list[str]]] = []
+
+    def fetch(wanted: str, allow_patterns: list[str], revision: str) -> str:
+        told = capsys.readouterr().err
+        expected = (
+            "`bert-base-cased`",
+            "model.safetensors",
+            f"https://huggingface.co/{wanted}",
+            revision,
+            "Apache-2.0",
+        )
+        assert [word for word in expected if word not in told] == []
+        calls.append((wanted, revision, allow_patterns))
+        return "/somewhere"
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(snapshot_download=fetch))
+    assert [locate("bert-base-cased"), locate("bert-base-cased")] == ["/somewhere"] * 2
+    files = ["config.json", "model.safetensors", "vocab.txt"]
+    assert calls == [("google-bert/bert-base-cased", "cd5ef92a9fb2f889e972770a36d4ed042daf221e", files)]
+    assert capsys.readouterr().err == ""
+
+
+def test_revisions_are_commits() -> None:
+    """Nine models are fetched, each at a commit of its own; the one without a known hash at `main`."""
+    revisions = [model.revision for model in RELEASED.values() if model.revision]
+    commits = [revision for revision in revisions if re.fullmatch("[0-9a-f]{40}", revision)]
+    assert (len(revisions), len(set(commits)), set(revisions) - set(commits)) == (9, 8, {"main"})
+
+
+def test_small_models_are_put_there_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is fetched; first a message with address and folder, then, with or without the archive's, it is found."""
+    monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace())
+    name, archive = "bert_uncased_L-2_H-128_A-2", "uncased_L-2_H-128_A-2"
+    with pytest.raises(InputError, match=f"`{name}` is not on this machine\nhint: download") as caught:
+        locate(name)
+    assert f"{archive}.zip" in caught.value.hint
+    folder = Path(cache_folder(name))
+    assert str(folder) in caught.value.hint
+    folder.mkdir(parents=True)
+    (folder / "vocab.txt").write_text("x")
+    assert locate(name) == str(folder)
+    (folder / archive).mkdir()
+    assert locate(name) == str(folder / archive)
+
+
+@pytest.mark.parametrize(
+    "name", ["https://tfhub.dev/google/elmo/3", "https://example.com/x", "hf://only-one", "hf://../..", "hf://a/b/c"]
+)
+def test_other_addresses_are_refused(name: str) -> None:
+    """Nothing is fetched from anywhere else."""
+    with pytest.raises(InputError, match="names no model that can be fetched"):
+        locate(name)
+
+
+def test_what_lies_here_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is called like a released model is that folder; other texts come back for the next to judge."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bert-base-uncased").mkdir()
+    assert locate("bert-base-uncased") == "bert-base-uncased"
+    assert locate("no/such/file") == "no/such/file"
+
+
+def _pack(path: Path, members: list[tuple[tarfile.TarInfo, bytes]]) -> str:
+    with tarfile.open(path, "w:gz") as archive:
+        for info, content in members:
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return str(path)
+
+
+def _member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info
+
+
+def _files(folder: str) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def test_files_come_out_once(tmp_path: Path) -> None:
+    """Files and folders come out; the second time nothing is unpacked; another archive gets another folder."""
+    members = [(_member("./assets", tarfile.DIRTYPE), b""), (_member("./assets/vocab.txt"), b"a"), (_member("b"), b"")]
+    path = _pack(tmp_path / "m.tar.gz", members)
+    folder = unpack(path, str(tmp_path / "cache"))
+    assert _files(folder) == {"assets/vocab.txt": b"a", "b": b""}
+    (Path(folder) / "b").write_bytes(b"kept")
+    assert unpack(path, str(tmp_path / "cache")) == folder
+    assert _files(folder)["b"] == b"kept"
+    assert unpack(_pack(tmp_path / "n.tar.gz", members), str(tmp_path / "cache")) != folder
+
+
+def test_a_folder_alone_is_gone_into(tmp_path: Path) -> None:
+    """Released checkpoints come in a folder, hub modules without one."""
+    path = _pack(tmp_path / "m.tgz", [(_member("uncased/bert_config.json"), b"{}")])
+    assert _files(unpack(path, str(tmp_path / "cache"))) == {"bert_config.json": b"{}"}
+
+
+@pytest.mark.parametrize(
+    ("member", "problem"),
+    [
+        (_member("../evil"), "lies outside"),
+        (_member("a/../../evil"), "lies outside"),
+        (_member("/evil"), "lies outside"),
+        (_member("a\\..\\evil"), "lies outside"),
+        (_member("C:/evil"), "lies outside"),
+        (_member("link", tarfile.SYMTYPE, "/etc"), "neither a file nor a folder"),
+        (_member("link", tarfile.LNKTYPE, "vocab.txt"), "neither a file nor a folder"),
+        (_member("pipe", tarfile.FIFOTYPE), "neither a file nor a folder"),
+        (_member("vocab.txt"), "exists"),
+    ],
+)
+def test_members_cannot_leave(member: tarfile.TarInfo, problem: str, tmp_path: Path) -> None:
+    """Paths outside, links, devices and second files of one name are refused, and nothing stays behind."""
+    path = _pack(tmp_path / "m.tar.gz", [(_member("vocab.txt"), b"a"), (member, b"")])
+    with pytest.raises(InputError, match=rf"m\.tar\.gz` cannot be unpacked: .*{problem}"):
+        unpack(path, str(tmp_path / "cache"))
+    assert sorted(item.name for item in tmp_path.rglob("*")) == ["cache", "m.tar.gz"]
+
+
+def test_somebody_else_may_be_faster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where another process has put the folder there meanwhile, it is used, and nothing else stays behind."""
+    path, cache = _pack(tmp_path / "m.tar.gz", [(_member("vocab.txt"), b"a")]), tmp_path / "cache"
+    replace = os.replace
+
+    def replace_twice(source: str, target: str) -> None:
+        shutil.copytree(source, target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_twice)
+    assert _files(unpack(path, str(cache))) == {"vocab.txt": b"a"}
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+    """A member that says it is larger than the disk is refused before anything is written."""
+    with gzip.open(tmp_path / "m.tar.gz", "wb") as file:
+        info = _member("model")
+        info.size = 1 << 60
+        file.write(info.tobuf(tarfile.GNU_FORMAT))
+    with pytest.raises(InputError, match="`model` has 1152921504606846976 bytes, the disk has"):
+        unpack(str(tmp_path / "m.tar.gz"), str(tmp_path / "cache"))
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_damage_is_refused_or_harmless(data: st.DataObject, tmp_path: Path) -> None:
+    """A changed byte or a lost end gives an InputError; what comes out all the same is what was packed."""
+    whole = tmp_path / "whole.tar.gz"
+    if not whole.exists():
+        _pack(whole, [(_member("vocab.txt"), b"abc" * 99), (_member("a/b"), b"x")])
+    content = whole.read_bytes()
+    index = data.draw(st.integers(0, len(content) - 1))
+    damaged = content[:index]
+    if data.draw(st.booleans()):
+        damaged += bytes([content[index] ^ data.draw(st.integers(1, 255))]) + content[index + 1 :]
+    (tmp_path / "m.tar.gz").write_bytes(damaged)
+    with contextlib.suppress(InputError):
+        folder = unpack(str(tmp_path / "m.tar.gz"), str(tmp_path / "cache"))
+        assert _files(folder) == {"vocab.txt": b"abc" * 99, "a/b": b"x"}

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from jaxbert.checkpoints.messages import BundleEntry, BundleHeader
-from jaxbert.checkpoints.tf_bundle import Bundle, open_bundle, write_bundle
+from jaxbert.checkpoints.tf_bundle import Bundle, BundleEntry, BundleHeader, open_bundle, write_bundle
 from jaxbert.checkpoints.tf_table import read_table, write_table
 from jaxbert.errors import InputError
 

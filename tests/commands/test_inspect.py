@@ -86,7 +86,7 @@ def test_a_released_model_is_told_before_it_is_here(
 
 
 @pytest.mark.parametrize(
-    ("name", "problem"), [("train.tsv", "is nothing that is known here"), ("nothing", "there is no checkpoint")]
+    ("name", "problem"), [("train.tsv", "is no model in a known format"), ("nothing", "there is no checkpoint")]
 )
 def test_other_files_end_in_a_message(name: str, problem: str, task: Task, capsys: pytest.CaptureFixture[str]) -> None:
     """A file of no known kind, and one that is not there."""

@@ -98,6 +98,23 @@ def test_sizes_below_zero_end_in_a_message(tmp_path: Path, capsys: pytest.Captur
     assert f"`{message.graph.initializer[0].name}` has the sizes [-" in err
 
 
+@pytest.mark.parametrize(
+    "name", ["jaxbert", "encoder", "attention_mask", "pooler_output", "batch", "MatMul", "bert/pooler/dense/bias"]
+)
+def test_a_name_that_is_not_utf8_ends_in_a_message(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the producer, the graph, an input, an output, an axis, an operation, a tensor: one flipped bit is enough."""
+    content = onnx_model(exported("encoder")).SerializeToString()
+    prefixed = bytes([len(name)]) + name.encode()  # a string field is its length, then its bytes
+    damaged = prefixed[:-1] + bytes([prefixed[-1] ^ 0x80])
+    assert prefixed in content
+    (tmp_path / MODEL_FILE).write_bytes(content.replace(prefixed, damaged))
+    code, err = _inspect(tmp_path / MODEL_FILE, capsys)
+    assert code == 2
+    assert f"the name {damaged[1:]!r} is not UTF-8" in err
+
+
 def test_without_the_package_it_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

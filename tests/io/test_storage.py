@@ -20,7 +20,7 @@ from tests.storage_servers import Fault, Storage, running
 
 
 @pytest.fixture(scope="module", params=["memory", "s3", "gs"])
-def place(request: pytest.FixtureRequest) -> Iterator[Storage]:
+def remote(request: pytest.FixtureRequest) -> Iterator[Storage]:
     """Each storage in turn, those with a server behind the proxy."""
     if request.param == "memory":
         yield Storage("memory://bucket")
@@ -44,13 +44,13 @@ def server(request: pytest.FixtureRequest) -> Iterator[Storage]:
 def no_faults(request: pytest.FixtureRequest) -> Iterator[None]:
     """Each test begins and ends with a storage that works."""
     yield
-    for name in {"place", "server"} & set(request.fixturenames):
-        request.getfixturevalue(name).choose = lambda method, place, before: None
+    for name in {"remote", "server"} & set(request.fixturenames):
+        request.getfixturevalue(name).choose = lambda method, path, before: None
 
 
-def test_files_are_written_listed_and_removed(place: Storage) -> None:
+def test_files_are_written_listed_and_removed(remote: Storage) -> None:
     """What is written is read, found by globs, in lists of names and by its kind, and gone when it is removed."""
-    root = f"{place.root}/files"
+    root = f"{remote.root}/files"
     files.write_text(f"{root}/a.txt", "one\n")
     files.write_text(f"{root}/sub/b.txt", "two")
     assert files.read_text(f"{root}/a.txt") == "one\n"
@@ -65,9 +65,9 @@ def test_files_are_written_listed_and_removed(place: Storage) -> None:
     assert not files.exists(root)
 
 
-def test_a_version_changes_with_the_content(place: Storage) -> None:
+def test_a_version_changes_with_the_content(remote: Storage) -> None:
     """Size and mark stay while nobody writes, and change when somebody does."""
-    path = f"{place.root}/version"
+    path = f"{remote.root}/version"
     assert files.version(path) is None
     files.write_text(path, "one")
     first = files.version(path)
@@ -76,19 +76,20 @@ def test_a_version_changes_with_the_content(place: Storage) -> None:
     assert files.version(path) != first
 
 
-def test_any_slice_and_seek_gives_the_bytes(place: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_slice_and_seek_gives_the_bytes(remote: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slices, streams and ranges of a file of many pieces are those of the bytes that were written."""
     monkeypatch.setattr(storage, "_FIRST_PIECE", 100)
     monkeypatch.setattr(storage, "_PIECE", 1000)
     monkeypatch.setattr(storage, "_GAP", 50)
     chance = random.Random(0)
-    content, path = chance.randbytes(10_500), f"{place.root}/slices"
+    content, path = chance.randbytes(10_500), f"{remote.root}/slices"
     with files.whole_file(path) as file:
         file.write(content)
     ends = [sorted(chance.sample(range(len(content) + 1), 2)) for _ in range(20)]
     view = RemoteBytes(path)
     assert [view[start:end] for start, end in ends] == [content[start:end] for start, end in ends]
     assert view[-7:] == content[-7:]
+    ends += [(0, 900), (100, 200), (100, 100), (150, 250), (0, 900)]  # inside of one another, empty, overlapping, twice
     assert storage.read_ranges([Range(path, start, end) for start, end in ends]) == [content[s:e] for s, e in ends]
     assert files.read_bytes(path) == content == bytes(files.map_input(path))
     with files.open_input(path) as file:
@@ -100,22 +101,22 @@ def test_any_slice_and_seek_gives_the_bytes(place: Storage, monkeypatch: pytest.
     assert not os.path.exists(copy)
 
 
-def test_records_are_read_by_number(place: Storage, tmp_path: Path) -> None:
+def test_records_are_read_by_number(remote: Storage, tmp_path: Path) -> None:
     """Records of a remote and of a local file, in any order and twice, and in order."""
     payloads = [bytes([number]) * (number * 37 % 300) for number in range(100)]
-    write_records(f"{place.root}/records", payloads[:60])
+    write_records(f"{remote.root}/records", payloads[:60])
     write_records(str(tmp_path / "rest"), payloads[60:])
-    records = TFRecords([f"{place.root}/records", str(tmp_path / "rest")])
+    records = TFRecords([f"{remote.root}/records", str(tmp_path / "rest")])
     numbers = np.random.default_rng(0).integers(0, 100, 250)
-    if place.root.startswith("memory"):
+    if remote.root.startswith("memory"):
         assert len(records) == 100
-        assert list(stream(f"{place.root}/records")) == payloads[:60]
+        assert list(stream(f"{remote.root}/records")) == payloads[:60]
     assert records.read(numbers) == [payloads[number] for number in numbers.tolist()]
 
 
-def test_a_folder_is_whole_or_not_there(place: Storage) -> None:
-    """Files of a folder arrive together with their places in it; nothing arrives where writing them failed."""
-    root = f"{place.root}/folder"
+def test_a_folder_is_whole_or_not_there(remote: Storage) -> None:
+    """Files of a folder arrive together with their paths in it; nothing arrives where writing them failed."""
+    root = f"{remote.root}/folder"
     with contextlib.suppress(ValueError), files.whole_folder(root) as folder:
         (Path(folder) / "weights").write_text("half")
         raise ValueError("half")
@@ -130,9 +131,9 @@ def test_a_folder_is_whole_or_not_there(place: Storage) -> None:
         pass
 
 
-def test_a_file_that_was_not_finished_is_not_sent(place: Storage) -> None:
+def test_a_file_that_was_not_finished_is_not_sent(remote: Storage) -> None:
     """What stood there before stays."""
-    path = f"{place.root}/unfinished"
+    path = f"{remote.root}/unfinished"
     files.write_text(path, "before")
     with contextlib.suppress(KeyboardInterrupt), files.whole_file(path) as file:
         file.write(b"half")
@@ -140,9 +141,9 @@ def test_a_file_that_was_not_finished_is_not_sent(place: Storage) -> None:
     assert files.read_text(path) == "before"
 
 
-def test_what_is_not_there_is_said(place: Storage) -> None:
-    """A missing file, a pattern without files and a file in place of a folder end in a message with the path."""
-    root = place.root
+def test_what_is_not_there_is_said(remote: Storage) -> None:
+    """A missing file, a pattern without files and a file instead of a folder end in a message with the path."""
+    root = remote.root
     files.write_text(f"{root}/one", "1")
     with pytest.raises(InputError, match=f"cannot read `{root}/none`: no such file"):
         files.read_text(f"{root}/none")
@@ -163,7 +164,7 @@ def test_a_file_in_order_comes_in_growing_pieces(server: Storage) -> None:
     server.requests.clear()
     with files.open_input(path) as file:
         assert file.read(8) == bytes(8)
-    assert all("bytes=" not in place or place.endswith(f"-{(1 << 20) - 1}") for _, place in server.requests)
+    assert all("bytes=" not in path or path.endswith(f"-{(1 << 20) - 1}") for _, path in server.requests)
     view = RemoteBytes(path)
     server.requests.clear()
     assert sum(len(view[start : start + 1000]) for start in range(0, 1 << 22, 1000)) == 1 << 22
@@ -185,7 +186,7 @@ def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("fault", ["unavailable", "dropped"])
 def test_what_fails_once_is_tried_again(fault: Fault, server: Storage) -> None:
     """Every request fails the first time it is made: nothing of that is seen."""
-    server.choose = lambda method, place, before: None if before else fault
+    server.choose = lambda method, path, before: None if before else fault
     root, content = f"{server.root}/{fault}", random.Random(1).randbytes(30_000)
     with files.whole_file(f"{root}/file") as file:
         file.write(content)
@@ -200,10 +201,10 @@ def test_an_answer_that_does_not_come_is_asked_for_again(server: Storage, monkey
     monkeypatch.setattr(storage, "TIMEOUT_SECONDS", 2)
     monkeypatch.setattr(storage, "ATTEMPTS", {"s3": 30, "gs": 30})  # on a busy machine others may take that long too
     files.write_text(f"{server.root}/silent", "content")
-    server.choose = lambda method, place, before: None if before or "bytes=" not in place else "silent"
+    server.choose = lambda method, path, before: None if before or "bytes=" not in path else "silent"
     server.requests.clear()
     assert files.read_text(f"{server.root}/silent") == "content"
-    assert sum("bytes=" in place for _, place in server.requests) >= 2
+    assert sum("bytes=" in path for _, path in server.requests) >= 2
 
 
 @pytest.mark.parametrize("fault", ["unavailable", "dropped"])
@@ -211,7 +212,7 @@ def test_a_storage_that_stays_away_ends_in_one_message(fault: Fault, server: Sto
     """After a bounded number of attempts; what stood there before stays, and nothing new is there."""
     root = f"{server.root}/away{fault}"
     files.write_text(f"{root}/old", "before")
-    server.choose = lambda method, place, before: fault
+    server.choose = lambda method, path, before: fault
     server.requests.clear()
     for path in (f"{root}/old", f"{root}/new"):
         with pytest.raises(OSError, match=f"cannot write `{path}`: "):
@@ -219,14 +220,14 @@ def test_a_storage_that_stays_away_ends_in_one_message(fault: Fault, server: Sto
     with pytest.raises(OSError, match=f"cannot read `{root}/old`: "):
         files.read_text(f"{root}/old")
     assert len(server.requests) < 50
-    server.choose = lambda method, place, before: None
+    server.choose = lambda method, path, before: None
     assert files.names(root) == ["old"]
     assert files.read_text(f"{root}/old") == "before"
 
 
 def test_what_is_forbidden_is_not_tried_again(server: Storage) -> None:
     """One request, one message that says to log in."""
-    server.choose = lambda method, place, before: "forbidden"
+    server.choose = lambda method, path, before: "forbidden"
     server.requests.clear()
     with pytest.raises(InputError, match=f"cannot write `{server.root}/closed`: permission denied"):
         files.write_text(f"{server.root}/closed", "1")

@@ -26,7 +26,7 @@ def test_what_was_set_is_written() -> None:
         assert Inner().SerializeToString() == b""
 
 
-def test_the_wire_is_that_of_compiled_messages() -> None:
+def test_bytes_are_those_of_compiled_messages() -> None:
     """Maps are repeated entries: what a table writes, a message compiled from a .proto file reads."""
     entry: dict[str, tuple[Field, ...]] = {
         "Value": ((2, "number_value", "double"),),
