@@ -22,8 +22,6 @@ from jaxbert.checkpoints.model_folder import STATE_ENDING, saved_steps
 from jaxbert.errors import InputError
 from jaxbert.io import files
 
-_ENDING = ".safetensors"  # of a remote state
-
 
 class TrainingStates:
     """The folder `<model_dir>/checkpoints`, one numbered folder per saved step."""

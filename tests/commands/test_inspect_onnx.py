@@ -127,7 +127,7 @@ def test_without_the_package_it_is_named(
     assert "needs the package `onnx`" in err
     assert "hint: pip install 'jaxbert[onnx]'" in err
     (tmp_path / "other").write_bytes(b"\x08 no model")
-    assert "is nothing that is known here" in _inspect(tmp_path / "other", capsys)[1]
+    assert "is no model in a known format" in _inspect(tmp_path / "other", capsys)[1]
 
 
 def test_an_onnx_file_is_no_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
