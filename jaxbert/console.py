@@ -72,8 +72,8 @@ BytesReport = Callable[[int, int], None]
 
 
 @contextlib.contextmanager
-def progress_of_bytes(name: str) -> Iterator[BytesReport]:
-    """Shows how much of so many bytes is done: a bar on a terminal, a line every minute in a log."""
+def text_progress() -> Iterator[BytesReport]:
+    """Shows how many bytes of text are done, and of how many: a bar on a terminal, a line a minute in a log."""
     console = terminal()
     if console is None:
         last = time.monotonic()
@@ -82,15 +82,15 @@ def progress_of_bytes(name: str) -> Iterator[BytesReport]:
             nonlocal last
             if time.monotonic() - last >= _LINE_SECONDS:
                 last = time.monotonic()
-                say(f"{done / MEGABYTE:,.0f} of {total / MEGABYTE:,.0f} MB of {name}")
+                say(f"{done / MEGABYTE:,.0f} of {total / MEGABYTE:,.0f} MB of text")
 
         yield say_sometimes
         return
     from rich import progress as bars
 
-    columns = (bars.TextColumn(name), bars.BarColumn(), bars.DownloadColumn(), bars.TransferSpeedColumn())
+    columns = (bars.TextColumn("text"), bars.BarColumn(), bars.DownloadColumn(), bars.TransferSpeedColumn())
     with bars.Progress(*columns, bars.TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task(name, total=None)
+        task = bar.add_task("text", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 

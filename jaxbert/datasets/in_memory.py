@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from jaxbert.datasets.building import in_chunks
 from jaxbert.datasets.checks import Bounds, Check
 from jaxbert.datasets.classification import Recipe
-from jaxbert.datasets.workers import chunks_in_order
 from jaxbert.errors import InputError
 from jaxbert.examples.text_examples import TextExample
 from jaxbert.features.classification import convert, label_ids
@@ -35,7 +35,7 @@ class TextExamples:
         self.ids: list[str] = []
         workers = processes(workers, [recipe.vocab_file])
         make = functools.partial(_Tokenize, recipe, bounds)
-        found = list(chunks_in_order(self._noted(examples), _CHUNK, make, workers, _WORTH_WORKERS))
+        found = list(in_chunks(self._noted(examples), make, workers, _CHUNK, _WORTH_WORKERS))
         if not found:
             raise InputError("there are no examples", "give a file with at least one")
         self._tokens, self._types, self.lengths, self.labels = (

@@ -24,7 +24,7 @@ from jaxbert.export.saved_model import write_saved_model
 from jaxbert.io import files
 from jaxbert.model.weights import classifier_table, encoder_table, pretraining_table, shapes, squad_table
 from jaxbert.text.tokenizer import Rules
-from jaxbert.tfrecord.metadata import read_meta_data
+from jaxbert.tfrecord.metadata import ClassificationMetaData
 
 CheckpointFormat = Literal["tf1", "tf2", "huggingface", "jaxbert"]
 ExportFormat = Literal["saved_model", "onnx", "huggingface"]
@@ -159,7 +159,7 @@ def read_model(
     if meta_file := source.beside(model_folder.META_DATA_FILE):
         texts[model_folder.META_DATA_FILE] = files.read_text(meta_file)
         if names.CLASSIFIER[0] in initial.weights:
-            labels = read_meta_data(meta_file).class_names
+            labels = ClassificationMetaData.read(meta_file).class_names
     return CompleteModel(initial.weights, found.config, texts, labels, rules)
 
 

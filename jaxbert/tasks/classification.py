@@ -25,11 +25,12 @@ from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.data import TextDataFlags
 from jaxbert.config.trainers import ClassifierFlags
 from jaxbert.console import cores, progress, say
+from jaxbert.datasets.building import records_folder
 from jaxbert.datasets.checks import Bounds
 from jaxbert.datasets.classification import ClassificationRecords, Recipe, RecordPaths, write_dataset
 from jaxbert.datasets.in_memory import TextExamples
 from jaxbert.errors import InputError
-from jaxbert.examples.task import open_task
+from jaxbert.examples.text_data import text_dataset
 from jaxbert.examples.text_examples import TextDataset
 from jaxbert.io import files
 from jaxbert.metrics.glue import mean_squared_error, score
@@ -38,11 +39,10 @@ from jaxbert.model.heads import classify
 from jaxbert.model.weights import Table, Tree, classifier_table
 from jaxbert.predictions import glue as predictions
 from jaxbert.tasks import fine_tuning
-from jaxbert.tfrecord import metadata
-from jaxbert.tfrecord.metadata import ClassificationMetaData, read_meta_data
+from jaxbert.tfrecord.metadata import ClassificationMetaData
 from jaxbert.train import devices, hosts, run
 from jaxbert.train.evaluate import outputs
-from jaxbert.train.hosts import scan_together
+from jaxbert.train.hosts import check_together
 from jaxbert.train.losses import classification_loss, regression_loss
 from jaxbert.train.run import Training
 from jaxbert.train.sharding import weight_shardings, with_gathered_weights
@@ -145,7 +145,7 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
         records.read, size, batch_size, parts, shape, flags.seed, label_targets, lengths=records.lengths[:size]
     )
     training = Training(classifier.table, classifier.loss, schedule, plan, batches, "classifier")
-    texts = data.model.texts() | {model_folder.META_DATA_FILE: metadata.to_json(meta)}
+    texts = data.model.texts() | {model_folder.META_DATA_FILE: meta.to_json()}
     with contextlib.closing(run.fit(flags, classifier.mesh, data.model, training)) as epochs:
         for epoch in epochs:
             results: dict[str, float] = {}
@@ -227,10 +227,10 @@ def read_data(flags: ClassifierFlags, model: Model) -> Data:
         return _records_given(flags, model)
     model = model.for_text()
     own_meta = None if flags.trains else model.beside(model_folder.META_DATA_FILE)
-    meta = None if own_meta is None else read_meta_data(own_meta)
+    meta = None if own_meta is None else ClassificationMetaData.read(own_meta)
     regression = flags.regression or (meta is not None and meta.is_regression)
     known_labels = _known_labels(flags, model, meta)
-    dataset = open_task(flags, flags.data_dir, flags.task_name, known_labels, regression)
+    dataset = text_dataset(flags, flags.data_dir, flags.task_name, regression, known_labels)
     wanted = {"train": ("train",), "train_and_eval": ("train", "eval"), "eval": ("eval",), "predict": ("test",)}
     sets = {"train": dataset.train, "eval": dataset.dev, "test": dataset.test}
     if missing := [part for part in wanted[flags.mode] if not sets[part]]:
@@ -267,7 +267,7 @@ def _records_given(flags: ClassifierFlags, model: Model) -> Data:
     path = flags.input_meta_data_path or model.beside(model_folder.META_DATA_FILE)
     if path is None:
         raise InputError("what the records hold is not known", "give `--input_meta_data_path`")
-    meta = read_meta_data(path)
+    meta = ClassificationMetaData.read(path)
     train = _expand(flags, "train_data_path") if flags.trains else ()
     held_out = _expand(flags, "eval_data_path") if flags.mode != "train" else ()
     return _open_records(model, meta, train, held_out, flags.mode == "predict")
@@ -291,7 +291,7 @@ def _open_records(
     def opened(paths: Sequence[str], expected: int | None) -> ClassificationRecords | None:
         if not paths:
             return None
-        records = ClassificationRecords(paths, meta, _bounds(model.config), scan_together)
+        records = ClassificationRecords(paths, meta, _bounds(model.config), check_together)
         note_other_size(expected, len(records), paths)
         return records
 
@@ -317,7 +317,7 @@ def _records_made(
         sources += files.find(os.path.join(glob.escape(flags.data_dir), "**", "*.tsv"), recursive=True)
     names = [field.name for field in dataclasses.fields(TextDataFlags) if field.name != "num_workers"]
     settings = ([getattr(flags, name) for name in names], recipe, wanted)
-    folder = fine_tuning.records_folder(flags.model_dir, sources, settings)
+    folder = records_folder(flags.model_dir, sources, settings)
     made = {part: os.path.join(folder, _RECORD_FILES[part]) for part in wanted}
     paths = RecordPaths(**made, meta_data=os.path.join(folder, "meta_data"))
     if not files.is_file(paths.meta_data):
@@ -325,7 +325,7 @@ def _records_made(
         with progress() as report:
             write_dataset(dataset, recipe, paths, flags.num_workers or cores(), report)
     held_out = [paths.eval] if paths.eval else []
-    return _open_records(model, read_meta_data(paths.meta_data), [paths.train], held_out, predicts=False)
+    return _open_records(model, ClassificationMetaData.read(paths.meta_data), [paths.train], held_out, predicts=False)
 
 
 def _known_labels(flags: ClassifierFlags, model: Model, meta: ClassificationMetaData | None) -> tuple[str, ...]:

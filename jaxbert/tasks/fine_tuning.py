@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tasks that are fine-tuned have in common: the model to begin with, how many steps, which weights are kept."""
 
-import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.resolve import Model, find_model
@@ -11,7 +10,6 @@ from jaxbert.checkpoints.tf_bundle import find_prefix
 from jaxbert.config.trainers import ClassifierFlags, FineTuningFlags, SquadFlags
 from jaxbert.console import say
 from jaxbert.errors import InputError
-from jaxbert.io import files
 from jaxbert.train import run
 from jaxbert.train.loop import Plan
 from jaxbert.train.optimizers import LinearSchedule
@@ -95,13 +93,3 @@ def say_where(flags: FineTuningFlags) -> None:
     """Tell where the trained weights are."""
     best = "`best` by evaluation, " if model_folder.has_model(best_folder(flags)) else ""
     say(f"the model is in {flags.model_dir}: {best}`last` as training ended")
-
-
-def records_folder(model_dir: str, sources: Iterable[str | None], settings: object) -> str:
-    """A folder below `<model_dir>/records` for what comes of these files, in their present state, by these settings.
-
-    `settings` must have a `repr` that says all of it.
-    """
-    states = [(files.absolute(path), files.version(path)) for path in sorted(filter(None, sources))]
-    fingerprint = hashlib.sha256(repr((states, settings)).encode()).hexdigest()[:16]
-    return os.path.join(model_dir, "records", fingerprint)

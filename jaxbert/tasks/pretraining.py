@@ -21,7 +21,7 @@ from jaxbert.checkpoints.resolve import Model, find_model
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import PretrainingFlags
 from jaxbert.console import say
-from jaxbert.datasets.checks import Bounds, Found, Scan
+from jaxbert.datasets.checks import Bounds, CheckAll, Found
 from jaxbert.datasets.pretraining import PretrainingRecords
 from jaxbert.errors import InputError
 from jaxbert.features.masking import Masking, MaskVocab, mask_anew, mask_vocab
@@ -31,7 +31,7 @@ from jaxbert.model.heads import pretrain
 from jaxbert.model.weights import Table, Tree, pretraining_table
 from jaxbert.train import devices, run
 from jaxbert.train.evaluate import totals
-from jaxbert.train.hosts import scan_together
+from jaxbert.train.hosts import check_together
 from jaxbert.train.loop import Plan
 from jaxbert.train.losses import pretraining_loss, score_sums
 from jaxbert.train.optimizers import LinearSchedule
@@ -73,7 +73,7 @@ def run_task(flags: PretrainingFlags) -> None:
     batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
     shape = records.row_shape(batch_size // parts, flags.seed, mesh)
     # One host reads all records anyway; each of several has to know the sizes of those that others read.
-    known = records.sizes(scan_together) if jax.process_count() > 1 else {}
+    known = records.sizes(check_together) if jax.process_count() > 1 else {}
     batches = TrainingBatches(
         *(records.read, len(records), batch_size, parts, shape, flags.seed, targets(shape), records.draw),
         lengths=known.get("lengths"),
@@ -251,9 +251,9 @@ class MaskedRecords:
         features = self.read(numbers)
         return features if self.draw is None else self.draw(features, numbers, np.zeros_like(numbers))
 
-    def sizes(self, scan: Scan) -> Found:
+    def sizes(self, check_all: CheckAll) -> Found:
         """`lengths` [n] int32 tokens of all records, and `predicted` [n] int32, the most that are masked in each."""
-        return scan(lambda first, end: self._sizes(np.arange(first, end)), len(self))
+        return check_all(lambda first, end: self._sizes(np.arange(first, end)), len(self))
 
     def sample_sizes(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """The same of a sample of the records, and at the end of the largest there may be."""

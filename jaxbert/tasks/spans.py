@@ -24,13 +24,13 @@ from jaxbert.checkpoints.resolve import Model, find_source
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import SquadFlags
 from jaxbert.console import cores, progress, say
+from jaxbert.datasets.building import records_folder
 from jaxbert.datasets.checks import Bounds
-from jaxbert.datasets.squad import SquadRecipe, WindowRecords, write_squad_dataset
+from jaxbert.datasets.squad import SquadRecipe, WindowRecords, make_records
 from jaxbert.errors import InputError
-from jaxbert.examples.squad import is_version_2
 from jaxbert.features.squad import QuestionFile, WindowedQuestion, WindowSettings, window_arrays
 from jaxbert.io import files
-from jaxbert.metrics.squad import dividing_threshold, score_v1, score_v2
+from jaxbert.metrics.squad import dividing_threshold, is_version_2, score_v1, score_v2
 from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import answer_spans, best_positions, within_windows
 from jaxbert.model.weights import Table, Tree, squad_table
@@ -40,11 +40,10 @@ from jaxbert.tasks import fine_tuning
 from jaxbert.tasks.classification import note_other_size
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import Vocab
-from jaxbert.tfrecord import metadata
-from jaxbert.tfrecord.metadata import SquadMetaData, read_squad_meta_data
+from jaxbert.tfrecord.metadata import SquadMetaData
 from jaxbert.train import devices, hosts, run
 from jaxbert.train.evaluate import streamed_outputs
-from jaxbert.train.hosts import scan_together
+from jaxbert.train.hosts import check_together
 from jaxbert.train.losses import span_loss
 from jaxbert.train.run import Training
 from jaxbert.train.sharding import weight_shardings, with_gathered_weights
@@ -188,7 +187,7 @@ def _train(flags: SquadFlags, answerer: Answerer, data: "Data", held_out: Questi
     """Train; after each epoch answer and score, and write the weights to `last`, to `best` where none did better."""
     config, last = answerer.config, os.path.join(flags.model_dir, "last")
     bounds = Bounds(config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
-    records = WindowRecords(data.train, data.meta.settings.max_seq_length, bounds, scan_together)
+    records = WindowRecords(data.train, data.meta.settings.max_seq_length, bounds, check_together)
     note_other_size(data.meta.train_data_size, len(records), data.train)
     plan, schedule = fine_tuning.plan(flags, len(records))
     batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
@@ -197,7 +196,7 @@ def _train(flags: SquadFlags, answerer: Answerer, data: "Data", held_out: Questi
         records.read, len(records), batch_size, parts, shape, flags.seed, span_targets, lengths=records.lengths
     )
     training = Training(answerer.table, answerer.loss, schedule, plan, batches, "squad")
-    texts = data.model.texts() | {model_folder.META_DATA_FILE: metadata.squad_to_json(data.meta)}
+    texts = data.model.texts() | {model_folder.META_DATA_FILE: data.meta.to_json()}
     if held_out is not None:
         texts[_ASKED_FILE] = _asked(flags)
     with contextlib.closing(run.fit(flags, answerer.mesh, data.model, training)) as epochs:
@@ -364,7 +363,7 @@ def read_data(flags: SquadFlags, model: Model) -> Data:
         InputError: wrong data; flags that the metadata contradicts; windows or a vocabulary too large for the model.
     """
     path = flags.input_meta_data_path or (None if flags.trains else model.beside(model_folder.META_DATA_FILE))
-    meta = read_squad_meta_data(path) if path and not flags.train_file else _meta_of_flags(flags)
+    meta = SquadMetaData.read(path) if path and not flags.train_file else _meta_of_flags(flags)
     known = vars(meta.settings) | {"version_2_with_negative": meta.version_2_with_negative}
     for name, value in known.items():
         if getattr(flags, name) not in (None, value):
@@ -444,16 +443,14 @@ def _made_records(flags: SquadFlags, model: Model, meta: SquadMetaData) -> tuple
     recipe = SquadRecipe(model.vocab_file, model.rules, meta.settings)
     version_2 = meta.version_2_with_negative
     sources, settings = [flags.train_file, recipe.vocab_file], (recipe, version_2, flags.strict)
-    folder = fine_tuning.records_folder(flags.model_dir, sources, settings)
+    folder = records_folder(flags.model_dir, sources, settings)
     outputs = (os.path.join(folder, "train.tf_record"), os.path.join(folder, model_folder.META_DATA_FILE))
     if not files.is_file(outputs[1]):
         say(f"making records of {flags.train_file} in {folder}")
         workers = flags.num_workers or cores()
-        written = write_squad_dataset(
-            flags.train_file, *outputs, recipe, version_2, strict=flags.strict, workers=workers
-        )
+        written = make_records(flags.train_file, outputs, recipe, version_2, flags.strict, workers, progress)
         say(
             f"{written.questions} questions are {written.records} windows; {len(written.skipped)} left out because of"
             " their answer"
         )
-    return (outputs[0],), read_squad_meta_data(outputs[1])
+    return (outputs[0],), SquadMetaData.read(outputs[1])

@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Documents to records: the official scripts' records from the same text, and what records by key must hold."""
+"""Documents to records: pairs, the official records from the same text, what records by key must hold."""
 
+import itertools
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jaxbert.examples.corpus import Part, Shard, read_documents
 from jaxbert.features.masking import Masking, MaskVocab, mask_vocab
-from jaxbert.features.pretraining import PairRecipe, TokenizedText, features, make_instances, tokenize
+from jaxbert.features.pretraining import PairRecipe, TokenizedText, document_pairs, features, make_instances, tokenize
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import make_vocab, read_vocab
 from jaxbert.tfrecord.example import decode
 from jaxbert.tfrecord.files import TFRecords
 from jaxbert.tfrecord.schema import pretraining_schema
+from tests.features.plain_pretraining import plain_pairs
 
 LENGTH = 32
 
@@ -40,7 +45,7 @@ def assert_records(text: Path, vocab: Path, records: list[Path], recipe: PairRec
 def test_google_research_records(shared: Path) -> None:
     """With the draws of google-research's script: its 60 records of its sample text, in their order."""
     folder = shared / "data/golden/create_pretraining_data"
-    recipe = PairRecipe(128, 5, 0.1, 12345, same_draws=True)
+    recipe = PairRecipe(128, 5, 0.1, 12345, google_order=True)
     vocab = shared / "data/vocab/uncased_en/vocab.txt"
     assert_records(folder / "sample_text.txt", vocab, [folder / "tf_examples.tfrecord"], recipe, Masking())
 
@@ -56,7 +61,7 @@ def test_tensorflow_records(
     inputs, folder = shared / "official/inputs", shared / f"official/data/official-{version}"
     records = [folder / f"{name}.tfrecord" for name in names]
     masking = Masking(0.15, 10, whole_words, max_ngram)
-    recipe = PairRecipe(64, 2, 0.1, 12345, same_draws=True)
+    recipe = PairRecipe(64, 2, 0.1, 12345, google_order=True)
     assert_records(inputs / "pretrain_input.txt", inputs / "vocab.txt", records, recipe, masking)
 
 
@@ -106,12 +111,12 @@ def test_whole_pairs(numbered: tuple[TokenizedText, MaskVocab]) -> None:
     """Without masking the records are the same pairs, with their own tokens and no features of masks."""
     text, vocab = numbered
     recipe = PairRecipe(LENGTH, 1, 0.1, 7)
-    whole = features(make_instances(text, recipe, 0, None, vocab), text, LENGTH, None, vocab)
+    unmasked = features(make_instances(text, recipe, 0, None, vocab), text, LENGTH, None, vocab)
     static = features(make_instances(text, recipe, 0, Masking(), vocab), text, LENGTH, Masking(), vocab)
-    assert set(whole) == {"input_ids", "input_mask", "segment_ids", "next_sentence_labels"}
+    assert set(unmasked) == {"input_ids", "input_mask", "segment_ids", "next_sentence_labels"}
     for name in ("input_mask", "segment_ids", "next_sentence_labels"):
-        assert np.array_equal(whole[name], static[name])
-    assert not (whole["input_ids"] == vocab.mask).any()
+        assert np.array_equal(unmasked[name], static[name])
+    assert not (unmasked["input_ids"] == vocab.mask).any()
 
 
 def test_same_statistics_as_the_original_draws(numbered: tuple[TokenizedText, MaskVocab]) -> None:
@@ -121,8 +126,8 @@ def test_same_statistics_as_the_original_draws(numbered: tuple[TokenizedText, Ma
     """
     text, vocab = numbered
 
-    def statistics(seed: int, same_draws: bool) -> list[float]:
-        recipe = PairRecipe(LENGTH, 2, 0.3, seed, same_draws)
+    def statistics(seed: int, google_order: bool) -> list[float]:
+        recipe = PairRecipe(LENGTH, 2, 0.3, seed, google_order)
         arrays = features(make_instances(text, recipe, 0, Masking(), vocab), text, LENGTH, Masking(), vocab)
         lengths, kept = arrays["input_mask"].sum(1), arrays["masked_lm_weights"] > 0
         fates = arrays["input_ids"][np.nonzero(kept)[0], arrays["masked_lm_positions"][kept]]
@@ -140,7 +145,7 @@ def test_same_statistics_as_the_original_draws(numbered: tuple[TokenizedText, Ma
             place,
         ]
 
-    samples = [np.array([statistics(seed, same_draws) for seed in range(60)]) for same_draws in (False, True)]
+    samples = [np.array([statistics(seed, google_order) for seed in range(60)]) for google_order in (False, True)]
     error = np.sqrt(sum(sample.var(axis=0, ddof=1) / len(sample) for sample in samples))
     assert (np.abs(samples[0].mean(axis=0) - samples[1].mean(axis=0)) < 4 * error).all()
 
@@ -166,3 +171,70 @@ def test_what_has_no_tokens_vanishes() -> None:
     assert text.documents == [(0, 1), (1, 2)]
     nothing = tokenize([], tokenizer)
     assert (nothing.ids.tolist(), nothing.sentences, nothing.documents) == ([], [0], [])
+
+
+Lengths = list[list[int]]
+corpora = st.lists(st.lists(st.integers(1, 30), min_size=1, max_size=12), min_size=1, max_size=4)
+
+
+def numbered_tokens(lengths: Lengths) -> tuple[TokenizedText, list[list[list[int]]]]:
+    """A text whose tokens are their own places, flat and as lists."""
+    flat = [length for document in lengths for length in document]
+    starts = np.cumsum([0, *flat]).tolist()
+    ends = np.cumsum([len(document) for document in lengths]).tolist()
+    documents = list(zip([0, *ends], ends, strict=False))
+    text = TokenizedText(np.arange(starts[-1], dtype=np.int32), starts, documents)
+    sentences = [list(range(start, end)) for start, end in itertools.pairwise(starts)]
+    return text, [sentences[first:end] for first, end in documents]
+
+
+@settings(max_examples=200, deadline=None)
+@given(corpora, st.integers(2, 40), st.sampled_from([0.0, 0.5, 1.0]), st.integers(0, 1 << 32))
+def test_same_draws_as_the_plain_procedure(lengths: Lengths, most: int, short: float, seed: int) -> None:
+    """Every pair is that of the procedure on lists, and the generator is left in the same state."""
+    text, documents = numbered_tokens(lengths)
+    ours, plain = random.Random(seed), random.Random(seed)
+    for number in range(len(lengths)):
+        pairs = list(document_pairs(text, number, most, short, ours))
+        expected = plain_pairs(documents, number, most, short, plain)
+        spans = [(list(range(*pair[:2])), list(range(*pair[2:4])), pair.is_random) for pair in pairs]
+        assert spans == expected
+    assert ours.getstate() == plain.getstate()
+
+
+@settings(max_examples=100, deadline=None)
+@given(corpora, st.integers(2, 40), st.integers(0, 1 << 32))
+def test_places_of_pairs(lengths: Lengths, most: int, seed: int) -> None:
+    """A and B are never empty, fit, lie inside one document each, and B follows A or comes from another document."""
+    text, _ = numbered_tokens(lengths)
+    bounds = [(text.sentences[first], text.sentences[end]) for first, end in text.documents]
+    for number, (start, end) in enumerate(bounds):
+        for pair in document_pairs(text, number, most, 0.3, random.Random(seed)):
+            assert pair.a_start < pair.a_end
+            assert pair.b_start < pair.b_end
+            assert pair.a_end - pair.a_start + pair.b_end - pair.b_start <= most
+            assert start <= pair.a_start
+            assert pair.a_end <= end
+            b_document = next(n for n, (first, last) in enumerate(bounds) if first <= pair.b_start < last)
+            assert pair.b_end <= bounds[b_document][1]
+            if not pair.is_random:
+                assert b_document == number
+                assert pair.a_end <= pair.b_start
+
+
+def test_all_sentences_are_used() -> None:
+    """Where nothing has to be cut, A and a following B of one pass cover each sentence once, in order."""
+    text, _ = numbered_tokens([[5] * 40, [5] * 40])
+    pairs = list(document_pairs(text, 0, 1000, 0.0, random.Random(1)))
+    covered = []
+    for pair in pairs:
+        covered += range(pair.a_start, pair.a_end if pair.is_random else pair.b_end)
+    assert covered == list(range(200))
+
+
+def test_very_long_sentence() -> None:
+    """A sentence of a million tokens is cut at both ends to what fits."""
+    text, _ = numbered_tokens([[1_000_000], [3]])
+    (pair,) = document_pairs(text, 0, 125, 0.0, random.Random(0))
+    assert (pair.a_end - pair.a_start, pair.b_end - pair.b_start) == (122, 3)
+    assert 480_000 < pair.a_start < 520_000
