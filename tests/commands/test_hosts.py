@@ -16,15 +16,18 @@ from tests.commands.loopback import SECONDS, Hosts, run_hosts, watch_hosts
 from tests.commands.same_runs import assert_same_model, losses
 from tests.commands.tiny_task import BATCHES, PLAIN, Task, flags, start
 
-COPIES, STEPS = 40, 120
+COPIES, STEPS = 400, 120
 
 
 @pytest.fixture(scope="module")
 def long(task: Task, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Flags of a training of 120 steps in one epoch, so that no state is saved unless a signal comes."""
+    """Flags of a training of 1200 steps in one epoch, so that no state is saved unless a signal comes.
+
+    A host that is lost while the others save is only noticed when it is silent for long.
+    """
     folder = tmp_path_factory.mktemp("long")
     for number in range(COPIES):
-        shutil.copy(task.folder / "train.tf_record", folder / f"train-{number:02}")
+        shutil.copy(task.folder / "train.tf_record", folder / f"train-{number:03}")
     how = flags(num_train_epochs=1, save_checkpoints_steps=10**6, log_steps=1, learning_rate=1e-4, mode="train")
     records = [*task.records, *flags(train_data_path=folder / "train-*")]
     return [*BATCHES, *records, *flags(init_checkpoint=task.model / "bert_model.ckpt"), *how]
@@ -64,7 +67,8 @@ def test_two_hosts_do_what_one_does(plain: Path, task: Task, classify: Run, tmp_
 
 def test_all_stop_at_one_step_and_one_goes_on(long: list[str], classify: Run, tmp_path: Path) -> None:
     """SIGTERM to the second host saves on both at one step, both end with 143; one host alone goes on from there."""
-    command, stopped = [*long, *flags(model_dir=tmp_path)], signalled(tmp_path, 1, signal.SIGTERM)
+    shorter = [*long, *flags(train_data_size=8 * STEPS)]
+    command, stopped = [*shorter, *flags(model_dir=tmp_path)], signalled(tmp_path, 1, signal.SIGTERM)
     results = watch_hosts("run_classifier", command, stopped)
     assert [code for code, _ in results] == [128 + signal.SIGTERM] * 2, results
     steps = {err.split("the state after step ")[1].split()[0] for _, err in results}
@@ -75,7 +79,7 @@ def test_all_stop_at_one_step_and_one_goes_on(long: list[str], classify: Run, tm
     code, _, err = classify(*command)
     assert code == 0, err
     assert f"going on after step {len(before)}" in err
-    assert classify(*long, *flags(model_dir=tmp_path / "straight"))[0] == 0
+    assert classify(*shorter, *flags(model_dir=tmp_path / "straight"))[0] == 0
     assert len(losses(tmp_path)) == STEPS
     np.testing.assert_allclose(losses(tmp_path), losses(tmp_path / "straight"), atol=1e-4)
 
