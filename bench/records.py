@@ -112,7 +112,7 @@ def rate(work: Callable[[], int]) -> float:
 def read_all(path: str) -> dict[str, np.ndarray]:
     """Every array of a record file."""
     records = TFRecords([path])
-    return decode(records.read(np.arange(len(records))), classification_schema(LENGTH), records.place)
+    return decode(records.read(np.arange(len(records))), classification_schema(LENGTH), records.locate)
 
 
 def decoding_rate(path: str, batch: int) -> float:
@@ -122,7 +122,7 @@ def decoding_rate(path: str, batch: int) -> float:
 
     def work() -> int:
         for start in range(0, len(order), batch):
-            decode(records.read(order[start : start + batch]), schema, records.place)
+            decode(records.read(order[start : start + batch]), schema, records.locate)
         return len(order)
 
     return statistics.median(rate(work) for _ in range(5))

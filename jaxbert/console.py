@@ -5,6 +5,7 @@ import contextlib
 import functools
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 _LINE_EVERY = 100_000  # examples, in a log; a terminal shows a count instead
+_LINE_EVERY_SECONDS = 60.0
 
 Report = Callable[[str, int], None]
 """Is told the name of a set and how many of its examples are done so far."""
@@ -62,6 +64,29 @@ def progress() -> Iterator[Report]:
             bar.update(tasks[name], completed=count, rate=count / elapsed if elapsed else 0.0)
 
         yield report
+
+
+@contextlib.contextmanager
+def text_progress() -> Iterator[Callable[[int, int], None]]:
+    """Shows how many bytes of text are done, and of how many: a bar on a terminal, a line a minute in a log."""
+    console = terminal()
+    if console is None:
+        last = time.monotonic()
+
+        def report(done: int, total: int) -> None:
+            nonlocal last
+            if time.monotonic() - last >= _LINE_EVERY_SECONDS:
+                last = time.monotonic()
+                say(f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB of text")
+
+        yield report
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (TextColumn("text"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("text", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def cores() -> int:

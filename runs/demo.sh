@@ -8,7 +8,7 @@
 set -euo pipefail
 folder=${1:?usage: runs/demo.sh FOLDER}
 
-jaxbert create_sample_data --output_dir="$folder"
+python "$(dirname "$0")/sample_data.py" "$folder"
 jaxbert run_classifier --flagfile="$folder/flags.txt"
 jaxbert run_classifier --flagfile="$folder/flags.txt" --mode=predict
 python "$(dirname "$0")/demo_table.py" "$folder"

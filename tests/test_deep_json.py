@@ -14,7 +14,7 @@ from jaxbert.errors import InputError
 from jaxbert.examples.corpus import read_documents, shards
 from jaxbert.examples.rows import json_rows
 from jaxbert.examples.squad import read_squad
-from jaxbert.tfrecord.metadata import read_meta_data, read_squad_meta_data
+from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 
 
 def _predictions(path: str) -> None:
@@ -25,8 +25,8 @@ def _predictions(path: str) -> None:
 
 READERS: dict[str, Callable[[str], Any]] = {
     "bert_config.json": bert_config.read,
-    "meta_data": read_meta_data,
-    "squad_meta_data": read_squad_meta_data,
+    "meta_data": ClassificationMetaData.read,
+    "squad_meta_data": SquadMetaData.read,
     "dev.json": lambda path: list(read_squad(path)),
     "train.jsonl": lambda path: list(json_rows(path)),
     "text.jsonl": lambda path: [list(read_documents(shard, "jsonl")[0]) for shard in shards([path], "jsonl", 10**6)],

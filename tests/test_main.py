@@ -14,16 +14,16 @@ import pytest
 
 import jaxbert
 from jaxbert.cli import COMMANDS, flags_of, main
-from jaxbert.config.data import SampleDataFlags
+from jaxbert.config.data import VocabFlags
 from jaxbert.errors import InputError, Interrupted
 
 HEAVY = ("jax", "numpy", "scipy", "rich", "orbax", "tensorboardX", "safetensors")
 
 
-def run_instead(monkeypatch: pytest.MonkeyPatch, action: Callable[[SampleDataFlags], None]) -> None:
-    """Let `create_sample_data` do `action`."""
+def run_instead(monkeypatch: pytest.MonkeyPatch, action: Callable[[VocabFlags], None]) -> None:
+    """Let `train_vocab` do `action`."""
     module = types.SimpleNamespace(run=action)
-    monkeypatch.setitem(sys.modules, "jaxbert.commands.create_sample_data", module)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "jaxbert.commands.train_vocab", module)  # type: ignore[arg-type]
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,8 +86,8 @@ def test_retired_flag_is_noted_and_the_run_goes_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A retired flag gives a line on standard error; the command runs with the others."""
-    run_instead(monkeypatch, lambda flags: print(flags.output_dir))
-    assert main(["create_sample_data", "--use_tpu=False", "--output_dir=x"]) == 0
+    run_instead(monkeypatch, lambda flags: print(flags.output_file))
+    assert main(["train_vocab", "--use_tpu=False", "--input_file=x", "--output_file=x"]) == 0
     out, err = capsys.readouterr()
     assert out == "x\n"
     assert err.startswith("note: `--use_tpu` has no effect: ")
@@ -108,11 +108,11 @@ def test_exit_codes(
 ) -> None:
     """Each way to end has its code and its message."""
 
-    def action(flags: SampleDataFlags) -> None:
+    def action(flags: VocabFlags) -> None:
         raise error
 
     run_instead(monkeypatch, action)
-    assert main(["create_sample_data", "--output_dir=x"]) == code
+    assert main(["train_vocab", "--input_file=x", "--output_file=x"]) == code
     assert capsys.readouterr().err == message
 
 
@@ -122,12 +122,12 @@ def test_own_failure(
 ) -> None:
     """A failure of the program is called one in two lines; the traceback is shown to who asks for it."""
 
-    def action(flags: SampleDataFlags) -> None:
+    def action(flags: VocabFlags) -> None:
         raise ZeroDivisionError("first\nsecond")
 
     run_instead(monkeypatch, action)
     monkeypatch.setenv("JAXBERT_TRACEBACK", wish)
-    assert main(["create_sample_data", "--output_dir=x"]) == 1
+    assert main(["train_vocab", "--input_file=x", "--output_file=x"]) == 1
     text = capsys.readouterr().err
     assert ("Traceback" in text) == has_traceback
     assert has_traceback or text.splitlines() == [
@@ -140,7 +140,7 @@ def test_sigterm_ends_a_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     """SIGTERM ends a command that does not handle it with code 143, and the handler before is back."""
     before = signal.getsignal(signal.SIGTERM)
     run_instead(monkeypatch, lambda flags: os.kill(os.getpid(), signal.SIGTERM))
-    assert main(["create_sample_data", "--output_dir=x"]) == 143
+    assert main(["train_vocab", "--input_file=x", "--output_file=x"]) == 143
     assert capsys.readouterr().err == "error: stopped by SIGTERM\n"
     assert signal.getsignal(signal.SIGTERM) is before
 

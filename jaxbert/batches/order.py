@@ -10,6 +10,8 @@ import math
 
 import numpy as np
 
+from jaxbert.features.splitmix import mix
+
 ROUNDS = 6
 GROUP = 16  # steps among which examples may change places
 GROUP_EXAMPLES = 4096  # of at most so many: a large batch is even by itself
@@ -20,7 +22,7 @@ def records_at(places: np.ndarray, size: int, seed: int) -> np.ndarray:
     """Record numbers (int64, below `size`) at the given places (int64, from 0) of the endless row."""
     epochs, within = np.divmod(places.astype(np.int64), size)
     half_bits = max(1, (int(size - 1).bit_length() + 1) // 2)
-    keys = [_mix(_mix(epochs.astype(np.uint64) ^ _mix_int(seed)) + np.uint64(number)) for number in range(ROUNDS)]
+    keys = [mix(mix(epochs.astype(np.uint64) ^ _mix_int(seed)) + np.uint64(number)) for number in range(ROUNDS)]
     numbers = _feistel(within.astype(np.uint64), keys, half_bits)
     while (outside := numbers >= size).any():
         numbers[outside] = _feistel(numbers[outside], [key[outside] for key in keys], half_bits)
@@ -50,7 +52,7 @@ def group_places(step: int, batch_size: int, size: int) -> np.ndarray:
 def even_share(step: int, places: np.ndarray, lengths: np.ndarray, batch_size: int, seed: int) -> np.ndarray:
     """Which of the `places` [n] of its group, whose records have `lengths` [n] tokens, are those of a step."""
     strata = np.argsort(lengths, kind="stable").reshape(batch_size, -1)  # each step takes one of each, at random
-    keys = _mix(places.astype(np.uint64) ^ _mix_int(~seed))
+    keys = mix(places.astype(np.uint64) ^ _mix_int(~seed))
     drawn = np.take_along_axis(strata, np.argsort(keys[strata], axis=1, kind="stable"), axis=1)
     share: np.ndarray = drawn[:, step - places[0] // batch_size][_spread(batch_size)]
     return share
@@ -77,17 +79,9 @@ def _feistel(numbers: np.ndarray, keys: list[np.ndarray], half_bits: int) -> np.
     mask = np.uint64((1 << half_bits) - 1)
     left, right = numbers >> np.uint64(half_bits), numbers & mask
     for key in keys:
-        left, right = right, left ^ (_mix(right ^ key) & mask)
+        left, right = right, left ^ (mix(right ^ key) & mask)
     return (left << np.uint64(half_bits)) | right
 
 
-def _mix(x: np.ndarray) -> np.ndarray:
-    """The finalizer of SplitMix64 (Steele, Lea, Flood 2014)."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: np.ndarray = x ^ (x >> np.uint64(31))
-    return mixed
-
-
 def _mix_int(number: int) -> np.uint64:
-    return np.uint64(_mix(np.array([number & 0xFFFFFFFFFFFFFFFF], np.uint64))[0])
+    return np.uint64(mix(np.array([number & 0xFFFFFFFFFFFFFFFF], np.uint64))[0])

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.resolve import find_source, read_class_names
-from jaxbert.commands.made_records import records_folder
 from jaxbert.commands.model_source import beside, find_case_rule, find_vocab
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.data import TASKS, TextDataFlags
 from jaxbert.config.trainers import ClassifierFlags
 from jaxbert.console import cores, progress, say
+from jaxbert.datasets.building import records_folder
 from jaxbert.datasets.classification import Recipe, RecordPaths, write_dataset
 from jaxbert.errors import InputError
 from jaxbert.examples.glue import TASKS as GLUE_TASKS
@@ -22,7 +22,7 @@ from jaxbert.examples.table import ColumnNames, table_dataset
 from jaxbert.examples.text_examples import TextDataset
 from jaxbert.io import files
 from jaxbert.text.vocab import lower_cases, read_vocab
-from jaxbert.tfrecord.metadata import ClassificationMetaData, read_meta_data
+from jaxbert.tfrecord.metadata import ClassificationMetaData
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ def read_inputs(flags: ClassifierFlags, config: BertConfig, checkpoint: str | No
     lower_case = lower_cases(rule, read_vocab(vocab_file))
     trained = None if flags.trains else checkpoint
     meta_path = beside(trained, model_folder.META_DATA_FILE)
-    meta = None if meta_path is None else read_meta_data(meta_path)
+    meta = None if meta_path is None else ClassificationMetaData.read(meta_path)
     flags = dataclasses.replace(flags, regression=flags.regression or (meta is not None and meta.is_regression))
     return _from_text(flags, vocab_file, lower_case, _known_labels(flags, trained, meta))
 
@@ -82,7 +82,7 @@ def _from_records(flags: ClassifierFlags, checkpoint: str | None) -> Inputs:
     tests = {"": held_out} if flags.mode == "predict" else {}
     vocab_file = flags.vocab_file or beside(checkpoint, model_folder.VOCAB_FILE)
     lower_case = find_case_rule(flags.do_lower_case, checkpoint)
-    return Inputs(read_meta_data(meta_path), vocab_file, lower_case, train, held_out, tests)
+    return Inputs(ClassificationMetaData.read(meta_path), vocab_file, lower_case, train, held_out, tests)
 
 
 def _expand(flags: ClassifierFlags, name: str) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ def _from_text(flags: ClassifierFlags, vocab_file: str, lower_case: bool, known_
     tests = {language: (paths.test.replace("{}", language),) for language in dataset.test} if paths.test else {}
     ids = {language: tuple(example.id for example in dataset.test[language]()) for language in tests}
     found = (_one(paths.train), _one(paths.eval), tests, ids)
-    return Inputs(read_meta_data(paths.meta_data), vocab_file, lower_case, *found)
+    return Inputs(ClassificationMetaData.read(paths.meta_data), vocab_file, lower_case, *found)
 
 
 _RECORD_FILES = {"train": "train.tf_record", "eval": "eval.tf_record", "test": "test{}.tf_record"}

@@ -13,7 +13,7 @@ from jaxbert.io.files import open_input, read_text, view_input
 from jaxbert.text.vocab import read_vocab
 from jaxbert.tfrecord.example import Values, parse_example
 from jaxbert.tfrecord.files import masked_crc, stream
-from jaxbert.tfrecord.metadata import read_meta_data, read_squad_meta_data
+from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 
 _MOST_TEXT = 1 << 25  # bytes; vocabularies and JSON files are smaller
 _HUGGINGFACE_KEYS = {"model_type", "architectures", "transformers_version"}
@@ -66,9 +66,9 @@ def _describe_records(path: str) -> Iterator[str]:
         count += 1
     yield f"{path}: TFRecords, {count} of them, all checksums right"
     try:
-        features = parse_example(first)
-    except ValueError as error:
-        yield f"features        the first record is no tf.train.Example: {error}"
+        features = parse_example(first, "the first record")
+    except InputError as error:
+        yield f"features        {error.message}"
         return
     for name, values in sorted(features.items()):
         yield f"  {name:24} {_kind(values)} [{len(values)}]"
@@ -101,5 +101,5 @@ def _describe_json(path: str) -> list[str]:
 
 def _describe_meta_data(path: str, content: dict[str, Any]) -> list[str]:
     kind = "SQuAD" if "squad" in str(content["task_type"]) else "classification or regression"
-    (read_squad_meta_data if kind == "SQuAD" else read_meta_data)(path)
+    (SquadMetaData if kind == "SQuAD" else ClassificationMetaData).read(path)
     return [f"{path}: meta data of {kind} records", *(f"  {key:24} {value}" for key, value in content.items())]

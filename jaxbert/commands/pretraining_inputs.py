@@ -11,7 +11,7 @@ from jaxbert.commands.model_source import find_vocab
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import PretrainingFlags
 from jaxbert.console import say
-from jaxbert.datasets.checks import Bounds, Found, Scan
+from jaxbert.datasets.checks import Bounds, CheckAll, Found
 from jaxbert.datasets.pretraining import PretrainingRecords
 from jaxbert.errors import InputError
 from jaxbert.features.masking import Masking, MaskVocab, mask_anew, mask_vocab
@@ -55,7 +55,7 @@ class Source:
         features = self.read(numbers)
         return features if self.draw is None else self.draw(features, numbers, np.zeros_like(numbers))
 
-    def sizes(self, scan: Scan) -> Found:
+    def sizes(self, scan: CheckAll) -> Found:
         """`lengths` [n] int32 tokens of all records, and `predicted` [n] int32, the most that are masked in each."""
         return scan(lambda first, end: self._sizes(np.arange(first, end)), len(self))
 

@@ -29,7 +29,6 @@ from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import Table, Tree, classifier_table
 from jaxbert.predictions import glue as predictions
-from jaxbert.tfrecord import metadata
 from jaxbert.train import hosts
 from jaxbert.train.evaluate import outputs
 from jaxbert.train.hosts import scan_together
@@ -94,7 +93,7 @@ class Classifier:
         """What a model folder holds beside the weights: file name -> content."""
         texts = {
             model_folder.CONFIG_FILE: bert_config.to_json(self.config),
-            model_folder.META_DATA_FILE: metadata.to_json(self.inputs.meta),
+            model_folder.META_DATA_FILE: self.inputs.meta.to_json(),
         }
         return texts | model_folder.tokenizer_texts(self.inputs.vocab_file, self.inputs.do_lower_case)
 

@@ -29,7 +29,6 @@ from jaxbert.features.squad import QuestionFile
 from jaxbert.io import files
 from jaxbert.model.weights import Tree
 from jaxbert.predictions.squad_files import PREDICTIONS_FILE, copy_answers
-from jaxbert.tfrecord import metadata
 from jaxbert.train import hosts
 from jaxbert.train.hosts import scan_together
 from jaxbert.train.report import Summaries
@@ -125,7 +124,7 @@ def _finish_epoch(
                 copy_answers(last, best)
     texts = {
         model_folder.CONFIG_FILE: bert_config.to_json(answerer.config),
-        model_folder.META_DATA_FILE: metadata.squad_to_json(inputs.meta),
+        model_folder.META_DATA_FILE: inputs.meta.to_json(),
     }
     texts |= model_folder.tokenizer_texts(inputs.vocab_file, inputs.do_lower_case)
     if held_out is not None:

@@ -18,11 +18,10 @@ from jaxbert.batches.packing import evaluation_shape
 from jaxbert.batches.targets import no_targets
 from jaxbert.batches.windows import window_chunks
 from jaxbert.commands import training_run
-from jaxbert.commands.evaluate_squad import is_version_2
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import SquadFlags
 from jaxbert.features.squad import QuestionFile, WindowedQuestion
-from jaxbert.metrics.squad import dividing_threshold, score_v1, score_v2
+from jaxbert.metrics.squad import dividing_threshold, is_version_2, score_v1, score_v2
 from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import answer_spans, best_positions, within_windows
 from jaxbert.model.weights import Table, Tree, squad_table

@@ -6,19 +6,18 @@ import dataclasses
 import os
 
 from jaxbert.checkpoints import model_folder
-from jaxbert.commands.made_records import records_folder
 from jaxbert.commands.model_source import beside, find_case_rule, find_vocab
-from jaxbert.commands.squad_data import make_records
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import SquadFlags
 from jaxbert.console import cores, progress, say
-from jaxbert.datasets.squad import SquadRecipe
+from jaxbert.datasets.building import records_folder
+from jaxbert.datasets.squad import SquadRecipe, make_records
 from jaxbert.errors import InputError
 from jaxbert.features.squad import QuestionFile, WindowSettings
 from jaxbert.io import files
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import lower_cases, read_vocab
-from jaxbert.tfrecord.metadata import SquadMetaData, read_squad_meta_data
+from jaxbert.tfrecord.metadata import SquadMetaData
 
 SETTINGS = WindowSettings(max_seq_length=384, doc_stride=128, max_query_length=64)
 
@@ -49,7 +48,7 @@ def read_inputs(flags: SquadFlags, config: BertConfig, checkpoint: str | None) -
         InputError: wrong data; flags that the meta data contradicts; windows or a vocabulary too large for the model.
     """
     path = flags.input_meta_data_path or (None if flags.trains else beside(checkpoint, model_folder.META_DATA_FILE))
-    meta = read_squad_meta_data(path) if path and not flags.train_file else _of_flags(flags)
+    meta = SquadMetaData.read(path) if path and not flags.train_file else _of_flags(flags)
     _refuse_contradictions(flags, meta, path)
     lower_case = find_case_rule(flags.do_lower_case, checkpoint)
     vocab_file = flags.vocab_file or beside(checkpoint, model_folder.VOCAB_FILE)
@@ -132,4 +131,4 @@ def _made(flags: SquadFlags, recipe: SquadRecipe) -> tuple[str, SquadMetaData]:
             f"{written.questions} questions are {written.records} windows; {len(written.skipped)} left out because of"
             " their answer"
         )
-    return outputs[0], read_squad_meta_data(outputs[1])
+    return outputs[0], SquadMetaData.read(outputs[1])

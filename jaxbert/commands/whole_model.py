@@ -20,7 +20,7 @@ from jaxbert.errors import InputError
 from jaxbert.io import files
 from jaxbert.model.weights import classifier_table, encoder_table, pretraining_table, shapes, squad_table
 from jaxbert.text.vocab import lower_cases, read_vocab
-from jaxbert.tfrecord.metadata import read_meta_data
+from jaxbert.tfrecord.metadata import ClassificationMetaData
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ def read_model(flags: WholeModelFlags, dense_head: DenseHead | None = None) -> M
     if meta_file := source.beside(model_folder.META_DATA_FILE):
         texts[model_folder.META_DATA_FILE] = files.read_text(meta_file)
         if names.CLASSIFIER[0] in initial.weights:
-            labels = label_names(read_meta_data(meta_file))
+            labels = label_names(ClassificationMetaData.read(meta_file))
     return Model(initial.weights, config, texts, labels, lower_case)
 
 

@@ -4,6 +4,7 @@
 import dataclasses
 
 from jaxbert.config.flags import flag, required_flag
+from jaxbert.errors import InputError
 
 TASKS = ("AX", "COLA", "MNLI", "MRPC", "PAWS-X", "QNLI", "QQP", "RTE", "SST-2", "STS-B", "WNLI", "XNLI")
 
@@ -57,7 +58,7 @@ class TextDataFlags(TextFlags):
 
 @dataclasses.dataclass(frozen=True)
 class FineTuningDataFlags(TextFlags):
-    """Records and meta data for fine-tuning, from the files of a task or from files of one's own."""
+    """Records and metadata for fine-tuning, from the files of a task or from files of one's own."""
 
     fine_tuning_task_type: str = flag(
         "classification",
@@ -74,13 +75,36 @@ class FineTuningDataFlags(TextFlags):
     doc_stride: int = flag(128, "Tokens between the beginnings of the windows of a long context.", minimum=1)
     max_query_length: int = flag(64, "Tokens of a question; longer ones are cut.", minimum=1)
     version_2_with_negative: bool = flag(False, "SQuAD 2.0, where some questions have no answer.")
-    strict: bool = flag(False, "End at an answer that is not where the file says, instead of leaving its question out.")
+    strict: bool = flag(
+        False, "End at an answer that is not where the file says it is, instead of leaving its question out."
+    )
     train_data_output_path: str | None = flag(None, "Record file to write for training.", group="Output")
     eval_data_output_path: str | None = flag(None, "Record file to write for evaluation.")
     test_data_output_path: str | None = flag(
         None, "Record file to write for prediction; for tasks in several languages, `{}` stands for the language."
     )
     meta_data_file_path: str = required_flag("JSON file to write: sizes and labels, which the trainer reads.")
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for flags that do not go together."""
+        outputs = [self.train_data_output_path, self.eval_data_output_path, self.test_data_output_path]
+        records = [path for path in outputs if path]
+        if self.fine_tuning_task_type == "squad":
+            if not self.squad_data_file or not self.train_data_output_path:
+                raise InputError(
+                    "`--squad_data_file` and `--train_data_output_path` must be given with"
+                    " `--fine_tuning_task_type=squad`"
+                )
+            if len(records) > 1:
+                raise InputError(
+                    "of SQuAD only training records are made",
+                    "predictions and scores are made from the JSON files themselves",
+                )
+        elif not records:
+            raise InputError("there is nothing to make", "give `--train_data_output_path=...`, for example")
+        if len({*records, self.meta_data_file_path}) <= len(records):
+            named = ", ".join(f"`{path}`" for path in (*records, self.meta_data_file_path))
+            raise InputError(f"two outputs are the same file: {named}", "name them apart")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +131,7 @@ class PretrainingDataFlags:
     tokenization: str = flag("WordPiece", "How words are cut; the only way there is.", choices=("WordPiece",))
     masking: str = flag(
         "static",
-        "static: the records say which tokens are masked. dynamic: they hold whole pairs, and the trainer masks anew"
+        "static: the records say which tokens are masked. dynamic: they hold no masks, and the trainer masks anew"
         " each time it reads one; 1 is then enough as `--dupe_factor`.",
         choices=("static", "dynamic"),
         group="Masks",
@@ -142,6 +166,18 @@ class PretrainingDataFlags:
     runner: str = flag("", "Apache Beam runner, such as DirectRunner or DataflowRunner; default: without Beam.")
     beam_options: str = flag("", "Further options for the runner, as one text: `--project=... --region=...`.")
 
+    def __post_init__(self) -> None:
+        """Raise `InputError` for flags that do not go together."""
+        if len(set(self.outputs)) < len(self.outputs):
+            raise InputError(f"`--output_file={self.output_file}` names a file twice", "name them apart")
+        if self.max_ngram_size and not self.do_whole_word_mask:
+            raise InputError("`--max_ngram_size` masks runs of whole words", "add `--do_whole_word_mask`")
+
+    @property
+    def outputs(self) -> list[str]:
+        """The record files to write."""
+        return self.output_file.split(",")
+
 
 @dataclasses.dataclass(frozen=True)
 class VocabFlags:
@@ -157,15 +193,9 @@ class VocabFlags:
     vocab_size: int = flag(30522, "Tokens, special ones included; the default is BERT's, uncased.", minimum=6)
     do_lower_case: bool = flag(True, "Lower-case the text and drop accents; use the vocabulary with the same setting.")
     num_unused: int = flag(
-        99, "Places [unused1] and so on, to fill later; 99 gives special tokens the ids of BERT's models.", minimum=0
+        99,
+        "Free tokens [unused1] and so on, to fill later; 99 gives special tokens the ids of BERT's models.",
+        minimum=0,
     )
     min_frequency: int = flag(2, "How often two pieces must stand together to be joined.", minimum=1)
     limit_alphabet: int = flag(1000, "Most characters to keep; Chinese and Japanese need several thousand.", minimum=1)
-
-
-@dataclasses.dataclass(frozen=True)
-class SampleDataFlags:
-    """A small task to try things out."""
-
-    output_dir: str = required_flag("Folder to write the task, the vocabulary, the model size and the flags to.")
-    random_seed: int = flag(0, "Chooses the examples; the same seed gives the same files.", minimum=0)

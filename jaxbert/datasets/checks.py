@@ -2,11 +2,46 @@
 """Checks of every record before the first is used: what a model can take, and the message where one does not fit."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from jaxbert.errors import InputError
+from jaxbert.tfrecord.files import TFRecords
+
+_BLOCK = 4096  # records decoded at a time
+
+Found = dict[str, np.ndarray]
+"""What is kept of some records: arrays with an element for each."""
+
+CheckRange = Callable[[int, int], Found]
+"""What is found in the records from a number to before another; raises InputError for the first that is wrong."""
+
+CheckAll = Callable[[CheckRange, int], Found]
+"""(check, number of records, at least one) -> what is found in all of them, by one host or by several together."""
+
+
+def check_range(check: CheckRange, first: int, end: int) -> Found:
+    """What `check` finds in the records from `first` to before `end`, at least one; some at a time."""
+    blocks = [check(start, min(start + _BLOCK, end)) for start in range(first, end, _BLOCK)]
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def check_all(check: CheckRange, size: int) -> Found:
+    """What `check` finds in all records, by this host alone."""
+    return check_range(check, 0, size)
+
+
+def open_records(paths: Sequence[str]) -> TFRecords:
+    """The record files as one list.
+
+    Raises:
+        InputError: as `TFRecords`; or there is no record in any of them.
+    """
+    records = TFRecords(paths)
+    if not len(records):
+        raise InputError(f"`{', '.join(paths)}` holds no records", "make the file again")
+    return records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,14 +55,14 @@ class Bounds:
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """Checks decoded records; `place` tells from an index in them where that record is from."""
+    """Checks decoded records; `locate` tells from an index in them where that record is from."""
 
-    place: Callable[[int], str]
+    locate: Callable[[int], str]
 
     def refuse(self, wrong: np.ndarray, problem: str, hint: str) -> None:
         """Raise `InputError` for the first record where `wrong` [n] is true."""
         if wrong.any():
-            raise InputError(f"{self.place(int(np.argmax(wrong)))} {problem}", hint)
+            raise InputError(f"{self.locate(int(np.argmax(wrong)))} {problem}", hint)
 
     def sequences(self, features: Mapping[str, np.ndarray], bounds: Bounds) -> None:
         """Raise `InputError` where ids, segments or positions [n, S] are not in the model, or `[CLS]` is missing."""
@@ -47,26 +82,3 @@ class Check:
                 f" bert_config.json says {bound}",
                 "give the vocabulary and the configuration that belong to the checkpoint",
             )
-
-
-_BLOCK = 4096  # records decoded at a time
-
-Found = dict[str, np.ndarray]
-"""What is kept of some records: arrays with an element for each."""
-
-CheckPart = Callable[[int, int], Found]
-"""What is found in the records from a number to before another; raises InputError for the first that is wrong."""
-
-Scan = Callable[[CheckPart, int], Found]
-"""(check, number of records, at least one) -> what is found in all of them."""
-
-
-def scan_part(check: CheckPart, first: int, end: int) -> Found:
-    """What `check` finds in the records from `first` to before `end`, at least one."""
-    blocks = [check(start, min(start + _BLOCK, end)) for start in range(first, end, _BLOCK)]
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-
-
-def scan_all(check: CheckPart, size: int) -> Found:
-    """What `check` finds in all records, looked at here."""
-    return scan_part(check, 0, size)

@@ -1,28 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Records of a classification or regression task: made from texts on all cores, and read by number."""
 
-import collections
-import concurrent.futures
 import contextlib
 import dataclasses
 import functools
-import itertools
-import multiprocessing
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from jaxbert.console import Report
-from jaxbert.datasets.checks import Bounds, Check, Found, Scan, scan_all
+from jaxbert.datasets.building import in_chunks
+from jaxbert.datasets.checks import Bounds, Check, CheckAll, Found, check_all, open_records
 from jaxbert.errors import InputError
 from jaxbert.examples.text_examples import Split, TextDataset, TextExample
 from jaxbert.features.classification import convert, label_ids
-from jaxbert.io.files import processes, whole_file
+from jaxbert.io.files import processes, whole_file, write_text
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import read_vocab
 from jaxbert.tfrecord.example import decode, encode
-from jaxbert.tfrecord.files import TFRecords, frame
-from jaxbert.tfrecord.metadata import ClassificationMetaData, write_meta_data
+from jaxbert.tfrecord.files import frame
+from jaxbert.tfrecord.metadata import ClassificationMetaData
 from jaxbert.tfrecord.schema import classification_schema
 
 _CHUNK = 1000  # examples; handed to a worker and written at once
@@ -56,25 +53,10 @@ class RecordPaths:
     meta_data: str = ""
 
 
-class Converter:
-    """Examples -> the bytes of their records, with one tokenizer whose memory serves them all."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        self._tokenizer = Tokenizer(read_vocab(recipe.vocab_file), recipe.do_lower_case)
-        self._length = recipe.max_seq_length
-        self._label_ids = label_ids(recipe.labels)
-        self._schema = classification_schema(self._length, "int" if recipe.labels else "float")
-
-    def frames(self, examples: Sequence[TextExample]) -> bytes:
-        """The framed records of `examples`, one after the other."""
-        arrays = convert(examples, self._tokenizer, self._length, self._label_ids)
-        return b"".join(map(frame, encode(arrays, self._schema)))
-
-
 def write_dataset(
     dataset: TextDataset, recipe: Recipe, paths: RecordPaths, workers: int, report: Report
 ) -> ClassificationMetaData:
-    """Write the records of every wanted set, then the meta data (last, so that where it is, all is).
+    """Write the records of every wanted set, then the metadata (last, so that where it is, all is).
 
     Raises:
         InputError: a wanted set does not exist; several test sets and no `{}` in their path; wrong data.
@@ -99,8 +81,22 @@ def write_dataset(
         },
         label_list=dataset.labels,
     )
-    write_meta_data(paths.meta_data, meta)
+    write_text(paths.meta_data, meta.to_json())
     return meta
+
+
+def _test_paths(dataset: TextDataset, path: str) -> dict[str, str]:
+    """Language -> file of each wanted test set."""
+    if not path:
+        return {}
+    if not dataset.test:
+        raise InputError(f"there are no test examples for `{path}`", "name the file that holds the test set")
+    if len(dataset.test) > 1 and "{}" not in path:
+        raise InputError(
+            f"`{path}`: {dataset.name} has a test set for each of {', '.join(dataset.test)}",
+            "write `{}` where the language belongs in the name: `test_{}.tf_record`",
+        )
+    return {language: path.replace("{}", language) for language in dataset.test}
 
 
 def write_text_records(
@@ -119,98 +115,47 @@ def write_text_records(
         The number of records.
     """
     workers = processes(workers, [recipe.vocab_file])
-    head = list(itertools.islice(examples, _WORTH_WORKERS if workers > 1 else 0))
-    chunks = _chunks(itertools.chain(head, examples))
-    in_this_process = len(head) < _WORTH_WORKERS
-    frames = _convert_here(chunks, recipe) if in_this_process else _convert_in_workers(chunks, recipe, workers)
+    parts = in_chunks(examples, functools.partial(_converter, recipe), workers, _CHUNK, _WORTH_WORKERS)
     count = 0
-    with whole_file(path) as file, contextlib.closing(frames):
-        for size, content in frames:
+    with whole_file(path) as file, contextlib.closing(parts):
+        for size, content in parts:
             file.write(content)
             count += size
             report(count)
     return count
 
 
-def _test_paths(dataset: TextDataset, path: str) -> dict[str, str]:
-    """Language -> file of each wanted test set."""
-    if not path:
-        return {}
-    if not dataset.test:
-        raise InputError(f"there are no test examples for `{path}`", "name the file that holds the test set")
-    if len(dataset.test) > 1 and "{}" not in path:
-        raise InputError(
-            f"`{path}`: {dataset.name} has a test set for each of {', '.join(dataset.test)}",
-            "write `{}` where the language belongs in the name: `test_{}.tf_record`",
-        )
-    return {language: path.replace("{}", language) for language in dataset.test}
+def _converter(recipe: Recipe) -> Callable[[Sequence[TextExample]], tuple[int, bytes]]:
+    """Examples -> their number and the bytes of their records, with one tokenizer that remembers words for them all."""
+    tokenizer = Tokenizer(read_vocab(recipe.vocab_file), recipe.do_lower_case)
+    ids_of_labels = label_ids(recipe.labels)
+    schema = classification_schema(recipe.max_seq_length, "int" if recipe.labels else "float")
 
+    def frames(examples: Sequence[TextExample]) -> tuple[int, bytes]:
+        arrays = convert(examples, tokenizer, recipe.max_seq_length, ids_of_labels)
+        return len(examples), b"".join(map(frame, encode(arrays, schema)))
 
-def _chunks(examples: Iterator[TextExample]) -> Iterator[list[TextExample]]:
-    while chunk := list(itertools.islice(examples, _CHUNK)):
-        yield chunk
-
-
-Frames = Generator[tuple[int, bytes], None, None]
-
-
-def _convert_here(chunks: Iterator[list[TextExample]], recipe: Recipe) -> Frames:
-    """Number of records and their bytes, for each chunk."""
-    converter = Converter(recipe)
-    for chunk in chunks:
-        yield len(chunk), converter.frames(chunk)
-
-
-def _convert_in_workers(chunks: Iterator[list[TextExample]], recipe: Recipe, workers: int) -> Frames:
-    """As `_convert_here`; two chunks a worker are under way at any time, so memory stays small."""
-    pool = concurrent.futures.ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(recipe,)
-    )
-    under_way: collections.deque[tuple[int, concurrent.futures.Future[bytes]]] = collections.deque()
-    try:
-        for chunk in chunks:
-            under_way.append((len(chunk), pool.submit(_work, chunk)))
-            if len(under_way) > 2 * workers:
-                size, future = under_way.popleft()
-                yield size, future.result()
-        for size, future in under_way:
-            yield size, future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_converter: Converter  # of a worker process, set once when it starts
-
-
-def _start_worker(recipe: Recipe) -> None:
-    global _converter  # a worker's function has no other place to find its state
-    _converter = Converter(recipe)
-
-
-def _work(chunk: list[TextExample]) -> bytes:
-    return _converter.frames(chunk)
+    return frames
 
 
 class ClassificationRecords:
-    """Record files as arrays by record number; making it reads and checks every record once, as `scan` does.
+    """Record files as arrays by record number; making it reads and checks every record once, by `check_all`.
 
     Attributes:
         lengths: tokens of each record [n], int64.
         labels: of each record [n], int64 or float32.
 
     Raises:
-        InputError: no record, a damaged one, a misfit to the meta data, or an id, segment, position or label that the
+        InputError: no record, a damaged one, a misfit to the metadata, or an id, segment, position or label that the
             model does not have.
     """
 
     def __init__(
-        self, paths: Sequence[str], meta: ClassificationMetaData, bounds: Bounds, scan: Scan = scan_all
+        self, paths: Sequence[str], meta: ClassificationMetaData, bounds: Bounds, check_all: CheckAll = check_all
     ) -> None:
-        self._records, self._num_labels = TFRecords(paths), meta.num_labels
+        self._records, self._num_labels = open_records(paths), meta.num_labels
         self._schema = classification_schema(meta.max_seq_length, meta.label_type, has_weights=meta.has_sample_weights)
-        if not len(self._records):
-            raise InputError(f"`{', '.join(paths)}` holds no records", "make the file again")
-        found = scan(functools.partial(self._check, bounds), len(self))
+        found = check_all(functools.partial(self._check, bounds), len(self))
         self.lengths, self.labels = found["lengths"], found["labels"]
 
     def __len__(self) -> int:
@@ -219,13 +164,13 @@ class ClassificationRecords:
     def read(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
         """Features of the records with these numbers [n]: ids, mask and segments [n, S], labels [n]."""
         payloads = self._records.read(numbers)
-        return decode(payloads, self._schema, lambda index: self._records.place(int(numbers[index])))
+        return decode(payloads, self._schema, lambda index: self._records.locate(int(numbers[index])))
 
     def _check(self, bounds: Bounds, first: int, end: int) -> Found:
         """Lengths and labels of the records from `first` to before `end`."""
         numbers = np.arange(first, end)
         features = self.read(numbers)
-        check = Check(lambda index: self._records.place(first + index))
+        check = Check(lambda index: self._records.locate(first + index))
         check.sequences(features, bounds)
         for name in ("label_ids", "weight"):
             values = features.get(name, np.zeros(len(numbers)))
@@ -235,7 +180,7 @@ class ClassificationRecords:
             wrong = (labels < 0) | (labels >= self._num_labels)
             check.refuse(
                 wrong,
-                f"has label `{labels[wrong].max(initial=0)}`, the meta data says `num_labels` {self._num_labels}",
-                "give the meta data that was written with the records",
+                f"has label `{labels[wrong].max(initial=0)}`, the metadata says `num_labels` {self._num_labels}",
+                "give the metadata that was written with the records",
             )
         return {"lengths": np.count_nonzero(features["input_mask"], axis=1), "labels": labels}

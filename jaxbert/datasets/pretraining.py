@@ -5,10 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxbert.datasets.checks import Bounds, Check
+from jaxbert.datasets.checks import Bounds, Check, open_records
 from jaxbert.errors import InputError
 from jaxbert.tfrecord.example import decode, parse_example
-from jaxbert.tfrecord.files import TFRecords
 from jaxbert.tfrecord.schema import pretraining_schema
 
 _IDS = ("input_ids", "input_word_ids")
@@ -30,12 +29,10 @@ class PretrainingRecords:
     """
 
     def __init__(self, paths: Sequence[str], bounds: Bounds, has_next_sentence: bool) -> None:
-        self._records, self._bounds = TFRecords(paths), bounds
-        if not len(self._records):
-            raise InputError(f"`{', '.join(paths)}` holds no records", "make the file again")
+        self._records, self._bounds = open_records(paths), bounds
         kinds = {self._kind(first): first for first in reversed(self._records.first_of_each_file())}
         if len(kinds) > 1:
-            first, second, *_ = (f"{self._records.place(n)} has {_described(*kind)}" for kind, n in kinds.items())
+            first, second, *_ = (f"{self._records.locate(n)} has {_described(*kind)}" for kind, n in kinds.items())
             raise InputError(
                 f"records differ: {first}, {second}", "train on records that were made with the same flags"
             )
@@ -54,11 +51,11 @@ class PretrainingRecords:
             InputError: a damaged record, or one with an id, segment, position or label that the model does not have.
         """
 
-        def place(index: int) -> str:
-            return self._records.place(int(numbers[index]))
+        def locate(index: int) -> str:
+            return self._records.locate(int(numbers[index]))
 
-        features = decode(self._records.read(numbers), self._schema, place)
-        check = Check(place)
+        features = decode(self._records.read(numbers), self._schema, locate)
+        check = Check(locate)
         check.sequences(features, self._bounds)
         _check_masks(features, self._bounds.vocab_size, check)
         if "next_sentence_labels" in features:
@@ -68,17 +65,12 @@ class PretrainingRecords:
 
     def _kind(self, number: int) -> tuple[int, int | None]:
         """S and P of one record."""
-        place = self._records.place(number)
-        try:
-            found = parse_example(self._records.read(np.array([number]))[0])
-        except ValueError as error:
-            raise InputError(
-                f"{place} is no tf.train.Example: {error}", "was the file made by another program?"
-            ) from error
+        record = self._records.locate(number)
+        found = parse_example(self._records.read(np.array([number]))[0], record)
         ids = next((found[name] for name in _IDS if name in found), None)
         if ids is None:
             raise InputError(
-                f"{place} has no feature `input_ids`; it has {', '.join(sorted(found))}",
+                f"{record} has no feature `input_ids`; it has {', '.join(sorted(found))}",
                 "give the records of `create_pretraining_data`",
             )
         return len(ids), len(found[_MASKS]) if _MASKS in found else None

@@ -1,5 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text -> pretraining records: one shard at a time, those that are missing, then all put together."""
+"""Text -> pretraining records: the corpus is cut into shards, those that are missing are made, then all put together.
+
+A shard is a few megabytes of text, made by one worker into a file of its own in the folder `<first output>.shards`. An
+interrupted run leaves the finished ones there, and the next one makes the others. Records go to several outputs in
+turn over the whole corpus, and a shard does not know how many records are before its own: so it keeps one part for
+each turn. With two outputs and shards of 3 and 2 records (a b c, d e), the parts are (a c)(b) and (d)(e). The second
+shard begins with the fourth record, whose turn is the second output's: the outputs are (a c)(e) and (b)(d).
+"""
 
 import contextlib
 import dataclasses
@@ -15,28 +22,19 @@ from typing import BinaryIO
 
 import numpy as np
 
-from jaxbert.datasets.workers import in_order
-from jaxbert.errors import InputError
+from jaxbert.datasets.building import in_order
+from jaxbert.errors import InputError, Interrupted
 from jaxbert.examples.corpus import Format, Shard, read_documents, shards
 from jaxbert.features.masking import Masking, mask_vocab
 from jaxbert.features.pretraining import Instances, PairRecipe, TokenizedText, features, make_instances, tokenize
-from jaxbert.io.files import (
-    exists,
-    open_input,
-    processes,
-    read_bytes,
-    read_text,
-    remove,
-    version,
-    whole_file,
-    write_text,
-)
+from jaxbert.io import files
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import read_vocab
 from jaxbert.tfrecord.example import encode
 from jaxbert.tfrecord.files import frame
 from jaxbert.tfrecord.schema import pretraining_schema
 
+MEGABYTE = 1_000_000
 _BLOCK_TOKENS = 1 << 17  # positions of the records that are laid out at once
 
 
@@ -95,49 +93,143 @@ class ShardReport:
     counts: Counts
 
 
-def write_shard(shard: Shard, recipe: Recipe, folder: str) -> ShardReport:
-    """Make the records of a shard: first its file, then its report, so that where the report is, all is.
+Report = Callable[[int, int], None]
+"""Is told how many bytes of text are done, and of how many."""
+
+_NO_LIMIT = 1 << 62
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What there is to do.
+
+    Attributes:
+        shards: of the corpus, in order.
+        recipe: how records are made.
+        outputs: the record files.
+        folder: where shards are kept until all are there.
+    """
+
+    shards: tuple[Shard, ...]
+    recipe: Recipe
+    outputs: tuple[str, ...]
+    folder: str
+
+    def missing(self) -> list[Shard]:
+        """The shards that are still to be made."""
+        return [shard for shard in self.shards if finished_shard(self.folder, shard.number) is None]
+
+    def paths(self) -> set[str]:
+        """Of all that is read and written."""
+        inputs = {part.path for shard in self.shards for part in shard.parts}
+        return inputs | {self.recipe.vocab_file, self.folder}
+
+
+def prepare(inputs: Sequence[str], recipe: Recipe, outputs: Sequence[str], shard_bytes: int) -> Work:
+    """Cut the corpus, and open the folder for its shards: `<first output>.shards`.
 
     Raises:
-        InputError: wrong input; the file cannot be written.
+        InputError: an input cannot be read; all are empty; the folder holds shards of other text or other settings.
     """
-    tokenizer = _tokenizer(recipe)
-    documents, wrong_bytes = read_documents(shard, recipe.form, join_files=recipe.pairs.same_draws)
-    text = tokenize(documents, tokenizer)
-    vocab = mask_vocab(tokenizer.vocab)
-    instances = make_instances(text, recipe.pairs, shard.number, recipe.masking, vocab)
-    sizes, masked = [], 0
-    with whole_file(_records_path(folder, shard.number)) as file:
-        for output in range(recipe.outputs):
-            start = file.tell()
-            with _compressed(file) if recipe.gzip_compress else contextlib.nullcontext(file) as sink:
-                for block in _blocks(instances, output, recipe):
-                    arrays = features(block, text, recipe.pairs.max_seq_length, recipe.masking, vocab)
-                    masked += int(arrays["masked_lm_weights"].sum()) if recipe.masking else 0
-                    sink.write(_frames(arrays, recipe))
-            sizes.append(file.tell() - start)
-    counts = _counts(text, instances, tokenizer.vocab.unk)
-    counts = dataclasses.replace(counts, text_bytes=len(shard), wrong_bytes=wrong_bytes, masked=masked)
-    report = ShardReport(shard.number, tuple(sizes), counts)
-    write_text(_report_path(folder, shard.number), json.dumps(dataclasses.asdict(report)) + "\n")
-    return report
+    size = _NO_LIMIT if recipe.pairs.google_order else shard_bytes
+    pieces = tuple(shards(inputs, recipe.form, size))
+    if not pieces:
+        raise InputError(f"there is no text in `{', '.join(inputs)}`", "the files are empty")
+    work = Work(pieces, recipe, tuple(outputs), f"{outputs[0]}.shards")
+    _agree_on_settings(work, _settings(inputs, recipe, size))
+    return work
 
 
-def finished_shard(folder: str, number: int) -> ShardReport | None:
-    """The report of a shard that was made before."""
-    if not exists(_report_path(folder, number)):
-        return None
-    report = json.loads(read_text(_report_path(folder, number)))
-    return ShardReport(report["number"], tuple(report["sizes"]), Counts(**report["counts"]))
+def _settings(inputs: Sequence[str], recipe: Recipe, size: int) -> str:
+    """All that decides the shards, as JSON."""
+    settings = {
+        "inputs": [[path, files.version(path)] for path in inputs],
+        "recipe": dataclasses.asdict(recipe),
+        "vocab": hashlib.sha256(files.read_bytes(recipe.vocab_file)).hexdigest(),
+        "shard_bytes": size,
+    }
+    return json.dumps(settings, indent=2) + "\n"
+
+
+def _agree_on_settings(work: Work, settings: str) -> None:
+    path = os.path.join(work.folder, "settings.json")
+    if not files.exists(path):
+        files.write_text(path, settings)
+    elif files.read_text(path) != settings:
+        raise InputError(
+            f"`{work.folder}` holds shards of an interrupted run with other text or other flags",
+            "run again with the same flags to finish it, or remove the folder to start anew",
+        )
+
+
+def build(work: Work, workers: int, report: Report, runner: str = "", runner_options: Sequence[str] = ()) -> Counts:
+    """Make the shards that are missing, put the outputs together, and remove the shards; returns what was made.
+
+    Args:
+        work: of `prepare`.
+        workers: processes to use.
+        report: is told how much text is done.
+        runner: name of an Apache Beam runner that does the work in place of processes here; "": none.
+        runner_options: of the runner, as on its command line.
+
+    Raises:
+        InputError: wrong input; not one record; Beam is not installed.
+        Interrupted: by Ctrl-C or SIGTERM; what is finished stays.
+    """
+    if runner:
+        from jaxbert.datasets import pretraining_beam  # it imports from here what each machine does
+
+        pretraining_beam.make_shards(work, runner, runner_options)
+        counts = totals(work)
+        pretraining_beam.write_outputs(work, runner, runner_options)
+    else:
+        try:
+            make_shards(work, workers, report)
+        except (KeyboardInterrupt, Interrupted) as stop:
+            number = stop.signal_number if isinstance(stop, Interrupted) else signal.SIGINT
+            done = len(work.shards) - len(work.missing())
+            message = f"stopped with {done} of {len(work.shards)} shards made; the same command goes on from there"
+            raise Interrupted(number, message) from stop
+        counts = totals(work)
+        write_outputs(work)
+    remove_shards(work)
+    return counts
+
+
+def make_shards(work: Work, workers: int, report: Report) -> None:
+    """Make the shards that are missing; when this is stopped, those under way are still finished."""
+    total = sum(map(len, work.shards))
+    missing = work.missing()
+    done = total - sum(map(len, missing))
+    report(done, total)
+    start = functools.partial(_shard_writer, work.recipe, work.folder)
+    workers = files.processes(max(1, min(workers, len(missing))), work.paths())
+    for made in in_order(iter(missing), start, workers):
+        done += made.counts.text_bytes
+        report(done, total)
+
+
+def _shard_writer(recipe: Recipe, folder: str) -> Callable[[Shard], ShardReport]:
+    """What makes shards; in a worker, Ctrl-C is left to the first process, which lets shards under way be finished."""
+    if multiprocessing.parent_process() is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return functools.partial(write_shard, recipe=recipe, folder=folder)
+
+
+def write_outputs(work: Work) -> None:
+    """Put the outputs together from the shards."""
+    reports = finished(work)
+    for number in range(len(work.outputs)):
+        write_output(number, work.outputs, reports, work.folder)
 
 
 def write_output(number: int, paths: Sequence[str], reports: Sequence[ShardReport], folder: str) -> None:
     """Put one of the outputs together: of every shard the part whose turn it is, so that records go round over all."""
     before = 0  # instances in earlier shards
-    with whole_file(paths[number]) as target:
+    with files.whole_file(paths[number]) as target:
         for report in reports:
             turn = (number - before) % len(report.sizes)
-            with open_input(_records_path(folder, report.number)) as source:
+            with files.open_input(_records_path(folder, report.number)) as source:
                 source.seek(sum(report.sizes[:turn]))
                 _copy(source, target, report.sizes[turn])
             before += report.counts.instances
@@ -150,6 +242,94 @@ def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
             raise InputError("a shard file is shorter than its report says", "remove its folder and start again")
         target.write(chunk)
         size -= len(chunk)
+
+
+def totals(work: Work) -> Counts:
+    """What all shards hold together.
+
+    Raises:
+        InputError: not one record; the folder of shards is removed.
+    """
+    counts = sum((report.counts for report in finished(work)), Counts())
+    if not counts.instances:
+        remove_shards(work)
+        raise InputError("there are no words in the text", "does `--input_format` fit the files?")
+    return counts
+
+
+def finished(work: Work) -> list[ShardReport]:
+    """The reports of all shards, in order; all must be there."""
+    reports = [finished_shard(work.folder, shard.number) for shard in work.shards]
+    return [report for report in reports if report is not None]
+
+
+def remove_shards(work: Work) -> None:
+    """Remove the folder of shards, when the outputs are written."""
+    files.remove(work.folder)
+
+
+def summary(counts: Counts, work: Work, seconds: float) -> str:
+    """What was made, in lines; `seconds` is 0 where the time says nothing of the speed."""
+    text = f"text        {counts.text_bytes / MEGABYTE:,.1f} MB in {len(work.shards):,} shards"
+    per_record = (
+        f"{counts.instance_tokens / counts.instances:.1f} tokens each; {counts.short / counts.instances:.1%} made"
+        f" short, {counts.random_next / counts.instances:.1%} random next"
+    )
+    lines = [
+        text + (f", {counts.text_bytes / MEGABYTE / seconds:.2f} MB/s" if seconds else ""),
+        f"documents   {counts.documents:,} with {counts.sentences:,} sentences",
+        f"tokens      {counts.tokens:,}, {counts.unknown / counts.tokens:.3%} [UNK]",
+        f"records     {counts.instances:,}, {per_record}",
+    ]
+    if work.recipe.masking:
+        lines.append(f"masked      {counts.masked:,} tokens, {counts.masked / counts.instance_tokens:.1%}")
+    return "\n".join([*lines, *(f"written     {path}" for path in work.outputs)])
+
+
+def problems(counts: Counts, work: Work) -> Iterator[str]:
+    """What looks wrong with the text."""
+    if counts.wrong_bytes:
+        yield f"{counts.wrong_bytes:,} bytes were not UTF-8 and were left out"
+    if counts.lone_documents and counts.text_bytes > MEGABYTE // 10:
+        of_all = f"{counts.lone_documents} of {len(work.shards)} shards" if len(work.shards) > 1 else "the text"
+        cure = "put a blank line between documents, or raise `--shard_mb`"
+        yield f"one document is all of {of_all}, so its random next sentences come from itself; {cure}"
+
+
+def write_shard(shard: Shard, recipe: Recipe, folder: str) -> ShardReport:
+    """Make the records of a shard: first its file, then its report, so that where the report is, all is.
+
+    Raises:
+        InputError: wrong input; the file cannot be written.
+    """
+    tokenizer = _tokenizer(recipe)
+    documents, wrong_bytes = read_documents(shard, recipe.form, join_files=recipe.pairs.google_order)
+    text = tokenize(documents, tokenizer)
+    vocab = mask_vocab(tokenizer.vocab)
+    instances = make_instances(text, recipe.pairs, shard.number, recipe.masking, vocab)
+    sizes, masked = [], 0
+    with files.whole_file(_records_path(folder, shard.number)) as file:
+        for output in range(recipe.outputs):
+            start = file.tell()
+            with _compressed(file) if recipe.gzip_compress else contextlib.nullcontext(file) as sink:
+                for block in _blocks(instances, output, recipe):
+                    arrays = features(block, text, recipe.pairs.max_seq_length, recipe.masking, vocab)
+                    masked += int(arrays["masked_lm_weights"].sum()) if recipe.masking else 0
+                    sink.write(_frames(arrays, recipe))
+            sizes.append(file.tell() - start)
+    counts = _counts(text, instances, tokenizer.vocab.unk)
+    counts = dataclasses.replace(counts, text_bytes=len(shard), wrong_bytes=wrong_bytes, masked=masked)
+    report = ShardReport(shard.number, tuple(sizes), counts)
+    files.write_text(_report_path(folder, shard.number), json.dumps(dataclasses.asdict(report)) + "\n")
+    return report
+
+
+def finished_shard(folder: str, number: int) -> ShardReport | None:
+    """The report of a shard that was made before."""
+    if not files.exists(_report_path(folder, number)):
+        return None
+    report = json.loads(files.read_text(_report_path(folder, number)))
+    return ShardReport(report["number"], tuple(report["sizes"]), Counts(**report["counts"]))
 
 
 def _records_path(folder: str, number: int) -> str:
@@ -203,123 +383,3 @@ def _counts(text: TokenizedText, instances: Instances, unk: int) -> Counts:
         random_next=is_random,
         lone_documents=int(len(text.documents) == 1),
     )
-
-
-Report = Callable[[int, int], None]
-"""Is told how many bytes of text are done, and of how many."""
-
-_NO_LIMIT = 1 << 62
-
-
-@dataclasses.dataclass(frozen=True)
-class Work:
-    """What there is to do.
-
-    Attributes:
-        shards: of the corpus, in order.
-        recipe: how records are made.
-        outputs: the record files.
-        folder: where shards are kept until all are there.
-    """
-
-    shards: tuple[Shard, ...]
-    recipe: Recipe
-    outputs: tuple[str, ...]
-    folder: str
-
-    def missing(self) -> list[Shard]:
-        """The shards that are still to be made."""
-        return [shard for shard in self.shards if finished_shard(self.folder, shard.number) is None]
-
-    def paths(self) -> set[str]:
-        """Of all that is read and written."""
-        inputs = {part.path for shard in self.shards for part in shard.parts}
-        return inputs | {self.recipe.vocab_file, self.folder}
-
-
-def prepare(inputs: Sequence[str], recipe: Recipe, outputs: Sequence[str], shard_bytes: int) -> Work:
-    """Cut the corpus, and open the folder for its shards: `<first output>.shards`.
-
-    Raises:
-        InputError: an input cannot be read; all are empty; the folder holds shards of other text or other settings.
-    """
-    size = _NO_LIMIT if recipe.pairs.same_draws else shard_bytes
-    pieces = tuple(shards(inputs, recipe.form, size))
-    if not pieces:
-        raise InputError(f"there is no text in `{', '.join(inputs)}`", "the files are empty")
-    work = Work(pieces, recipe, tuple(outputs), f"{outputs[0]}.shards")
-    _agree_on_settings(work, _settings(inputs, recipe, size))
-    return work
-
-
-def make_shards(work: Work, workers: int, report: Report) -> None:
-    """Make the shards that are missing; when this is stopped, those under way are still finished."""
-    total = sum(map(len, work.shards))
-    missing = work.missing()
-    done = total - sum(map(len, missing))
-    report(done, total)
-    start = functools.partial(_shard_writer, work.recipe, work.folder)
-    workers = processes(max(1, min(workers, len(missing))), work.paths())
-    for made in in_order(iter(missing), start, workers):
-        done += made.counts.text_bytes
-        report(done, total)
-
-
-def write_outputs(work: Work) -> None:
-    """Put the outputs together from the shards."""
-    reports = finished(work)
-    for number in range(len(work.outputs)):
-        write_output(number, work.outputs, reports, work.folder)
-
-
-def totals(work: Work) -> Counts:
-    """What all shards hold together.
-
-    Raises:
-        InputError: not one record; the folder of shards is removed.
-    """
-    counts = sum((report.counts for report in finished(work)), Counts())
-    if not counts.instances:
-        remove_shards(work)
-        raise InputError("there are no words in the text", "does `--input_format` fit the files?")
-    return counts
-
-
-def remove_shards(work: Work) -> None:
-    """Remove the folder of shards, when the outputs are written."""
-    remove(work.folder)
-
-
-def finished(work: Work) -> list[ShardReport]:
-    """The reports of all shards, in order; all must be there."""
-    reports = [finished_shard(work.folder, shard.number) for shard in work.shards]
-    return [report for report in reports if report is not None]
-
-
-def _settings(inputs: Sequence[str], recipe: Recipe, size: int) -> str:
-    """All that decides the shards, as JSON."""
-    settings = {
-        "inputs": [[path, version(path)] for path in inputs],
-        "recipe": dataclasses.asdict(recipe),
-        "vocab": hashlib.sha256(read_bytes(recipe.vocab_file)).hexdigest(),
-        "shard_bytes": size,
-    }
-    return json.dumps(settings, indent=2) + "\n"
-
-
-def _agree_on_settings(work: Work, settings: str) -> None:
-    path = os.path.join(work.folder, "settings.json")
-    if not exists(path):
-        write_text(path, settings)
-    elif read_text(path) != settings:
-        raise InputError(
-            f"`{work.folder}` holds shards of an interrupted run with other text or other flags",
-            "run again with the same flags to finish it, or remove the folder to start anew",
-        )
-
-
-def _shard_writer(recipe: Recipe, folder: str) -> Callable[[Shard], ShardReport]:
-    """What makes shards; in a worker, Ctrl-C is left to the first process, which lets shards under way be finished."""
-    if multiprocessing.parent_process() is not None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return functools.partial(write_shard, recipe=recipe, folder=folder)

@@ -4,15 +4,16 @@
 import contextlib
 import dataclasses
 import functools
-import itertools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 
-from jaxbert.datasets.checks import Bounds, Check, Found, Scan, scan_all
-from jaxbert.datasets.workers import in_order
+from jaxbert.console import Report, say
+from jaxbert.datasets.building import in_chunks
+from jaxbert.datasets.checks import Bounds, Check, CheckAll, Found, check_all, open_records
 from jaxbert.errors import InputError
-from jaxbert.examples.squad import Paragraph
+from jaxbert.examples.squad import Paragraph, check_version, read_squad
 from jaxbert.features.squad import (
     FIRST_UNIQUE_ID,
     Skipped,
@@ -22,11 +23,12 @@ from jaxbert.features.squad import (
     teach,
     window_arrays,
 )
-from jaxbert.io.files import processes, whole_file
+from jaxbert.io.files import processes, whole_file, write_text
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import read_vocab
 from jaxbert.tfrecord.example import decode, entries, message
-from jaxbert.tfrecord.files import TFRecords, frame
+from jaxbert.tfrecord.files import frame
+from jaxbert.tfrecord.metadata import SquadMetaData
 from jaxbert.tfrecord.schema import squad_schema
 
 _CHUNK = 100  # paragraphs; handed to a worker and written at once
@@ -63,6 +65,34 @@ class Written:
     skipped: tuple[Skipped, ...]
 
 
+def make_records(
+    source: str,
+    outputs: tuple[str, str],
+    recipe: SquadRecipe,
+    version_2_with_negative: bool,
+    strict: bool,
+    workers: int,
+    progress: Callable[[], AbstractContextManager[Report]],
+) -> Written:
+    """Write the records and then the metadata of a SQuAD file to the two `outputs`; say which questions are left out.
+
+    `progress` opens what shows how many questions are done; see `write_squad_records` for the rest.
+
+    Raises:
+        InputError: wrong data, of the other version of SQuAD, or nothing to write.
+    """
+    records, meta_data = outputs
+    paragraphs = check_version(read_squad(source), version_2_with_negative, source)
+    with progress() as report:
+        written = write_squad_records(
+            records, paragraphs, recipe, workers, lambda count: report("questions", count), strict=strict
+        )
+    write_text(meta_data, SquadMetaData(written.records, recipe.settings, version_2_with_negative).to_json())
+    for one in written.skipped:
+        say(f"left out: {_named(one)}")
+    return written
+
+
 def write_squad_records(
     path: str,
     paragraphs: Iterator[Paragraph],
@@ -86,15 +116,16 @@ def write_squad_records(
         InputError: wrong data, or nothing to write.
     """
     workers = processes(workers, [recipe.vocab_file])
-    head = list(itertools.islice(paragraphs, _WORTH_WORKERS if workers > 1 else 0))
-    chunks = _chunks(itertools.chain(head, paragraphs))
-    parts = in_order(chunks, functools.partial(_Converter, recipe), workers if len(head) == _WORTH_WORKERS else 1)
+    parts = in_chunks(paragraphs, functools.partial(_converter, recipe), workers, _CHUNK, _WORTH_WORKERS)
+    id_schema = squad_schema(0)
     questions, records, skipped = 0, 0, list[Skipped]()
     with whole_file(path) as file, contextlib.closing(parts):
         for part in parts:
             if part.skipped and strict:
                 raise InputError(_named(part.skipped[0]), "leave out `--strict`")
-            file.write(_frames(part.records, FIRST_UNIQUE_ID + records))
+            unique_ids = FIRST_UNIQUE_ID + np.arange(records, records + len(part.records))
+            numbered = zip(entries({"unique_ids": unique_ids}, id_schema), part.records, strict=True)
+            file.write(b"".join([frame(message(unique_id + record)) for unique_id, record in numbered]))
             questions, records = questions + part.questions, records + len(part.records)
             skipped += part.skipped
             report(questions)
@@ -113,58 +144,45 @@ def _named(skipped: Skipped) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-    """A few paragraphs converted; `records` lack their unique ids, which depend on all records before."""
+    """A few paragraphs converted; `records` lack their unique ids, which count over all records before."""
 
     questions: int
     records: list[bytes]
     skipped: list[Skipped]
 
 
-class _Converter:
-    """Paragraphs -> features, with one tokenizer whose memory serves them all."""
+def _converter(recipe: SquadRecipe) -> Callable[[Sequence[Paragraph]], _Part]:
+    """Paragraphs -> records, with one tokenizer that remembers words for them all."""
+    tokenizer = Tokenizer(read_vocab(recipe.vocab_file), recipe.do_lower_case)
+    length = recipe.settings.max_seq_length
+    schema = squad_schema(length)
 
-    def __init__(self, recipe: SquadRecipe) -> None:
-        self._tokenizer = Tokenizer(read_vocab(recipe.vocab_file), recipe.do_lower_case)
-        self._settings = recipe.settings
-        self._schema = squad_schema(recipe.settings.max_seq_length)
-
-    def __call__(self, paragraphs: Sequence[Paragraph]) -> _Part:
-        taught = [one for paragraph in paragraphs for one in teach(paragraph, self._tokenizer, self._settings)]
+    def convert(paragraphs: Sequence[Paragraph]) -> _Part:
+        taught = [one for paragraph in paragraphs for one in teach(paragraph, tokenizer, recipe.settings)]
         asked = [one for one in taught if isinstance(one, WindowedQuestion)]
-        length = self._settings.max_seq_length
-        arrays = window_arrays(asked, self._tokenizer.vocab, length) | label_arrays(asked)
         skipped = [one for one in taught if isinstance(one, Skipped)]
-        return _Part(len(taught), entries(arrays, self._schema), skipped)
+        arrays = window_arrays(asked, tokenizer.vocab, length) | label_arrays(asked)
+        return _Part(len(taught), entries(arrays, schema), skipped)
 
-
-def _frames(records: Sequence[bytes], first: int) -> bytes:
-    """The records with unique ids from `first` on, as they stand in the file."""
-    ids = {"unique_ids": np.arange(first, first + len(records))}
-    numbered = zip(entries(ids, squad_schema(0)), records, strict=True)
-    return b"".join([frame(message(number + record)) for number, record in numbered])
-
-
-def _chunks(paragraphs: Iterator[Paragraph]) -> Iterator[list[Paragraph]]:
-    while chunk := list(itertools.islice(paragraphs, _CHUNK)):
-        yield chunk
+    return convert
 
 
 class WindowRecords:
-    """Record files as arrays by record number; making it reads and checks every record once, as `scan` does.
+    """Record files as arrays by record number; making it reads and checks every record once, by `check_all`.
 
     Attributes:
         lengths: tokens of each record [n], int64.
 
     Raises:
-        InputError: no record, a damaged one, a misfit to the meta data, an id, segment or position that the model does
+        InputError: no record, a damaged one, a misfit to the metadata, an id, segment or position that the model does
             not have, or an answer that is not in its window.
     """
 
-    def __init__(self, paths: Sequence[str], max_seq_length: int, bounds: Bounds, scan: Scan = scan_all) -> None:
-        self._records, self._schema = TFRecords(paths), squad_schema(max_seq_length)
-        if not len(self._records):
-            raise InputError(f"`{', '.join(paths)}` holds no records", "make the file again")
-        self.lengths = scan(functools.partial(self._check, bounds), len(self))["lengths"]
+    def __init__(
+        self, paths: Sequence[str], max_seq_length: int, bounds: Bounds, check_all: CheckAll = check_all
+    ) -> None:
+        self._records, self._schema = open_records(paths), squad_schema(max_seq_length)
+        self.lengths = check_all(functools.partial(self._check, bounds), len(self))["lengths"]
 
     def __len__(self) -> int:
         return len(self._records)
@@ -172,12 +190,12 @@ class WindowRecords:
     def read(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
         """Features of the records with these numbers [n], as `squad_schema` names them."""
         payloads = self._records.read(numbers)
-        return decode(payloads, self._schema, lambda index: self._records.place(int(numbers[index])))
+        return decode(payloads, self._schema, lambda index: self._records.locate(int(numbers[index])))
 
     def _check(self, bounds: Bounds, first: int, end: int) -> Found:
         """Lengths of the records from `first` to before `end`."""
         features = self.read(np.arange(first, end))
-        check = Check(lambda index: self._records.place(first + index))
+        check = Check(lambda index: self._records.locate(first + index))
         check.sequences(features, bounds)
         mask = features["input_mask"] != 0
         for name in ("start_positions", "end_positions"):

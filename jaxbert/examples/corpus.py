@@ -30,6 +30,7 @@ def split_sentences(paragraph: str) -> list[str]:
 
 
 Format = Literal["lines", "documents", "jsonl", "wikiextractor"]
+_SHARD = 8_000_000  # bytes of text in memory at a time, where the cut decides nothing
 Document = list[str]
 """Sentences, none of them blank."""
 
@@ -111,6 +112,13 @@ def read_documents(shard: Shard, form: Format, *, join_files: bool = False) -> t
     places = [f"`{part.path}` from byte {part.start}" for part in shard.parts]
     read = (_documents(text, form, place) for place, text in zip(places, texts, strict=False))
     return itertools.chain.from_iterable(read), wrong_bytes
+
+
+def read_sentences(paths: Sequence[str], form: Format) -> Iterator[str]:
+    """Every sentence of the files; a few megabytes of text are held at a time."""
+    for shard in shards(paths, form, _SHARD):
+        documents, _ = read_documents(shard, form)
+        yield from itertools.chain.from_iterable(documents)
 
 
 def _parts(path: str, form: Format, size: int, taken: int) -> Iterator[Part]:

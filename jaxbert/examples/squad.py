@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from jaxbert.errors import InputError
-from jaxbert.io.files import read_text
+from jaxbert.io.files import read_json
 
 T = TypeVar("T")
 
@@ -81,10 +81,7 @@ def check_version(paragraphs: Iterator[Paragraph], version_2_with_negative: bool
 
 def _articles(path: str) -> Iterator[Any]:
     """The entries of `data`, each forgotten as soon as it is given out."""
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"`{path}` is not JSON: {error}", "expected a SQuAD file, such as train-v1.1.json") from error
+    content = read_json(path, "expected a SQuAD file, such as train-v1.1.json")
     articles = _get(content, "data", list[Any], f"`{path}`")
     content.clear()
     articles.reverse()

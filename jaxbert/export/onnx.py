@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 import jaxbert
-from jaxbert.checkpoints.messages import Field, declare
 from jaxbert.errors import InputError
 from jaxbert.export.network import IDS, MASK, TYPES, Exported, Plain, Value, served_results
 from jaxbert.io import files
+from jaxbert.io.protobuf import Field, declare
 
 _MESSAGES: dict[str, tuple[Field, ...]] = {
     "Attribute": (

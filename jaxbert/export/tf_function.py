@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from jaxbert.checkpoints import names
-from jaxbert.checkpoints.messages import Field, declare
 from jaxbert.export.network import Plain, Value
+from jaxbert.io.protobuf import Field, declare
 
 
 def _entry(value: str) -> tuple[Field, ...]:

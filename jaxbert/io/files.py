@@ -6,13 +6,14 @@ Paths are joined and taken apart by `os.path`, which does it for `gs://bucket/fo
 
 import contextlib
 import glob
+import json
 import mmap
 import os
 import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from jaxbert.errors import InputError
 from jaxbert.io import storage
@@ -78,6 +79,17 @@ def read_text(path: str) -> str:
             f"`{path}` line {line} is not UTF-8: byte `0x{content[error.start]:02x}`",
             "convert the file, for example with `iconv -t utf-8`",
         ) from error
+
+
+def read_json(path: str, hint: str) -> dict[str, Any]:
+    """The JSON object in `path`; `hint` says what file is expected, where an `InputError` says that it is none."""
+    try:
+        content = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"`{path}` is not JSON: {error}", hint) from error
+    if not isinstance(content, dict):
+        raise InputError(f"`{path}` holds no JSON object", hint)
+    return content
 
 
 def expand(patterns: str) -> list[str]:

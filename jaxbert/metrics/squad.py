@@ -13,6 +13,7 @@ import string
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from jaxbert.errors import InputError
 from jaxbert.examples.squad import Question
 
 Scores = dict[str, float]
@@ -20,6 +21,17 @@ Scores = dict[str, float]
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def is_version_2(questions: Sequence[Question], path: str) -> bool:
+    """Whether some question of the file says if it can be answered, or has no answer.
+
+    Raises:
+        InputError: there is nothing to score.
+    """
+    if not any(question.answers or question.is_impossible for question in questions):
+        raise InputError(f"`{path}` holds no gold answers", "a test set cannot be scored")
+    return any(question.is_impossible is not None or not question.answers for question in questions)
 
 
 def normalize_answer(text: str) -> str:

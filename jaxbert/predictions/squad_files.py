@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files of SQuAD predictions, byte for byte in the form of the official scripts, written as predictions come."""
+"""The files of SQuAD predictions, byte for byte as the official scripts write them: written one by one, and read."""
 
 import contextlib
 import json
 import os
-from collections.abc import Iterable
-from typing import BinaryIO
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, BinaryIO
 
-from jaxbert.io.files import is_file, read_bytes, whole_file
+from jaxbert.errors import InputError
+from jaxbert.examples.squad import Question
+from jaxbert.io.files import is_file, read_bytes, read_json, whole_file
 from jaxbert.predictions.squad import Choice, Prediction
 
 PREDICTIONS_FILE, N_BEST_FILE, NULL_ODDS_FILE = "predictions.json", "nbest_predictions.json", "null_odds.json"
+_NAMED = 5  # ids in a message
 
 
 def write_answers(
@@ -59,6 +62,43 @@ def copy_answers(source: str, target: str) -> None:
         if is_file(path):
             with whole_file(os.path.join(target, name)) as file:
                 file.write(read_bytes(path))
+
+
+def read_answers(path: str) -> dict[str, str]:
+    """Question id -> answer, from a `predictions.json`.
+
+    Raises:
+        InputError: not a JSON object of texts.
+    """
+    return _read_values(path, str, "text")
+
+
+def read_null_odds(path: str) -> dict[str, float]:
+    """Question id -> score of no answer minus score of the best answer, from a `null_odds.json`.
+
+    Raises:
+        InputError: not a JSON object of numbers.
+    """
+    return _read_values(path, (int, float), "a number")
+
+
+def _read_values(path: str, kind: type | tuple[type, ...], expected: str) -> dict[str, Any]:
+    """A JSON object whose values are all of one kind."""
+    content = read_json(path, f"expected an object of question id and {expected}")
+    for id_, value in content.items():
+        if not isinstance(value, kind) or isinstance(value, bool) or value != value:  # NaN has no rank in an order
+            raise InputError(
+                f"`{path}`: the value of `{id_}` is `{json.dumps(value)[:100]}`, expected {expected}",
+                "give the files that `run_squad` wrote",
+            )
+    return content
+
+
+def lacking(values: Mapping[str, object], questions: Sequence[Question]) -> str:
+    """How many of the questions have no value, and the first of them; "" where all have one."""
+    ids = [question.id for question in questions if question.id not in values]
+    more = ", ..." if len(ids) > _NAMED else ""
+    return f"{len(ids)} ({', '.join(ids[:_NAMED])}{more})" if ids else ""
 
 
 class _Entries(contextlib.AbstractContextManager["_Entries"]):

@@ -65,7 +65,7 @@ def stream(path: str) -> Iterator[bytes]:
 
 
 class TFRecords:
-    """Several files as one list of records; nothing but the places of records is held in memory.
+    """Several files as one list of records; only where each record starts and its length are held in memory.
 
     Remote files are read once in order to find their records; then the records of each `read` are fetched together.
     Reading is safe from several threads at once.
@@ -108,13 +108,13 @@ class TFRecords:
         """Numbers of the first records of the files that have any."""
         return sorted({first for first in self._first if first < len(self)})
 
-    def place(self, index: int) -> str:
+    def locate(self, index: int) -> str:
         """File and number in the file of a record, for messages."""
         file = self._file(index)
         return f"`{self.paths[file]}` record {index - self._first[file]}"
 
     def _read(self, index: int, stored: memoryview | bytes) -> bytes:
-        return _payload(stored, self._lengths[index], lambda: f"{self.place(index)} (byte {self._starts[index]})")
+        return _payload(stored, self._lengths[index], lambda: f"{self.locate(index)} (byte {self._starts[index]})")
 
     def _stored(self, index: int) -> memoryview | bytes:
         start = self._starts[index]
@@ -145,12 +145,12 @@ def _spans(content: memoryview | RemoteBytes, path: str) -> Iterator[tuple[int, 
         number += 1
 
 
-def _payload(stored: memoryview | bytes, length: int, place: Callable[[], str]) -> bytes:
-    """The payload of a record, checked by what is stored behind it."""
+def _payload(stored: memoryview | bytes, length: int, locate: Callable[[], str]) -> bytes:
+    """The payload of a record, checked by the checksum that is stored behind it."""
     payload = bytes(stored[:length])
     if _CHECKSUM.unpack_from(stored, length)[0] != masked_crc(payload):
         raise InputError(
-            f"{place()} has a wrong checksum: its content was changed after it was written",
+            f"{locate()} has a wrong checksum: its content was changed after it was written",
             "copy the file again from where it came, or make it again",
         )
     return payload

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The JSON beside record files: sizes, labels, and for SQuAD how windows were cut."""
+"""The JSON beside record files, with the keys of the official scripts: sizes, labels, how windows were cut."""
 
 import dataclasses
 import json
@@ -9,15 +9,16 @@ from typing import Any, Literal
 
 from jaxbert.errors import InputError
 from jaxbert.features.squad import WindowSettings
-from jaxbert.io.files import read_text, write_text
+from jaxbert.io.files import read_json
 
-_CLASSIFICATION, _REGRESSION = "bert_classification", "bert_regression"
+_CLASSIFICATION, _REGRESSION, _SQUAD = "bert_classification", "bert_regression", "bert_squad"
 _TEST_SIZE = re.compile(r"test_(?:(.+)_)?data_size")
+_HINT = "give the file of `--meta_data_file_path`"
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassificationMetaData:
-    """What a trainer must know of the records.
+    """What a trainer must know of the records of a classification or regression task.
 
     Attributes:
         processor_type: name of the task.
@@ -47,102 +48,64 @@ class ClassificationMetaData:
         """Whether labels are numbers."""
         return self.num_labels is None
 
+    def to_json(self) -> str:
+        """The text of the file."""
+        keys: dict[str, Any] = {
+            "processor_type": self.processor_type,
+            "train_data_size": self.train_data_size,
+            "max_seq_length": self.max_seq_length,
+        }
+        if self.is_regression:  # official trainers know regression by the absence of `num_labels`
+            keys |= {"task_type": _REGRESSION, "label_type": self.label_type}
+        else:
+            keys |= {"task_type": _CLASSIFICATION, "num_labels": self.num_labels}
+        if self.has_sample_weights:
+            keys["has_sample_weights"] = True
+        if self.eval_data_size is not None:
+            keys["eval_data_size"] = self.eval_data_size
+        for language, size in self.test_data_size.items():
+            keys[f"test_{language}_data_size" if language else "test_data_size"] = size
+        if self.label_list:
+            keys["label_list"] = list(self.label_list)
+        return json.dumps(keys, indent=4, ensure_ascii=False) + "\n"
 
-def write_meta_data(path: str, meta: ClassificationMetaData) -> None:
-    """Write the JSON file."""
-    write_text(path, to_json(meta))
+    @classmethod
+    def read(cls, path: str) -> "ClassificationMetaData":
+        """Read the file of `create_finetuning_data`, the official one's too.
 
-
-def to_json(meta: ClassificationMetaData) -> str:
-    """The text of the JSON file."""
-    return json.dumps(_keys(meta), indent=4, ensure_ascii=False) + "\n"
-
-
-def read_meta_data(path: str) -> ClassificationMetaData:
-    """Read the JSON file of `create_finetuning_data`, the official one's too.
-
-    Raises:
-        InputError: not JSON, not of a classification or regression task, a key is missing or of the wrong type.
-    """
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"`{path}` is not JSON: {error}", "give the file of `--meta_data_file_path`") from error
-    if not isinstance(content, dict):
-        raise InputError(f"`{path}`: expected a JSON object", "give the file of `--meta_data_file_path`")
-    return _from_keys(content, path)
-
-
-def _keys(meta: ClassificationMetaData) -> dict[str, Any]:
-    keys: dict[str, Any] = {
-        "processor_type": meta.processor_type,
-        "train_data_size": meta.train_data_size,
-        "max_seq_length": meta.max_seq_length,
-    }
-    if meta.is_regression:  # official trainers know regression by the absence of `num_labels`
-        keys |= {"task_type": _REGRESSION, "label_type": meta.label_type}
-    else:
-        keys |= {"task_type": _CLASSIFICATION, "num_labels": meta.num_labels}
-    if meta.has_sample_weights:
-        keys["has_sample_weights"] = True
-    if meta.eval_data_size is not None:
-        keys["eval_data_size"] = meta.eval_data_size
-    for language, size in meta.test_data_size.items():
-        keys[f"test_{language}_data_size" if language else "test_data_size"] = size
-    if meta.label_list:
-        keys["label_list"] = list(meta.label_list)
-    return keys
-
-
-def _from_keys(content: dict[str, Any], path: str) -> ClassificationMetaData:
-    task = content.get("task_type", _CLASSIFICATION)
-    if task not in (_CLASSIFICATION, _REGRESSION):
-        raise InputError(f"`{path}`: the task is `{task}`", f"expected `{_CLASSIFICATION}` or `{_REGRESSION}`")
-    is_regression = task == _REGRESSION
-    tests = {key: _TEST_SIZE.fullmatch(key) for key in content}
-    label_type = content.get("label_type", "int")
-    if label_type not in ("int", "float"):
-        raise InputError(f"`{path}`: `label_type` is `{label_type}`, expected `int` or `float`")
-    return ClassificationMetaData(
-        processor_type=str(content.get("processor_type", "")),
-        train_data_size=_size(content, "train_data_size", path),
-        max_seq_length=_size(content, "max_seq_length", path),
-        num_labels=None if is_regression else _size(content, "num_labels", path),
-        label_type=label_type,
-        eval_data_size=_size(content, "eval_data_size", path) if "eval_data_size" in content else None,
-        test_data_size={match[1] or "": _size(content, key, path) for key, match in tests.items() if match},
-        has_sample_weights=bool(content.get("has_sample_weights", False)),
-        label_list=_names(content, path),
-    )
-
-
-def _size(content: dict[str, Any], key: str, path: str) -> int:
-    if key not in content:
-        raise InputError(
-            f"`{path}` has no key `{key}`; it has {', '.join(content)}", "make it again with `create_finetuning_data`"
+        Raises:
+            InputError: not JSON, not of classification or regression, a key is missing or its value is wrong.
+        """
+        content = read_json(path, _HINT)
+        task = content.get("task_type", _CLASSIFICATION)
+        if task not in (_CLASSIFICATION, _REGRESSION):
+            raise InputError(f"`{path}`: the task is `{task}`", f"expected `{_CLASSIFICATION}` or `{_REGRESSION}`")
+        label_type = content.get("label_type", "int")
+        if label_type not in ("int", "float"):
+            raise InputError(f"`{path}`: `label_type` is `{label_type}`, expected `int` or `float`")
+        names = content.get("label_list", [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise InputError(f"`{path}`: `label_list` is `{names}`, expected a list of names")
+        if names and len(names) != content.get("num_labels"):
+            count = content.get("num_labels")
+            raise InputError(f"`{path}`: {len(names)} names in `label_list` for `num_labels` {count}")
+        tests = {key: _TEST_SIZE.fullmatch(key) for key in content}
+        return cls(
+            processor_type=str(content.get("processor_type", "")),
+            train_data_size=_value(content, "train_data_size", path),
+            max_seq_length=_value(content, "max_seq_length", path),
+            num_labels=None if task == _REGRESSION else _value(content, "num_labels", path),
+            label_type=label_type,
+            eval_data_size=_value(content, "eval_data_size", path) if "eval_data_size" in content else None,
+            test_data_size={match[1] or "": _value(content, key, path) for key, match in tests.items() if match},
+            has_sample_weights=bool(content.get("has_sample_weights", False)),
+            label_list=tuple(names),
         )
-    value = content[key]
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise InputError(f"`{path}`: `{key}` is `{value}`, expected a whole number", "repair or make the file again")
-    return value
-
-
-def _names(content: dict[str, Any], path: str) -> tuple[str, ...]:
-    """`label_list`, checked against `num_labels`."""
-    names = content.get("label_list", [])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise InputError(f"`{path}`: `label_list` is `{names}`, expected a list of names")
-    if names and len(names) != content.get("num_labels"):
-        raise InputError(f"`{path}`: {len(names)} names in `label_list` for `num_labels` {content.get('num_labels')}")
-    return tuple(names)
-
-
-_TASK = "bert_squad"
 
 
 @dataclasses.dataclass(frozen=True)
 class SquadMetaData:
-    """What a trainer and predictions must know of the records.
+    """What a trainer and predictions must know of the records of SQuAD.
 
     Attributes:
         train_data_size: number of records, that is of windows, not of questions.
@@ -154,57 +117,44 @@ class SquadMetaData:
     settings: WindowSettings
     version_2_with_negative: bool
 
+    def to_json(self) -> str:
+        """The text of the file."""
+        keys = {
+            "task_type": _SQUAD,
+            "train_data_size": self.train_data_size,
+            "max_seq_length": self.settings.max_seq_length,
+            "max_query_length": self.settings.max_query_length,
+            "doc_stride": self.settings.doc_stride,
+            "version_2_with_negative": self.version_2_with_negative,
+        }
+        return json.dumps(keys, indent=4) + "\n"
 
-def squad_to_json(meta: SquadMetaData) -> str:
-    """The text of the JSON file."""
-    keys = {
-        "task_type": _TASK,
-        "train_data_size": meta.train_data_size,
-        "max_seq_length": meta.settings.max_seq_length,
-        "max_query_length": meta.settings.max_query_length,
-        "doc_stride": meta.settings.doc_stride,
-        "version_2_with_negative": meta.version_2_with_negative,
-    }
-    return json.dumps(keys, indent=4) + "\n"
+    @classmethod
+    def read(cls, path: str) -> "SquadMetaData":
+        """Read the file of `create_finetuning_data`, the official one's too.
 
-
-def write_squad_meta_data(path: str, meta: SquadMetaData) -> None:
-    """Write the JSON file."""
-    write_text(path, squad_to_json(meta))
-
-
-def read_squad_meta_data(path: str) -> SquadMetaData:
-    """Read the JSON file of `create_finetuning_data`, the official one's too.
-
-    Raises:
-        InputError: not JSON, not of SQuAD, a key is missing or of the wrong type.
-    """
-    hint = "give the file of `--meta_data_file_path`"
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"`{path}` is not JSON: {error}", hint) from error
-    if not isinstance(content, dict):
-        raise InputError(f"`{path}`: expected a JSON object", hint)
-    if content.get("task_type", _TASK) != _TASK:
-        raise InputError(f"`{path}`: the task is `{content['task_type']}`, expected `{_TASK}`", hint)
-    lengths = (_get(content, key, int, path) for key in ("max_seq_length", "doc_stride", "max_query_length"))
-    return SquadMetaData(
-        _get(content, "train_data_size", int, path),
-        WindowSettings(*lengths),
-        _get(content, "version_2_with_negative", bool, path),
-    )
+        Raises:
+            InputError: not JSON, not of SQuAD, a key is missing or its value is wrong.
+        """
+        content = read_json(path, _HINT)
+        if content.get("task_type", _SQUAD) != _SQUAD:
+            raise InputError(f"`{path}`: the task is `{content['task_type']}`, expected `{_SQUAD}`", _HINT)
+        lengths = (_value(content, key, path, 1) for key in ("max_seq_length", "doc_stride", "max_query_length"))
+        return cls(
+            _value(content, "train_data_size", path),
+            WindowSettings(*lengths),
+            bool(_value(content, "version_2_with_negative", path, kind=bool)),
+        )
 
 
-def _get(content: dict[str, Any], key: str, kind: type[int], path: str) -> Any:
-    """A checked value: true or false, or a whole number of 1 or more (0 for the number of records)."""
+def _value(content: Mapping[str, Any], key: str, path: str, smallest: int = 0, kind: type[int] = int) -> int:
+    """A whole number that is not too small, or true or false."""
     if key not in content:
         raise InputError(
             f"`{path}` has no key `{key}`; it has {', '.join(content)}", "make it again with `create_finetuning_data`"
         )
-    value: Any = content[key]
-    smallest = 0 if kind is bool or key == "train_data_size" else 1
+    value = content[key]
     if type(value) is not kind or value < smallest:
-        expected = "true or false" if kind is bool else "a whole number"
+        expected = "true or false" if kind is bool else f"a whole number from {smallest} on"
         raise InputError(f"`{path}`: `{key}` is `{value}`, expected {expected}", "repair or make the file again")
     return value

@@ -19,7 +19,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxbert.datasets.checks import CheckPart, Found, scan_part
+from jaxbert.datasets.checks import CheckRange, Found, check_range
 from jaxbert.errors import InputError, Interrupted
 
 # A host that is silent for so long counts as lost; one whose connections break is noticed at once.
@@ -178,8 +178,8 @@ class AgreedStop:
 _WRONG = "wrong"  # name of a message and its hint among what is sent
 
 
-def scan_together(check: CheckPart, size: int) -> Found:
-    """See `Scan`; all hosts call it together and get the same.
+def scan_together(check: CheckRange, size: int) -> Found:
+    """See `CheckAll`; all hosts call it together and get the same.
 
     Raises:
         InputError: that of the first record that is wrong, on all hosts, whichever of them found it.
@@ -187,7 +187,7 @@ def scan_together(check: CheckPart, size: int) -> Found:
     hosts, index = jax.process_count(), jax.process_index()
     first, end = size * index // hosts, size * (index + 1) // hosts
     if hosts == 1:
-        return scan_part(check, first, end)
+        return check_range(check, first, end)
     parts = [part for part in map(_unpacked, from_all(_packed(_part(check, first, end)))) if part]
     for part in parts:
         if _WRONG in part:
@@ -195,10 +195,10 @@ def scan_together(check: CheckPart, size: int) -> Found:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _part(check: CheckPart, first: int, end: int) -> Found:
+def _part(check: CheckRange, first: int, end: int) -> Found:
     """What is found in these records, nothing where there are none, or what is wrong."""
     try:
-        return scan_part(check, first, end) if first < end else {}
+        return check_range(check, first, end) if first < end else {}
     except InputError as error:
         return {_WRONG: np.array([error.message, error.hint])}
 

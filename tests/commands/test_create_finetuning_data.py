@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from jaxbert import console
 from jaxbert.commands.create_finetuning_data import run
 from jaxbert.config.data import FineTuningDataFlags
 from jaxbert.errors import InputError
@@ -77,7 +79,7 @@ def test_progress_on_a_terminal(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """On a terminal the number of examples of each set is shown while they are written."""
-    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes any output for a terminal
+    monkeypatch.setattr(console, "terminal", lambda: Console(stderr=True, force_terminal=True))
     run(flags(folder))
     shown = capsys.readouterr().err
     assert all(name in shown for name in ("train", "eval", "test"))

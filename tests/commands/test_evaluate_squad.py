@@ -63,7 +63,7 @@ def test_version_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (V1, {"a": 1}, None, "the value of `a` is `1`, expected text"),
         (V2, {"a": "", "b": ""}, {"a": "1"}, 'the value of `a` is `"1"`, expected a number'),
         (V2, {"a": "", "b": ""}, {"a": 1, "b": float("nan")}, "the value of `b` is `NaN`, expected a number"),
-        (V1, [], None, "is no JSON object"),
+        (V1, [], None, "holds no JSON object"),
         ([("a", [], None)], {"a": "cat"}, None, "holds no gold answers"),
     ],
 )

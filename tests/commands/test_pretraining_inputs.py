@@ -14,7 +14,7 @@ from jaxbert.commands.run_pretraining import targets
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.flags import parse
 from jaxbert.config.trainers import PretrainingFlags
-from jaxbert.datasets.checks import scan_all
+from jaxbert.datasets.checks import check_all
 from tests.commands.tiny_pretraining import Corpus, training
 from tests.commands.tiny_task import CONFIG
 
@@ -33,7 +33,7 @@ def test_sizes_are_those_of_the_records(corpus: Corpus, kind: str, tmp_path: Pat
     """Tokens and masked positions found beforehand are those of the records as training gets them."""
     records = source(corpus, kind, tmp_path)
     features = records.read_masked(np.arange(len(records)))
-    found = records.sizes(scan_all)
+    found = records.sizes(check_all)
     np.testing.assert_array_equal(found["lengths"], features["input_mask"].sum(axis=1))
     np.testing.assert_array_equal(found["predicted"], (features["masked_lm_weights"] > 0).sum(axis=1))
 
@@ -42,7 +42,7 @@ def test_sizes_are_those_of_the_records(corpus: Corpus, kind: str, tmp_path: Pat
 def test_hosts_that_know_the_sizes_read_their_part_only(corpus: Corpus, kind: str, tmp_path: Path) -> None:
     """What hosts make of the records of their rows is together the batch of one that reads all records."""
     records = source(corpus, kind, tmp_path)
-    known = records.sizes(scan_all)
+    known = records.sizes(check_all)
     shape = choose_shape(known["lengths"], BATCH, 0, 8, HOSTS, known["predicted"], even=True)
     asked: list[int] = []
 

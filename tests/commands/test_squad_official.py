@@ -11,7 +11,7 @@ import pytest
 from jaxbert.features.squad import QuestionFile
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import read_vocab
-from jaxbert.tfrecord.metadata import read_squad_meta_data
+from jaxbert.tfrecord.metadata import SquadMetaData
 from tests.commands.conftest import Run
 from tests.commands.tiny_task import flags
 
@@ -65,7 +65,7 @@ def test_official_answers(version: str, shared: Path, squad: Run, tmp_path: Path
     ours, theirs = (read(path / "nbest_predictions.json") for path in (tmp_path, run))
     assert list(ours) == list(theirs)
     tokenizer = Tokenizer(read_vocab(str(official / "inputs" / "vocab.txt")))
-    settings = read_squad_meta_data(str(official / "data" / "official-2.3" / f"squad_v{version}_meta_data")).settings
+    settings = SquadMetaData.read(str(official / "data" / "official-2.3" / f"squad_v{version}_meta_data")).settings
     for asked in QuestionFile(str(official / "inputs" / "squad" / f"dev-v{version}.json"), tokenizer, settings, True):
         is_padded = any(asked.offset + len(window) + 1 < settings.max_seq_length for window in asked.windows)
         assert_same_choices(ours[asked.question.id], theirs[asked.question.id], is_padded)

@@ -65,7 +65,7 @@ def made(corpus: list[str], recipe: Recipe, outputs: list[Path], shard_bytes: in
 def load(path: Path, predictions: int | None = 4) -> dict[str, np.ndarray]:
     """All arrays of a record file."""
     records = TFRecords([str(path)])
-    return decode(records.read(np.arange(len(records))), pretraining_schema(LENGTH, predictions), records.place)
+    return decode(records.read(np.arange(len(records))), pretraining_schema(LENGTH, predictions), records.locate)
 
 
 def test_workers_do_not_change_bytes(tmp_path: Path, corpus: list[str], recipe: Recipe) -> None:

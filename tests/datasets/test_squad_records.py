@@ -14,7 +14,7 @@ from jaxbert.examples.squad import Answer, Paragraph, Question, read_squad
 from jaxbert.features.squad import Skipped, WindowSettings
 from jaxbert.tfrecord.example import decode
 from jaxbert.tfrecord.files import TFRecords
-from jaxbert.tfrecord.metadata import read_squad_meta_data
+from jaxbert.tfrecord.metadata import SquadMetaData
 from jaxbert.tfrecord.schema import squad_schema
 
 
@@ -43,7 +43,7 @@ def load(path: Path, length: int, *, has_answers: bool = True) -> dict[str, np.n
     """All arrays of a record file."""
     records = TFRecords([str(path)])
     schema = squad_schema(length, has_answers=has_answers)
-    return decode(records.read(np.arange(len(records))), schema, records.place)
+    return decode(records.read(np.arange(len(records))), schema, records.locate)
 
 
 def test_record(tmp_path: Path, recipe: SquadRecipe) -> None:
@@ -97,7 +97,7 @@ def test_nothing_to_write(tmp_path: Path, recipe: SquadRecipe) -> None:
 @pytest.mark.parametrize("version", ["v1.1", "v2.0"])
 def test_official_records(shared: Path, tmp_path: Path, version: str) -> None:
     """Values and number of records of the official scripts; 2.20 marks windows without the answer too."""
-    meta = read_squad_meta_data(str(shared / f"official/data/official-2.3/squad_{version}_meta_data"))
+    meta = SquadMetaData.read(str(shared / f"official/data/official-2.3/squad_{version}_meta_data"))
     recipe = SquadRecipe(str(shared / "official/inputs/vocab.txt"), True, meta.settings)
     source = read_squad(str(shared / f"official/inputs/squad/train-{version}.json"))
     written = write_squad_records(str(tmp_path / "records"), source, recipe, 1, ignore)

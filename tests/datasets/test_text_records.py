@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxbert.datasets import classification
+from jaxbert.datasets import building, classification
 from jaxbert.datasets.classification import Recipe, RecordPaths, write_dataset, write_text_records
 from jaxbert.errors import InputError
 from jaxbert.examples.glue import find_task, glue_dataset
 from jaxbert.examples.text_examples import TextDataset, TextExample
 from jaxbert.tfrecord.example import decode
 from jaxbert.tfrecord.files import TFRecords
-from jaxbert.tfrecord.metadata import read_meta_data
+from jaxbert.tfrecord.metadata import ClassificationMetaData
 from jaxbert.tfrecord.schema import classification_schema
 
 VOCAB = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\n"
@@ -34,7 +34,7 @@ def recipe(tmp_path: Path) -> Recipe:
 def load(path: Path, length: int, label_type: str = "int") -> dict[str, np.ndarray]:
     """All arrays of a record file."""
     records = TFRecords([str(path)])
-    return decode(records.read(np.arange(len(records))), classification_schema(length, label_type), records.place)
+    return decode(records.read(np.arange(len(records))), classification_schema(length, label_type), records.locate)
 
 
 def examples(count: int) -> Iterator[TextExample]:
@@ -74,7 +74,7 @@ def test_workers_do_not_change_bytes(tmp_path: Path, recipe: Recipe, monkeypatch
 
 def test_few_examples_start_no_workers(tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """Below the number from which workers pay, everything happens in this process."""
-    monkeypatch.setattr(classification, "_convert_in_workers", None)
+    monkeypatch.setattr(building.concurrent.futures, "ProcessPoolExecutor", None)
     assert write_text_records(str(tmp_path / "records"), examples(30), recipe, 8, ignore) == 30
 
 
@@ -108,7 +108,7 @@ def test_dataset(tmp_path: Path, recipe: Recipe) -> None:
     told: list[tuple[str, int]] = []
     meta = write_dataset(dataset, recipe, paths, 1, lambda name, count: told.append((name, count)))
     assert told == [("train", 5), ("eval", 4), ("test en", 3), ("test de", 2)]
-    assert read_meta_data(paths.meta_data) == meta
+    assert ClassificationMetaData.read(paths.meta_data) == meta
     assert (meta.train_data_size, meta.eval_data_size, meta.test_data_size) == (5, 4, {"en": 3, "de": 2})
     for name, size in {"train": 5, "eval": 4, "test_en": 3, "test_de": 2}.items():
         assert len(load(tmp_path / name, 8)["label_ids"]) == size
@@ -152,7 +152,7 @@ def test_official_mrpc(shared: Path, tmp_path: Path) -> None:
         ours, theirs = load(tmp_path / name, 64), load(official / f"MRPC_{name}.tf_record", 64)
         for feature, values in theirs.items():
             np.testing.assert_array_equal(ours[feature], values)
-    theirs = read_meta_data(str(official / "MRPC_meta_data"))
+    theirs = ClassificationMetaData.read(str(official / "MRPC_meta_data"))
     assert (meta.train_data_size, meta.eval_data_size, meta.test_data_size) == (24, 7, {"": 7})
     assert (theirs.num_labels, theirs.max_seq_length, theirs.processor_type) == (2, 64, "MRPC")
     assert (meta.num_labels, meta.max_seq_length, meta.processor_type) == (2, 64, "MRPC")

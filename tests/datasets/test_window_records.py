@@ -11,7 +11,7 @@ from jaxbert.datasets.squad import WindowRecords
 from jaxbert.errors import InputError
 from jaxbert.tfrecord.example import encode
 from jaxbert.tfrecord.files import write_records
-from jaxbert.tfrecord.metadata import read_squad_meta_data
+from jaxbert.tfrecord.metadata import SquadMetaData
 from jaxbert.tfrecord.schema import squad_schema
 
 BOUNDS = Bounds(10, 2, 8)
@@ -79,7 +79,7 @@ def test_no_records(tmp_path: Path) -> None:
 def test_official_records(era: str, version: str, shared: Path) -> None:
     """Records of official versions before and after 2.5, which added features, are read and pass every check."""
     data = shared / "official" / "data" / era
-    meta = read_squad_meta_data(str(data / f"squad_v{version}_meta_data"))
+    meta = SquadMetaData.read(str(data / f"squad_v{version}_meta_data"))
     paths = [str(data / f"squad_v{version}_train.tf_record")]
     records = WindowRecords(paths, meta.settings.max_seq_length, Bounds(525, 2, 128))
     assert len(records) == meta.train_data_size

@@ -53,7 +53,7 @@ def test_no_paragraphs(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{", "is not JSON"),
-        ("[]", "is no JSON object"),
+        ("[]", "holds no JSON object"),
         ('{"questions": 1}', "has no key `data`"),
         ('{"data": {}}', "`data` is `{}`, expected a list"),
         ('{"data": [{}]}', "article 0 has no key `paragraphs`"),

@@ -11,19 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxbert.features.masking import (
-    Drawn,
     Masking,
+    Masks,
     MaskVocab,
     as_columns,
-    gram_masks,
     mask,
     mask_anew,
+    mask_runs,
     mask_vocab,
+    mask_words,
     masked_features,
-    single_masks,
-    stream_key,
-    words,
 )
+from jaxbert.features.splitmix import stream_key, words
 from jaxbert.text.vocab import make_vocab
 
 PAD, UNK, CLS, SEP, MASK, FIRST, INSIDE, END = 0, 1, 2, 3, 4, 5, 15, 25
@@ -98,7 +97,7 @@ def test_records_do_not_depend_on_each_other() -> None:
 
 
 def drawn_one_by_one(
-    draw: Callable[[list[int], Masking, MaskVocab, random.Random], Drawn], record: list[int], masking: Masking, n: int
+    draw: Callable[[list[int], Masking, MaskVocab, random.Random], Masks], record: list[int], masking: Masking, n: int
 ) -> dict[str, np.ndarray]:
     """`n` times the masks of one record."""
     rng = random.Random(5)
@@ -119,7 +118,7 @@ def test_same_distribution_as_one_by_one(whole_words: bool) -> None:
     record = laid_out([16, 17, 5, 6, 7], [18, 8, 9, 19], 12)  # both texts begin inside a word
     masking, n = Masking(0.3, 20, whole_words), 6000
     by_key = mask(np.array([record] * n), np.full(n, 12), keys(n), masking, VOCAB)
-    one_by_one = drawn_one_by_one(single_masks, record, masking, n)
+    one_by_one = drawn_one_by_one(mask_words, record, masking, n)
     samples = []
     for result in (by_key, one_by_one):
         sets = (result["masked_lm_weights"] * 2.0 ** result["masked_lm_positions"]).sum(axis=1).astype(int)
@@ -151,10 +150,10 @@ def test_gram_lengths() -> None:
     """Runs of n words are drawn with weight 1/n, and all pieces of a run share their fate."""
     record = laid_out([5, 6, 7, 8, 9, 10, 11, 12] * 2, [5, 6, 7, 8] * 2, 27)
     masking = Masking(0.01, 3, True, 3)  # one token to predict: only single words fit
-    assert drawn_one_by_one(gram_masks, record, masking, 50)["masked_lm_weights"].sum() == 50
+    assert drawn_one_by_one(mask_runs, record, masking, 50)["masked_lm_weights"].sum() == 50
     masking = Masking(3 / 27, 3, True, 3)
     rng = random.Random(0)
-    first = [gram_masks(record, masking, VOCAB, rng) for _ in range(4000)]
+    first = [mask_runs(record, masking, VOCAB, rng) for _ in range(4000)]
     whole = sum(places[-1] - places[0] == 2 for places in ([place for place, _ in masks] for masks in first))
     # A run of three, or neighbours by chance: at least the share of length 3, which is (1/3) / (1 + 1/2 + 1/3).
     assert whole / 4000 > 2 / 11 - 4 * np.sqrt(2 / 11 * 9 / 11 / 4000)

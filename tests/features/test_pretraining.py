@@ -40,7 +40,7 @@ def assert_records(text: Path, vocab: Path, records: list[Path], recipe: PairRec
 def test_google_research_records(shared: Path) -> None:
     """With the draws of google-research's script: its 60 records of its sample text, in their order."""
     folder = shared / "data/golden/create_pretraining_data"
-    recipe = PairRecipe(128, 5, 0.1, 12345, same_draws=True)
+    recipe = PairRecipe(128, 5, 0.1, 12345, google_order=True)
     vocab = shared / "data/vocab/uncased_en/vocab.txt"
     assert_records(folder / "sample_text.txt", vocab, [folder / "tf_examples.tfrecord"], recipe, Masking())
 
@@ -56,7 +56,7 @@ def test_tensorflow_records(
     inputs, folder = shared / "official/inputs", shared / f"official/data/official-{version}"
     records = [folder / f"{name}.tfrecord" for name in names]
     masking = Masking(0.15, 10, whole_words, max_ngram)
-    recipe = PairRecipe(64, 2, 0.1, 12345, same_draws=True)
+    recipe = PairRecipe(64, 2, 0.1, 12345, google_order=True)
     assert_records(inputs / "pretrain_input.txt", inputs / "vocab.txt", records, recipe, masking)
 
 

@@ -51,7 +51,7 @@ def test_round_trip_in_any_order(tmp_path_factory: pytest.TempPathFactory, files
         for path, payloads in zip(paths, files, strict=True)
         for number in range(len(payloads))
     ]
-    assert [records.place(index) for index in range(len(records))] == places
+    assert [records.locate(index) for index in range(len(records))] == places
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxbert.datasets.checks import CheckPart, Found, scan_all
+from jaxbert.datasets.checks import CheckRange, Found, check_all
 from jaxbert.errors import InputError
 from jaxbert.train import hosts
 
@@ -19,7 +19,7 @@ def check(first: int, end: int) -> Found:
     return {"lengths": LENGTHS[first:end], "labels": LENGTHS[first:end].astype(np.float32) / 3}
 
 
-def on_hosts(count: int, checks: list[CheckPart], monkeypatch: pytest.MonkeyPatch) -> list[Found | InputError]:
+def on_hosts(count: int, checks: list[CheckRange], monkeypatch: pytest.MonkeyPatch) -> list[Found | InputError]:
     """What `scan_together` gives on each of `count` hosts, which check by `checks`."""
     sent: dict[int, bytes] = {}
 
@@ -48,14 +48,14 @@ def test_each_record_is_looked_at_by_one_host(count: int, monkeypatch: pytest.Mo
     """All hosts have all lengths and labels, also where there are more hosts than records; none looks at all."""
     looked: list[set[int]] = [set() for _ in range(count)]
 
-    def noting(index: int) -> CheckPart:
+    def noting(index: int) -> CheckRange:
         def noted(first: int, end: int) -> Found:
             looked[index].update(range(first, end))
             return check(first, end)
 
         return noted
 
-    expected = scan_all(check, len(LENGTHS))
+    expected = check_all(check, len(LENGTHS))
     for found in on_hosts(count, [noting(index) for index in range(count)], monkeypatch):
         assert isinstance(found, dict)
         assert found.keys() == expected.keys()

@@ -18,7 +18,7 @@ from jaxbert.datasets.checks import Bounds
 from jaxbert.datasets.squad import WindowRecords
 from jaxbert.model.heads import answer_spans, within_windows
 from jaxbert.model.weights import flatten, initialize, squad_table, unflatten
-from jaxbert.tfrecord.metadata import read_squad_meta_data
+from jaxbert.tfrecord.metadata import SquadMetaData
 from jaxbert.train.losses import span_loss
 from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask, global_norm
 from jaxbert.train.step import initial_state, train_step, with_shares
@@ -118,7 +118,7 @@ def test_official_trajectory(shared):
     config = dataclasses.replace(config, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     golden = np.load(official / "train" / "golden_train_2.3.npz")
     data = official / "data" / "official-2.3"
-    meta = read_squad_meta_data(str(data / "squad_v2.0_meta_data"))
+    meta = SquadMetaData.read(str(data / "squad_v2.0_meta_data"))
     length = meta.settings.max_seq_length
     bounds = Bounds(config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
     records = WindowRecords([str(data / "squad_v2.0_train.tf_record")], length, bounds)

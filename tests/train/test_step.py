@@ -19,7 +19,7 @@ from jaxbert.datasets.checks import Bounds
 from jaxbert.datasets.classification import ClassificationRecords
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import classifier_table, flatten, initialize, unflatten
-from jaxbert.tfrecord.metadata import read_meta_data
+from jaxbert.tfrecord.metadata import ClassificationMetaData
 from jaxbert.train.losses import classification_loss, cross_entropy, regression_loss
 from jaxbert.train.optimizers import AdamW, Lamb, LinearSchedule, decay_mask, global_norm
 from jaxbert.train.step import initial_state, train_step, with_shares
@@ -113,7 +113,7 @@ def test_official_trajectory(name, shared):
     config = bert_config.read(str(official / "inputs" / "bert_config.json"))
     config = dataclasses.replace(config, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     golden = np.load(official / "train" / "golden_train_2.3.npz")
-    meta = read_meta_data(str(official / "data" / "official-2.3" / "MRPC_meta_data"))
+    meta = ClassificationMetaData.read(str(official / "data" / "official-2.3" / "MRPC_meta_data"))
     bounds = Bounds(config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
     records = ClassificationRecords([str(official / "data" / "official-2.3" / "MRPC_train.tf_record")], meta, bounds)
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random words by key and place."""
+"""Random words by key and number."""
 
 import numpy as np
 
-from jaxbert.features.masking import stream_key, words
+from jaxbert.features.splitmix import stream_key, words
 
 
 def test_published_sequence() -> None:

@@ -3,7 +3,7 @@
 
 from google.protobuf import struct_pb2
 
-from jaxbert.checkpoints.messages import Field, declare
+from jaxbert.io.protobuf import Field, declare
 
 _TABLE: dict[str, tuple[Field, ...]] = {
     "Inner": ((1, "name", "string"), (2, "flag", "bool")),

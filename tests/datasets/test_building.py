@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work on several cores in order."""
+"""Work on several cores in order; the folder of what was built."""
 
 import functools
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from jaxbert.datasets.workers import in_order
+from jaxbert.datasets.building import in_chunks, in_order, records_folder
 
 
 def make(factor: int) -> Callable[[int], int]:
@@ -50,3 +52,30 @@ def test_parts_are_taken_as_needed(workers: int, ahead: int) -> None:
     assert next(results) == 3
     assert taken == ahead
     results.close()
+
+
+def make_sum() -> Callable[[list[int]], tuple[int, int]]:
+    """The work: the process and the sum of a chunk."""
+    return lambda numbers: (os.getpid(), sum(numbers))
+
+
+@pytest.mark.parametrize(("workers", "count", "stays"), [(2, 9, True), (2, 10, False), (1, 10, True)])
+def test_few_items_stay_in_this_process(workers: int, count: int, stays: bool) -> None:
+    """Chunks come in order with the last one short; other processes are used from `fewest` items on."""
+    found = list(in_chunks(iter(range(count)), make_sum, workers, 4, 10))
+    assert [total for _, total in found] == [sum(range(count)[first : first + 4]) for first in range(0, count, 4)]
+    assert all((process == os.getpid()) == stays for process, _ in found)
+
+
+def test_folder_of_records(tmp_path: Path) -> None:
+    """The same files and settings have one folder; other content or other settings have others."""
+    source = tmp_path / "train.tsv"
+
+    def folder(content: str, settings: object) -> str:
+        source.write_text(content)
+        os.utime(source, ns=(0, 0))
+        return records_folder("model", [str(source), None], settings)
+
+    assert folder("a", 1) == folder("a", 1)
+    assert os.path.dirname(folder("a", 1)) == os.path.join("model", "records")
+    assert len({folder("a", 1), folder("a", 2), folder("aa", 1)}) == 3

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From flags to examples: tables of one's own where some are given, otherwise a known task in a folder."""
+
+import os
+from collections.abc import Sequence
+
+from jaxbert.config.data import TASKS, TextFlags
+from jaxbert.errors import InputError
+from jaxbert.examples.glue import find_task, glue_dataset
+from jaxbert.examples.table import ColumnNames, table_dataset
+from jaxbert.examples.text_examples import TextDataset
+
+
+def text_dataset(
+    flags: TextFlags,
+    folder: str | None,
+    task_name: str | None,
+    is_regression: bool,
+    known_labels: Sequence[str] = (),
+) -> TextDataset:
+    """The sets that the flags name; nothing is read yet but labels where only the training file tells them.
+
+    Args:
+        flags: tables of one's own and their columns; languages and variants of known tasks.
+        folder: with the files of a known task as they were downloaded.
+        task_name: which task that is; None: the name of the folder says it.
+        is_regression: labels are numbers; known tasks decide for themselves.
+        known_labels: class names of tables where `flags.labels` does not give them; none: those of the training file.
+
+    Raises:
+        InputError: nothing to read, a column or file that does not exist, a task or language that is not known.
+    """
+    if flags.train_file or flags.eval_file or flags.test_file:
+        needed = {"text_a_column": flags.text_a_column}
+        if flags.train_file or flags.eval_file:
+            needed["label_column"] = flags.label_column
+        if missing := [f"`--{name}`" for name, column in needed.items() if not column]:
+            raise InputError(
+                f"{' and '.join(missing)} must be given with files of your own",
+                "a column is given by its name in the first line, or by its number from 0 where there is no header",
+            )
+        columns = (flags.text_a_column, flags.text_b_column, flags.label_column, flags.id_column)
+        return table_dataset(
+            flags.train_file or "",
+            flags.eval_file or "",
+            flags.test_file or "",
+            ColumnNames(*(column or "" for column in columns)),
+            flags.labels.split(",") if flags.labels else known_labels,
+            is_regression,
+        )
+    if not folder:
+        raise InputError("there is nothing to read", "give the folder of a known task, or `--train_file=...`")
+    name = task_name or os.path.basename(os.path.normpath(folder)).upper()
+    if name not in TASKS:
+        raise InputError(f"the task in `{folder}` is not known", f"give `--task_name`, one of {', '.join(TASKS)}")
+    language = {"XNLI": flags.xnli_language, "PAWS-X": flags.pawsx_language}.get(name, "en")
+    dataset = glue_dataset(find_task(name, flags.mnli_type), folder, language)
+    if is_regression and not dataset.is_regression:
+        raise InputError(f"{name} is a classification task", "its labels are classes: leave out the flag for numbers")
+    return dataset
