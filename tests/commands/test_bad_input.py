@@ -91,7 +91,7 @@ RECORD_DAMAGE = [
     ("eval.tf_record", cut, "`{}` ends inside record 11", "copy the file again"),
     ("meta_data", Path.unlink, "cannot read `{}`", "check the path"),
     ("meta_data", write("{"), "`{}` is not JSON", ""),
-    ("meta_data", write("[]"), "`{}`: expected a JSON object", ""),
+    ("meta_data", write("[]"), "`{}` holds no JSON object", ""),
     ("meta_data", edit(max_seq_length=None), "`{}` has no key `max_seq_length`", "create_finetuning_data"),
     ("meta_data", edit(num_labels=None), "`{}` has no key `num_labels`", "create_finetuning_data"),
     ("meta_data", edit(num_labels="2"), "`{}`: `num_labels` is `2`", ""),
