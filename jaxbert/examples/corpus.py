@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sentences of running text: Punkt's rules by `nupunkt`, and the marks that end sentences in Chinese and Japanese."""
+"""Text files -> documents of sentences, a shard of the corpus at a time.
+
+A corpus is far larger than memory, so it is cut into shards by byte offsets before anything is read, at places where
+documents end; each shard is then read by itself, in any process. Running text becomes sentences by Punkt's rules
+(`nupunkt`), and by the marks that end sentences in Chinese and Japanese.
+"""
 
 import dataclasses
 import html
@@ -13,22 +18,6 @@ from jaxbert.errors import InputError
 from jaxbert.io.files import open_input, view_input
 from jaxbert.io.storage import RemoteBytes
 
-# After a mark that ends a sentence, and the quotes or brackets that close with it. Such text has no blanks to go by.
-_CJK_END = re.compile(
-    "(?<=[\u3002\uff01\uff1f\uff61])(?![\u3002\uff01\uff1f\uff61\u201d\u2019\u300d\u300f\uff09])"
-    "|(?<=[\u3002\uff01\uff1f\uff61][\u201d\u2019\u300d\u300f\uff09])"
-)
-
-
-def split_sentences(paragraph: str) -> list[str]:
-    """The sentences of a paragraph on one line, in order; none is blank."""
-    from nupunkt import sent_tokenize  # it reads its model when imported, which text in lines does not need
-
-    pieces = (piece.strip() for piece in _CJK_END.split(paragraph))
-    found = (str(sentence).strip() for piece in pieces if piece for sentence in sent_tokenize(piece))
-    return [sentence for sentence in found if sentence]
-
-
 Format = Literal["lines", "documents", "jsonl", "wikiextractor"]
 _SHARD = 8_000_000  # bytes of text in memory at a time, where the cut decides nothing
 Document = list[str]
@@ -36,7 +25,7 @@ Document = list[str]
 
 _BLANK_LINE = re.compile(rb"\n[ \t\r\f\v]*\n")
 _LINE_END = re.compile(rb"\n")
-# Where a shard may end inside a file, the best place first; no line is ever cut.
+# What a shard may end with inside a file, the best first; no line is ever cut.
 _ENDS: dict[Format, tuple[re.Pattern[bytes], ...]] = {
     "lines": (_BLANK_LINE, _LINE_END),
     "documents": (_BLANK_LINE, _LINE_END),
@@ -86,6 +75,26 @@ def shards(paths: Sequence[str], form: Format, size: int) -> Iterator[Shard]:
         yield Shard(number, tuple(parts))
 
 
+def _parts(path: str, form: Format, size: int, taken: int) -> Iterator[Part]:
+    """The pieces of one file; `taken` bytes of the first shard are already there."""
+    content = view_input(path)
+    start, end = 0, len(content)
+    while start < end:
+        goal = start + size - taken
+        cut = _cut(content, form, goal, goal + size) if goal < end else end
+        yield Part(path, start, cut)
+        start, taken = cut, 0
+
+
+def _cut(content: memoryview | RemoteBytes, form: Format, goal: int, limit: int) -> int:
+    """The offset from `goal` on where a shard ends best: a kind of end that comes before `limit`, or any line end."""
+    for pattern in _ENDS[form]:
+        if found := pattern.search(content[goal:limit]):
+            return goal + found.end()
+    found = _LINE_END.search(content[limit:])
+    return limit + found.end() if found else len(content)
+
+
 def read_documents(shard: Shard, form: Format, *, join_files: bool = False) -> tuple[Iterator[Document], int]:
     """The documents of a shard, and how many of its bytes are not UTF-8.
 
@@ -109,36 +118,9 @@ def read_documents(shard: Shard, form: Format, *, join_files: bool = False) -> t
         texts.append(text if part.start else text.removeprefix("\ufeff"))
     if join_files:
         texts = ["".join(texts)]
-    places = [f"`{part.path}` from byte {part.start}" for part in shard.parts]
-    read = (_documents(text, form, place) for place, text in zip(places, texts, strict=False))
+    sources = [f"`{part.path}` from byte {part.start}" for part in shard.parts]
+    read = (_documents(text, form, source) for source, text in zip(sources, texts, strict=False))
     return itertools.chain.from_iterable(read), wrong_bytes
-
-
-def read_sentences(paths: Sequence[str], form: Format) -> Iterator[str]:
-    """Every sentence of the files; a few megabytes of text are held at a time."""
-    for shard in shards(paths, form, _SHARD):
-        documents, _ = read_documents(shard, form)
-        yield from itertools.chain.from_iterable(documents)
-
-
-def _parts(path: str, form: Format, size: int, taken: int) -> Iterator[Part]:
-    """The pieces of one file; `taken` bytes of the first shard are already there."""
-    content = view_input(path)
-    start, end = 0, len(content)
-    while start < end:
-        goal = start + size - taken
-        cut = _cut(content, form, goal, goal + size) if goal < end else end
-        yield Part(path, start, cut)
-        start, taken = cut, 0
-
-
-def _cut(content: memoryview | RemoteBytes, form: Format, goal: int, limit: int) -> int:
-    """The first good place for a cut from `goal` on."""
-    for pattern in _ENDS[form]:
-        if found := pattern.search(content[goal:limit]):
-            return goal + found.end()
-    found = _LINE_END.search(content[limit:])
-    return limit + found.end() if found else len(content)
 
 
 def _read(part: Part) -> bytes:
@@ -150,13 +132,13 @@ def _read(part: Part) -> bytes:
     return raw
 
 
-def _documents(text: str, form: Format, place: str) -> Iterator[Document]:
+def _documents(text: str, form: Format, source: str) -> Iterator[Document]:
     if form == "lines":
         return _groups(text.split("\n"))
     if form == "documents":
         return iter([_sentences(text)])
     if form == "jsonl":
-        return (_sentences(_json_text(line, place)) for line in text.split("\n") if line.strip())
+        return (_sentences(_json_text(line, source)) for line in text.split("\n") if line.strip())
     return (_sentences(article) for article in _articles(text))
 
 
@@ -173,19 +155,14 @@ def _groups(lines: Iterable[str]) -> Iterator[Document]:
         yield document
 
 
-def _sentences(text: str) -> Document:
-    """The sentences of running text, whose lines may be broken anywhere within a paragraph."""
-    return [sentence for lines in _groups(text.split("\n")) for sentence in split_sentences(" ".join(lines))]
-
-
-def _json_text(line: str, place: str) -> str:
+def _json_text(line: str, source: str) -> str:
     try:
         text = json.loads(line)["text"]
     except (ValueError, KeyError, TypeError, RecursionError):
         text = None
     if not isinstance(text, str):
         raise InputError(
-            f"{place}: `{line[:60]}` is not a JSON object with a `text`", 'write {"text": "..."} on each line'
+            f"{source}: `{line[:60]}` is not a JSON object with a `text`", 'write {"text": "..."} on each line'
         )
     return text
 
@@ -200,3 +177,31 @@ def _articles(text: str) -> Iterator[str]:
             yield rest if first.strip() == title.strip() else body
         elif article.strip():
             yield article
+
+
+def _sentences(text: str) -> Document:
+    """The sentences of running text, whose lines may be broken anywhere within a paragraph."""
+    return [sentence for lines in _groups(text.split("\n")) for sentence in split_sentences(" ".join(lines))]
+
+
+# After a mark that ends a sentence, and the quotes or brackets that close with it. Such text has no blanks to go by.
+_CJK_END = re.compile(
+    "(?<=[\u3002\uff01\uff1f\uff61])(?![\u3002\uff01\uff1f\uff61\u201d\u2019\u300d\u300f\uff09])"
+    "|(?<=[\u3002\uff01\uff1f\uff61][\u201d\u2019\u300d\u300f\uff09])"
+)
+
+
+def split_sentences(paragraph: str) -> list[str]:
+    """The sentences of a paragraph on one line, in order; none is blank."""
+    from nupunkt import sent_tokenize  # it reads its model when imported, which text in lines does not need
+
+    pieces = (piece.strip() for piece in _CJK_END.split(paragraph))
+    found = (str(sentence).strip() for piece in pieces if piece for sentence in sent_tokenize(piece))
+    return [sentence for sentence in found if sentence]
+
+
+def read_sentences(paths: Sequence[str], form: Format) -> Iterator[str]:
+    """Every sentence of the files; a few megabytes of text are held at a time."""
+    for shard in shards(paths, form, _SHARD):
+        documents, _ = read_documents(shard, form)
+        yield from itertools.chain.from_iterable(documents)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of fields -> the examples of a classification or regression task."""
+"""Rows of fields -> the examples of a classification or regression task.
+
+`TextExample` and `TextDataset` are what all readers give; `Columns`, `Labels` and `read_examples` are how they read.
+"""
 
 import dataclasses
 import logging
@@ -8,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from jaxbert.errors import InputError
 from jaxbert.examples.rows import Row
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class TextDataset:
     """The sets of one task, not yet read.
 
     Attributes:
-        name: the task, as `processor_type` in the meta data says it.
+        name: the task, as `processor_type` in the metadata says it.
         labels: class names in the order of their ids; empty for regression.
         train: the training set.
         dev: the set for evaluation while training.
@@ -57,9 +62,6 @@ class TextDataset:
     def is_regression(self) -> bool:
         """Whether labels are numbers."""
         return not self.labels
-
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)

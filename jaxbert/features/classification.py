@@ -36,21 +36,21 @@ def convert(
     first, first_lengths = tokenizer.batch_ids([example.text_a for example in examples])
     second, second_lengths = tokenizer.batch_ids([example.text_b or "" for example in examples])
     kept, second_kept = kept_lengths(first_lengths, second_lengths, max_seq_length)
-    rows, place = np.arange(len(examples)), np.arange(max_seq_length)
+    rows, position = np.arange(len(examples)), np.arange(max_seq_length)
     begin = kept[:, None] + 2  # where the second text begins, if there is one
     end = begin + second_kept[:, None]
     ids = np.zeros((len(examples), max_seq_length), np.int64)
     ids[:, 0] = tokenizer.vocab.cls
-    ids[(place > 0) & (place < begin - 1)] = _heads(first, first_lengths, kept)
+    ids[(position > 0) & (position < begin - 1)] = _heads(first, first_lengths, kept)
     ids[rows, kept + 1] = tokenizer.vocab.sep
-    ids[(place >= begin) & (place < end)] = _heads(second, second_lengths, second_kept)
+    ids[(position >= begin) & (position < end)] = _heads(second, second_lengths, second_kept)
     paired = second_kept > 0
     ids[rows[paired], end[paired, 0]] = tokenizer.vocab.sep
-    mask = place < end + paired[:, None]
+    mask = position < end + paired[:, None]
     return {
         "input_ids": ids,
         "input_mask": mask.astype(np.int64),
-        "segment_ids": (mask & (place >= begin)).astype(np.int64),
+        "segment_ids": (mask & (position >= begin)).astype(np.int64),
         "label_ids": _labels(examples, ids_of_labels),
         "is_real_example": np.ones(len(examples), np.int64),
     }
@@ -60,7 +60,7 @@ def kept_lengths(first: np.ndarray, second: np.ndarray, max_seq_length: int) -> 
     """How many tokens of each text are kept, beside `[CLS]` and one `[SEP]` a text.
 
     Google's `_truncate_seq_pair` drops the last token of the longer text, at a tie of the second, until both fit; this
-    is where that ends.
+    is where that ends. With room for 10 tokens, texts of 12 and 3 keep 7 and 3, texts of 12 and 9 keep 5 and 5.
     """
     total = max_seq_length - 2 - (second > 0)
     second_kept = np.minimum(second, np.maximum(total // 2, total - first))

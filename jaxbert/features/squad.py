@@ -2,7 +2,12 @@
 """Questions and contexts -> sliding windows of tokens with answer positions, as google-research's `run_squad.py`.
 
 A word is what stands between white space in the context, a piece is a WordPiece token of a word. Pieces are numbered
-within their context, positions within their window.
+within their context, positions within their window. With a question of two tokens:
+
+    context        the   dog    ran   home
+    words          0     1      2     3
+    pieces         the   do ##g ran   home      numbers 0 to 4
+    a window       [CLS] where to [SEP] ##g ran home [SEP]     positions 0 to 7; pieces 2 to 4 are at 4 to 6
 """
 
 import bisect
@@ -18,7 +23,7 @@ from jaxbert.examples.squad import Answer, Paragraph, Question, check_version, r
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import Vocab
 
-FIRST_UNIQUE_ID = 1_000_000_000
+FIRST_UNIQUE_ID = 1_000_000_000  # of the windows of a record file
 
 _WORD = re.compile("[^ \t\r\n\u202f]+")
 
@@ -135,6 +140,39 @@ def ask(paragraph: Paragraph, tokenizer: Tokenizer, settings: WindowSettings) ->
         yield WindowedQuestion(question, context, ids[begin : begin + length], windows)
 
 
+def make_windows(pieces: int, room: int, doc_stride: int) -> list[range]:
+    """Windows of at most `room` pieces, `doc_stride` apart, until one reaches the end; none for no pieces.
+
+    12 pieces in windows of 5, 3 apart: 0 to 4, 3 to 7, 6 to 10, 9 to 11. Neighbours overlap by two pieces, so that an
+    answer of up to three is whole in some window.
+    """
+    if pieces <= room:
+        return [range(pieces)] if pieces else []
+    step = min(room, doc_stride)
+    last = -(-(pieces - room) // step) * step
+    return [range(start, min(start + room, pieces)) for start in range(0, last + 1, step)]
+
+
+def best_window(windows: Sequence[range], piece: int) -> int:
+    """The window that shows most of what is around `piece` on its poorer side; the first of equal ones.
+
+    A piece is in several windows, and an answer counts only in the window that is the best one for its first piece.
+    The rule is that of `_check_is_max_context`: the smaller of left and right context, plus 0.01 a piece of the window,
+    which lets a full window win against a shorter last one. In the example of `make_windows` piece 7 is in the second
+    window (4 before it, 0 behind it) and in the third (1 before, 3 behind): the third is its best.
+    """
+    if len(windows) == 1:
+        return 0
+    step, room = windows[1].start, len(windows[0])
+    first, last = max(0, (piece - room) // step + 1), min(piece // step, len(windows) - 1)
+
+    def score(number: int) -> float:
+        window = windows[number]
+        return min(piece - window.start, window.stop - 1 - piece) + 0.01 * len(window)
+
+    return max(range(first, last + 1), key=score)
+
+
 def teach(paragraph: Paragraph, tokenizer: Tokenizer, settings: WindowSettings) -> Iterator[WindowedQuestion | Skipped]:
     """The questions of a paragraph with their windows and answers.
 
@@ -156,36 +194,10 @@ def teach(paragraph: Paragraph, tokenizer: Tokenizer, settings: WindowSettings) 
             yield WindowedQuestion(question, asked.context, asked.ids, asked.windows, pieces)
 
 
-def make_windows(pieces: int, room: int, doc_stride: int) -> list[range]:
-    """Windows of at most `room` pieces, `doc_stride` apart, until one reaches the end; none for no pieces."""
-    if pieces <= room:
-        return [range(pieces)] if pieces else []
-    step = min(room, doc_stride)
-    last = -(-(pieces - room) // step) * step
-    return [range(start, min(start + room, pieces)) for start in range(0, last + 1, step)]
-
-
-def best_window(windows: Sequence[range], piece: int) -> int:
-    """The window that shows most of what is around `piece` on its poorer side; the first of equal ones.
-
-    The rule of `_check_is_max_context`: the smaller of left and right context, plus 0.01 a piece of the window.
-    """
-    if len(windows) == 1:
-        return 0
-    step, room = windows[1].start, len(windows[0])
-    first, last = max(0, (piece - room) // step + 1), min(piece // step, len(windows) - 1)
-    around = range(first, last + 1)
-    return max(around, key=lambda place: _context_score(windows[place], piece))
-
-
-def _context_score(window: range, piece: int) -> float:
-    return min(piece - window.start, window.stop - 1 - piece) + 0.01 * len(window)
-
-
 def _problem(context: Context, answer: Answer) -> str:
     """Why an answer cannot be learnt; empty when it can.
 
-    As in Google's script, the text must be found in the words that its place covers, white space aside.
+    As in Google's script, the text must be found in the words at its offset, white space aside.
     """
     wanted = " ".join(answer.text.split())
     if not wanted:
@@ -200,14 +212,17 @@ def _problem(context: Context, answer: Answer) -> str:
 
 
 def answer_pieces(context: Context, answer: Answer, tokenizer: Tokenizer) -> tuple[int, int]:
-    """First and last piece of an answer: of its words, or of the first place among them that is exactly the answer."""
+    """First and last piece of an answer: of all its words, or of those pieces in them that are exactly the answer.
+
+    The answer `1895` in the word `(1895-1943).` is one piece of six. Should it come twice, the first one counts.
+    """
     first_word, last_word = context.word_at(answer.start), context.word_at(answer.start + len(answer.text) - 1)
     first, last = context.first_pieces[first_word], context.first_pieces[last_word + 1] - 1
     wanted = tokenizer.ids(answer.text)
     pieces = context.ids[first : last + 1].tolist()
-    for place in range(len(pieces) - len(wanted) + 1):
-        if wanted and pieces[place : place + len(wanted)] == wanted:
-            return first + place, first + place + len(wanted) - 1
+    for start in range(len(pieces) - len(wanted) + 1):
+        if wanted and pieces[start : start + len(wanted)] == wanted:
+            return first + start, first + start + len(wanted) - 1
     return first, last
 
 
@@ -231,12 +246,12 @@ def window_arrays(questions: Sequence[WindowedQuestion], vocab: Vocab, max_seq_l
             ids[row, offset:end] = asked.context.ids[window.start : window.stop]
             begins[row], ends[row] = offset, end
             row += 1
-    place = np.arange(max_seq_length)
-    mask = place <= ends
+    position = np.arange(max_seq_length)
+    mask = position <= ends
     return {
         "input_ids": ids,
         "input_mask": mask.astype(np.int64),
-        "segment_ids": (mask & (place >= begins)).astype(np.int64),
+        "segment_ids": (mask & (position >= begins)).astype(np.int64),
     }
 
 
@@ -247,7 +262,14 @@ def label_arrays(questions: Sequence[WindowedQuestion]) -> dict[str, np.ndarray]
         `start_positions` and `end_positions`, both 0 where the window does not hold the whole answer, and
         `is_impossible`, 1 where the question has none in the whole context; int64 [N].
     """
-    spans = [_positions(asked, window) for asked in questions for window in asked.windows]
+    spans: list[tuple[int, int]] = []
+    for asked in questions:
+        for window in asked.windows:
+            if asked.answer is None or asked.answer[0] < window.start or asked.answer[1] >= window.stop:
+                spans.append((0, 0))
+            else:
+                shift = asked.offset - window.start
+                spans.append((asked.answer[0] + shift, asked.answer[1] + shift))
     positions = np.array(spans, np.int64).reshape(-1, 2)
     impossible = [bool(asked.question.is_impossible) for asked in questions for _ in asked.windows]
     return {
@@ -255,13 +277,6 @@ def label_arrays(questions: Sequence[WindowedQuestion]) -> dict[str, np.ndarray]
         "end_positions": positions[:, 1],
         "is_impossible": np.array(impossible, np.int64),
     }
-
-
-def _positions(asked: WindowedQuestion, window: range) -> tuple[int, int]:
-    if asked.answer is None or asked.answer[0] < window.start or asked.answer[1] >= window.stop:
-        return 0, 0
-    shift = asked.offset - window.start
-    return asked.answer[0] + shift, asked.answer[1] + shift
 
 
 class QuestionFile:

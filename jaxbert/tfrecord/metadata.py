@@ -83,18 +83,18 @@ class ClassificationMetaData:
         label_type = content.get("label_type", "int")
         if label_type not in ("int", "float"):
             raise InputError(f"`{path}`: `label_type` is `{label_type}`, expected `int` or `float`")
+        num_labels = None if task == _REGRESSION else _value(content, "num_labels", path)
         names = content.get("label_list", [])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise InputError(f"`{path}`: `label_list` is `{names}`, expected a list of names")
-        if names and len(names) != content.get("num_labels"):
-            count = content.get("num_labels")
-            raise InputError(f"`{path}`: {len(names)} names in `label_list` for `num_labels` {count}")
+        if names and len(names) != num_labels:
+            raise InputError(f"`{path}`: {len(names)} names in `label_list` for `num_labels` {num_labels}")
         tests = {key: _TEST_SIZE.fullmatch(key) for key in content}
         return cls(
             processor_type=str(content.get("processor_type", "")),
             train_data_size=_value(content, "train_data_size", path),
             max_seq_length=_value(content, "max_seq_length", path),
-            num_labels=None if task == _REGRESSION else _value(content, "num_labels", path),
+            num_labels=num_labels,
             label_type=label_type,
             eval_data_size=_value(content, "eval_data_size", path) if "eval_data_size" in content else None,
             test_data_size={match[1] or "": _value(content, key, path) for key, match in tests.items() if match},

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jaxbert.errors import InputError
-from jaxbert.examples.corpus import Format, Part, Shard, read_documents, shards
+from jaxbert.examples.corpus import Format, Part, Shard, read_documents, read_sentences, shards, split_sentences
 
 
 def documents(content: bytes, folder: Path, form: Format = "lines") -> list[list[str]]:
@@ -133,3 +133,30 @@ def test_file_that_shrinks(tmp_path: Path) -> None:
     path.write_text("short")
     with pytest.raises(InputError, match="became shorter"):
         read_documents(Shard(0, (Part(str(path), 0, 100),)), "lines")
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        ["Mr. Smith went to Washington, D.C. on Jan. 5th.", "He paid $3.50 for it!", "Why?"],
+        ["今天天气很好。", "我们去公园吧！", "你说呢？"],
+        ["他说：「走吧。」", "然后他走了。"],
+        ["没有句号"],
+    ],
+)
+def test_split_sentences(sentences: list[str]) -> None:
+    """Abbreviations and numbers end no sentence; Chinese marks do without a blank, closing quotes stay with them."""
+    blank = " " if sentences[0].isascii() else ""
+    assert split_sentences(blank.join(sentences)) == sentences
+
+
+def test_nothing_has_no_sentences() -> None:
+    """Nothing, and blanks, hold no sentence."""
+    assert split_sentences("") == split_sentences("  ") == []
+
+
+def test_read_sentences(tmp_path: Path) -> None:
+    """Every sentence of every document of every file, in order."""
+    for name, content in {"one": "a\n\nb\nc", "two": "d\n"}.items():
+        (tmp_path / name).write_text(content)
+    assert list(read_sentences([str(tmp_path / "one"), str(tmp_path / "two")], "lines")) == ["a", "b", "c", "d"]
