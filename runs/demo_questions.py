@@ -40,7 +40,7 @@ def main(folder: str) -> int:
 
 
 def any_word(paragraphs: list[Paragraph]) -> dict[str, str]:
-    """A word of the text, drawn at random, for each question."""
+    """A word of the text, chosen at random, for each question."""
     chance = random.Random(0)
     return {
         question.id: chance.choice(paragraph.context.split())

@@ -26,7 +26,7 @@ def main(folder: str) -> int:
     console = Console()
     console.print(scores(labels, predictions))
     console.print(examples(f"{folder}/MRPC/test.tsv", labels, predictions))
-    console.print(places(f"{folder}/model"))
+    console.print(model_files(f"{folder}/model"))
     accuracy = METRICS["accuracy"](labels, predictions)
     if accuracy < EXPECTED_ACCURACY:
         print(f"error: accuracy {accuracy:.3f} is below {EXPECTED_ACCURACY}", file=sys.stderr)
@@ -58,7 +58,7 @@ def examples(path: str, labels: np.ndarray, predictions: np.ndarray, count: int 
     return table
 
 
-def places(model_dir: str) -> Table:
+def model_files(model_dir: str) -> Table:
     """What lies in the folder of the model."""
     table = Table("file or folder", "what it is", title=f"In {model_dir}")
     for name, what in (

@@ -38,8 +38,8 @@ def table(folder: str) -> int:
     paragraphs = list(read_squad(f"{folder}/held_out.json"))
     questions = [question for paragraph in paragraphs for question in paragraph.questions]
     ways = {
-        "the first sentence": dict(answers(paragraphs, whole=False)),
-        "the whole context": dict(answers(paragraphs, whole=True)),
+        "the first sentence": dict(answers(paragraphs, all_of_it=False)),
+        "the whole context": dict(answers(paragraphs, all_of_it=True)),
     }
     for name in ("untrained", "fine-tuned"):
         ways[name] = json.loads(Path(folder, name, "predictions.json").read_text(encoding="utf-8"))
@@ -55,10 +55,10 @@ def table(folder: str) -> int:
     return 0
 
 
-def answers(paragraphs: list[Paragraph], *, whole: bool) -> Iterator[tuple[str, str]]:
+def answers(paragraphs: list[Paragraph], *, all_of_it: bool) -> Iterator[tuple[str, str]]:
     """The same answer to all questions of a paragraph."""
     for paragraph in paragraphs:
-        text = paragraph.context if whole else next(iter(split_sentences(paragraph.context)), "")
+        text = paragraph.context if all_of_it else next(iter(split_sentences(paragraph.context)), "")
         yield from ((question.id, text) for question in paragraph.questions)
 
 

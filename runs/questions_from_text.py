@@ -4,7 +4,7 @@
 python runs/questions_from_text.py FOLDER WIKIPEDIA NOVELS
 
 Writes `short.json` and `long.json` into the folder, where they are not there yet. A question asks for a part of a
-sentence by some words around it, "what" in its place or in front (arXiv 1906.04980 makes questions in this way), or
+sentence by some words around it, "what" instead of it or in front (arXiv 1906.04980 makes questions in this way), or
 is the answer itself, an easier kind from which the other is learnt. Both globs may be several, separated by commas:
 files as WikiExtractor writes them, and plain text.
 """
@@ -81,7 +81,7 @@ def _contexts(pattern: str, form: Format, kind: Kind) -> Iterator[list[str]]:
 
 
 def _ask(sentences: list[str], kind: Kind, chance: random.Random) -> tuple[str, str, dict[str, Any]] | None:
-    """Context, question and answer; None where the sentence that was drawn is too short or left too few words."""
+    """Context, question and answer; None where the chosen sentence is too short or left too few words."""
     number = chance.randrange(len(sentences))
     sentence = sentences[number]
     if len(sentence.split()) < FEWEST_WORDS or not WORD.search(sentence):

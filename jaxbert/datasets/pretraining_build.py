@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text -> pretraining records: the corpus is cut into shards, those that are missing are made, then all put together.
+"""Text -> pretraining records: the corpus is cut into shards, those that are missing are made, then all joined.
 
 A shard is a few megabytes of text, made by one worker into a file of its own in the folder `<first output>.shards`. An
 interrupted run leaves the finished ones there, and the next one makes the others. Records go to several outputs in
@@ -47,7 +47,7 @@ class Recipe:
         do_lower_case: whether text is lower-cased and loses its accents.
         form: how the text is written.
         pairs: how pairs are made.
-        masking: how tokens are masked; None for records that hold whole pairs.
+        masking: how tokens are masked; None for records that hold the pairs as they are.
         outputs: number of files that the records go to in turn.
         gzip_compress: whether these files are compressed.
         v2_names: whether ids and segments have the newer names.
@@ -163,7 +163,7 @@ def _agree_on_settings(work: Work, settings: str) -> None:
 
 
 def build(work: Work, workers: int, report: Report, runner: str = "", runner_options: Sequence[str] = ()) -> Counts:
-    """Make the shards that are missing, put the outputs together, and remove the shards; returns what was made.
+    """Make the shards that are missing, join them into the outputs, and remove the shards; returns what was made.
 
     Args:
         work: of `prepare`.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Text files -> documents of sentences, a shard of the corpus at a time.
 
-A corpus is far larger than memory, so it is cut into shards by byte offsets before anything is read, at places where
-documents end; each shard is then read by itself, in any process. Running text becomes sentences by Punkt's rules
+A corpus is far larger than memory, so it is cut into shards by byte offsets before anything is read, where documents
+end; each shard is then read by itself, in any process. Running text becomes sentences by Punkt's rules
 (`nupunkt`), and by the marks that end sentences in Chinese and Japanese.
 """
 

@@ -19,7 +19,7 @@ class Task:
     """One row of the table. Files and columns are those of the official readers (`classifier_data_lib.py` up to 2.5).
 
     Attributes:
-        name: value of `--classification_task_name`, and of `processor_type` in the meta data.
+        name: value of `--classification_task_name`, and of `processor_type` in the metadata.
         train: layout of the training file, and of the evaluation file unless `dev` says otherwise.
         test: layout of the test file.
         labels: how labels are read, and their names in the order of their ids.

@@ -58,9 +58,9 @@ def read_squad(path: str) -> Iterator[Paragraph]:
     """
     seen: set[str] = set()
     for number, article in enumerate(_articles(path)):
-        place = f"`{path}` article {number}"
-        for index, paragraph in enumerate(_get(article, "paragraphs", list[Any], place)):
-            yield _paragraph(paragraph, f"{place} paragraph {index}", seen)
+        location = f"`{path}` article {number}"
+        for index, paragraph in enumerate(_get(article, "paragraphs", list[Any], location)):
+            yield _paragraph(paragraph, f"{location} paragraph {index}", seen)
 
 
 def check_version(paragraphs: Iterator[Paragraph], version_2_with_negative: bool, path: str) -> Iterator[Paragraph]:
@@ -89,51 +89,55 @@ def _articles(path: str) -> Iterator[Any]:
         yield articles.pop()
 
 
-def _paragraph(content: Any, place: str, seen: set[str]) -> Paragraph:
-    context = _get(content, "context", str, place)
-    entries = _get(content, "qas", list[Any], place)
-    questions = tuple([_question(entry, f"{place} question {index}") for index, entry in enumerate(entries)])
+def _paragraph(content: Any, location: str, seen: set[str]) -> Paragraph:
+    context = _get(content, "context", str, location)
+    entries = _get(content, "qas", list[Any], location)
+    questions = tuple([_question(entry, f"{location} question {index}") for index, entry in enumerate(entries)])
     for question in questions:
         if question.id in seen:
-            raise InputError(f"{place}: the id `{question.id}` comes twice", "predictions are told apart by their ids")
+            raise InputError(
+                f"{location}: the id `{question.id}` comes twice", "predictions are told apart by their ids"
+            )
         seen.add(question.id)
     return Paragraph(context, questions)
 
 
-def _question(content: Any, place: str) -> Question:
+def _question(content: Any, location: str) -> Question:
     """One entry of `qas`; answers may be missing, as in test sets."""
-    id_, text = _id(content, place), _get(content, "question", str, place)
-    answers = _get(content, "answers", list[Any], place) if "answers" in content else []
+    id_, text = _id(content, location), _get(content, "question", str, location)
+    answers = _get(content, "answers", list[Any], location) if "answers" in content else []
     return Question(
         id_,
         text,
-        tuple([_answer(entry, f"{place} answer {index}") for index, entry in enumerate(answers)]),
-        _get(content, "is_impossible", bool, place) if "is_impossible" in content else None,
+        tuple([_answer(entry, f"{location} answer {index}") for index, entry in enumerate(answers)]),
+        _get(content, "is_impossible", bool, location) if "is_impossible" in content else None,
     )
 
 
-def _id(content: Any, place: str) -> str:
+def _id(content: Any, location: str) -> str:
     """A whole number is an id too, as in COVID-QA; predictions are named by its digits."""
     if isinstance(content, dict) and type(content.get("id")) is int:
         return str(content["id"])
-    return _get(content, "id", str, place)
+    return _get(content, "id", str, location)
 
 
-def _answer(content: Any, place: str) -> Answer:
-    return Answer(_get(content, "text", str, place), _get(content, "answer_start", int, place))
+def _answer(content: Any, location: str) -> Answer:
+    return Answer(_get(content, "text", str, location), _get(content, "answer_start", int, location))
 
 
-def _get(content: Any, key: str, kind: type[T], place: str) -> T:
+def _get(content: Any, key: str, kind: type[T], location: str) -> T:
     """The checked value of a key; true and false are no numbers."""
     expected = getattr(kind, "__origin__", kind)
     if not isinstance(content, dict):
-        raise InputError(f"{place} is no JSON object", "expected the layout of SQuAD: data, paragraphs, qas")
+        raise InputError(f"{location} is no JSON object", "expected the layout of SQuAD: data, paragraphs, qas")
     if key not in content:
-        raise InputError(f"{place} has no key `{key}`", f"it has {', '.join(content) or 'none'}; is this a SQuAD file?")
+        raise InputError(
+            f"{location} has no key `{key}`", f"it has {', '.join(content) or 'none'}; is this a SQuAD file?"
+        )
     value = content[key]
     if type(value) is not expected:
         raise InputError(
-            f"{place}: `{key}` is `{json.dumps(value)[:100]}`, expected {_KINDS[expected]}",
+            f"{location}: `{key}` is `{json.dumps(value)[:100]}`, expected {_KINDS[expected]}",
             "mend or leave out the entry",
         )
     found: T = value

@@ -106,9 +106,9 @@ def _rows_and_columns(path: str, names: ColumnNames) -> tuple[Iterator[Row], Col
     return _fields(path), _columns(names, header.index, has_header=True)
 
 
-def _columns(names: ColumnNames, place: Callable[[str], int], has_header: bool) -> Columns:
-    text_b, label, id = (place(name) if name else None for name in (names.text_b, names.label, names.id))
-    return Columns(place(names.text_a), text_b, label, id, has_header=has_header)
+def _columns(names: ColumnNames, index_of: Callable[[str], int], has_header: bool) -> Columns:
+    text_b, label, id = (index_of(name) if name else None for name in (names.text_b, names.label, names.id))
+    return Columns(index_of(names.text_a), text_b, label, id, has_header=has_header)
 
 
 def _has_column(path: str, name: str) -> bool:

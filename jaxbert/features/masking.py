@@ -253,12 +253,12 @@ def mask_runs(ids: Sequence[int], masking: Masking, vocab: MaskVocab, rng: rando
     """Masks of tf-models-official from 2.4 on: runs of words, all tokens of a run replaced in the same way.
 
     `the dog ##gy ran` with `max_ngram` 2 has the runs (the), (dog ##gy), (ran) of one word, and (the dog ##gy),
-    (dog ##gy ran) of two. Until enough tokens are covered a length is drawn, one word twice as often as two (weights
-    1/n), and the next run of that length is taken from its shuffled list, unless it has too many tokens or meets one
-    that is taken. A length with more words than tokens are left is given up.
+    (dog ##gy ran) of two. Until enough tokens are covered a length is chosen at random, one word twice as often as two
+    (weights 1/n), and the next run of that length is taken from its shuffled list, unless it has too many tokens or
+    meets one that is taken. A length with more words than tokens are left is given up.
 
-    The original draws lengths from an unseeded generator; here they come from `rng`, so that masks can be repeated, and
-    nothing is drawn where there is but one length.
+    The original takes lengths from an unseeded generator; here they come from `rng`, so that masks can be repeated, and
+    nothing is taken from it where there is but one length.
     """
     runs = _runs(_words(ids, masking, vocab), masking.max_ngram)
     for same_length in runs.values():

@@ -202,7 +202,7 @@ def document_pairs(
             b_first, b_end = split, chunk_end
         texts = (starts[first], starts[split], starts[b_first], starts[b_end])
         yield Pair(*_truncated(*texts, max_tokens, rng), is_random, is_short)
-        first = split if is_random else chunk_end  # sentences of the chunk that were not used are put back
+        first = split if is_random else chunk_end  # sentences of the chunk that were not used come again
 
 
 def _reach(starts: list[int], first: int, tokens: int, end: int) -> int:

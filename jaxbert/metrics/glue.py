@@ -76,7 +76,7 @@ METRICS: dict[str, Callable[[Array, Array], float]] = {
     "mean_squared_error": mean_squared_error,
 }
 
-# Task, as meta data files name it -> what it reports (Wang et al. 2018, table 1). The first one chooses the best
+# Task, as metadata files name it -> what it reports (Wang et al. 2018, table 1). The first one chooses the best
 # checkpoint; a larger value of it is always better.
 TASK_METRICS = {
     "COLA": ("matthews", "accuracy"),

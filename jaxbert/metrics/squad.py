@@ -227,11 +227,11 @@ def _average_precision(
     """Area under the steps of precision over recall, in percent; equal odds make one step."""
     ids = _by_odds(scores, null_odds)
     true_positives, last_recall, area = 0.0, 0.0, 0.0
-    for place, id_ in enumerate(ids):
+    for rank, id_ in enumerate(ids):
         if has_answer[id_]:
             true_positives += scores[id_]
-        if place == len(ids) - 1 or null_odds[id_] != null_odds[ids[place + 1]]:
+        if rank == len(ids) - 1 or null_odds[id_] != null_odds[ids[rank + 1]]:
             recall = true_positives / positives
-            area += true_positives / (place + 1) * (recall - last_recall)
+            area += true_positives / (rank + 1) * (recall - last_recall)
             last_recall = recall
     return 100.0 * area

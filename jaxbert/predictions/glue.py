@@ -70,7 +70,7 @@ def _names(labels: Sequence[str], outputs: Array) -> list[str]:
     """The name of the most probable class of each example; the first one wins a tie."""
     if outputs.shape[1] != len(labels):
         raise ValueError(f"{len(labels)} labels do not fit outputs {outputs.shape}")
-    return [labels[place] for place in outputs.argmax(-1)]
+    return [labels[index] for index in outputs.argmax(-1)]
 
 
 def _write_table(path: str, header: Sequence[str], rows: Iterable[Iterable[object]]) -> None:

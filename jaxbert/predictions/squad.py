@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Candidates of windows -> answers, their texts, in the order of questions."""
+"""Candidates of windows -> answers, as google-research's `run_squad.py` chooses them, in the order of the questions.
+
+The model gives each position of a window a start and an end logit. `predict` scores the spans of all windows of a
+question and keeps the best ones; `AnswerTexts` finds their characters in the context; `in_question_order` puts windows
+that come in any order, because they are packed by length, back into questions.
+"""
 
 import bisect
 import collections
@@ -18,59 +23,6 @@ from jaxbert.text.normalize import basic_tokens, has_cjk
 from jaxbert.text.tokenizer import Tokenizer, piece_spans
 
 _REMEMBERED = 1 << 14  # words
-
-
-class AnswerTexts:
-    """Finds the characters of answers; what a word becomes when normalized is remembered."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokens = tokenizer.vocab.tokens
-        self._normalized = functools.lru_cache(_REMEMBERED)(
-            lambda word: " ".join(basic_tokens(word, tokenizer.do_lower_case))
-        )
-        self._spans = functools.lru_cache(_REMEMBERED)(lambda word: piece_spans(word, tokenizer))
-
-    def span(self, context: Context, first: int, last: int) -> tuple[int, int]:
-        """First character, and the one after the last, of the answer from piece `first` to piece `last`."""
-        begin, end = context.word_of(first), context.word_of(last)
-        if first > context.first_pieces[begin] or last + 1 < context.first_pieces[end + 1]:
-            span = self._aligned(context, first, last, begin, end)
-            if span is None and any(map(has_cjk, context.words[begin : end + 1])):
-                span = self._between_pieces(context, first, last, begin, end)
-            if span is not None:
-                return span
-        return context.word_starts[begin], context.word_starts[end] + len(context.words[end])
-
-    def _aligned(self, context: Context, first: int, last: int, begin: int, end: int) -> tuple[int, int] | None:
-        """Where the letters of the pieces stand in their words; None where letters and characters are not one to one.
-
-        The first place counts, should the same letters come twice in the words.
-        """
-        words = context.words[begin : end + 1]
-        lengths = list(itertools.accumulate(map(len, words)))
-        letters = " ".join(filter(None, map(self._normalized, words)))
-        wanted = self._joined(context.ids[first : last + 1].tolist())
-        start = letters.find(wanted)
-        if start < 0 or len(letters) - letters.count(" ") != lengths[-1]:
-            return None
-        chars = []
-        for letter in (start, start + len(wanted) - 1):
-            place = letter - letters.count(" ", 0, letter)  # among the characters of all words
-            word = bisect.bisect_right(lengths, place)
-            chars.append(context.word_starts[begin + word] + place - (lengths[word] - len(words[word])))
-        return chars[0], chars[1] + 1
-
-    def _joined(self, ids: list[int]) -> str:
-        """The letters of pieces, a blank between words."""
-        return " ".join([self._tokens[id_] for id_ in ids]).replace(" ##", "").replace("##", "")
-
-    def _between_pieces(self, context: Context, first: int, last: int, begin: int, end: int) -> tuple[int, int]:
-        """From the first character of the first piece to the last character of the last one."""
-        start = self._spans(context.words[begin])[first - context.first_pieces[begin]][0]
-        stop = self._spans(context.words[end])[last - context.first_pieces[end]][1]
-        return context.word_starts[begin] + start, context.word_starts[end] + stop
-
-
 _NO_NULL_SCORE = 1_000_000.0  # odds of a question whose context has no window, as in the original
 
 
@@ -143,6 +95,63 @@ class Prediction:
     null_odds: float | None
 
 
+class AnswerTexts:
+    """Finds the characters of answers; what a word becomes when normalized is remembered.
+
+    Pieces of a word do not say which characters they come from: `É` has become `e`, an unknown word `[UNK]`. Where an
+    answer begins and ends with words it is these words. Otherwise its letters are looked for among those of its words,
+    and if that fails, it is the words in full, or, in text without spaces, what lies between the two pieces.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokens = tokenizer.vocab.tokens
+        self._normalized = functools.lru_cache(_REMEMBERED)(
+            lambda word: " ".join(basic_tokens(word, tokenizer.do_lower_case))
+        )
+        self._spans = functools.lru_cache(_REMEMBERED)(lambda word: piece_spans(word, tokenizer))
+
+    def span(self, context: Context, first: int, last: int) -> tuple[int, int]:
+        """First character, and the one after the last, of the answer from piece `first` to piece `last`."""
+        begin, end = context.word_of(first), context.word_of(last)
+        if first > context.first_pieces[begin] or last + 1 < context.first_pieces[end + 1]:
+            span = self._aligned(context, first, last, begin, end)
+            if span is None and any(map(has_cjk, context.words[begin : end + 1])):
+                span = self._between_pieces(context, first, last, begin, end)
+            if span is not None:
+                return span
+        return context.word_starts[begin], context.word_starts[end] + len(context.words[end])
+
+    def _aligned(self, context: Context, first: int, last: int, begin: int, end: int) -> tuple[int, int] | None:
+        """Where the letters of the pieces stand in their words; None where letters and characters are not one to one.
+
+        Should the same letters come twice in the words, the first ones count. For the pieces `steve smith`:
+
+            words          (Steve  Smith,       12 characters without blanks, of which the first word has 6
+            letters        ( steve smith ,      also 12: one to one
+            wanted           steve smith        the letters 1 to 10, so characters 1 of `(Steve` and 4 of `Smith,`
+        """
+        words = context.words[begin : end + 1]
+        ends = list(itertools.accumulate(map(len, words)))  # of each word, counted in characters of all words
+        letters = " ".join(filter(None, map(self._normalized, words)))
+        pieces = [self._tokens[id_] for id_ in context.ids[first : last + 1].tolist()]
+        wanted = " ".join(pieces).replace(" ##", "").replace("##", "")
+        start = letters.find(wanted)
+        if start < 0 or len(letters) - letters.count(" ") != ends[-1]:
+            return None
+        chars = []
+        for letter in (start, start + len(wanted) - 1):
+            index = letter - letters.count(" ", 0, letter)
+            word = bisect.bisect_right(ends, index)
+            chars.append(context.word_starts[begin + word] + index - (ends[word] - len(words[word])))
+        return chars[0], chars[1] + 1
+
+    def _between_pieces(self, context: Context, first: int, last: int, begin: int, end: int) -> tuple[int, int]:
+        """From the first character of the first piece to the last character of the last one."""
+        start = self._spans(context.words[begin])[first - context.first_pieces[begin]][0]
+        stop = self._spans(context.words[end])[last - context.first_pieces[end]][1]
+        return context.word_starts[begin] + start, context.word_starts[end] + stop
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Scored:
     """A choice before its probability is known."""
@@ -170,7 +179,9 @@ def predict(
         raise InputError(
             f"the model's output for question `{asked.question.id}` is not a number", "its weights are bad"
         )
-    null = _null(candidates) if settings.version_2_with_negative else None
+    null = None  # no answer, scored in the window that finds it least likely
+    if settings.version_2_with_negative and len(candidates.null_logits):
+        null = _Scored("", *min(candidates.null_logits.astype(np.float64).tolist(), key=sum))
     chosen = _choose(asked, candidates, settings, texts, null)
     best = next((choice for choice in chosen if choice.text), None)
     odds = None
@@ -185,14 +196,6 @@ def predict(
         for choice, probability in zip(chosen, probabilities, strict=True)
     ]
     return Prediction(asked.question.id, best_text if answered else "", best_text, n_best, odds)
-
-
-def _null(candidates: Candidates) -> _Scored | None:
-    """No answer, scored in the window that finds it least likely; None without windows."""
-    if not len(candidates.null_logits):
-        return None
-    start, end = min(candidates.null_logits.astype(np.float64).tolist(), key=sum)
-    return _Scored("", start, end)
 
 
 def _choose(
@@ -210,18 +213,14 @@ def _choose(
             break
         begin, end = texts.span(asked.context, first, last)
         text = asked.context.text[begin:end]
-        key = _comparable(text)
-        if key not in seen:
-            seen.add(key)
+        is_simple = " " not in text and text.isprintable()
+        words = text if is_simple else " ".join(split_words(text))  # the original compares texts with single blanks
+        if words not in seen:
+            seen.add(words)
             chosen.append(_Scored(text, start_logit, end_logit))
     if null_left:
         chosen.append(null_left)
     return chosen or [_Scored("", 0.0, 0.0)]
-
-
-def _comparable(text: str) -> str:
-    """The text with single blanks, as the original compares answers."""
-    return text if " " not in text and text.isprintable() else " ".join(split_words(text))
 
 
 def _spans(
@@ -229,7 +228,10 @@ def _spans(
 ) -> Iterator[tuple[float, int, int, float, float]]:
     """Score, first and last piece, start and end logit of all spans allowed in any window, best first.
 
-    Equal ones come in the order of windows, then of starts, then of ends.
+    The score of a span is its start logit plus its end logit. A piece stands in several windows and has other logits in
+    each; a span counts in the window that is best for its first piece (see `best_window`) and must end in the same one.
+    So of the windows 0 to 4 and 3 to 7 a span from piece 3 counts in the first (3 pieces before it, 1 behind), and can
+    only reach piece 4. Equal scores come in the order of windows, then of starts, then of ends.
     """
     window_starts = np.array([window.start for window in asked.windows], np.int64)[:, None]
     stops = np.array([window.stop for window in asked.windows], np.int64)[:, None]
@@ -291,7 +293,7 @@ def in_question_order(
 
 
 def _taken(waiting: dict[int, list[np.ndarray]], first: int, count: int) -> Candidates:
-    """The candidates of some windows, which then wait no more."""
+    """The candidates of `count` windows, which then wait no more."""
     if not count:
         none = np.zeros((0, 1))
         return Candidates(none, none, none, none, np.zeros((0, 2)))

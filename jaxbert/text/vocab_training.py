@@ -15,7 +15,7 @@ _LINES = 1000  # handed over at a time
 
 
 def special_tokens(num_unused: int) -> list[str]:
-    """What a vocabulary begins with; 99 places give `[UNK]` to `[MASK]` the ids 100 to 103 of the released models."""
+    """What a vocabulary begins with; 99 unused tokens give `[UNK]` to `[MASK]` the ids 100 to 103, as Google's have."""
     return [PAD, *(f"[unused{number}]" for number in range(1, num_unused + 1)), UNK, CLS, SEP, MASK]
 
 
@@ -34,7 +34,7 @@ def train_vocab(
         read: gives sentences or any other pieces of text; called twice.
         size: V, special tokens included; a small text gives fewer.
         do_lower_case: whether the tokenizer will lower-case.
-        num_unused: free places to fill later.
+        num_unused: `[unused1]` and so on, to fill later.
         min_frequency: how often a pair of pieces must be seen to be joined.
         limit_alphabet: most characters to keep, the most frequent ones; a word with another one is `[UNK]`.
 
@@ -65,7 +65,7 @@ def train_vocab(
 
 
 def _alphabet(batches: Iterable[list[str]], limit: int) -> tuple[list[str], list[str]]:
-    """The most frequent characters, and those of them that are found after the first place of a word; sorted."""
+    """The most frequent characters, and those of them that are found after the first letter of a word; sorted."""
     counts: collections.Counter[str] = collections.Counter()
     inside: set[str] = set()
     for batch in batches:

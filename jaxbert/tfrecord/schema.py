@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which features the records of each task hold, of which type and length: the one place that says it."""
+"""Which features the records of each task hold, of which type and length; nothing else says it."""
 
 import dataclasses
 from typing import Literal
@@ -62,7 +62,7 @@ def classification_schema(
 
     Args:
         max_seq_length: S.
-        label_type: as `label_type` in the meta data.
+        label_type: as `label_type` in the metadata.
         has_weights: whether to read the weight of each example; 1 where a record has none.
         has_example_ids: whether to read the number of each example; -1 where a record has none.
     """
@@ -96,7 +96,7 @@ def pretraining_schema(
 
     Args:
         max_seq_length: S.
-        max_predictions_per_seq: P; None for records without masks, which hold whole pairs.
+        max_predictions_per_seq: P; None for records without masks, which hold the pairs as they are.
         v2_names: whether ids and segments are named as with `--use_v2_feature_names`; both names are read in any case.
         has_next_sentence: whether to read whether the second text is a random one.
     """

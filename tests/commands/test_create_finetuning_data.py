@@ -56,7 +56,7 @@ def load(path: Path, label_type: str = "int") -> dict[str, list[object]]:
 
 
 def test_known_task(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder of TSV files becomes three record files and meta data, and a summary says so."""
+    """A folder of TSV files becomes three record files and metadata, and a summary says so."""
     run(flags(folder))
     assert load(folder / "out/train")["input_ids"] == [[2, 5, 6, 3, 7, 3, 0, 0], [2, 6, 3, 5, 3, 0, 0, 0]]
     assert load(folder / "out/train")["label_ids"] == [1, 0]
@@ -128,7 +128,7 @@ def test_mistakes(folder: Path, change: dict[str, object], message: str) -> None
 
 
 def test_bad_row_leaves_what_was_before(folder: Path) -> None:
-    """When a row is wrong, the message has its line, and neither that record file nor meta data are written."""
+    """When a row is wrong, the message has its line, and neither that record file nor metadata are written."""
     (folder / "dev.tsv").write_text(HEADER + "maybe\t1\t2\ta\tb\n")
     with pytest.raises(InputError, match="line 2: unknown label `maybe`"):
         run(flags(folder))

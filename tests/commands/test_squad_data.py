@@ -44,13 +44,13 @@ def run(folder: Path, name: str, *others: str) -> int:
 
 
 def meta(folder: Path) -> dict[str, Any]:
-    """The meta data that was written."""
+    """The metadata that was written."""
     content: dict[str, Any] = json.loads((folder / "meta").read_text())
     return content
 
 
 def test_version_1(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Records and meta data are made; a question whose answer is not there is counted and listed."""
+    """Records and metadata are made; a question whose answer is not there is counted and listed."""
     assert run(folder, "v1") == 0
     out, err = capsys.readouterr()
     assert err == "left out: question `wrong` has the answer `c` at 99, outside of its context of 5 characters\n"

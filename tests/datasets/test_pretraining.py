@@ -40,9 +40,9 @@ def test_sizes_come_from_the_records(tmp_path: Path) -> None:
     records = PretrainingRecords([path, path], BOUNDS, True)
     assert (len(records), records.max_seq_length, records.max_predictions) == (6, S, P)
     assert records.read(np.array([4, 0]))["next_sentence_labels"].tolist() == [1, 0]
-    whole = PretrainingRecords([written(tmp_path / "b", masked=False)], BOUNDS, False)
-    assert whole.max_predictions is None
-    assert set(whole.read(np.arange(3))) == {"input_ids", "input_mask", "segment_ids"}
+    unmasked = PretrainingRecords([written(tmp_path / "b", masked=False)], BOUNDS, False)
+    assert unmasked.max_predictions is None
+    assert set(unmasked.read(np.arange(3))) == {"input_ids", "input_mask", "segment_ids"}
 
 
 def test_an_empty_file_beside_others_is_left_out(tmp_path: Path) -> None:

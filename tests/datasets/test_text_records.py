@@ -96,7 +96,7 @@ def test_bad_example_leaves_no_file(
 
 
 def test_dataset(tmp_path: Path, recipe: Recipe) -> None:
-    """Every wanted set is written, test sets by language, and the meta data say how many."""
+    """Every wanted set is written, test sets by language, and the metadata says how many."""
     dataset = TextDataset(
         "task",
         recipe.labels,
@@ -130,7 +130,7 @@ def test_unwanted_and_missing_sets(tmp_path: Path, recipe: Recipe) -> None:
 
 
 def test_regression(tmp_path: Path, recipe: Recipe) -> None:
-    """Numbers are written as floats, and the meta data have no classes."""
+    """Numbers are written as floats, and the metadata has no classes."""
     dataset = TextDataset("task", (), lambda: iter([TextExample("a", None, 2.5), TextExample("b")]), None, {})
     numbers = Recipe(recipe.vocab_file, True, 8, ())
     paths = RecordPaths(str(tmp_path / "train"), meta_data=str(tmp_path / "meta"))
@@ -142,7 +142,7 @@ def test_regression(tmp_path: Path, recipe: Recipe) -> None:
 
 
 def test_official_mrpc(shared: Path, tmp_path: Path) -> None:
-    """From the same TSV files, records with the values of the official script's, and its meta data."""
+    """From the same TSV files, records with the values of the official script's, and its metadata."""
     official = shared / "official/data/official-2.3"
     dataset = glue_dataset(find_task("MRPC"), str(shared / "official/inputs/MRPC"))
     recipe = Recipe(str(shared / "official/inputs/vocab.txt"), True, 64, dataset.labels)

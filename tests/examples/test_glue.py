@@ -26,11 +26,11 @@ def read(split: Split | None) -> list[TextExample]:
 
 
 def row(columns: int, **fields: str) -> str:
-    """A line with fields at places `c0`, `c1`, ..., the others filled with their number."""
-    return "|".join(fields.get(f"c{place}", f"#{place}") for place in range(columns))
+    """A line with the fields `c0`, `c1`, ..., the others filled with their number."""
+    return "|".join(fields.get(f"c{column}", f"#{column}") for column in range(columns))
 
 
-# Task, columns in its files, places of text a, text b and label in train.tsv, of the texts in test.tsv, a label.
+# Task, columns in train.tsv, those of text a, text b and label; columns in test.tsv, those of the texts; a label.
 LAYOUTS = [
     ("SST-2", 2, (0, None, 1), 2, (1, None), "1"),
     ("MRPC", 5, (3, 4, 0), 5, (3, 4), "0"),

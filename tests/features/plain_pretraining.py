@@ -38,20 +38,20 @@ def plain_pairs(
         target = rng.randint(2, most)
     found = []
     chunk: Document = []
-    place = 0
-    while place < len(documents[number]):
-        chunk.append(documents[number][place])
-        if place == len(documents[number]) - 1 or sum(map(len, chunk)) >= target:
+    sentence_number = 0
+    while sentence_number < len(documents[number]):
+        chunk.append(documents[number][sentence_number])
+        if sentence_number == len(documents[number]) - 1 or sum(map(len, chunk)) >= target:
             split = rng.randint(1, len(chunk) - 1) if len(chunk) > 1 else 1
             a = [token for sentence in chunk[:split] for token in sentence]
             is_random = len(chunk) == 1 or rng.random() < 0.5
             if is_random:
                 b = random_text(documents, number, target - len(a), rng)
-                place -= len(chunk) - split
+                sentence_number -= len(chunk) - split
             else:
                 b = [token for sentence in chunk[split:] for token in sentence]
             cut_pair(a, b, most, rng)
             found.append((a, b, is_random))
             chunk = []
-        place += 1
+        sentence_number += 1
     return found

@@ -62,7 +62,7 @@ def test_many_at_once(pairs: list[tuple[str, str | None]], length: int) -> None:
         assert arrays["input_ids"][row].tolist() == ids
         assert arrays["input_mask"][row].sum() == len(tokens)
         assert arrays["segment_ids"][row].tolist() == [
-            int(len(first) + 2 <= place < len(tokens)) for place in range(length)
+            int(len(first) + 2 <= position < len(tokens)) for position in range(length)
         ]
 
 

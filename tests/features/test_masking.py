@@ -57,14 +57,14 @@ def test_every_record(pairs: list[tuple[list[int], list[int]]], masking: Masking
     result = mask(ids, lengths, keys(len(ids), seed), masking, VOCAB)
     for row, (original, length) in enumerate(zip(ids, lengths.tolist(), strict=True)):
         count = int(result["masked_lm_weights"][row].sum())
-        places, labels = result["masked_lm_positions"][row], result["masked_lm_ids"][row]
+        positions, labels = result["masked_lm_positions"][row], result["masked_lm_ids"][row]
         assert result["masked_lm_weights"][row].tolist() == [1.0] * count + [0.0] * (masking.max_predictions - count)
-        assert not places[count:].any()
+        assert not positions[count:].any()
         assert not labels[count:].any()
-        assert (np.diff(places[:count]) > 0).all()
-        assert not np.isin(original[places[:count]], [PAD, CLS, SEP]).any()
+        assert (np.diff(positions[:count]) > 0).all()
+        assert not np.isin(original[positions[:count]], [PAD, CLS, SEP]).any()
         restored = result["input_ids"][row].copy()
-        restored[places[:count]] = labels[:count]
+        restored[positions[:count]] = labels[:count]
         assert restored.tolist() == original.tolist()
         assert count <= masking.count(length)
         if not masking.whole_words:
@@ -80,10 +80,10 @@ def test_whole_words(a: list[int], b: list[int], seed: int, grams: bool) -> None
     length = len(a) + len(b) + 3
     result = mask(np.array([record]), np.array([length]), keys(1, seed), masking, VOCAB)
     chosen = set(result["masked_lm_positions"][0][result["masked_lm_weights"][0] > 0].tolist())
-    real = [place for place in range(1, length - 1) if record[place] != SEP]
-    for before, place in itertools.pairwise(real):
-        if record[place] >= INSIDE and (not grams or before + 1 == place):
-            assert (place in chosen) == (before in chosen)
+    real = [position for position in range(1, length - 1) if record[position] != SEP]
+    for before, position in itertools.pairwise(real):
+        if record[position] >= INSIDE and (not grams or before + 1 == position):
+            assert (position in chosen) == (before in chosen)
 
 
 def test_records_do_not_depend_on_each_other() -> None:
@@ -114,7 +114,7 @@ def chi_square(first: np.ndarray, second: np.ndarray) -> tuple[float, int]:
 
 @pytest.mark.parametrize("whole_words", [False, True])
 def test_same_distribution_as_one_by_one(whole_words: bool) -> None:
-    """Sets of positions, and what stands in their place, are as often as when drawn by the original's procedure."""
+    """Sets of positions, and the new ids there, are as often as by the original's procedure."""
     record = laid_out([16, 17, 5, 6, 7], [18, 8, 9, 19], 12)  # both texts begin inside a word
     masking, n = Masking(0.3, 20, whole_words), 6000
     by_key = mask(np.array([record] * n), np.full(n, 12), keys(n), masking, VOCAB)
@@ -136,14 +136,14 @@ def test_shares() -> None:
     ids = np.full((n, 12), FIRST)
     ids[:, 0], ids[:, 5], ids[:, 11] = CLS, SEP, SEP
     result = mask(ids, np.full(n, 12), keys(n), Masking(0.15, 2), VOCAB)
-    places = result["masked_lm_positions"].ravel()
-    found = np.bincount(result["input_ids"][np.repeat(np.arange(n), 2), places], minlength=END) / len(places)
+    positions = result["masked_lm_positions"].ravel()
+    found = np.bincount(result["input_ids"][np.repeat(np.arange(n), 2), positions], minlength=END) / len(positions)
     random_share = 0.1 / END
     expected = np.full(END, random_share)
     expected[[MASK, FIRST]] += (0.8, 0.1)
-    assert (np.abs(found - expected) < 4 * np.sqrt(expected * (1 - expected) / len(places)) + 1e-9).all()
-    everywhere = np.bincount(places, minlength=12)[ids[0] == FIRST] / len(places)
-    assert (np.abs(everywhere - 1 / 9) < 4 * np.sqrt(1 / 9 * 8 / 9 / len(places))).all()
+    assert (np.abs(found - expected) < 4 * np.sqrt(expected * (1 - expected) / len(positions)) + 1e-9).all()
+    everywhere = np.bincount(positions, minlength=12)[ids[0] == FIRST] / len(positions)
+    assert (np.abs(everywhere - 1 / 9) < 4 * np.sqrt(1 / 9 * 8 / 9 / len(positions))).all()
 
 
 def test_gram_lengths() -> None:
@@ -154,7 +154,9 @@ def test_gram_lengths() -> None:
     masking = Masking(3 / 27, 3, True, 3)
     rng = random.Random(0)
     first = [mask_runs(record, masking, VOCAB, rng) for _ in range(4000)]
-    whole = sum(places[-1] - places[0] == 2 for places in ([place for place, _ in masks] for masks in first))
+    whole = sum(
+        positions[-1] - positions[0] == 2 for positions in ([position for position, _ in masks] for masks in first)
+    )
     # A run of three, or neighbours by chance: at least the share of length 3, which is (1/3) / (1 + 1/2 + 1/3).
     assert whole / 4000 > 2 / 11 - 4 * np.sqrt(2 / 11 * 9 / 11 / 4000)
     for masks in first:

@@ -106,12 +106,12 @@ def test_whole_pairs(numbered: tuple[TokenizedText, MaskVocab]) -> None:
     """Without masking the records are the same pairs, with their own tokens and no features of masks."""
     text, vocab = numbered
     recipe = PairRecipe(LENGTH, 1, 0.1, 7)
-    whole = features(make_instances(text, recipe, 0, None, vocab), text, LENGTH, None, vocab)
+    unmasked = features(make_instances(text, recipe, 0, None, vocab), text, LENGTH, None, vocab)
     static = features(make_instances(text, recipe, 0, Masking(), vocab), text, LENGTH, Masking(), vocab)
-    assert set(whole) == {"input_ids", "input_mask", "segment_ids", "next_sentence_labels"}
+    assert set(unmasked) == {"input_ids", "input_mask", "segment_ids", "next_sentence_labels"}
     for name in ("input_mask", "segment_ids", "next_sentence_labels"):
-        assert np.array_equal(whole[name], static[name])
-    assert not (whole["input_ids"] == vocab.mask).any()
+        assert np.array_equal(unmasked[name], static[name])
+    assert not (unmasked["input_ids"] == vocab.mask).any()
 
 
 def test_same_statistics_as_the_original_draws(numbered: tuple[TokenizedText, MaskVocab]) -> None:
@@ -121,8 +121,8 @@ def test_same_statistics_as_the_original_draws(numbered: tuple[TokenizedText, Ma
     """
     text, vocab = numbered
 
-    def statistics(seed: int, same_draws: bool) -> list[float]:
-        recipe = PairRecipe(LENGTH, 2, 0.3, seed, same_draws)
+    def statistics(seed: int, google_order: bool) -> list[float]:
+        recipe = PairRecipe(LENGTH, 2, 0.3, seed, google_order)
         arrays = features(make_instances(text, recipe, 0, Masking(), vocab), text, LENGTH, Masking(), vocab)
         lengths, kept = arrays["input_mask"].sum(1), arrays["masked_lm_weights"] > 0
         fates = arrays["input_ids"][np.nonzero(kept)[0], arrays["masked_lm_positions"][kept]]
@@ -140,7 +140,7 @@ def test_same_statistics_as_the_original_draws(numbered: tuple[TokenizedText, Ma
             place,
         ]
 
-    samples = [np.array([statistics(seed, same_draws) for seed in range(60)]) for same_draws in (False, True)]
+    samples = [np.array([statistics(seed, google_order) for seed in range(60)]) for google_order in (False, True)]
     error = np.sqrt(sum(sample.var(axis=0, ddof=1) / len(sample) for sample in samples))
     assert (np.abs(samples[0].mean(axis=0) - samples[1].mean(axis=0)) < 4 * error).all()
 

@@ -79,7 +79,7 @@ def test_impossible_question() -> None:
     [
         ("a (b.) c", Answer("b", 3), (2, 2)),  # tightened to the pieces that are the answer
         ("a bcb c", Answer("c", 3), (1, 3)),  # "##c" is not the piece "c": the whole word
-        ("a b.b c", Answer("b", 4), (1, 1)),  # the first of equal places in the word, as in the official script
+        ("a b.b c", Answer("b", 4), (1, 1)),  # the first of equal pieces in the word, as in the official script
         ("a  b\u202fc", Answer("b\u202fc", 3), (1, 2)),
         ("a  b\u00a0c", Answer("b\u00a0c", 3), None),  # U+00A0 parts the words of the answer, not of the context
         ("a b c a", Answer("b  c", 2), (1, 2)),  # white space need not be the same
@@ -177,11 +177,11 @@ def test_windows(pieces: int, room: int, stride: int) -> None:
     assert windows == plain
     for piece in range(pieces):
         best, best_score = None, None
-        for place, window in enumerate(plain):
+        for number, window in enumerate(plain):
             if piece in window:
                 score = min(piece - window.start, window.stop - 1 - piece) + 0.01 * len(window)
                 if best_score is None or score > best_score:
-                    best, best_score = place, score
+                    best, best_score = number, score
         assert best_window(windows, piece) == best
 
 
@@ -221,15 +221,15 @@ def test_long_context() -> None:
 def windows_of(path: Path, tokenizer: Tokenizer, settings: WindowSettings) -> list[tuple[WindowedQuestion, int]]:
     """Every window of a file: its question and number."""
     asked = [one for paragraph in read_squad(str(path)) for one in ask(paragraph, tokenizer, settings)]
-    return [(one, place) for one in asked for place in range(len(one.windows))]
+    return [(one, number) for one in asked for number in range(len(one.windows))]
 
 
-def maps(one: WindowedQuestion, place: int) -> tuple[dict[int, int], dict[int, bool]]:
+def maps(one: WindowedQuestion, number: int) -> tuple[dict[int, int], dict[int, bool]]:
     """Position -> word, and position -> whether this window is the best one, as the official features have it."""
-    window = one.windows[place]
+    window = one.windows[number]
     shift = one.offset - window.start
     words = {piece + shift: one.context.word_of(piece) for piece in window}
-    return words, {piece + shift: best_window(one.windows, piece) == place for piece in window}
+    return words, {piece + shift: best_window(one.windows, piece) == number for piece in window}
 
 
 @pytest.mark.parametrize("version", ["v1.1", "v2.0"])
@@ -244,9 +244,9 @@ def test_official_tiny_features(shared: Path, version: str) -> None:
     questions = list(dict.fromkeys(id(one) for one, _ in found))
     unique = {id(one): one for one, _ in found}
     arrays = window_arrays(list(unique.values()), tokenizer.vocab, 64)
-    for row, ((one, place), feature) in enumerate(zip(found, expected, strict=False)):
-        words, best = maps(one, place)
-        assert (questions.index(id(one)), place) == (feature["example_index"], feature["doc_span_index"])
+    for row, ((one, number), feature) in enumerate(zip(found, expected, strict=False)):
+        words, best = maps(one, number)
+        assert (questions.index(id(one)), number) == (feature["example_index"], feature["doc_span_index"])
         assert {str(position): word for position, word in words.items()} == feature["token_to_orig_map"]
         assert {str(position): flag for position, flag in best.items()} == feature["token_is_max_context"]
         for name in ("input_ids", "input_mask", "segment_ids"):

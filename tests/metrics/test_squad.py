@@ -89,9 +89,9 @@ def test_threshold_of_the_scores() -> None:
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(-3, 3)), min_size=1, max_size=12))
 def test_best_threshold(rows: list[tuple[bool, bool, int]]) -> None:
     """With odds that are all different, the best threshold is the best of all that could be tried."""
-    questions = [question(str(place), *(["cat"] if has else [])) for place, (has, _, _) in enumerate(rows)]
-    predictions = {str(place): "cat" if answered else "" for place, (_, answered, _) in enumerate(rows)}
-    odds = {str(place): odd + place / 100 for place, (_, _, odd) in enumerate(rows)}
+    questions = [question(str(number), *(["cat"] if has else [])) for number, (has, _, _) in enumerate(rows)]
+    predictions = {str(number): "cat" if answered else "" for number, (_, answered, _) in enumerate(rows)}
+    odds = {str(number): odd + number / 100 for number, (_, _, odd) in enumerate(rows)}
     has = {one.id: bool(one.answers) for one in questions}
     scores = {one.id: float(has[one.id] == bool(predictions[one.id])) for one in questions}
     tried = [
@@ -112,9 +112,9 @@ def test_best_threshold(rows: list[tuple[bool, bool, int]]) -> None:
 )
 def test_dividing_threshold(rows: list[tuple[bool, str, float]]) -> None:
     """No other threshold gives a better F1, equal odds or not, and it is none of the odds where it can be between."""
-    questions = [question(str(place), *(["cat"] if has else [])) for place, (has, _, _) in enumerate(rows)]
-    predictions = {str(place): text for place, (_, text, _) in enumerate(rows)}
-    odds = {str(place): float(odd) for place, (_, _, odd) in enumerate(rows)}
+    questions = [question(str(number), *(["cat"] if has else [])) for number, (has, _, _) in enumerate(rows)]
+    predictions = {str(number): text for number, (_, text, _) in enumerate(rows)}
+    odds = {str(number): float(odd) for number, (_, _, odd) in enumerate(rows)}
 
     def score(threshold: float) -> float:
         reached: float = score_v2(questions, predictions, odds, threshold)["f1"]

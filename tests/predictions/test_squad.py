@@ -44,16 +44,16 @@ def asked(context: str, length: int = 12, stride: int = 4) -> WindowedQuestion:
 def plain(one: WindowedQuestion, starts: np.ndarray, ends: np.ndarray, settings: AnswerSettings) -> dict[str, Any]:
     """The original rules, loop by loop."""
     spans, nulls = [], []
-    for place, window in enumerate(one.windows):
-        nulls.append((float(starts[place, 0]), float(ends[place, 0])))
-        best_starts = sorted(range(starts.shape[1]), key=lambda i: -starts[place, i])[: settings.n_best_size]
-        best_ends = sorted(range(ends.shape[1]), key=lambda i: -ends[place, i])[: settings.n_best_size]
+    for number, window in enumerate(one.windows):
+        nulls.append((float(starts[number, 0]), float(ends[number, 0])))
+        best_starts = sorted(range(starts.shape[1]), key=lambda i: -starts[number, i])[: settings.n_best_size]
+        best_ends = sorted(range(ends.shape[1]), key=lambda i: -ends[number, i])[: settings.n_best_size]
         for start in best_starts:
             for end in best_ends:
                 first, last = start - one.offset + window.start, end - one.offset + window.start
-                in_window = first in window and last in window and best_window(one.windows, first) == place
+                in_window = first in window and last in window and best_window(one.windows, first) == number
                 if in_window and 0 <= last - first < settings.max_answer_length:
-                    spans.append((first, last, float(starts[place, start]), float(ends[place, end])))
+                    spans.append((first, last, float(starts[number, start]), float(ends[number, end])))
     null = min(nulls, key=sum)
     if settings.version_2_with_negative:
         spans.append((-1, -1, *null))

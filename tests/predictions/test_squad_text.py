@@ -56,15 +56,15 @@ def test_texts(context: str, first: str, last: str, text: str) -> None:
 
 def original(words: list[str], pieces: list[str]) -> str:
     """The alignment of the original, letter by letter."""
-    whole = " ".join(words)
+    text = " ".join(words)
     wanted = " ".join(pieces).replace(" ##", "").replace("##", "")
-    letters = " ".join(basic_tokens(whole, True))
+    letters = " ".join(basic_tokens(text, True))
     start = letters.find(wanted)
-    places = [[index for index, char in enumerate(text) if char != " "] for text in (whole, letters)]
-    if start < 0 or len(places[0]) != len(places[1]):
-        return whole
-    to_whole = dict(zip(places[1], places[0], strict=True))
-    return whole[to_whole[start] : to_whole[start + len(wanted) - 1] + 1]
+    letters_at = [[index for index, char in enumerate(one) if char != " "] for one in (text, letters)]
+    if start < 0 or len(letters_at[0]) != len(letters_at[1]):
+        return text
+    to_text = dict(zip(letters_at[1], letters_at[0], strict=True))
+    return text[to_text[start] : to_text[start + len(wanted) - 1] + 1]
 
 
 @given(st.text(st.sampled_from("abAB(.'é\u0301ə \n\u00a0"), min_size=1, max_size=25), st.data())

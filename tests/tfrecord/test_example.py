@@ -78,9 +78,9 @@ def reference(values: Mapping[str, Any], shuffle: int = 0, kind: type[Any] = PAC
         holder = {int: "int64_list", float: "float_list", bytes: "bytes_list"}[type(values[name][0])]
         getattr(features.feature[name], holder).value.extend(values[name])
         entries += features.SerializeToString()
-    whole = kind()
-    whole.features.MergeFromString(entries)
-    start = whole.SerializeToString()[: -len(entries)]  # tag and length, which do not depend on the order
+    message = kind()
+    message.features.MergeFromString(entries)
+    start = message.SerializeToString()[: -len(entries)]  # tag and length, which do not depend on the order
     return start + entries
 
 

@@ -46,12 +46,12 @@ def test_round_trip_in_any_order(tmp_path_factory: pytest.TempPathFactory, files
     assert len(records) == len(everything)
     order = np.random.default_rng(seed).permutation(len(everything))
     assert records.read(order) == [everything[index] for index in order]
-    places = [
+    locations = [
         f"`{path}` record {number}"
         for path, payloads in zip(paths, files, strict=True)
         for number in range(len(payloads))
     ]
-    assert [records.locate(index) for index in range(len(records))] == places
+    assert [records.locate(index) for index in range(len(records))] == locations
 
 
 @pytest.fixture
