@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tokenizer: exactly Google's `FullTokenizer`, fast because the pieces of a word seen before are remembered."""
+"""The tokenizer: exactly Google's `FullTokenizer`, fast because the pieces of a word seen before are remembered.
+
+A text is cut into chunks at white space, a chunk into words (see `normalize`), and a word into WordPiece pieces, the
+longest known one first: `unaffable` is `un ##aff ##able`. What a chunk becomes depends on it alone, so it is worked out
+once. `piece_spans` goes back from pieces to the characters of the text.
+"""
 
 import array
 from collections.abc import Callable, Sequence
@@ -12,6 +17,7 @@ from jaxbert.text.vocab import Vocab
 MAX_CHARS_PER_WORD = 200  # google-research/bert and tf-models-official 2.2; later official versions have 400
 _MOST_REMEMBERED = 1 << 18  # about 50 MB; then the memory is emptied and fills again with what is frequent
 _LONGEST_REMEMBERED = 64  # characters; longer chunks hardly come back
+_FRAME = "a"  # a letter that no rule changes, to see what a character becomes between others
 
 
 class Tokenizer:
@@ -35,7 +41,7 @@ class Tokenizer:
         return _joined(list(map(self._packed, texts)))
 
     def batch_word_ids(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """As `batch_ids`, faster for texts that come back, such as words: each is remembered as a whole."""
+        """As `batch_ids`, faster for texts that come back, such as words: each is remembered in full."""
         return _joined(list(map(self._remembered.__getitem__, texts)))
 
     def tokens(self, text: str) -> list[str]:
@@ -99,30 +105,34 @@ class _Memory(dict[str, bytes]):
         return ids
 
 
-_FRAME = "a"  # a letter that no rule changes, to see what a character becomes between others
-
-
 def piece_spans(text: str, tokenizer: Tokenizer) -> list[tuple[int, int]]:
     """First character, and the one after the last, of each piece of `text`, as many as `tokenizer.ids(text)`.
 
-    Accents that were dropped belong to no piece. A character that becomes several letters (a Hangul syllable) can
-    belong to several pieces.
+    `Ébc (b` with the pieces `e ##bc ( b` has (0, 1), (1, 3), (4, 5), (5, 6). Accents that were dropped belong to no
+    piece. A character that becomes several letters (a Hangul syllable) can belong to several pieces.
     """
     spans: list[tuple[int, int]] = []
     tokens, origins = basic_tokens(text, tokenizer.do_lower_case), word_origins(text, tokenizer.do_lower_case)
     for token, origin in zip(tokens, origins, strict=True):
         ids = tokenizer.word_ids(token)
-        begin = 0
+        begin = 0  # letters of the word before the piece
         for number, id_ in enumerate(ids):
-            piece = tokenizer.vocab.tokens[id_]
-            end = begin + len(piece) - (2 if number else 0) if len(ids) > 1 else len(origin)
+            if len(ids) == 1:  # perhaps `[UNK]`, whose length says nothing
+                end = len(origin)
+            else:
+                end = begin + len(tokenizer.vocab.tokens[id_].removeprefix("##" if number else ""))
             spans.append((origin[begin], origin[end - 1] + 1))
             begin = end
     return spans
 
 
 def word_origins(text: str, do_lower_case: bool) -> list[list[int]]:
-    """For each of the `basic_tokens` of `text`, the character of `text` that each of its characters comes from."""
+    """For each of the `basic_tokens` of `text`, the character of `text` that each of its letters comes from.
+
+    Each character is normalized between two letters that stay as they are. What stands before the first cut belongs to
+    the word so far, and each cut begins another word: `É` gives `aea`, so the letter `e`; a blank gives `a a`, a cut;
+    `(` gives `a ( a`, a cut, the word `(`, and a cut.
+    """
     words: list[list[int]] = [[]]
     for index, char in enumerate(text):
         first, *others = basic_tokens(f"{_FRAME}{char}{_FRAME}", do_lower_case)

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command from flags to files: known tasks, own files, mistakes."""
+"""The command from flags to files: known tasks, own files, SQuAD, mistakes."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from jaxbert import console
+from jaxbert.cli import main
 from jaxbert.commands.create_finetuning_data import run
 from jaxbert.config.data import FineTuningDataFlags
 from jaxbert.errors import InputError
@@ -121,7 +123,7 @@ def test_own_files(folder: Path) -> None:
     ],
 )
 def test_mistakes(folder: Path, change: dict[str, object], message: str) -> None:
-    """FineTuningDataFlags that cannot work end with a message before anything is written."""
+    """Flags that cannot work end with a message before anything is written."""
     with pytest.raises(InputError, match=message):
         run(flags(folder, **change))
     assert not (folder / "out").exists() or not list((folder / "out").iterdir())
@@ -154,3 +156,89 @@ def test_command_line(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "MRPC_train.tf_record" in done.stdout
     assert load(folder / "out/MRPC_train.tf_record")["label_ids"] == [1, 0]
+
+
+@pytest.fixture
+def squad_folder(tmp_path: Path) -> Path:
+    """A vocabulary, a file of version 1.1 with one wrong answer, and one of version 2.0."""
+    (tmp_path / "vocab.txt").write_text(VOCAB)
+    good = {"id": "good", "question": "a", "answers": [{"text": "b", "answer_start": 2}]}
+    wrong = {"id": "wrong", "question": "a", "answers": [{"text": "c", "answer_start": 99}]}
+    impossible = {"id": "none", "question": "c", "answers": [], "is_impossible": True}
+    for name, questions in {"v1": [good, wrong], "v2": [good | {"is_impossible": False}, impossible]}.items():
+        article = {"paragraphs": [{"context": "a b c", "qas": questions}]}
+        (tmp_path / f"{name}.json").write_text(json.dumps({"data": [article]}))
+    return tmp_path
+
+
+def make_squad(squad_folder: Path, name: str, *others: str) -> int:
+    """The exit code for one of the files."""
+    return main(
+        [
+            "create_finetuning_data",
+            "--fine_tuning_task_type=squad",
+            f"--squad_data_file={squad_folder / name}.json",
+            f"--vocab_file={squad_folder / 'vocab.txt'}",
+            f"--train_data_output_path={squad_folder / 'records'}",
+            f"--meta_data_file_path={squad_folder / 'meta'}",
+            "--max_seq_length=10",
+            "--max_query_length=3",
+            "--num_workers=1",
+            *others,
+        ]
+    )
+
+
+def squad_meta(squad_folder: Path) -> dict[str, Any]:
+    """The metadata that was written."""
+    content: dict[str, Any] = json.loads((squad_folder / "meta").read_text())
+    return content
+
+
+def test_version_1(squad_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Records and metadata are made; a question whose answer is not there is counted and listed."""
+    assert make_squad(squad_folder, "v1") == 0
+    out, err = capsys.readouterr()
+    assert err == "left out: question `wrong` has the answer `c` at 99, outside of its context of 5 characters\n"
+    assert "1 records" in out
+    assert "2 questions read, 1 left out" in out
+    assert squad_meta(squad_folder) == {
+        "task_type": "bert_squad",
+        "train_data_size": 1,
+        "max_seq_length": 10,
+        "max_query_length": 3,
+        "doc_stride": 128,
+        "version_2_with_negative": False,
+    }
+
+
+def test_version_2(squad_folder: Path) -> None:
+    """Questions without answer are records too."""
+    assert make_squad(squad_folder, "v2", "--version_2_with_negative=True") == 0
+    found = squad_meta(squad_folder)
+    assert (found["train_data_size"], found["version_2_with_negative"]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "others", "message"),
+    [
+        ("v1", ["--strict"], "question `wrong` has the answer `c`"),
+        (
+            "v1",
+            ["--version_2_with_negative"],
+            "has no key `is_impossible`\nhint: leave out `--version_2_with_negative`",
+        ),
+        ("v2", [], "question `none` has no answer\nhint: give `--version_2_with_negative`"),
+        ("v1", ["--squad_data_file="], "`--squad_data_file` and `--train_data_output_path` must be given"),
+        ("v1", ["--eval_data_output_path=x"], "only training records are made"),
+        ("v3", [], "cannot read"),
+    ],
+)
+def test_wrong_squad_input(
+    name: str, others: list[str], message: str, squad_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each mistake has its message, code 2, and leaves no file."""
+    before = sorted(squad_folder.iterdir())
+    assert make_squad(squad_folder, name, *others) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(squad_folder.iterdir()) == before

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From candidates to answers: against a plain reading of the original rules, and against official outputs."""
+"""Answers: chosen as the original does, their texts, in the order of the questions."""
 
+import collections
+import itertools
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,25 @@ from hypothesis import strategies as st
 
 from jaxbert.errors import InputError
 from jaxbert.examples.squad import Paragraph, Question, read_squad
-from jaxbert.features.squad import WindowedQuestion, WindowSettings, ask, best_window
-from jaxbert.predictions.squad import AnswerSettings, AnswerTexts, Candidates, Prediction, predict
+from jaxbert.features.squad import (
+    Context,
+    WindowedQuestion,
+    WindowSettings,
+    ask,
+    best_window,
+    make_context,
+    split_words,
+)
+from jaxbert.predictions.squad import (
+    AnswerSettings,
+    AnswerTexts,
+    Candidates,
+    Found,
+    Prediction,
+    in_question_order,
+    predict,
+)
+from jaxbert.text.normalize import basic_tokens
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import make_vocab, read_vocab
 
@@ -178,3 +198,135 @@ def test_official_outputs(shared: Path, version: str) -> None:
         if version == "v2.0":
             assert found.null_odds == expected["null_odds"][found.id]
     assert elsewhere == []  # white space in these contexts is single blanks
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+LETTER_TOKENIZER = Tokenizer(
+    make_vocab(
+        [
+            *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+            *(f"{mark}{letter}" for letter in LETTERS for mark in ("", "##")),
+            *("steve", "smith", "##s", "(", ")", ",", "'", "1895", "-", "1943", ".", "中", "国", "。", "人"),
+        ]
+    )
+)
+LETTER_TEXTS = AnswerTexts(LETTER_TOKENIZER)
+
+
+def answer_text(context: str, first: str, last: str) -> str:
+    """The answer from the first piece `first` to the next piece `last`."""
+    made = make_context(context, LETTER_TOKENIZER)
+    pieces = [LETTER_TOKENIZER.vocab.tokens[id_] for id_ in made.ids]
+    begin = pieces.index(first)
+    start, end = LETTER_TEXTS.span(made, begin, pieces.index(last, begin))
+    return context[start:end]
+
+
+@pytest.mark.parametrize(
+    ("context", "first", "last", "text"),
+    [
+        ("Mr Steve Smith's hat", "steve", "smith", "Steve Smith"),  # punctuation that was not predicted is cut off
+        ("was (1895-1943).", "1895", "1895", "1895"),
+        ("was (1895-1943).", "-", ")", "-1943)"),
+        ("by Steve  Smith, who", "steve", "smith", "Steve  Smith"),  # the original has one blank
+        ("by Steve\nSmith", "steve", "smith", "Steve\nSmith"),
+        ("(Sté,", "s", "##e", "Sté"),  # one letter for one: aligned
+        ("(Ste\u0301,", "s", "##e", "(Ste\u0301,"),  # an accent of its own went: the words as they are
+        ("(ə-a)", "a", "a", "a"),
+        ("(ə-a)", "[UNK]", "a", "(ə-a)"),  # an unknown word cannot be aligned
+        ("中国ə人。中", "国", "人", "国ə人"),  # text without spaces: between the pieces, not the whole "word"
+        ("中 国", "中", "国", "中 国"),
+    ],
+)
+def test_texts(context: str, first: str, last: str, text: str) -> None:
+    """Answers inside words are aligned by their letters; where that fails, whole words, or pieces without spaces."""
+    assert answer_text(context, first, last) == text
+
+
+def original_text(words: list[str], pieces: list[str]) -> str:
+    """The alignment of the original, letter by letter."""
+    text = " ".join(words)
+    wanted = " ".join(pieces).replace(" ##", "").replace("##", "")
+    letters = " ".join(basic_tokens(text, True))
+    start = letters.find(wanted)
+    letters_at = [[index for index, char in enumerate(one) if char != " "] for one in (text, letters)]
+    if start < 0 or len(letters_at[0]) != len(letters_at[1]):
+        return text
+    to_text = dict(zip(letters_at[1], letters_at[0], strict=True))
+    return text[to_text[start] : to_text[start + len(wanted) - 1] + 1]
+
+
+@given(st.text(st.sampled_from("abAB(.'é\u0301ə \n\u00a0"), min_size=1, max_size=25), st.data())
+def test_texts_as_the_original(context: str, data: st.DataObject) -> None:
+    """Without Chinese characters, every answer is the original's but for the white space between its words."""
+    made = make_context(context, LETTER_TOKENIZER)
+    if not len(made.ids):
+        return
+    first = data.draw(st.integers(0, len(made.ids) - 1))
+    last = data.draw(st.integers(first, len(made.ids) - 1))
+    start, end = LETTER_TEXTS.span(made, first, last)
+    pieces = [LETTER_TOKENIZER.vocab.tokens[id_] for id_ in made.ids[first : last + 1]]
+    expected = original_text(made.words[made.word_of(first) : made.word_of(last) + 1], pieces)
+    assert " ".join(split_words(context[start:end])) == expected
+
+
+@given(st.text(st.sampled_from("ab中国。人A ə\u0301\n\u00a0("), min_size=1, max_size=25), st.data())
+def test_always_a_part_of_the_context(context: str, data: st.DataObject) -> None:
+    """Whatever the script, an answer is a part of its context that neither begins nor ends with white space."""
+    made = make_context(context, LETTER_TOKENIZER)
+    if not len(made.ids):
+        return
+    first = data.draw(st.integers(0, len(made.ids) - 1))
+    last = data.draw(st.integers(first, len(made.ids) - 1))
+    start, end = LETTER_TEXTS.span(made, first, last)
+    assert 0 <= start < end <= len(context)
+    assert split_words(context[start:end])[0][0] == context[start]
+    assert split_words(context[start:end])[-1][-1] == context[end - 1]
+
+
+def waiting_questions(windows: list[int]) -> "collections.deque[WindowedQuestion]":
+    """One question for each number of windows."""
+    context = Context("", [], [], [0], np.zeros(0, np.int64))
+    return collections.deque(
+        WindowedQuestion(Question(str(number), ""), context, np.zeros(0, np.int64), [range(1)] * count)
+        for number, count in enumerate(windows)
+    )
+
+
+def found(numbers: np.ndarray) -> Found:
+    """Candidates that tell from which window they are."""
+    column = numbers[:, None].astype(np.float64)
+    values = {"starts": column, "start_logits": column, "ends": column, "end_logits": column}
+    return numbers, {**values, "null_logits": np.repeat(column, 2, axis=1)}
+
+
+def predict_windows(asked: WindowedQuestion, candidates: Candidates) -> Prediction:
+    """Which windows the candidates are from, as the text of the answer."""
+    return Prediction(asked.question.id, str(candidates.starts[:, 0].astype(int).tolist()), "", [], None)
+
+
+@given(st.lists(st.integers(0, 3), max_size=12), st.integers(1, 5), st.integers(0, 10**6))
+def test_each_question_gets_its_own_windows_in_order(windows: list[int], size: int, seed: int) -> None:
+    """For windows in any order and batches of any size, each question gets its own, and questions stay in order."""
+    numbers = np.random.default_rng(seed).permutation(sum(windows))
+    batches = (found(numbers[first : first + size]) for first in range(0, len(numbers), size))
+    predictions = list(in_question_order(waiting_questions(windows), batches, predict_windows))
+    ends = np.cumsum([0, *windows]).tolist()
+    expected = [str(list(range(first, end))) for first, end in itertools.pairwise(ends)]
+    assert [prediction.id for prediction in predictions] == [str(number) for number in range(len(windows))]
+    assert [prediction.text for prediction in predictions] == expected
+
+
+def test_answers_do_not_wait_for_later_questions() -> None:
+    """A question is answered before windows of later ones are asked for, so few are ever kept."""
+    taken: list[int] = []
+
+    def one_by_one() -> Iterator[Found]:
+        for number in range(6):
+            taken.append(number)
+            yield found(np.array([number]))
+
+    answers = in_question_order(waiting_questions([1, 2, 3]), one_by_one(), predict_windows)
+    assert [next(answers).text, taken[-1]] == ["[0]", 0]
+    assert [next(answers).text, taken[-1]] == ["[1, 2]", 2]
+    assert [next(answers).text, taken[-1]] == ["[3, 4, 5]", 5]
