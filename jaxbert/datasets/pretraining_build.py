@@ -180,8 +180,6 @@ def build(work: Work, workers: int, report: Report, runner: str = "", runner_opt
         from jaxbert.datasets import pretraining_beam  # it imports from here what each machine does
 
         pretraining_beam.make_shards(work, runner, runner_options)
-        counts = totals(work)
-        pretraining_beam.write_outputs(work, runner, runner_options)
     else:
         try:
             make_shards(work, workers, report)
@@ -190,9 +188,17 @@ def build(work: Work, workers: int, report: Report, runner: str = "", runner_opt
             done = len(work.shards) - len(work.missing())
             message = f"stopped with {done} of {len(work.shards)} shards made; the same command goes on from there"
             raise Interrupted(number, message) from stop
-        counts = totals(work)
-        write_outputs(work)
-    remove_shards(work)
+    reports = finished(work)
+    counts = sum((shard.counts for shard in reports), Counts())
+    if not counts.instances:
+        files.remove(work.folder)
+        raise InputError("there are no words in the text", "does `--input_format` fit the files?")
+    if runner:
+        pretraining_beam.write_outputs(work, runner, runner_options)
+    else:
+        for number in range(len(work.outputs)):
+            write_output(number, work.outputs, reports, work.folder)
+    files.remove(work.folder)
     return counts
 
 
@@ -216,56 +222,27 @@ def _shard_writer(recipe: Recipe, folder: str) -> Callable[[Shard], ShardReport]
     return functools.partial(write_shard, recipe=recipe, folder=folder)
 
 
-def write_outputs(work: Work) -> None:
-    """Put the outputs together from the shards."""
-    reports = finished(work)
-    for number in range(len(work.outputs)):
-        write_output(number, work.outputs, reports, work.folder)
-
-
 def write_output(number: int, paths: Sequence[str], reports: Sequence[ShardReport], folder: str) -> None:
-    """Put one of the outputs together: of every shard the part whose turn it is, so that records go round over all."""
+    """Join one of the outputs: of every shard the part whose turn it is, so that records go round over all outputs."""
     before = 0  # instances in earlier shards
     with files.whole_file(paths[number]) as target:
         for report in reports:
             turn = (number - before) % len(report.sizes)
             with files.open_input(_records_path(folder, report.number)) as source:
                 source.seek(sum(report.sizes[:turn]))
-                _copy(source, target, report.sizes[turn])
+                left = report.sizes[turn]
+                while chunk := source.read(min(left, 1 << 20)):
+                    target.write(chunk)
+                    left -= len(chunk)
+            if left:
+                raise InputError("a shard file is shorter than its report says", "remove its folder and start again")
             before += report.counts.instances
-
-
-def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
-    while size:
-        chunk = source.read(min(size, 1 << 20))
-        if not chunk:
-            raise InputError("a shard file is shorter than its report says", "remove its folder and start again")
-        target.write(chunk)
-        size -= len(chunk)
-
-
-def totals(work: Work) -> Counts:
-    """What all shards hold together.
-
-    Raises:
-        InputError: not one record; the folder of shards is removed.
-    """
-    counts = sum((report.counts for report in finished(work)), Counts())
-    if not counts.instances:
-        remove_shards(work)
-        raise InputError("there are no words in the text", "does `--input_format` fit the files?")
-    return counts
 
 
 def finished(work: Work) -> list[ShardReport]:
     """The reports of all shards, in order; all must be there."""
     reports = [finished_shard(work.folder, shard.number) for shard in work.shards]
     return [report for report in reports if report is not None]
-
-
-def remove_shards(work: Work) -> None:
-    """Remove the folder of shards, when the outputs are written."""
-    files.remove(work.folder)
 
 
 def summary(counts: Counts, work: Work, seconds: float) -> str:
@@ -307,6 +284,8 @@ def write_shard(shard: Shard, recipe: Recipe, folder: str) -> ShardReport:
     text = tokenize(documents, tokenizer)
     vocab = mask_vocab(tokenizer.vocab)
     instances = make_instances(text, recipe.pairs, shard.number, recipe.masking, vocab)
+    predictions = recipe.masking.max_predictions if recipe.masking else None
+    schema = pretraining_schema(recipe.pairs.max_seq_length, predictions, v2_names=recipe.v2_names)
     sizes, masked = [], 0
     with files.whole_file(_records_path(folder, shard.number)) as file:
         for output in range(recipe.outputs):
@@ -315,7 +294,9 @@ def write_shard(shard: Shard, recipe: Recipe, folder: str) -> ShardReport:
                 for block in _blocks(instances, output, recipe):
                     arrays = features(block, text, recipe.pairs.max_seq_length, recipe.masking, vocab)
                     masked += int(arrays["masked_lm_weights"].sum()) if recipe.masking else 0
-                    sink.write(_frames(arrays, recipe))
+                    if recipe.v2_names:
+                        arrays |= {"input_word_ids": arrays["input_ids"], "input_type_ids": arrays["segment_ids"]}
+                    sink.write(b"".join(map(frame, encode(arrays, schema))))
             sizes.append(file.tell() - start)
     counts = _counts(text, instances, tokenizer.vocab.unk)
     counts = dataclasses.replace(counts, text_bytes=len(shard), wrong_bytes=wrong_bytes, masked=masked)
@@ -359,14 +340,6 @@ def _blocks(instances: Instances, output: int, recipe: Recipe) -> Iterator[Insta
     step = max(1, _BLOCK_TOKENS // recipe.pairs.max_seq_length)
     for first in range(0, len(numbers), step):
         yield instances.take(numbers[first : first + step])
-
-
-def _frames(arrays: dict[str, np.ndarray], recipe: Recipe) -> bytes:
-    predictions = recipe.masking.max_predictions if recipe.masking else None
-    schema = pretraining_schema(recipe.pairs.max_seq_length, predictions, v2_names=recipe.v2_names)
-    if recipe.v2_names:
-        arrays = arrays | {"input_word_ids": arrays["input_ids"], "input_type_ids": arrays["segment_ids"]}
-    return b"".join(map(frame, encode(arrays, schema)))
 
 
 def _counts(text: TokenizedText, instances: Instances, unk: int) -> Counts:

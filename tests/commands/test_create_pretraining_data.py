@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command from text to pretraining records: its output, notes and messages, and Beam beside the local way."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,14 @@ def test_ngrams(flags: list[str], tmp_path: Path) -> None:
         assert main([*flags, "--do_whole_word_mask", "--max_ngram_size=3"]) == 0
         contents.append((tmp_path / "one").read_bytes())
     assert contents[0] == contents[1]
+
+
+def test_no_beam(flags: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A runner without the library ends with what to install."""
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    assert main([*flags, "--runner=DirectRunner"]) == 2
+    assert "`--runner` needs Apache Beam" in (err := capsys.readouterr().err)
+    assert "hint: pip install 'jaxbert[beam]'" in err
 
 
 @pytest.mark.interop

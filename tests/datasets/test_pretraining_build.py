@@ -2,6 +2,7 @@
 """A corpus to record files: workers, interruption, turns, compression, names, wrong input."""
 
 import gzip
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,10 @@ from jaxbert.datasets import pretraining_build
 from jaxbert.datasets.pretraining_build import (
     Counts,
     Recipe,
-    make_shards,
+    build,
     prepare,
-    remove_shards,
-    totals,
-    write_outputs,
 )
-from jaxbert.errors import InputError
+from jaxbert.errors import InputError, Interrupted
 from jaxbert.features.masking import Masking
 from jaxbert.features.pretraining import PairRecipe
 from jaxbert.tfrecord.example import decode, parse_example
@@ -55,11 +53,7 @@ def corpus(tmp_path: Path) -> list[str]:
 def made(corpus: list[str], recipe: Recipe, outputs: list[Path], shard_bytes: int = 1000, workers: int = 1) -> Counts:
     """Make the records from begin to end."""
     work = prepare(corpus, recipe, [str(path) for path in outputs], shard_bytes)
-    make_shards(work, workers, ignore)
-    counts = totals(work)
-    write_outputs(work)
-    remove_shards(work)
-    return counts
+    return build(work, workers, ignore)
 
 
 def load(path: Path, predictions: int | None = 4) -> dict[str, np.ndarray]:
@@ -117,8 +111,9 @@ def test_interruption(
             raise KeyboardInterrupt
 
     work = prepare(corpus, recipe, [str(tmp_path / "again")], 300)
-    with pytest.raises(KeyboardInterrupt):
-        make_shards(work, workers, stop)
+    with pytest.raises(Interrupted, match=r"stopped with [2-9] of \d+ shards made") as stopped:
+        build(work, workers, stop)
+    assert stopped.value.signal_number == signal.SIGINT
     there = {shard.number for shard in work.shards} - {shard.number for shard in work.missing()}
     assert {0, 1} <= there
     assert work.missing()
