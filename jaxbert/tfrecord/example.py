@@ -62,16 +62,18 @@ def decode(
     for index, payload in enumerate(payloads):
         found = _values(payload, functools.partial(locate, index))
         for feature in schema:
-            name = next((name for name in (feature.name, *feature.aliases) if name in found), None)
-            numbers = () if name is None else getattr(found[name], feature.dtype).value
+            name: str | None = feature.name
+            if name not in found:
+                name = next((alias for alias in feature.aliases if alias in found), None)
+            numbers: Sequence[float] = () if name is None else getattr(found[name], feature.dtype).value
             if len(numbers) == feature.count:
-                arrays[feature.name][index] = numbers
+                arrays[feature.name][index] = numbers[0] if feature.length is None else numbers
             elif name is not None or feature.default is None:
                 raise InputError(
                     f"{locate(index)} {_misfit(feature, name, found)}; expected {feature.count} x {feature.dtype}",
                     "the records, the metadata and the kind of task must belong together: make the records again",
                 )
-    return {feature.name: arrays[feature.name].reshape(feature.shape(len(payloads))) for feature in schema}
+    return arrays
 
 
 def _misfit(feature: Feature, name: str | None, found: Mapping[str, Any]) -> str:

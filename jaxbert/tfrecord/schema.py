@@ -30,13 +30,9 @@ class Feature:
         """Values in each record."""
         return 1 if self.length is None else self.length
 
-    def shape(self, records: int) -> tuple[int, ...]:
-        """Shape of the decoded array for this many records."""
-        return (records,) if self.length is None else (records, self.length)
-
     def missing(self, records: int) -> np.ndarray:
-        """The decoded array as it is before any record is read: the default, or 0."""
-        return np.full((records, self.count), self.default or 0, self.dtype)
+        """The decoded array of this many records as it is before any is read: the default, or 0."""
+        return np.full((records,) if self.length is None else (records, self.length), self.default or 0, self.dtype)
 
 
 Schema = tuple[Feature, ...]
