@@ -201,7 +201,7 @@ def test_any_damage_to_the_header_gives_weights_or_a_message(data: st.DataObject
     ],
 )
 def test_what_transformers_writes_is_read_in_full(architecture: str, shard: str, tmp_path: Path) -> None:
-    """Every parameter of each of its classes has the same bits, in one file or many, and nothing is left over."""
+    """Every parameter of each of its classes is bitwise identical, in one file or many, and nothing is left over."""
     transformers = pytest.importorskip("transformers")
     sizes = {"vocab_size": 11, "hidden_size": 6, "num_hidden_layers": 2, "num_attention_heads": 2}
     more = {"intermediate_size": 8, "max_position_embeddings": 7, "num_labels": 3 if "Sequence" in architecture else 2}

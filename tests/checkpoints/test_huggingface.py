@@ -24,7 +24,7 @@ from tests.checkpoints.random_models import HEADS, Weights, assert_same, random_
 
 
 def test_every_weight_goes_there_and_back() -> None:
-    """Names differ from one another on the other side, and come back with the same bits and shape."""
+    """Names differ from one another on the other side, and come back with the same shape, bitwise identical."""
     random = np.random.default_rng(0)
     theirs = {}
     for name in names.weight_names(layers=24):

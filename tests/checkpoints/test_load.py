@@ -131,7 +131,7 @@ def test_folders_of_other_kinds_are_named(files: dict[str, bytes], kind: str, tm
     ],
 )
 def test_files_of_other_kinds_are_named(name: str, content: bytes, kind: str, tmp_path: Path) -> None:
-    """A file that is not read is recognised by its name or its first bytes."""
+    """A file that is not read is named after its name or its first bytes."""
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=rf"is .*{kind}.* which is not read"):
         read_initial(str(tmp_path / name))
@@ -247,7 +247,7 @@ def test_trained_official_models_give_their_final_weights(task: str, head: tuple
 
 
 def test_official_run_folders_are_read(shared: Path) -> None:
-    """The state file in an output folder leads to the checkpoint, and heads are recognised."""
+    """The state file in an output folder leads to the checkpoint, and heads are found."""
     runs = {
         "cls-2.3-mirrored": names.CLASSIFIER,
         "squadv1.1-2.3-mirrored": names.SQUAD,

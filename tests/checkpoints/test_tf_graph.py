@@ -470,9 +470,9 @@ _MODELS: dict[str, tuple[str, list[dict[str, str]]]] = {
 def _objects(tensorflow: ModuleType, variables: dict[str, Any], paths: dict[str, list[str]]) -> Any:
     """Objects of TensorFlow that hold `variables` (name -> variable), each at all of its paths."""
     root = tensorflow.Module()
-    for name, places in paths.items():
-        for place in places:
-            *edges, last = place.split("/")
+    for name, addresses in paths.items():
+        for address in addresses:
+            *edges, last = address.split("/")
             node = root
             for edge in edges:
                 if not hasattr(node, edge):
@@ -492,9 +492,9 @@ def test_tensorflow_restores_objects_of_every_version(version: str, head: str, t
     write_tf2(str(tmp_path / "c"), weights, 2)
     expected = {name: names.to_tf2(names.form_of(name), array, 2) for name, array in weights.items()}
     encoder_paths = [layout.paths(2) for layout in _VERSIONS[version]]
-    place, heads = _MODELS[head]
+    root, heads = _MODELS[head]
     cases = [("", {}, roots) for roots in (("model",), ("encoder",), ("model", "encoder"))]
-    cases += [(place, paths, ("model",)) for paths in heads]
+    cases += [(root, paths, ("model",)) for paths in heads]
     for prefix, head_paths, roots in cases:
         paths = {name: [f"{prefix}{found[name]}" for found in encoder_paths] for name in encoder_paths[0]}
         paths |= {name: [path] for name, path in head_paths.items()}
