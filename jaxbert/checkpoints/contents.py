@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is in a file of weights, before any value is read: all its tensors, and which of them are BERT's weights."""
+"""What is in a file of weights, before any value is read: all its tensors, and which of them are BERT's weights.
+
+`tf_contents` knows TensorFlow's checkpoints, `safetensors_contents` the files of Hugging Face and our own; `groups` and
+`sizes` say what else is there and how large the model is.
+"""
 
 import dataclasses
 import os
@@ -17,14 +21,17 @@ from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
 from jaxbert.io.files import is_file, local_copy, read_json_object
 
-_HEAD_SIZE = 64  # of every released model
+INDEX_ENDING = ".safetensors.index.json"
 NOTES = "notes about the model"
+_HEAD_SIZE = 64  # of every released model
 _NOT_WEIGHTS = (  # in the order in which they are looked for
     ("optimizer slots", re.compile(r"/\.OPTIMIZER_SLOT/|/(adam|lamb)_[mv]$")),
     ("optimizer settings and counters", re.compile(r"(^|/)optimizer/|^(global_step|save_counter)(/\.ATTRIBUTES/|$)")),
     ("lists of positions or types", re.compile(r"(^|\.)embeddings\.(position_ids|token_type_ids)$")),
     (NOTES, re.compile(r"^_CHECKPOINTABLE_OBJECT_GRAPH$|(^|/)(do_lower_case|Variable:0)/\.ATTRIBUTES/")),
 )
+_DAMAGE = (SafetensorError, OSError, TypeError, ValueError, KeyError, AttributeError)  # as damaged safetensors show
+_OTHER_CLASSIFIERS = ("BertForTokenClassification", "BertForMultipleChoice")  # their `classifier` is another network
 _SIZES = (  # the weights that tell the sizes of an encoder
     names.WORD_EMBEDDINGS,
     "bert/embeddings/position_embeddings",
@@ -155,33 +162,33 @@ def _describe(found: FoundWeights) -> str:
     return f"TF2 object-based, {found.layout.name}, {root if found.path else 'the encoder itself is the root'}"
 
 
-INDEX_ENDING = ".safetensors.index.json"
-_DAMAGE = (SafetensorError, OSError, TypeError, ValueError, KeyError, AttributeError)  # as damage shows itself
-_OTHER_CLASSIFIERS = ("BertForTokenClassification", "BertForMultipleChoice")  # their `classifier` is another network
-
-
 def safetensors_contents(path: str, architecture: str | None = None) -> Contents:
     """What is in the safetensors file at `path`, or in all those that an index at `path` names.
 
     `architecture` is the class of transformers that wrote them, if known. Raises InputError for damaged files.
     """
     indexed = _read_index(path) if path.endswith(INDEX_ENDING) else {}
-    files = {file: _open(file) for file in dict.fromkeys(indexed.values() if indexed else [path])}
+    opened: dict[str, Any] = {}
     tensors: dict[str, Tensor] = {}
-    places: dict[str, str] = {}
-    for file, opened in files.items():
-        found = _tensors(file, opened)
+    file_of: dict[str, str] = {}
+    for file in dict.fromkeys(indexed.values() if indexed else [path]):
+        opened[file], found = _open(file)
         tensors |= found
-        places |= dict.fromkeys(found, file)
+        file_of |= dict.fromkeys(found, file)
     for key, file in indexed.items():
-        if places.get(key) != file:
+        if file_of.get(key) != file:
             raise InputError(f"`{path}` says that `{key}` is in `{file}`, where it is not", "download the model again")
     is_ours = names.WORD_EMBEDDINGS in tensors
     keys = {key: key for key in tensors if names.is_weight(key)} if is_ours else _keys(path, tensors, architecture)
     copies = {} if is_ours else {key: keys[name] for key, name in huggingface.TIED.items() if key in tensors}
 
     def read(name: str, key: str) -> np.ndarray:
-        tensor = _read(places[key], files[places[key]], key)
+        try:
+            tensor: np.ndarray = opened[file_of[key]].get_tensor(key)
+        except _DAMAGE as error:
+            raise InputError(
+                f"tensor `{key}` of `{file_of[key]}` cannot be read: {error}", "copy the file again"
+            ) from error
         return tensor if is_ours else huggingface.in_tf1_shape(name, tensor)
 
     return Contents(
@@ -189,15 +196,14 @@ def safetensors_contents(path: str, architecture: str | None = None) -> Contents
         layout="jaxbert safetensors" if is_ours else "Hugging Face safetensors",
         tensors=tensors,
         keys=keys,
-        shapes={name: _tf1_shape(name, tensors[key].shape, is_ours) for name, key in keys.items()},
+        shapes={
+            name: tensors[key].shape if is_ours or not name.endswith("/kernel") else tensors[key].shape[::-1]
+            for name, key in keys.items()
+        },
         attention_heads=None,
         read=read,
         copies={key: original for key, original in copies.items() if key != original},
     )
-
-
-def _tf1_shape(name: str, shape: tuple[int, ...], is_ours: bool) -> tuple[int, ...]:
-    return shape if is_ours or not name.endswith("/kernel") else shape[::-1]
 
 
 def _keys(path: str, tensors: Mapping[str, Tensor], architecture: str | None) -> dict[str, str]:
@@ -230,27 +236,14 @@ def _read_index(path: str) -> dict[str, str]:
     return {key: os.path.join(os.path.dirname(path), file) for key, file in files.items()}
 
 
-def _open(path: str) -> Any:
+def _open(path: str) -> tuple[Any, dict[str, Tensor]]:
+    """The file for reading tensors, and what its header says of them."""
     if not is_file(path):
         raise InputError(f"`{path}` is missing", "download the model again")
     try:
         with local_copy(path) as here:
-            return safe_open(here, framework="numpy")
-    except _DAMAGE as error:
-        raise InputError(f"`{path}` is not a whole safetensors file: {error}", "copy the file again") from error
-
-
-def _tensors(path: str, opened: Any) -> dict[str, Tensor]:
-    try:
+            opened: Any = safe_open(here, framework="numpy")
         slices = {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
-        return {key: Tensor(tuple(part.get_shape()), part.get_dtype()) for key, part in slices.items()}
+        return opened, {key: Tensor(tuple(part.get_shape()), part.get_dtype()) for key, part in slices.items()}
     except _DAMAGE as error:
         raise InputError(f"`{path}` is not a whole safetensors file: {error}", "copy the file again") from error
-
-
-def _read(path: str, opened: Any, key: str) -> np.ndarray:
-    try:
-        tensor: np.ndarray = opened.get_tensor(key)
-        return tensor
-    except _DAMAGE as error:
-        raise InputError(f"tensor `{key}` of `{path}` cannot be read: {error}", "copy the file again") from error

@@ -41,6 +41,7 @@ def describe_released(name: str) -> list[str]:
         f"{name}: a released model that is not on this machine",
         f"sizes           {_listed_sizes(model.config)}",
         f"text            {'lower-cased' if model.lower_case else 'keeps its casing'}",
+        *([f"fetched from    https://huggingface.co/{model.repository} when it is used"] if model.repository else []),
         *(f"download        {url}" for url in model.archives),
         *([f"hub module      https://tfhub.dev/{model.module}/1"] if model.module else []),
         f"unpack into     {cache_folder(name)}",

@@ -75,12 +75,6 @@ def to_huggingface(name: str, weight: np.ndarray) -> tuple[str, np.ndarray]:
     return huggingface_name(name), weight.T if name.endswith("/kernel") else weight
 
 
-def to_tf1(name: str, weight: np.ndarray) -> tuple[str, np.ndarray] | None:
-    """TF1's name and shape of the Hugging Face weight `name`: a view, kernels transposed; None if it is not BERT's."""
-    ours = tf1_name(name)
-    return None if ours is None else (ours, in_tf1_shape(ours, weight))
-
-
 def in_tf1_shape(name: str, weight: np.ndarray) -> np.ndarray:
     """A view of `weight`, as transformers stores it, in the shape of TF1's weight `name`."""
     return weight.T if name.endswith("/kernel") else weight

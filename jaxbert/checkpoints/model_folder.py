@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A folder with everything a trained model needs: weights, configuration, vocabulary, meta data.
+"""A folder with everything a trained model needs: weights, configuration, vocabulary, metadata.
 
 `model.safetensors` holds the weights under their TF1 names; `bert_config.json`, `vocab.txt` and `meta_data` are as in
 the released models and in `create_finetuning_data`'s output; `tokenizer_config.json` says whether text is lower-cased.
-Each file is replaced whole, `eval_results.json` last.
+Each file appears whole or not at all, `eval_results.json` last.
 """
 
 import json
@@ -29,14 +29,14 @@ STATE_ENDING = ".safetensors"  # of a training state in remote storage
 def write_model(
     folder: str, weights: Mapping[str, np.ndarray], texts: Mapping[str, str], results: Mapping[str, float]
 ) -> None:
-    """Write weights (path -> array), the files `texts` (name -> content), and `results`: metrics of these weights.
+    """Write weights (TF1 name -> array), the files `texts` (name -> content), and `results`: metrics of these weights.
 
-    Where there are no results, no file says so.
+    Where there are no results, there is no file for them.
     """
     for name, content in texts.items():
         files.write_text(os.path.join(folder, name), content)
     with files.whole_file(os.path.join(folder, OUR_FILE)) as file:
-        file.write(save({path: np.ascontiguousarray(weight) for path, weight in weights.items()}))
+        file.write(save({name: np.ascontiguousarray(weight) for name, weight in weights.items()}))
     if results:
         write_results(folder, results)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weight names: ours, which are those of google-research/bert (TF1), and where TF2 object graphs keep the same weights.
+"""Weight names: ours, which are those of google-research/bert (TF1), and the paths of the same weights in TF2.
 
-A path is a chain of edges in the object graph, written as TensorFlow writes keys: edges joined by `/`.
+A path is a chain of edges in the object graph (see `tf_graph`), joined by `/` as in TensorFlow's keys.
 """
 
 import enum
@@ -79,7 +79,7 @@ def layer_of(name: str) -> int | None:
 
 
 class Form(enum.Enum):
-    """How TF2 stores a weight (left) that TF1 stores in the shape on the right."""
+    """How TF2 stores a weight (left) that TF1 stores in the shape on the right: A heads of size D make up H."""
 
     SAME = "as in TF1"
     PROJECTION = "[H, A, D] -> [H, H]"
@@ -136,7 +136,9 @@ def to_tf2(form: Form, weight: np.ndarray, heads: int) -> np.ndarray:
 class Layout:
     """Where one generation of official code keeps the weights, as paths from the encoder's node.
 
-    `{n}` in a path stands for a number: `first` + layer for the layers, `first` + number of layers for the pooler.
+    `{n}` in a path stands for a number: `first` + layer for the layers, `first` + number of layers for the pooler. In
+    `FUNCTIONAL_A` with 12 layers, for example, `bert/encoder/layer_2/output/dense/bias` is at
+    `layer_with_weights-6/_output_dense/bias` and the pooler's kernel at `layer_with_weights-16/kernel`.
     """
 
     name: str
@@ -149,10 +151,10 @@ class Layout:
 
     def layer_paths(self, layer: int) -> dict[str, str]:
         """TF1 names and paths of the weights of one layer."""
-        place = self.layer.format(n=self.first + layer)
+        node = self.layer.format(n=self.first + layer)
         paths: dict[str, str] = {}
         for module, path in zip(_LAYER_MODULES, self.modules, strict=True):
-            paths |= _module_paths(f"bert/encoder/layer_{layer}/{module}", f"{place}/{path}")
+            paths |= _module_paths(f"bert/encoder/layer_{layer}/{module}", f"{node}/{path}")
         return paths
 
     def paths(self, layers: int) -> dict[str, str]:

@@ -28,7 +28,8 @@ class Released:
         lower_case: whether its text is lower-cased.
         archives: its checkpoint, TensorFlow 2 first where both exist.
         module: its hub module below `https://tfhub.dev/`, without version; None where there is none.
-        revision: of its repository at Hugging Face, `google-bert/<name>`; None where that has no safetensors.
+        repository: at Hugging Face; None where there are no safetensors of it.
+        revision: the commit, tag or branch of that repository that is taken.
     """
 
     folder: str
@@ -36,6 +37,7 @@ class Released:
     lower_case: bool
     archives: tuple[str, ...]
     module: str | None
+    repository: str | None = None
     revision: str | None = None
 
     @property
@@ -97,6 +99,7 @@ RELEASED = {
         lower_case,
         _archives(folder, date, has_tf2),
         module and f"tensorflow/bert_{module}",
+        f"google-bert/{name}",
         _REVISIONS[name],
     )
     for name, folder, date, has_tf2, vocab_size, lower_case, module in _ROWS

@@ -98,23 +98,22 @@ def _fetch_released(name: str) -> str:
     model = RELEASED[name]
     missing = f"the released model `{name}` is not on this machine"
     by_hand = f"download {model.archives[0]} and unpack it into {cache_folder(name)}"
-    if model.revision is None:
+    if model.repository is None:
         raise InputError(missing, by_hand)
-    repository = f"google-bert/{name}"
 
     def fetch(client: Any) -> Any:
         say(
             f"fetching `{name}`, or taking it from the cache of huggingface_hub: {', '.join(_RELEASED_FILES)} of"
-            f" https://huggingface.co/{repository}, revision {model.revision}; licence {LICENSE}"
+            f" https://huggingface.co/{model.repository}, revision {model.revision}; licence {LICENSE}"
         )
-        return client.snapshot_download(repository, revision=model.revision, allow_patterns=list(_RELEASED_FILES))
+        return client.snapshot_download(model.repository, revision=model.revision, allow_patterns=list(_RELEASED_FILES))
 
     return _fetch(missing, "huggingface_hub", by_hand, fetch)
 
 
 @functools.cache
 def _fetch_from_huggingface(repository: str) -> str:
-    files = f"config.json, vocab.txt and *.safetensors of https://huggingface.co/{repository}"
+    files = f"{', '.join(_HUGGINGFACE_FILES)} of https://huggingface.co/{repository}"
     return _fetch(
         f"`hf://{repository}` is not on this machine",
         "huggingface_hub",

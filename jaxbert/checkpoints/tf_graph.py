@@ -230,8 +230,10 @@ def _heads(
     if names.POOLER_EDGE in children:
         found |= _pooler(graph, children[names.POOLER_EDGE])
     for head in others:
+        # `out_proj` is a classifier since 2.5, or next sentence beside a masked LM, with a pooler of its own or none.
         new_style = _dense(graph, head, f"{names.CLASSIFIER_HEAD}/")
         own_pooler = _pooler(graph, head, "dense/")
+        # The others are a dense layer inside of a small network, or that layer itself.
         plain = None if parent in encoders else _dense(graph, head)  # an encoder's plain dense layer is its pooler
         old_style = head != masked_lm and (_dense(graph, head, f"{names.DENSE_HEAD}/") or plain)
         if new_style and (own_pooler or graph.follow(head, "dense") is None):

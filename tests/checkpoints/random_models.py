@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from hypothesis import strategies as st
 
-from jaxbert.checkpoints import names
+from jaxbert.checkpoints import huggingface, names
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.weights import encoder_table, shapes
 
@@ -59,3 +59,9 @@ def assert_same(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarr
     assert found.keys() == expected.keys()
     for name in expected:
         np.testing.assert_array_equal(found[name], expected[name], err_msg=name, strict=True)
+
+
+def to_tf1(name: str, weight: np.ndarray) -> tuple[str, np.ndarray] | None:
+    """TF1's name and shape of the Hugging Face weight `name`; None if it is not BERT's."""
+    ours = huggingface.tf1_name(name)
+    return None if ours is None else (ours, huggingface.in_tf1_shape(ours, weight))

@@ -46,7 +46,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def module(save_tf2: Save, tiny_weights: dict[str, np.ndarray], tmp_path: Path) -> Path:
-    """A hub module of a tiny encoder: variables, vocabulary, case rule."""
+    """A hub module of a tiny encoder: variables, vocabulary, casing."""
     encoder = {
         f"layer_with_weights-0/{path}": names.to_tf2(names.form_of(name), tiny_weights[name], heads=2)
         for name, path in names.FUNCTIONAL_A.paths(2).items()
@@ -61,7 +61,7 @@ def module(save_tf2: Save, tiny_weights: dict[str, np.ndarray], tmp_path: Path) 
 
 @pytest.mark.parametrize("given", ["", "saved_model.pb"])
 def test_a_hub_module_brings_all_it_needs(given: str, module: Path) -> None:
-    """Sizes are those of the weights; vocabulary and case rule are inside."""
+    """Sizes are those of the weights; vocabulary and casing are inside."""
     source = find_source(str(module / given))
     assert source.kind == "SavedModel"
     config = source.config
@@ -161,7 +161,7 @@ def test_the_folder_of_a_run_is_named(tiny_weights: dict[str, np.ndarray], tmp_p
 
 
 def test_official_hub_modules(shared: Path) -> None:
-    """Modules of versions 2.3 and 2.20 bring sizes, vocabulary and case rule."""
+    """Modules of versions 2.3 and 2.20 bring sizes, vocabulary and casing."""
     for folder in sorted((shared / "official/hub").iterdir()):
         source = find_source(str(folder))
         config = source.config

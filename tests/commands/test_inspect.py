@@ -82,6 +82,7 @@ def test_a_released_model_is_told_before_it_is_here(
     out = _inspect(capsys, "bert-large-cased")
     assert "24 layers, hidden 1024, 16 heads" in out
     assert "cased_L-24_H-1024_A-16.tar.gz" in out
+    assert "https://huggingface.co/google-bert/bert-large-cased" in out
     assert f"unpack into     {tmp_path}/.cache/jaxbert/models/bert-large-cased" in out
 
 

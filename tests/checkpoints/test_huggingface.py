@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Model folders for `transformers`."""
+"""Hugging Face's names, configuration and folders, and ours."""
 
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -12,15 +12,157 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from jaxbert.checkpoints import names
-from jaxbert.checkpoints.huggingface import stored_names, to_tf1, write_huggingface, write_tokenizer
-from jaxbert.config.bert_config import BertConfig
+from jaxbert.checkpoints import huggingface, names
+from jaxbert.checkpoints.huggingface import stored_names, write_huggingface, write_tokenizer
+from jaxbert.config.bert_config import Activation, BertConfig
 from jaxbert.errors import InputError
 from jaxbert.model.encoder import encode
 from jaxbert.model.heads import answer_spans, classify, pool, pretrain
 from jaxbert.model.weights import unflatten
 from jaxbert.text.tokenizer import Rules
-from tests.checkpoints.random_models import HEADS, Weights, assert_same, random_weights
+from tests.checkpoints.random_models import HEADS, Weights, assert_same, random_weights, to_tf1
+
+
+def test_every_weight_goes_there_and_back() -> None:
+    """Names differ from one another on the other side, and come back with the same shape, bitwise identical."""
+    random = np.random.default_rng(0)
+    theirs = {}
+    for name in names.weight_names(layers=24):
+        weight = random.normal(size=(3, 4) if name.endswith(("kernel", "embeddings")) else 3)
+        there, stored = huggingface.to_huggingface(name, weight)
+        theirs[there] = stored
+        back = to_tf1(there, stored)
+        assert back is not None
+        assert back[0] == name
+        np.testing.assert_array_equal(back[1], weight, strict=True)
+    assert len(theirs) == len(names.weight_names(layers=24))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("bert.embeddings.word_embeddings.weight", "bert/embeddings/word_embeddings"),
+        ("embeddings.LayerNorm.gamma", "bert/embeddings/LayerNorm/gamma"),
+        ("encoder.layer.11.attention.output.dense.weight", "bert/encoder/layer_11/attention/output/dense/kernel"),
+        ("bert.encoder.layer.3.output.LayerNorm.bias", "bert/encoder/layer_3/output/LayerNorm/beta"),
+        ("pooler.dense.bias", "bert/pooler/dense/bias"),
+        ("cls.predictions.transform.LayerNorm.beta", "cls/predictions/transform/LayerNorm/beta"),
+        ("cls.predictions.transform.dense.weight", "cls/predictions/transform/dense/kernel"),
+        ("cls.predictions.bias", "cls/predictions/output_bias"),
+        ("cls.seq_relationship.weight", "cls/seq_relationship/output_weights"),
+        ("classifier.bias", "output_bias"),
+        ("qa_outputs.weight", "cls/squad/output_weights"),
+    ],
+)
+def test_names_of_transformers_are_known(theirs: str, ours: str) -> None:
+    """Names as transformers writes them, with and without prefix, new and old."""
+    assert huggingface.tf1_name(theirs) == ours
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "roberta.encoder.layer.0.output.dense.weight",
+        "bert.encoder.layer.007.output.dense.weight",
+        "bert.encoder.layer.0.output.dense.kernel",
+        "bert.encoder.layer.0.crossattention.self.query.weight",
+        "cls.predictions.decoder.weight",
+        "embeddings.position_ids",
+        "lstm.weight",
+        "",
+    ],
+)
+def test_other_names_are_not(name: str) -> None:
+    """What is not a weight of BERT has no name with us."""
+    assert huggingface.tf1_name(name) is None
+    assert to_tf1(name, np.zeros((2, 2))) is None
+
+
+def test_dense_kernels_are_transposed_and_heads_are_not() -> None:
+    """A kernel [in, out] is stored [out, in]; TF1's dense heads are [C, H] on both sides."""
+    kernel = np.arange(6.0).reshape(2, 3)
+    name, stored = huggingface.to_huggingface("bert/encoder/layer_0/intermediate/dense/kernel", kernel)
+    assert (name, stored.shape) == ("bert.encoder.layer.0.intermediate.dense.weight", (3, 2))
+    assert huggingface.to_huggingface("output_weights", kernel)[1] is kernel
+
+
+_KNOWN = [name for name in get_args(Activation) if not name.startswith("hard")]
+
+
+@pytest.mark.parametrize("activation", _KNOWN)
+def test_a_configuration_goes_there_and_back(activation: Activation) -> None:
+    """Every size and constant, and every activation that transformers knows."""
+    config = BertConfig(31, 12, 3, 4, 20, activation, 0.2, 0.3, 40, 3, 0.05)
+    assert huggingface.from_huggingface_config(huggingface.to_huggingface_config(config, "BertModel")) == config
+
+
+def test_missing_keys_have_the_defaults_of_transformers() -> None:
+    """An empty file is bert-base-uncased with the exact GELU."""
+    assert huggingface.from_huggingface_config({}) == BertConfig(30522, hidden_act="gelu_erf", type_vocab_size=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "meaning"),
+    [("gelu", "gelu_erf"), ("gelu_new", "gelu"), ("gelu_pytorch_tanh", "gelu"), ("silu", "swish"), ("relu", "relu")],
+)
+def test_activations_keep_their_meaning(name: str, meaning: str) -> None:
+    """Their `gelu` is the exact one, the others are the tanh form."""
+    assert huggingface.from_huggingface_config({"hidden_act": name}).hidden_act == meaning
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ({"model_type": "roberta"}, "`model_type` is `roberta`: only `bert`"),
+        ({"layer_norm_eps": 1e-5}, "`layer_norm_eps` is `1e-05`: only `1e-12`"),
+        ({"position_embedding_type": "relative_key"}, "`position_embedding_type` is `relative_key`"),
+        ({"is_decoder": True}, "`is_decoder` is `True`"),
+        ({"hidden_act": "quick_gelu"}, "`hidden_act` is"),
+        ({"hidden_size": "12"}, "`hidden_size` is"),
+    ],
+)
+def test_other_networks_are_refused(content: dict[str, Any], problem: str) -> None:
+    """A configuration that describes something else than BERT's encoder is named."""
+    with pytest.raises(InputError, match=problem):
+        huggingface.from_huggingface_config(content)
+
+
+def test_an_activation_they_do_not_know_is_refused() -> None:
+    """Nothing is written that transformers would compute in another way."""
+    with pytest.raises(InputError, match="`hidden_act` is `hard_swish`"):
+        huggingface.to_huggingface_config(BertConfig(5, hidden_act="hard_swish"), "BertModel")
+
+
+@pytest.mark.parametrize(
+    ("heads", "expected"),
+    [
+        ((), "BertModel"),
+        (names.CLASSIFIER, "BertForSequenceClassification"),
+        (names.SQUAD, "BertForQuestionAnswering"),
+        ((names.MASKED_LM_BIAS,), "BertForMaskedLM"),
+        (names.NEXT_SENTENCE, "BertForNextSentencePrediction"),
+        ((names.MASKED_LM_BIAS, *names.NEXT_SENTENCE), "BertForPreTraining"),
+    ],
+)
+def test_heads_name_the_class(heads: tuple[str, ...], expected: str) -> None:
+    """The class of transformers is the one that has these heads."""
+    assert huggingface.architecture_of([names.WORD_EMBEDDINGS, *heads]) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"id2label": {"1": "yes", "0": "no"}}, ("no", "yes")),
+        ({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}, ()),
+        ({"id2label": {"0": "no", "2": "yes"}}, ()),
+        ({"id2label": ["no"]}, ()),
+        ({}, ()),
+    ],
+)
+def test_class_names_come_in_order(content: dict[str, Any], expected: tuple[str, ...]) -> None:
+    """Names by number; invented or incomplete ones are none."""
+    assert huggingface.class_names(content) == expected
+
 
 _CONFIG = BertConfig(30, 12, 3, 3, 16, max_position_embeddings=9, type_vocab_size=2)
 _CLASSES = {

@@ -18,7 +18,7 @@ from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.resolve import find_source
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
-from tests.checkpoints.random_models import Weights, assert_same, models, random_weights
+from tests.checkpoints.random_models import Weights, assert_same, models, random_weights, to_tf1
 
 _CONFIG = BertConfig(11, 6, 2, 2, 8, max_position_embeddings=7, type_vocab_size=2)
 
@@ -36,11 +36,11 @@ def _save(folder: Path, tensors: Mapping[str, np.ndarray], architecture: str = "
 
 def _shard(folder: Path, tensors: Mapping[str, np.ndarray], shards: int) -> dict[str, str]:
     """Write the tensors in turn to several files, with an index; where each one is."""
-    places = {key: f"model-{number % shards}.safetensors" for number, key in enumerate(tensors)}
-    for file in set(places.values()):
-        save_file({key: tensors[key] for key in tensors if places[key] == file}, str(folder / file))
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
-    return places
+    file_of = {key: f"model-{number % shards}.safetensors" for number, key in enumerate(tensors)}
+    for file in set(file_of.values()):
+        save_file({key: tensors[key] for key in tensors if file_of[key] == file}, str(folder / file))
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": file_of}))
+    return file_of
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -171,10 +171,10 @@ def test_any_damage_to_the_header_gives_weights_or_a_message(data: st.DataObject
     target = stored / "model.safetensors"
     content = target.read_bytes()
     header = 8 + int.from_bytes(content[:8], "little")
-    place = data.draw(st.integers(0, header - 1))
-    damaged = content[:place]
+    index = data.draw(st.integers(0, header - 1))
+    damaged = content[:index]
     if data.draw(st.booleans()):
-        damaged += bytes([content[place] ^ data.draw(st.integers(1, 255))]) + content[place + 1 :]
+        damaged += bytes([content[index] ^ data.draw(st.integers(1, 255))]) + content[index + 1 :]
     message = "model.safetensors"
     try:
         target.write_bytes(damaged)
@@ -201,7 +201,7 @@ def test_any_damage_to_the_header_gives_weights_or_a_message(data: st.DataObject
     ],
 )
 def test_what_transformers_writes_is_read_in_full(architecture: str, shard: str, tmp_path: Path) -> None:
-    """Every parameter of each of its classes has the same bits, in one file or many, and nothing is left over."""
+    """Every parameter of each of its classes is bitwise identical, in one file or many, and nothing is left over."""
     transformers = pytest.importorskip("transformers")
     sizes = {"vocab_size": 11, "hidden_size": 6, "num_hidden_layers": 2, "num_attention_heads": 2}
     more = {"intermediate_size": 8, "max_position_embeddings": 7, "num_labels": 3 if "Sequence" in architecture else 2}
@@ -209,7 +209,7 @@ def test_what_transformers_writes_is_read_in_full(architecture: str, shard: str,
     model.save_pretrained(tmp_path, max_shard_size=shard)
     read = read_initial(str(tmp_path))
     parameters = {name: parameter.detach().numpy() for name, parameter in model.named_parameters()}
-    expected = (huggingface.to_tf1(name, parameter) for name, parameter in parameters.items())
+    expected = (to_tf1(name, parameter) for name, parameter in parameters.items())
     assert_same(read.weights, dict(expected))
     assert read.unused == ()
     assert find_source(str(tmp_path)).config == BertConfig(
