@@ -19,14 +19,14 @@ from jaxbert.errors import InputError, Interrupted
 COMMANDS = {
     "train_vocab": "make a WordPiece vocabulary from text",
     "create_pretraining_data": "turn text into TFRecords for pretraining",
-    "create_finetuning_data": "turn classification, regression or SQuAD data into TFRecords and meta data",
+    "create_finetuning_data": "turn classification, regression or SQuAD data into TFRecords and metadata",
     "run_pretraining": "pretrain a BERT on such records",
     "run_classifier": "fine-tune a classifier, score it, and predict with it",
     "convert_checkpoint": "write a model for TensorFlow 1 or 2, for transformers, or as our own folder",
     "export": "write a model as SavedModel (hub module), ONNX file or Hugging Face folder",
     "run_squad": "fine-tune on SQuAD, answer questions, score the answers",
     "evaluate_squad": "score answers to SQuAD questions as the official scripts do",
-    "inspect": "say what a model file, records, meta data or a vocabulary is",
+    "inspect": "say what a model file, records, metadata or a vocabulary is",
 }
 FLAGS = {  # where each command's flags are: module below jaxbert.config, and dataclass
     "train_vocab": ("data", "VocabFlags"),
