@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hugging Face's names, config.json and folders, in both directions."""
+"""Hugging Face's names, config.json and folders, in both directions.
+
+Source: modeling_bert.py and configuration_bert.py of transformers 4 and 5. For example `output/dense/kernel` [F, H] of
+`bert/encoder/layer_3` is `bert.encoder.layer.3.output.dense.weight` [H, F] there: PyTorch stores dense kernels
+transposed, and calls gamma and beta of a normalization weight and bias. TF1's heads are [C, H] on both sides.
+"""
 
 import json
 import os

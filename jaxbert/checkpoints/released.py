@@ -3,8 +3,8 @@
 
 Sources: the READMEs of google-research/bert and of official BERT in TensorFlow 2, and the cards of the hub modules.
 The publishers gave no checksums. Hugging Face has nine of the models as safetensors, in the repositories
-`google-bert/<name>`; each is taken at one commit, and only that of the cased model with whole word masking, whose full
-hash is not published, at `main`. Its copies of the small models are pickles.
+`google-bert/<name>`; each is taken at one commit, only the cased model with whole word masking, whose commit we do not
+know in full, at `main`. Its repositories of the small models hold pickles and checkpoints, no safetensors.
 """
 
 import re
