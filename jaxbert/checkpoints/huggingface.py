@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from safetensors.numpy import save
@@ -172,13 +172,40 @@ def architecture_of(weights: Collection[str]) -> str:
 
 
 def class_names(content: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of a classifier's classes in a `config.json`, in the order of their ids; empty where it has none."""
+    """The names of a classifier's classes in a `config.json`, in the order of their ids; empty where it has none.
+
+    `LABEL_0` and so on are what transformers calls classes without names.
+    """
     named = content.get("id2label")
     if not isinstance(named, Mapping):
         return ()
     found = [name for number in range(len(named)) if isinstance(name := named.get(str(number)), str)]
-    invented = any(name.startswith("LABEL_") for name in found)
-    return () if invented or len(found) < len(named) else tuple(found)
+    return () if len(found) < len(named) else tuple(found)
+
+
+Problem = Literal["single_label", "multi_label", "regression"]
+"""What a classifier's outputs are: logits of which one class is right, of which each may be, or a number."""
+_PROBLEMS: dict[str, Problem] = {
+    "single_label_classification": "single_label",
+    "multi_label_classification": "multi_label",
+    "regression": "regression",
+}
+
+
+def problem(content: Mapping[str, Any], outputs: int | None) -> Problem | None:
+    """The kind of problem by a `config.json` and the number of a classifier's outputs, as transformers decides it.
+
+    None where nothing says it. Raises InputError for a kind that is not known, or a regression of several numbers.
+    """
+    stated = content.get("problem_type")
+    if stated is None:
+        return None if outputs is None else "regression" if outputs == 1 else "single_label"
+    if stated not in _PROBLEMS or (stated == "regression" and outputs not in (None, 1)):
+        raise InputError(
+            f"`problem_type` is `{stated}` with {outputs} outputs",
+            f"expected one of {', '.join(_PROBLEMS)}, and one output for a regression",
+        )
+    return _PROBLEMS[stated]
 
 
 _WITHOUT_POOLER = ("BertForQuestionAnswering", "BertForMaskedLM")

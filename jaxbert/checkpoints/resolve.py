@@ -19,12 +19,8 @@ from typing import Any, Literal
 
 from jaxbert.checkpoints import contents, huggingface
 from jaxbert.checkpoints.contents import INDEX_ENDING, Contents, safetensors_contents, tf_contents
-from jaxbert.checkpoints.model_folder import (
-    CONFIG_FILE,
-    OUR_FILE,
-    VOCAB_FILE,
-    models_of_run,
-)
+from jaxbert.checkpoints.model_folder import CONFIG_FILE, OUR_FILE, TOKENIZER_FILE, VOCAB_FILE, models_of_run
+from jaxbert.checkpoints.names import CLASSIFIER
 from jaxbert.checkpoints.released import LICENSE, RELEASED
 from jaxbert.checkpoints.tf_bundle import find_prefix, open_bundle
 from jaxbert.checkpoints.tokenizer_files import TOKENIZER_JSON, read_rules, tokenizer_texts
@@ -262,6 +258,7 @@ def _object(path: str | None) -> dict[str, Any]:
 _HUGGINGFACE_CONFIG = "config.json"
 _SAVED_MODEL = "saved_model.pb"
 _SAFETENSORS = (OUR_FILE, f"model{INDEX_ENDING}")
+_NO_LIMIT = 1 << 20  # transformers writes 10**30 where nobody set a length
 _CASE_RULE = "do_lower_case/.ATTRIBUTES/VARIABLE_VALUE"
 
 
@@ -331,6 +328,24 @@ class Source:
             bundle = open_bundle(self.path)
             return Rules(bool(bundle.read(_CASE_RULE).all())) if _CASE_RULE in bundle.entries else None
         return read_rules(self.folder)
+
+    @cached_property
+    def problem(self) -> huggingface.Problem | None:
+        """The kind of problem that its classifier solves, where a Hugging Face folder says it."""
+        path = self.beside(_HUGGINGFACE_CONFIG)
+        if self.kind != "safetensors" or path is None:
+            return None
+        outputs = self.contents.shapes.get(CLASSIFIER[0], (None,))[0]
+        try:
+            return huggingface.problem(_object(path), outputs)
+        except InputError as error:
+            raise InputError(f"`{path}`: {error.message}", error.hint) from error
+
+    @cached_property
+    def max_seq_length(self) -> int | None:
+        """The longest sequence in tokens that its tokenizer is to make, where a Hugging Face folder says it."""
+        longest = _object(self.beside(TOKENIZER_FILE)).get("model_max_length")
+        return longest if type(longest) is int and 0 < longest < _NO_LIMIT else None
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:

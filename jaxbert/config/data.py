@@ -18,7 +18,6 @@ class TextFlags:
         "Lower-case the text and drop accents; default: as the model says, or else unless the vocabulary has capitals.",
         group="From text to tokens",
     )
-    max_seq_length: int = flag(128, "Tokens in a record, [CLS] and [SEP] included; longer texts are cut.", minimum=4)
     num_workers: int = flag(0, "Processes that make records at the same time; 0: one on each core.", minimum=0)
     mnli_type: str = flag("matched", "Which evaluation and test set of MNLI.", choices=("matched", "mismatched"))
     xnli_language: str = flag("en", "Language of the XNLI training set; `all` for its 15 languages.")
@@ -49,6 +48,12 @@ class TextDataFlags(TextFlags):
     )
     task_name: str | None = flag(None, "Which task; default: the name of the folder.", choices=TASKS)
     vocab_file: str | None = flag(None, "Vocabulary; default: `vocab.txt` in the folder of the checkpoint.")
+    max_seq_length: int | None = flag(
+        None,
+        "Tokens of an example, [CLS] and [SEP] included; longer texts are cut; default: 128 in training, and later what"
+        " the model was trained with or says.",
+        minimum=4,
+    )
 
     @property
     def has_text_data(self) -> bool:
@@ -67,6 +72,7 @@ class FineTuningDataFlags(TextFlags):
         group="What to make",
     )
     vocab_file: str = required_flag("Vocabulary of the checkpoint, one token a line.")
+    max_seq_length: int = flag(128, "Tokens in a record, [CLS] and [SEP] included; longer texts are cut.", minimum=4)
     input_data_dir: str | None = flag(
         None, "Folder with the files of the task as they were downloaded.", group="A known task"
     )

@@ -141,9 +141,7 @@ def dividing_threshold(
     has_answer = _has_answer(questions)
     f1s = _best(_golds_v2(questions), predictions, f1_or_nothing)
     reached: dict[float, float] = {-math.inf: sum(not has for has in has_answer.values())}
-    reached |= _answering_more(
-        f1s, predictions, null_odds, has_answer
-    )  # of equal odds the last, where all are answered
+    reached |= _answering_more(f1s, predictions, null_odds, has_answer)  # of equal odds the last: all are answered
     below = max(reached, key=reached.__getitem__)
     above = min((odds for odds in reached if odds > below), default=math.inf)
     if math.isinf(below) or math.isinf(above):

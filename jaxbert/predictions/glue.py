@@ -49,7 +49,9 @@ def write_submission(path: str, ids: Sequence[object], labels: Sequence[str], ou
     _write_table(path, ["index", "prediction"], zip(ids, names, strict=True))
 
 
-def write_predictions(path: str, ids: Sequence[object], labels: Sequence[str], outputs: Array) -> None:
+def write_predictions(
+    path: str, ids: Sequence[object], labels: Sequence[str], outputs: Array, *, is_multi_label: bool = False
+) -> None:
     """A table for people: id, predicted label and the probability of each label; id and number for regression.
 
     Args:
@@ -57,12 +59,16 @@ def write_predictions(path: str, ids: Sequence[object], labels: Sequence[str], o
         ids: [N] what names each example.
         labels: [C] label names in the order of the classes; empty for regression.
         outputs: [N, C] probabilities, or [N] numbers for regression.
+        is_multi_label: the label is all whose probability is at least 0.5, with `|` between them.
     """
     if outputs.ndim == 1:
         _write_table(path, ["id", "prediction"], zip(ids, (f"{number:.6f}" for number in outputs), strict=True))
         return
+    names = _names(labels, outputs)
+    if is_multi_label:
+        names = ["|".join(label for label, share in zip(labels, row, strict=True) if share >= 0.5) for row in outputs]
     shares = ([f"{share:.6f}" for share in row] for row in outputs)
-    rows = ((id_, name, *row) for id_, name, row in zip(ids, _names(labels, outputs), shares, strict=True))
+    rows = ((id_, name, *row) for id_, name, row in zip(ids, names, shares, strict=True))
     _write_table(path, ["id", "prediction", *labels], rows)
 
 

@@ -39,6 +39,7 @@ from jaxbert.model.heads import classify
 from jaxbert.model.weights import Table, Tree, classifier_table
 from jaxbert.predictions import glue as predictions
 from jaxbert.tasks import fine_tuning
+from jaxbert.tasks.classes import ModelClasses
 from jaxbert.tfrecord.metadata import ClassificationMetaData
 from jaxbert.train import devices, hosts, run
 from jaxbert.train.evaluate import outputs
@@ -48,6 +49,7 @@ from jaxbert.train.run import Training
 from jaxbert.train.sharding import weight_shardings, with_gathered_weights
 from jaxbert.train.step import Batch
 
+MAX_SEQ_LENGTH = 128  # as in the official scripts, where neither a flag nor the model says it
 _RECORD_FILES = {"train": "train.tf_record", "eval": "eval.tf_record"}
 
 
@@ -144,7 +146,9 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
     batches = TrainingBatches(
         records.read, size, batch_size, parts, shape, flags.seed, label_targets, lengths=records.lengths[:size]
     )
-    training = Training(classifier.table, classifier.loss, schedule, plan, batches, "classifier")
+    training = Training(
+        classifier.table, classifier.loss, schedule, plan, batches, "classifier", class_order=data.class_order
+    )
     texts = data.model.texts() | {model_folder.META_DATA_FILE: meta.to_json()}
     with contextlib.closing(run.fit(flags, classifier.mesh, data.model, training)) as epochs:
         for epoch in epochs:
@@ -183,12 +187,16 @@ def _predict(flags: ClassifierFlags, classifier: Classifier, weights: Tree, data
         logits = classifier.outputs(weights, examples, flags.eval_batch_size)
         if not hosts.is_first():
             continue
-        predicted = logits[:, 0] if data.meta.is_regression else np.exp(log_softmax(logits))
+        if data.is_multi_label:
+            predicted = 1 / (1 + np.exp(-logits))
+        else:
+            predicted = logits[:, 0] if data.meta.is_regression else np.exp(log_softmax(logits))
         suffix = f"_{name}" if name else ""
         results = os.path.join(flags.model_dir, f"test_results{suffix}.tsv")
         predictions.write_test_results(results, predicted)
         ids = examples.ids if isinstance(examples, TextExamples) else range(len(examples))
-        predictions.write_predictions(os.path.join(flags.model_dir, f"predictions{suffix}.tsv"), ids, labels, predicted)
+        table = os.path.join(flags.model_dir, f"predictions{suffix}.tsv")
+        predictions.write_predictions(table, ids, labels, predicted, is_multi_label=data.is_multi_label)
         if submission := predictions.submission_name(data.meta.processor_type, flags.mnli_type):
             path = os.path.join(flags.model_dir, "submission", submission)
             predictions.write_submission(path, range(len(examples)), labels, predicted)
@@ -205,6 +213,8 @@ class Data:
         train: examples to train on.
         held_out: examples to evaluate on.
         tests: examples to predict, by the name of the set ("" for the only one).
+        class_order: see `Training`.
+        is_multi_label: each class has a probability of its own.
     """
 
     model: Model
@@ -212,6 +222,8 @@ class Data:
     train: Examples | None
     held_out: Examples | None
     tests: Mapping[str, Examples]
+    class_order: tuple[int, ...] | None = None
+    is_multi_label: bool = False
 
 
 def read_data(flags: ClassifierFlags, model: Model) -> Data:
@@ -221,41 +233,89 @@ def read_data(flags: ClassifierFlags, model: Model) -> Data:
     read them there. Texts to evaluate or to predict are kept in memory.
 
     Raises:
-        InputError: flags that are needed are missing; wrong data; a vocabulary that is larger than that of the model.
+        InputError: flags that are needed are missing; wrong data; a vocabulary that is larger than that of the model;
+            classes to evaluate or to predict that are not those of the model.
     """
     if not flags.has_text_data:
         return _records_given(flags, model)
     model = model.for_text()
-    own_meta = None if flags.trains else model.beside(model_folder.META_DATA_FILE)
-    meta = None if own_meta is None else ClassificationMetaData.read(own_meta)
-    regression = flags.regression or (meta is not None and meta.is_regression)
-    known_labels = _known_labels(flags, model, meta)
-    dataset = text_dataset(flags, flags.data_dir, flags.task_name, regression, known_labels)
-    wanted = {"train": ("train",), "train_and_eval": ("train", "eval"), "eval": ("eval",), "predict": ("test",)}
-    sets = {"train": dataset.train, "eval": dataset.dev, "test": dataset.test}
-    if missing := [part for part in wanted[flags.mode] if not sets[part]]:
+    path = model.beside(model_folder.META_DATA_FILE)
+    trained = None if path is None else ClassificationMetaData.read(path)
+    classes = ModelClasses.of(model, trained)
+    return _texts_to_train(flags, model, classes) if flags.trains else _texts_to_answer(flags, model, classes, trained)
+
+
+def _texts_to_train(flags: ClassifierFlags, model: Model, classes: ModelClasses) -> Data:
+    dataset = text_dataset(flags, flags.data_dir, flags.task_name, flags.regression)
+    parts = ("train",) if flags.mode == "train" else ("train", "eval")
+    _refuse_missing(flags, dataset, parts)
+    recipe = _recipe(flags, model, _longest(flags, model, None), dataset.labels)
+    order = None if dataset.is_regression else classes.kept_for(dataset.labels)
+    with hosts.one_after_the_first("records"):
+        paths = _make_records(flags, dataset, recipe, parts)
+    held_out = [paths.eval] if paths.eval else []
+    meta = ClassificationMetaData.read(paths.meta_data)
+    data = _open_records(model, meta, [paths.train], held_out, predicts=False)
+    return dataclasses.replace(data, class_order=order)
+
+
+def _texts_to_answer(
+    flags: ClassifierFlags, model: Model, classes: ModelClasses, trained: ClassificationMetaData | None
+) -> Data:
+    classes.refuse_labels(flags.labels)
+    if classes.problem == "multi_label" and flags.mode == "eval":
         raise InputError(
-            f"`--mode={flags.mode}`: `{dataset.name}` has no {missing[0]} set",
-            f"give `--{missing[0]}_file`, or choose another `--mode`",
+            f"the model in `{classes.folder}` gives several labels at once (`problem_type`), which is not evaluated",
+            "`--mode=predict` gives the probability of each label",
         )
-    assert model.vocab_file is not None  # `for_text` would have raised
-    assert model.rules is not None
-    recipe = Recipe(model.vocab_file, model.rules, flags.max_seq_length, dataset.labels)
-    if flags.trains:
-        with hosts.one_after_the_first("records"):
-            return _records_made(flags, model, dataset, recipe, wanted[flags.mode])
+    regression = flags.regression or classes.problem == "regression"
+    dataset = text_dataset(flags, flags.data_dir, flags.task_name, regression, classes.names)
+    _refuse_missing(flags, dataset, ("eval",) if flags.mode == "eval" else ("test",))
+    labels = dataset.labels if dataset.is_regression else classes.ordered(dataset.labels, dataset.name)
+    recipe = _recipe(flags, model, _longest(flags, model, trained), labels)
     meta = ClassificationMetaData(
         dataset.name,
         train_data_size=0,
-        max_seq_length=flags.max_seq_length,
-        num_labels=None if dataset.is_regression else len(dataset.labels),
+        max_seq_length=recipe.max_seq_length,
+        num_labels=None if dataset.is_regression else len(labels),
         label_type="float" if dataset.is_regression else "int",
-        label_list=dataset.labels,
+        label_list=labels,
     )
     splits = {"": dataset.dev} if flags.mode == "eval" else dataset.test
     workers, bounds = flags.num_workers or cores(), _bounds(model.config)
     found = {name: TextExamples(split(), recipe, bounds, workers) for name, split in splits.items() if split}
-    return Data(model, meta, None, found.get(""), found)
+    return Data(model, meta, None, found.get(""), found, is_multi_label=classes.problem == "multi_label")
+
+
+def _refuse_missing(flags: ClassifierFlags, dataset: TextDataset, parts: Sequence[str]) -> None:
+    sets = {"train": dataset.train, "eval": dataset.dev, "test": dataset.test}
+    if missing := [part for part in parts if not sets[part]]:
+        raise InputError(
+            f"`--mode={flags.mode}`: `{dataset.name}` has no {missing[0]} set",
+            f"give `--{missing[0]}_file`, or choose another `--mode`",
+        )
+
+
+def _recipe(flags: ClassifierFlags, model: Model, max_seq_length: int, labels: tuple[str, ...]) -> Recipe:
+    assert model.vocab_file is not None  # `for_text` would have raised
+    assert model.rules is not None
+    return Recipe(model.vocab_file, model.rules, max_seq_length, labels)
+
+
+def _longest(flags: ClassifierFlags, model: Model, trained: ClassificationMetaData | None) -> int:
+    """Tokens of the longest example: by the flag, or as the model was trained, or as it says."""
+    positions = model.config.max_position_embeddings
+    if flags.max_seq_length is None and trained is not None:
+        return trained.max_seq_length
+    if flags.max_seq_length is None:
+        said = None if flags.trains or model.source is None else model.source.max_seq_length
+        return min(said or MAX_SEQ_LENGTH, positions)
+    if flags.max_seq_length > positions:
+        raise InputError(
+            f"`--max_seq_length={flags.max_seq_length}`, but the model has `max_position_embeddings` {positions}",
+            "lower `--max_seq_length`",
+        )
+    return flags.max_seq_length
 
 
 def _bounds(config: BertConfig) -> Bounds:
@@ -308,10 +368,8 @@ def note_other_size(expected: int | None, found: int, paths: Sequence[str]) -> N
         )
 
 
-def _records_made(
-    flags: ClassifierFlags, model: Model, dataset: TextDataset, recipe: Recipe, wanted: Sequence[str]
-) -> Data:
-    """The sets to train and evaluate on, as records below `--model_dir`, which are made where they are not there."""
+def _make_records(flags: ClassifierFlags, dataset: TextDataset, recipe: Recipe, wanted: Sequence[str]) -> RecordPaths:
+    """Records of the sets to train and evaluate on, below `--model_dir`, which are made where they are not there."""
     sources = [flags.train_file, flags.eval_file, flags.test_file, recipe.vocab_file]
     if flags.data_dir is not None:
         sources += files.find(os.path.join(glob.escape(flags.data_dir), "**", "*.tsv"), recursive=True)
@@ -324,18 +382,4 @@ def _records_made(
         say(f"making records of {dataset.name} in {folder}")
         with progress() as report:
             write_dataset(dataset, recipe, paths, flags.num_workers or cores(), report)
-    held_out = [paths.eval] if paths.eval else []
-    return _open_records(model, ClassificationMetaData.read(paths.meta_data), [paths.train], held_out, predicts=False)
-
-
-def _known_labels(flags: ClassifierFlags, model: Model, meta: ClassificationMetaData | None) -> tuple[str, ...]:
-    """The class names a trained model was trained with; `--labels` must not contradict them."""
-    if flags.trains or model.source is None:
-        return ()
-    known = model.source.class_names if meta is None else meta.label_list
-    if known and flags.labels and flags.labels != ",".join(known):
-        raise InputError(
-            f"`--labels={flags.labels}`, but the model in `{model.source.folder}` has the classes {','.join(known)}",
-            "leave the flag out",
-        )
-    return known
+    return paths

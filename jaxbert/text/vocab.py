@@ -15,7 +15,7 @@ class Vocab:
     """Tokens and their ids.
 
     Attributes:
-        tokens: the token of each id; a token on several lines keeps its place on each of them.
+        tokens: the token of each id; a token on several lines stands at each of their ids.
         ids: token -> id; of a token on several lines the last one counts, as in Google's dictionary.
         path: the file they came from, for messages.
     """

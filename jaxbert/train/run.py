@@ -19,6 +19,7 @@ from jaxbert.batches.loader import Prefetched, TrainingBatches
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.load import DenseHead, load
 from jaxbert.checkpoints.model_folder import saved_steps
+from jaxbert.checkpoints.names import CLASSIFIER
 from jaxbert.checkpoints.resolve import Model
 from jaxbert.checkpoints.state import RemoteStates, TrainingStates
 from jaxbert.config.flags import parse, to_flagfile
@@ -81,6 +82,8 @@ class Training:
         plan: when things happen.
         batches: the batch of each step.
         dense_head: what a dense head in the initial checkpoint is, see `read_initial`.
+        class_order: the number of each class in the initial checkpoint, where their order differs; () where they are
+            other classes, whose head is not loaded.
         folder: the model folder below `--model_dir` that the task writes after each evaluation; its results tell up to
             which step all is done.
     """
@@ -92,6 +95,7 @@ class Training:
     batches: TrainingBatches
     dense_head: DenseHead | None
     folder: str = "last"
+    class_order: tuple[int, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,6 +191,10 @@ def _start_weights(
         say("no --init_checkpoint: training starts from random weights")
     else:
         loaded, _ = load(model, training.table, training.dense_head, flags.allow_partial_init)
+        if training.class_order is not None:
+            head = {path: loaded[path][list(training.class_order)] for path in CLASSIFIER if path in loaded}
+            others = {path: weight for path, weight in loaded.items() if path not in CLASSIFIER}
+            loaded = others | (head if training.class_order else {})
     rest = {path: weight for path, weight in training.table.items() if path not in loaded}
     fresh = flatten(initialize(rest, flags.seed, model.config.initializer_range, shardings))
     placed = to_devices(dict(loaded), {path: shardings[path] for path in loaded})

@@ -153,14 +153,14 @@ def test_heads_name_the_class(heads: tuple[str, ...], expected: str) -> None:
     ("content", "expected"),
     [
         ({"id2label": {"1": "yes", "0": "no"}}, ("no", "yes")),
-        ({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}, ()),
+        ({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}, ("LABEL_0", "LABEL_1")),
         ({"id2label": {"0": "no", "2": "yes"}}, ()),
         ({"id2label": ["no"]}, ()),
         ({}, ()),
     ],
 )
 def test_class_names_come_in_order(content: dict[str, Any], expected: tuple[str, ...]) -> None:
-    """Names by number; invented or incomplete ones are none."""
+    """Names by number, those that transformers invents too; incomplete ones are none."""
     assert huggingface.class_names(content) == expected
 
 

@@ -14,6 +14,7 @@ from jaxbert.checkpoints.state import RemoteStates
 from jaxbert.cli import main
 from jaxbert.io import files, storage
 from jaxbert.io.files import read_bytes
+from runs import sample_data
 from tests.commands.conftest import Run
 from tests.commands.tiny_pretraining import Corpus
 from tests.commands.tiny_squad import SETTINGS, run_squad, write_squad
@@ -171,7 +172,7 @@ def test_models_are_exported_in_memory(form: str, task: Task, tmp_path: Path) ->
 def test_small_commands_in_memory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Sample data, a vocabulary and scores are made in a remote folder as on disk."""
     for folder in ("memory://small", str(tmp_path)):
-        assert main(["create_sample_data", f"--output_dir={folder}"]) == 0
+        sample_data.write(folder)
         text = flags(input_file=f"{folder}/reviews/text*", output_file=f"{folder}/vocab", vocab_size=400)
         assert main(["train_vocab", *text]) == 0
         capsys.readouterr()

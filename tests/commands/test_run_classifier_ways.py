@@ -67,7 +67,7 @@ def test_several_record_files(training: list[str], task: Task, classify: Run, pl
         shutil.copy(task.folder / "train.tf_record", parts / f"train-{number}")
     code, _, err = classify(*training, f"--train_data_path={parts}/train-*", "--mode=train")
     assert code == 0, err
-    assert f"note: the meta data says {SIZES['train']} records, there are {2 * SIZES['train']} in" in err
+    assert f"note: the metadata says {SIZES['train']} records, there are {2 * SIZES['train']} in" in err
     assert len(losses(tmp_path)) == 2 * len(losses(plain))
 
 

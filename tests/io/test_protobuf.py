@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages from tables: what is written, what is left out, and that nothing read is lost."""
+"""Messages from tables: what is written, what is left out, and that nothing read is lost; varints."""
 
-from google.protobuf import struct_pb2
+from google.protobuf import struct_pb2, wrappers_pb2
+from hypothesis import given
+from hypothesis import strategies as st
 
-from jaxbert.io.protobuf import Field, declare
+from jaxbert.io.protobuf import Field, declare, write_varint
 
 _TABLE: dict[str, tuple[Field, ...]] = {
     "Inner": ((1, "name", "string"), (2, "flag", "bool")),
@@ -26,7 +28,7 @@ def test_what_was_set_is_written() -> None:
         assert Inner().SerializeToString() == b""
 
 
-def test_bytes_are_those_of_compiled_messages() -> None:
+def test_the_bytes_are_those_of_compiled_messages() -> None:
     """Maps are repeated entries: what a table writes, a message compiled from a .proto file reads."""
     entry: dict[str, tuple[Field, ...]] = {
         "Value": ((2, "number_value", "double"),),
@@ -43,3 +45,20 @@ def test_fields_that_are_not_declared_are_kept() -> None:
     content = declare("d", _TABLE, "proto3")["Outer"](count=3, raw=b"kept").SerializeToString()
     smaller: dict[str, tuple[Field, ...]] = {"Outer": ((1, "count", "int64"),)}
     assert declare("e", smaller, "proto3")["Outer"].FromString(content).SerializeToString() == content
+
+
+def test_of_alternatives_the_last_one_is_kept() -> None:
+    """Setting, or reading, one field of several that exclude each other lets the others go."""
+    table: dict[str, tuple[Field, ...]] = {"Value": ((1, "number", "|double"), (2, "text", "|string"))}
+    Value = declare("f", table, "proto3")["Value"]
+    assert Value().WhichOneof("kind") is None
+    both = Value(number=1.0).SerializeToString() + Value(text="x").SerializeToString()
+    assert Value.FromString(both).WhichOneof("kind") == "text"
+    assert Value.FromString(both).number == 0.0
+
+
+@given(st.integers(1, 2**64 - 1))
+def test_varints_are_those_of_protobuf(number: int) -> None:
+    """The bytes are what protobuf writes behind the tag of a numeric field."""
+    assert wrappers_pb2.UInt64Value(value=number).SerializeToString() == b"\x08" + write_varint(number)
+    assert write_varint(0) == b"\x00"

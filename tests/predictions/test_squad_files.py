@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from jaxbert.examples.squad import Question
 from jaxbert.predictions.squad import Choice, Prediction
-from jaxbert.predictions.squad_files import write_answers
+from jaxbert.predictions.squad_files import lacking, read_answers, read_null_odds, write_answers
 
 CHOICES = [Choice('a "quoted" é\n', 0.75, 1.5, -1e-07), Choice("", 0.25, 0.0, 1e22)]
 
@@ -50,6 +51,18 @@ def test_version_1_has_no_odds(tmp_path: Path) -> None:
     """Null odds are written for version 2.0 only."""
     write_answers(str(tmp_path), predictions(1), version_2_with_negative=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["nbest_predictions.json", "predictions.json"]
+
+
+def test_answers_and_odds_are_read_back(tmp_path: Path) -> None:
+    """What was written for the questions is there again; questions beyond them are counted, the first five named."""
+    write_answers(str(tmp_path), predictions(3), version_2_with_negative=True)
+    made = list(predictions(3))
+    answers = read_answers(str(tmp_path / "predictions.json"))
+    assert answers == {one.id: one.text for one in made}
+    assert read_null_odds(str(tmp_path / "null_odds.json")) == {one.id: one.null_odds for one in made}
+    questions = [Question(one.id, "") for one in made]
+    assert lacking(answers, questions) == ""
+    assert lacking(answers, [*questions, *(Question(name, "") for name in "abcdef")]) == "6 (a, b, c, d, e, ...)"
 
 
 def test_failure_leaves_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The classes of a trained classifier, as its files tell them, and those of the data, which are found by name."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+
+from jaxbert.checkpoints.huggingface import Problem
+from jaxbert.checkpoints.resolve import Model
+from jaxbert.console import say
+from jaxbert.errors import InputError
+from jaxbert.tfrecord.metadata import ClassificationMetaData
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelClasses:
+    """What is known of a model's outputs.
+
+    Attributes:
+        names: the classes in the order of the outputs; empty where no file says them.
+        problem: what the outputs are; None where no file says it.
+        folder: where the model is, for messages.
+    """
+
+    names: tuple[str, ...]
+    problem: Problem | None
+    folder: str | None
+
+    @classmethod
+    def of(cls, model: Model, trained: ClassificationMetaData | None) -> "ModelClasses":
+        """By the metadata of our own training, else by the files of a Hugging Face folder."""
+        folder = model.source.folder if model.source else None
+        if trained is not None:
+            return cls(trained.label_list, "regression" if trained.is_regression else "single_label", folder)
+        if model.source is None or model.source.problem is None:
+            return cls((), None, folder)
+        return cls(model.source.class_names, model.source.problem, folder)
+
+    def refuse_labels(self, flag: str | None) -> None:
+        """Raises InputError where `--labels` names other classes, or them in another order."""
+        if self.names and flag and flag != ",".join(self.names):
+            raise InputError(
+                f"`--labels={flag}`, but the model in `{self.folder}` has the classes {','.join(self.names)}",
+                "leave the flag out",
+            )
+
+    def ordered(self, labels: tuple[str, ...], dataset: str) -> tuple[str, ...]:
+        """The labels of the data in the order of the outputs; classes that are only counted fit any names.
+
+        Raises InputError where the model has other classes than the data.
+        """
+        by_key = {_key(label): label for label in labels}
+        if self.names and sorted(by_key) == sorted(map(_key, self.names)):
+            return tuple(by_key[_key(name)] for name in self.names)
+        if not self.names or self._is_counted_as(labels):
+            return labels
+        raise InputError(
+            f"the model has the classes {', '.join(self.names)}, `{dataset}` has {', '.join(labels)}",
+            "give a model that was trained for these classes, or train one",
+        )
+
+    def kept_for(self, labels: tuple[str, ...]) -> tuple[int, ...] | None:
+        """For each class to train the output to start from; None where they are the same, () where none is kept."""
+        if not self.names:
+            return None
+        keys, wanted = [_key(name) for name in self.names], [_key(label) for label in labels]
+        if self.problem == "single_label":
+            if keys == wanted:
+                return None
+            if sorted(keys) == sorted(wanted):
+                say(f"the model has the classes in another order, {', '.join(self.names)}: they are mapped by name")
+                return tuple(map(keys.index, wanted))
+            if self._is_counted_as(labels):
+                say(f"the model's {len(labels)} classes have no names: they are kept in their order")
+                return None
+        say(f"the model was trained for {', '.join(self.names)}: what it says of the new classes starts at random")
+        return ()
+
+    def _is_counted_as(self, labels: tuple[str, ...]) -> bool:
+        return len(self.names) == len(labels) and (_are_counted(self.names) or _are_counted(labels))
+
+
+def _key(name: str) -> str:
+    """What names that mean one class have in common: letter case, `-`, `_` and blanks do not count."""
+    return re.sub(r"[-_\s]", "", name.lower())
+
+
+def _are_counted(names: Sequence[str]) -> bool:
+    """Whether the names only count, as transformers and we call classes without names."""
+    return any([*names] == [f"{prefix}{number}" for number in range(len(names))] for prefix in ("LABEL_", ""))
