@@ -129,6 +129,15 @@ _THEIR_ACTIVATIONS: dict[Activation, str] = {
 }
 
 
+Problem = Literal["single_label", "multi_label", "regression"]
+"""What a classifier's outputs are: logits of which one class is right, of which each may be, or a number."""
+_PROBLEMS: dict[Problem, str] = {
+    "single_label": "single_label_classification",
+    "multi_label": "multi_label_classification",
+    "regression": "regression",
+}
+
+
 def from_huggingface_config(content: Mapping[str, Any]) -> BertConfig:
     """The configuration in the content of a `config.json`; InputError where it describes another network."""
     for key, needed in _REQUIRED.items():
@@ -145,8 +154,14 @@ def from_huggingface_config(content: Mapping[str, Any]) -> BertConfig:
     return bert_config.from_dict({**known, "hidden_act": activation})
 
 
-def to_huggingface_config(config: BertConfig, architecture: str, labels: Sequence[str] = ()) -> dict[str, Any]:
-    """The content of a `config.json` for a model class of transformers; `labels` are a classifier's class names."""
+def to_huggingface_config(
+    config: BertConfig, architecture: str, labels: Sequence[str] = (), problem: Problem | None = None
+) -> dict[str, Any]:
+    """The content of a `config.json` for a model class of transformers.
+
+    `labels` are a classifier's class names, `problem` what its outputs are. Raises InputError for an activation that
+    transformers does not know.
+    """
     if config.hidden_act not in _THEIR_ACTIVATIONS:
         raise InputError(f"`hidden_act` is `{config.hidden_act}`, which transformers does not know", "")
     content: dict[str, Any] = {"architectures": [architecture], "pad_token_id": 0, **_REQUIRED}
@@ -155,6 +170,8 @@ def to_huggingface_config(config: BertConfig, architecture: str, labels: Sequenc
     if labels:
         content["id2label"] = {str(number): label for number, label in enumerate(labels)}
         content["label2id"] = {label: number for number, label in enumerate(labels)}
+    if problem == "multi_label":  # the others are known by the number of outputs
+        content["problem_type"] = _PROBLEMS[problem]
     return content
 
 
@@ -183,15 +200,6 @@ def class_names(content: Mapping[str, Any]) -> tuple[str, ...]:
     return () if len(found) < len(named) else tuple(found)
 
 
-Problem = Literal["single_label", "multi_label", "regression"]
-"""What a classifier's outputs are: logits of which one class is right, of which each may be, or a number."""
-_PROBLEMS: dict[str, Problem] = {
-    "single_label_classification": "single_label",
-    "multi_label_classification": "multi_label",
-    "regression": "regression",
-}
-
-
 def problem(content: Mapping[str, Any], outputs: int | None) -> Problem | None:
     """The kind of problem by a `config.json` and the number of a classifier's outputs, as transformers decides it.
 
@@ -200,12 +208,13 @@ def problem(content: Mapping[str, Any], outputs: int | None) -> Problem | None:
     stated = content.get("problem_type")
     if stated is None:
         return None if outputs is None else "regression" if outputs == 1 else "single_label"
-    if stated not in _PROBLEMS or (stated == "regression" and outputs not in (None, 1)):
+    known = {name: kind for kind, name in _PROBLEMS.items()}
+    if stated not in known or (stated == "regression" and outputs not in (None, 1)):
         raise InputError(
             f"`problem_type` is `{stated}` with {outputs} outputs",
-            f"expected one of {', '.join(_PROBLEMS)}, and one output for a regression",
+            f"expected one of {', '.join(known)}, and one output for a regression",
         )
-    return _PROBLEMS[stated]
+    return known[stated]
 
 
 _WITHOUT_POOLER = ("BertForQuestionAnswering", "BertForMaskedLM")
@@ -233,11 +242,16 @@ def stored_names(weights: Mapping[str, np.ndarray]) -> list[str]:
 
 
 def write_huggingface(
-    folder: str, weights: Mapping[str, np.ndarray], config: BertConfig, labels: Sequence[str] = ()
+    folder: str,
+    weights: Mapping[str, np.ndarray],
+    config: BertConfig,
+    labels: Sequence[str] = (),
+    problem: Problem | None = None,
 ) -> None:
     """Write config.json and model.safetensors from `weights` (TF1 names and shapes), as far as they are stored.
 
-    `labels` are the names of a classifier's classes, if known. Raises InputError as `stored_names` does.
+    `labels` are the names of a classifier's classes, `problem` what its outputs are, if known. Raises InputError as
+    `stored_names` does.
     """
     architecture = architecture_of(weights)
     if names.CLASSIFIER[0] in weights and len(labels) != len(weights[names.CLASSIFIER[0]]):
@@ -245,7 +259,7 @@ def write_huggingface(
     tensors = dict(to_huggingface(name, weights[name]) for name in sorted(stored_names(weights)))
     if architecture == "BertModel":
         tensors = {name.removeprefix(ENCODER_PREFIX): tensor for name, tensor in tensors.items()}
-    settings = to_huggingface_config(config, architecture, labels)
+    settings = to_huggingface_config(config, architecture, labels, problem)
     _write_json(os.path.join(folder, "config.json"), settings)
     with files.whole_file(os.path.join(folder, OUR_FILE)) as file:
         file.write(save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, {"format": "pt"}))

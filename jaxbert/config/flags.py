@@ -239,9 +239,9 @@ def _without_retired(arguments: Sequence[str], retired: Mapping[str, str]) -> tu
     kept: list[str] = []
     notes: dict[str, str] = {}
     waiting = False  # the argument before was a retired flag without `=`: a plain word now is its value
-    for place, argument in enumerate(arguments):
+    for index, argument in enumerate(arguments):
         if argument == "--":
-            return [*kept, *arguments[place:]], tuple(notes.values())
+            return [*kept, *arguments[index:]], tuple(notes.values())
         match = re.fullmatch(r"--?(\w+)(=.*)?", argument, re.DOTALL)
         spelled = match[1] if match else ""
         name = next((name for name in (spelled, spelled.removeprefix("no")) if name in retired), "")

@@ -178,7 +178,7 @@ class FineTuningFlags(TrainingFlags):
         """Raise `InputError` for flags that do not go together."""
         super().__post_init__()
         if self.mode == "export_only" and self.export_folder is None:
-            raise InputError("`--mode=export_only` needs a place to export to", "give `--model_export_path`")
+            raise InputError("`--mode=export_only` needs a folder to export to", "give `--model_export_path`")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -49,6 +49,11 @@ def convert_model(
     """
     files.refuse_filled_folder(output_dir)
     model = read_model(checkpoint, None, bert_config_file, vocab_file, do_lower_case)
+    if model.problem == "multi_label" and to != "huggingface":
+        raise InputError(
+            f"the model gives several labels at once (`problem_type`), which `--to={to}` cannot say",
+            "give `--to=huggingface`",
+        )
     with files.whole_folder(output_dir) as folder:
         texts = {model_folder.CONFIG_FILE: bert_config.to_json(model.config), **model.texts}
         stored: Collection[str] = model.weights
@@ -122,6 +127,7 @@ class CompleteModel:
         config: sizes of the encoder.
         texts: content of the files that go along, by name: vocabulary, casing, metadata.
         labels: names of a classifier's classes, if they are known.
+        problem: what a classifier's outputs are, if a Hugging Face folder says it.
         rules: how its text becomes tokens; None without a vocabulary.
     """
 
@@ -129,6 +135,7 @@ class CompleteModel:
     config: BertConfig
     texts: Mapping[str, str]
     labels: tuple[str, ...]
+    problem: huggingface.Problem | None
     rules: Rules | None
 
 
@@ -160,7 +167,7 @@ def read_model(
         texts[model_folder.META_DATA_FILE] = files.read_text(meta_file)
         if names.CLASSIFIER[0] in initial.weights:
             labels = ClassificationMetaData.read(meta_file).class_names
-    return CompleteModel(initial.weights, found.config, texts, labels, rules)
+    return CompleteModel(initial.weights, found.config, texts, labels, source.problem, rules)
 
 
 def _check_complete(initial: InitialWeights, config: BertConfig) -> None:
@@ -204,7 +211,7 @@ def _write_huggingface(model: CompleteModel, folder: str) -> Collection[str]:
     stored = huggingface.stored_names(model.weights)
     if len(stored) < len(model.weights):
         say("note: the class of `transformers` for this head has no pooler; it is left out")
-    huggingface.write_huggingface(folder, model.weights, model.config, model.labels)
+    huggingface.write_huggingface(folder, model.weights, model.config, model.labels, model.problem)
     _write_texts(folder, model.texts)
     if model.rules is None:
         say("note: no vocabulary is known, so there is none for the tokenizer")

@@ -17,7 +17,7 @@ class ModelClasses:
     """What is known of a model's outputs.
 
     Attributes:
-        names: the classes in the order of the outputs; empty where no file says them.
+        names: the classes in the order of the outputs; empty where no file says them, and for a number.
         problem: what the outputs are; None where no file says it.
         folder: where the model is, for messages.
     """
@@ -34,7 +34,8 @@ class ModelClasses:
             return cls(trained.label_list, "regression" if trained.is_regression else "single_label", folder)
         if model.source is None or model.source.problem is None:
             return cls((), None, folder)
-        return cls(model.source.class_names, model.source.problem, folder)
+        problem = model.source.problem
+        return cls(() if problem == "regression" else model.source.class_names, problem, folder)
 
     def refuse_labels(self, flag: str | None) -> None:
         """Raises InputError where `--labels` names other classes, or them in another order."""
@@ -45,14 +46,15 @@ class ModelClasses:
             )
 
     def ordered(self, labels: tuple[str, ...], dataset: str) -> tuple[str, ...]:
-        """The labels of the data in the order of the outputs; classes that are only counted fit any names.
+        """The labels of the data in the order of the outputs; names that only count go by their numbers, which is said.
 
         Raises InputError where the model has other classes than the data.
         """
-        by_key = {_key(label): label for label in labels}
-        if self.names and sorted(by_key) == sorted(map(_key, self.names)):
-            return tuple(by_key[_key(name)] for name in self.names)
+        by_key = dict(zip(_keys(labels), labels, strict=True))
+        if self.names and sorted(by_key) == sorted(_keys(self.names)):
+            return tuple(by_key[key] for key in _keys(self.names))
         if not self.names or self._is_counted_as(labels):
+            self._say_counted(labels)
             return labels
         raise InputError(
             f"the model has the classes {', '.join(self.names)}, `{dataset}` has {', '.join(labels)}",
@@ -63,7 +65,7 @@ class ModelClasses:
         """For each class to train the output to start from; None where they are the same, () where none is kept."""
         if not self.names:
             return None
-        keys, wanted = [_key(name) for name in self.names], [_key(label) for label in labels]
+        keys, wanted = _keys(self.names), _keys(labels)
         if self.problem == "single_label":
             if keys == wanted:
                 return None
@@ -71,18 +73,25 @@ class ModelClasses:
                 say(f"the model has the classes in another order, {', '.join(self.names)}: they are mapped by name")
                 return tuple(map(keys.index, wanted))
             if self._is_counted_as(labels):
-                say(f"the model's {len(labels)} classes have no names: they are kept in their order")
+                self._say_counted(labels)
                 return None
-        say(f"the model was trained for {', '.join(self.names)}: what it says of the new classes starts at random")
+        say(f"the model was trained for {', '.join(self.names)}: for the new classes its output layer starts at random")
         return ()
+
+    def _say_counted(self, labels: tuple[str, ...]) -> None:
+        if self.names:
+            say(
+                f"classes go by their numbers: {', '.join(self.names)} of the model are {', '.join(labels)} of the data"
+            )
 
     def _is_counted_as(self, labels: tuple[str, ...]) -> bool:
         return len(self.names) == len(labels) and (_are_counted(self.names) or _are_counted(labels))
 
 
-def _key(name: str) -> str:
-    """What names that mean one class have in common: letter case, `-`, `_` and blanks do not count."""
-    return re.sub(r"[-_\s]", "", name.lower())
+def _keys(names: Sequence[str]) -> list[str]:
+    """The names without what does not tell classes apart (letter case, `-`, `_`, blanks), unless here it does."""
+    keys = [re.sub(r"[-_\s]", "", name.lower()) for name in names]
+    return keys if len(set(keys)) == len(keys) else [*names]
 
 
 def _are_counted(names: Sequence[str]) -> bool:

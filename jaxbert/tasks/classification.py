@@ -188,7 +188,7 @@ def _predict(flags: ClassifierFlags, classifier: Classifier, weights: Tree, data
         if not hosts.is_first():
             continue
         if data.is_multi_label:
-            predicted = 1 / (1 + np.exp(-logits))
+            predicted = np.exp(-np.logaddexp(0, -logits))  # the logistic function, which cannot overflow so
         else:
             predicted = logits[:, 0] if data.meta.is_regression else np.exp(log_softmax(logits))
         suffix = f"_{name}" if name else ""

@@ -192,13 +192,17 @@ def _start_weights(
     else:
         loaded, _ = load(model, training.table, training.dense_head, flags.allow_partial_init)
         if training.class_order is not None:
-            head = {path: loaded[path][list(training.class_order)] for path in CLASSIFIER if path in loaded}
-            others = {path: weight for path, weight in loaded.items() if path not in CLASSIFIER}
-            loaded = others | (head if training.class_order else {})
+            loaded = _with_classes(loaded, training.class_order)
     rest = {path: weight for path, weight in training.table.items() if path not in loaded}
     fresh = flatten(initialize(rest, flags.seed, model.config.initializer_range, shardings))
     placed = to_devices(dict(loaded), {path: shardings[path] for path in loaded})
     return unflatten({path: placed[path] if path in loaded else fresh[path] for path in training.table})
+
+
+def _with_classes(weights: Mapping[str, np.ndarray], order: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """The classifier's outputs in this order of their numbers, or no classifier where `order` is empty."""
+    head = {path: weights[path][list(order)] for path in CLASSIFIER if order and path in weights}
+    return {path: weight for path, weight in weights.items() if path not in CLASSIFIER} | head
 
 
 def write_model(folders: Sequence[str], weights: Tree, texts: Mapping[str, str], results: Mapping[str, float]) -> None:

@@ -88,6 +88,6 @@ def test_run_squad_exports_what_it_trained(squad: Run, questions: list[str], tmp
     written = read_initial(str(tmp_path / "a"), "squad").weights
     assert names.SQUAD[0] in written
     assert_same(written, read_initial(str(tmp_path / "model" / "best")).weights)
-    for place in ([], ["--model_export_path="]):
-        result = squad("--mode=export_only", *flags(model_dir=tmp_path), *place)
-        assert_refused(result, "`--mode=export_only` needs a place", "--model_export_path")
+    for path in ([], ["--model_export_path="]):
+        result = squad("--mode=export_only", *flags(model_dir=tmp_path), *path)
+        assert_refused(result, "`--mode=export_only` needs a folder", "--model_export_path")

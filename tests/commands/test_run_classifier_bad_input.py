@@ -44,7 +44,12 @@ RECORD_DAMAGE = [
     ("meta_data", edit(num_labels=None), "`{}` has no key `num_labels`", "create_finetuning_data"),
     ("meta_data", edit(num_labels="2"), "`{}`: `num_labels` is `2`", ""),
     ("meta_data", edit(num_labels=0, label_list=None), "`num_labels`", ""),
-    ("meta_data", edit(num_labels=1, label_list=None), "has label `1`, the metadata says `num_labels` 1", "the metadata"),
+    (
+        "meta_data",
+        edit(num_labels=1, label_list=None),
+        "has label `1`, the metadata says `num_labels` 1",
+        "the metadata",
+    ),
     ("meta_data", edit(task_type="bert_squad"), "`{}`: the task is `bert_squad`", "bert_classification"),
     (
         "meta_data",

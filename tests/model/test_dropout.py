@@ -18,9 +18,9 @@ def dropout_bits(seed=0, step=0):
     return token_bits(seed, jnp.int32(step), sequences, positions)
 
 
-def kept(dropout_bits, place=Site.OUTPUT, layer=0):
+def kept(dropout_bits, site=Site.OUTPUT, layer=0):
     """Which units [B, S, U] dropout keeps."""
-    return np.asarray(dropout(jnp.ones((B, S, U)), site_bits(dropout_bits, layer, place), RATE)) > 0
+    return np.asarray(dropout(jnp.ones((B, S, U)), site_bits(dropout_bits, layer, site), RATE)) > 0
 
 
 def share_bound(count, p):
@@ -42,12 +42,12 @@ def test_rate_along_every_axis():
     [
         (dict(), dict(dropout_bits=dropout_bits(seed=1))),
         (dict(), dict(dropout_bits=dropout_bits(step=1))),
-        (dict(), dict(place=Site.ATTENTION_OUTPUT)),
+        (dict(), dict(site=Site.ATTENTION_OUTPUT)),
         (dict(), dict(layer=1)),
     ],
 )
 def test_masks_are_independent(one, other):
-    """Another seed, step, place or layer drops other units: both are dropped in about the square of the rate."""
+    """Another seed, step, site or layer drops other units: both are dropped in about the square of the rate."""
     first, second = (~kept(**{"dropout_bits": dropout_bits()} | chosen) for chosen in (one, other))
     assert abs((first & second).mean() - RATE**2) < share_bound(first.size, RATE**2)
 
@@ -62,8 +62,8 @@ def test_neighbours_are_independent(axis):
 
 def test_attention_rate_and_asymmetry():
     """Probabilities are dropped at the rate, and (query, key) independently of (key, query)."""
-    place = site_bits(dropout_bits(), 0, Site.PROBABILITIES)
-    dropped = np.asarray(attention_dropout(jnp.ones((B, A, S, S)), place, place, RATE)) == 0
+    site = site_bits(dropout_bits(), 0, Site.PROBABILITIES)
+    dropped = np.asarray(attention_dropout(jnp.ones((B, A, S, S)), site, site, RATE)) == 0
     assert abs(dropped.mean() - RATE) < share_bound(dropped.size, RATE)
     both = (dropped & dropped.swapaxes(2, 3))[..., ~np.eye(S, dtype=bool)]
     assert abs(both.mean() - RATE**2) < share_bound(both.size / 2, RATE**2)

@@ -64,9 +64,9 @@ def test_targets_stand_where_the_answers_stand(windows):
     """The token at a target is the token at the position that the record says, holes or not."""
     batch = laid(windows, packed=True)
     for name in ("start_positions", "end_positions"):
-        for row, place in zip(*np.nonzero(batch["answer_weights"]), strict=True):
-            record = batch["examples"][row, place]
-            at = batch[name][row, place]
+        for row, slot in zip(*np.nonzero(batch["answer_weights"]), strict=True):
+            record = batch["examples"][row, slot]
+            at = batch[name][row, slot]
             assert batch["positions"][row, at] == windows[name][record]
             assert batch["input_ids"][row, at] == windows["input_ids"][record, windows[name][record]]
     assert batch["answer_weights"].sum() == SEQUENCES
@@ -80,15 +80,15 @@ def test_best_positions_are_those_of_a_stable_sort(windows, count):
     logits = generator.integers(-2, 3, (*batch["input_ids"].shape, 2)).astype(np.float32)
     arrays = {name: jnp.asarray(array) for name, array in batch.items()}
     found = jax.tree.map(np.asarray, jax.jit(best_positions, static_argnums=2)(jnp.asarray(logits), arrays, count))
-    for row, place in zip(*np.nonzero(batch["examples"] >= 0), strict=True):
-        start = batch["cls_positions"][row, place]
+    for row, slot in zip(*np.nonzero(batch["examples"] >= 0), strict=True):
+        start = batch["cls_positions"][row, slot]
         own = logits[row][batch["sequences"][row] == batch["sequences"][row, start]]
-        for channel, (places, values) in enumerate((("starts", "start_logits"), ("ends", "end_logits"))):
+        for channel, (positions, values) in enumerate((("starts", "start_logits"), ("ends", "end_logits"))):
             best = np.argsort(-own[:, channel], kind="stable")[:count]
-            np.testing.assert_array_equal(found[places][row, place][: len(best)], best)
-            np.testing.assert_array_equal(found[values][row, place][: len(best)], own[best, channel])
-            assert np.isneginf(found[values][row, place][len(best) :]).all()
-        np.testing.assert_array_equal(found["null_logits"][row, place], own[0])
+            np.testing.assert_array_equal(found[positions][row, slot][: len(best)], best)
+            np.testing.assert_array_equal(found[values][row, slot][: len(best)], own[best, channel])
+            assert np.isneginf(found[values][row, slot][len(best) :]).all()
+        np.testing.assert_array_equal(found["null_logits"][row, slot], own[0])
 
 
 def test_official_logits_of_pretraining():

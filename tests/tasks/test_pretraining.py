@@ -44,13 +44,13 @@ def test_every_prediction_once_at_its_token(seed: int, size: int) -> None:
         (size, ROW, 3),
         lambda features, layout: pretraining_targets(features, layout, shape.predictions),
     )
-    row, place = np.nonzero(batch["masked_lm_weights"])
-    at = (row, batch["masked_lm_positions"][row, place])
+    row, slot = np.nonzero(batch["masked_lm_weights"])
+    at = (row, batch["masked_lm_positions"][row, slot])
     found = zip(
         (batch["sequences"][at] - 1).tolist(),
         batch["positions"][at].tolist(),
-        batch["masked_lm_ids"][row, place].tolist(),
-        batch["masked_lm_weights"][row, place].tolist(),
+        batch["masked_lm_ids"][row, slot].tolist(),
+        batch["masked_lm_weights"][row, slot].tolist(),
         strict=True,
     )
     record, number = np.nonzero(features["masked_lm_weights"])

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A classifier in a Hugging Face folder says its classes, their kind and its length; `run_classifier` follows."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxbert.checkpoints import names
+from jaxbert.checkpoints.huggingface import Problem, write_huggingface, write_tokenizer
+from jaxbert.checkpoints.load import read_initial
+from jaxbert.config import bert_config
+from jaxbert.text.tokenizer import Rules
+from tests.checkpoints.random_models import random_weights
+from tests.commands.conftest import Run
+from tests.commands.damage import assert_refused
+from tests.commands.tiny_task import CONFIG, WORDS, Task, flags
+
+HEAD = frozenset(names.CLASSIFIER)
+
+
+def write_classifier(
+    folder: Path, task: Task, labels: tuple[str, ...], problem: Problem | None = None, length: int = 32
+) -> Path:
+    """A random classifier in a folder as transformers writes it."""
+    config = bert_config.from_dict(CONFIG)
+    weights = random_weights(config, "classifier", classes=len(labels))
+    folder.mkdir()
+    write_huggingface(str(folder), {name: w * np.float32(0.3) for name, w in weights.items()}, config, labels, problem)
+    shutil.copy(task.model / "vocab.txt", folder)
+    write_tokenizer(str(folder), config, Rules(lower_case=True))
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "model_max_length": length}))
+    return folder
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> list[str]:
+    """Flags of two texts to predict, of 3 and 12 words."""
+    (tmp_path / "texts.tsv").write_text(f"text\n{' '.join(WORDS[:3])}\n{' '.join((*WORDS, *WORDS[:4]))}\n")
+    return flags(test_file=tmp_path / "texts.tsv", text_a_column="text", mode="predict", model_dir=tmp_path / "out")
+
+
+def predicted(folder: Path) -> list[dict[str, str]]:
+    """The rows of what was predicted for people."""
+    with (folder / "out" / "predictions.tsv").open(newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def test_classes_in_another_order_are_mapped(task: Task, classify: Run, tmp_path: Path) -> None:
+    """A training that changes nothing keeps the outputs of the start, each for the class with its name."""
+    start = write_classifier(tmp_path / "start", task, ("1", "0"))
+    still = flags(data_dir=task.text, model_dir=tmp_path / "run", learning_rate=0, num_train_epochs=1, mode="train")
+    code, _, err = classify(f"--init_checkpoint={start}", *still)
+    assert code == 0, err
+    assert "the model has the classes in another order, 1, 0: they are mapped by name" in err
+    before, after = (read_initial(str(path), "classifier").weights for path in (start, tmp_path / "run" / "last"))
+    for name, weight in before.items():
+        np.testing.assert_array_equal(after[name], weight[::-1] if name in HEAD else weight, err_msg=name)
+
+
+def test_other_classes_get_a_new_head(task: Task, classify: Run, tmp_path: Path) -> None:
+    """Of as many classes, too: the outputs of the start are for something else."""
+    start = write_classifier(tmp_path / "start", task, ("good", "bad"))
+    rows = "".join(f"{word}\t{'no' if number % 2 else 'yes'}\n" for number, word in enumerate(WORDS))
+    (tmp_path / "own.tsv").write_text(f"text\tanswer\n{rows}")
+    columns = flags(init_checkpoint=start, text_a_column="text", label_column="answer")
+    still = flags(train_file=tmp_path / "own.tsv", model_dir=tmp_path / "run", learning_rate=0, num_train_epochs=1)
+    code, _, err = classify(*columns, *still, "--mode=train")
+    assert code == 0, err
+    assert "the model was trained for good, bad: for the new classes its output layer starts at random" in err
+    before, after = (read_initial(str(path), "classifier").weights for path in (start, tmp_path / "run" / "last"))
+    for name, weight in before.items():
+        assert np.array_equal(after[name], weight) == (name not in HEAD), name
+    answers = flags(eval_file=tmp_path / "own.tsv", model_dir=tmp_path / "out", mode="eval")
+    assert_refused(classify(*columns, *answers), "unknown label `yes`, expected one of `good`, `bad`", "the file of this task")
+
+
+def test_classes_without_names_go_by_their_numbers(task: Task, classify: Run, tmp_path: Path) -> None:
+    """MRPC's classes are 0 and 1: the model's are taken in their order, and both are said."""
+    start = write_classifier(tmp_path / "start", task, ("not_equivalent", "equivalent"))
+    answers = flags(data_dir=task.text, model_dir=tmp_path / "out", mode="predict")
+    code, _, err = classify(f"--init_checkpoint={start}", *answers)
+    assert code == 0, err
+    assert "classes go by their numbers: not_equivalent, equivalent of the model are 0, 1 of the data" in err
+
+
+def test_classes_are_known_by_their_numbers(task: Task, classify: Run, texts: list[str], tmp_path: Path) -> None:
+    """The names that transformers gives to classes without names are theirs."""
+    start = write_classifier(tmp_path / "start", task, ("LABEL_0", "LABEL_1", "LABEL_2"))
+    code, _, err = classify(f"--init_checkpoint={start}", *texts)
+    assert code == 0, err
+    assert {row["prediction"] for row in predicted(tmp_path)} <= {"LABEL_0", "LABEL_1", "LABEL_2"}
+
+
+def test_one_output_is_a_number(task: Task, classify: Run, texts: list[str], tmp_path: Path) -> None:
+    """As transformers takes it."""
+    start = write_classifier(tmp_path / "start", task, ("LABEL_0",))
+    code, _, err = classify(f"--init_checkpoint={start}", *texts)
+    assert code == 0, err
+    rows = predicted(tmp_path)
+    assert list(rows[0]) == ["id", "prediction"]
+    assert len({float(row["prediction"]) for row in rows}) == 2
+
+
+def test_several_labels_at_once(task: Task, classify: Run, texts: list[str], tmp_path: Path) -> None:
+    """Each label has a probability of its own, by the logistic function of the logits that one class's are from."""
+    labels = ("a", "b", "c")
+    several = write_classifier(tmp_path / "several", task, labels, "multi_label")
+    assert classify(f"--init_checkpoint={several}", *texts)[0] == 0
+    found = predicted(tmp_path)
+    one = write_classifier(tmp_path / "one", task, labels, "single_label")
+    assert classify(f"--init_checkpoint={one}", *texts)[0] == 0
+    for row, of_one in zip(found, predicted(tmp_path), strict=True):
+        shares = {label: float(row[label]) for label in labels}
+        assert row["prediction"] == "|".join(label for label, share in shares.items() if share >= 0.5)
+        odds = np.array([share / (1 - share) for share in shares.values()])
+        # six digits are printed, and the odds of a probability near 1 have few of them
+        np.testing.assert_allclose(
+            odds / odds.sum(), [float(of_one[label]) for label in labels], rtol=0, atol=1e-6 + 1e-6 * odds.max()
+        )
+    (tmp_path / "eval.tsv").write_text("text\tlabel\nred\ta\n")
+    given = flags(eval_file=tmp_path / "eval.tsv", text_a_column="text", label_column="label", mode="eval")
+    result = classify(f"--init_checkpoint={several}", *given, f"--model_dir={tmp_path}/out")
+    assert_refused(result, "gives several labels at once (`problem_type`), which is not evaluated", "--mode=predict")
+
+
+def test_the_longest_sequence_is_that_of_the_model(task: Task, classify: Run, texts: list[str], tmp_path: Path) -> None:
+    """Without a flag; one that is beyond the positions of the model is refused by its name."""
+    start = write_classifier(tmp_path / "start", task, ("a", "b"), length=8)
+    found = []
+    for more in ([], ["--max_seq_length=8"], ["--max_seq_length=16"]):
+        assert classify(f"--init_checkpoint={start}", *texts, *more)[0] == 0
+        found.append([row["a"] for row in predicted(tmp_path)])
+    assert found[0] == found[1]
+    assert found[0][0] == found[2][0]
+    assert found[0][1] != found[2][1]
+    result = classify(f"--init_checkpoint={start}", *texts, "--max_seq_length=33")
+    assert_refused(result, "`--max_seq_length=33`, but the model has `max_position_embeddings` 32", "--max_seq_length")
+
+
+def test_a_trained_model_keeps_its_length(task: Task, classify: Run, tmp_path: Path) -> None:
+    """What it predicts from texts without a flag is what it predicts from its records: they are cut alike."""
+    where = flags(data_dir=task.text, model_dir=tmp_path / "run")
+    how = flags(init_checkpoint=task.model / "bert_model.ckpt", num_train_epochs=1, max_seq_length=6)
+    assert classify(*where, *how, "--mode=train")[0] == 0
+    results = []
+    for more in ([], ["--max_seq_length=6"], ["--max_seq_length=16"]):
+        assert classify(*where, "--mode=predict", *more)[0] == 0
+        results.append((tmp_path / "run" / "test_results.tsv").read_text())
+    assert results[0] == results[1] != results[2]
+    assert [path.name for path in (tmp_path / "run" / "records").iterdir()] != []
+    assert len(list((tmp_path / "run" / "records").iterdir())) == 1  # of the training; texts to predict need none
