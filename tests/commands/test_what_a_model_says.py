@@ -76,7 +76,9 @@ def test_other_classes_get_a_new_head(task: Task, classify: Run, tmp_path: Path)
     for name, weight in before.items():
         assert np.array_equal(after[name], weight) == (name not in HEAD), name
     answers = flags(eval_file=tmp_path / "own.tsv", model_dir=tmp_path / "out", mode="eval")
-    assert_refused(classify(*columns, *answers), "unknown label `yes`, expected one of `good`, `bad`", "the file of this task")
+    assert_refused(
+        classify(*columns, *answers), "unknown label `yes`, expected one of `good`, `bad`", "the file of this task"
+    )
 
 
 def test_classes_without_names_go_by_their_numbers(task: Task, classify: Run, tmp_path: Path) -> None:
