@@ -22,7 +22,7 @@ from jaxbert.checkpoints.contents import INDEX_ENDING, Contents, safetensors_con
 from jaxbert.checkpoints.model_folder import CONFIG_FILE, OUR_FILE, TOKENIZER_FILE, VOCAB_FILE, models_of_run
 from jaxbert.checkpoints.names import CLASSIFIER
 from jaxbert.checkpoints.released import LICENSE, RELEASED
-from jaxbert.checkpoints.tf_bundle import find_prefix, open_bundle
+from jaxbert.checkpoints.tf_bundle import Bundle, find_prefix, open_bundle
 from jaxbert.checkpoints.tokenizer_files import TOKENIZER_JSON, read_rules, tokenizer_texts
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
@@ -282,6 +282,10 @@ class Source:
         return path if is_file(path) else None
 
     @cached_property
+    def _bundle(self) -> Bundle:
+        return open_bundle(self.path)
+
+    @cached_property
     def contents(self) -> Contents:
         """What is in the files of weights; no weight is read. Raises InputError where they are damaged."""
         if self.kind == "safetensors":
@@ -289,7 +293,7 @@ class Source:
             architecture = architectures[0] if isinstance(architectures, list) and architectures else None
             found = safetensors_contents(self.path, architecture)
         else:
-            found = tf_contents(open_bundle(self.path))
+            found = tf_contents(self._bundle)
         if scalar := next((name for name, shape in found.shapes.items() if not shape), None):
             raise InputError(
                 f"the weight `{scalar}` in `{found.source}` is a single number", "give a checkpoint of BERT"
@@ -302,8 +306,9 @@ class Source:
         if path := self.beside(CONFIG_FILE):
             return bert_config.read(path)
         if self.kind == "safetensors" and (path := self.beside(_HUGGINGFACE_CONFIG)):
+            content = _object(path)
             try:
-                return huggingface.from_huggingface_config(_object(path))
+                return huggingface.from_huggingface_config(content)
             except InputError as error:
                 raise InputError(f"`{path}`: {error.message}", error.hint) from error
         return contents.sizes(self.contents) if self.kind == "SavedModel" else None
@@ -325,7 +330,7 @@ class Source:
     def rules(self) -> Rules | None:
         """How its text becomes tokens, where its files say so."""
         if self.kind == "SavedModel":
-            bundle = open_bundle(self.path)
+            bundle = self._bundle
             return Rules(bool(bundle.read(_CASE_RULE).all())) if _CASE_RULE in bundle.entries else None
         return read_rules(self.folder)
 
@@ -335,9 +340,9 @@ class Source:
         path = self.beside(_HUGGINGFACE_CONFIG)
         if self.kind != "safetensors" or path is None:
             return None
-        outputs = self.contents.shapes.get(CLASSIFIER[0], (None,))[0]
+        content, outputs = _object(path), self.contents.shapes.get(CLASSIFIER[0], (None,))[0]
         try:
-            return huggingface.problem(_object(path), outputs)
+            return huggingface.problem(content, outputs)
         except InputError as error:
             raise InputError(f"`{path}`: {error.message}", error.hint) from error
 

@@ -307,9 +307,10 @@ def write_shard(shard: Shard, recipe: Recipe, folder: str) -> ShardReport:
 
 def finished_shard(folder: str, number: int) -> ShardReport | None:
     """The report of a shard that was made before."""
-    if not files.exists(_report_path(folder, number)):
+    path = _report_path(folder, number)
+    if not files.exists(path):
         return None
-    report = json.loads(files.read_text(_report_path(folder, number)))
+    report = files.read_json_object(path, f"the report of a shard; remove `{folder}` to start anew")
     return ShardReport(report["number"], tuple(report["sizes"]), Counts(**report["counts"]))
 
 

@@ -121,15 +121,16 @@ def test_a_folder_of_hugging_face_brings_configuration_and_case(
 def test_damaged_settings_are_named(
     name: str, content: str, tiny_weights: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
-    """A file beside the weights that cannot be used is named; keys that mean nothing there do not matter."""
+    """A file beside the weights that cannot be used is named, once; keys that mean nothing there do not matter."""
     save_file(tiny_weights, f"{tmp_path}/model.safetensors")
     (tmp_path / name).write_text(content)
     source = find_source(str(tmp_path))
     if name == "tokenizer_config.json" and "gpt2" in content:
         assert source.rules is None
         return
-    with pytest.raises(InputError, match=name):
+    with pytest.raises(InputError, match=name) as caught:
         assert source.config if name == "config.json" else source.rules
+    assert caught.value.message.count(f"{tmp_path}/{name}") == 1
 
 
 def test_a_checkpoint_has_no_case_rule(tiny_weights: dict[str, np.ndarray], tmp_path: Path) -> None:

@@ -232,3 +232,18 @@ def test_what_is_forbidden_is_not_tried_again(server: Storage) -> None:
     with pytest.raises(InputError, match=f"cannot write `{server.root}/closed`: permission denied"):
         files.write_text(f"{server.root}/closed", "1")
     assert len(server.requests) == 1
+
+
+def test_neighbouring_ranges_come_in_one_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranges up to the gap apart are fetched as one, in whatever order, and each gets its own bytes."""
+    content, path = bytes(range(200)), "memory://bucket/neighbours"
+    with files.whole_file(path) as file:
+        file.write(content)
+    fetched: list[Range] = []
+    fetch = storage._fetch
+    monkeypatch.setattr(storage, "_GAP", 5)
+    monkeypatch.setattr(storage, "_fetch", lambda ranges: (fetched.extend(ranges), fetch(ranges))[1])
+    ranges = [Range(path, 90, 100), Range(path, 0, 10), Range(path, 15, 30), Range(path, 16, 20), Range(path, 36, 40)]
+    assert storage.read_ranges(ranges) == [content[start:end] for _, start, end in ranges]
+    assert fetched == [Range(path, 0, 30), Range(path, 36, 40), Range(path, 90, 100)]
+    assert storage.read_ranges([]) == []
