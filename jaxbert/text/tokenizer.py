@@ -7,6 +7,7 @@ text is mostly a dictionary look-up.
 
 import array
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -25,6 +26,8 @@ _LIBRARY_SPACE = dict.fromkeys(
     (*b"\t\n\r", 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000),
     " ",
 )
+# Halves of characters, as JSON can spell them.
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,13 +108,13 @@ class Tokenizer:
         """The words of `text` as they are before WordPiece: cleaned, lower-cased, cut at punctuation."""
         if self._library is None:
             return basic_tokens(text, self.rules.lower_case)
-        normalized = self._library.normalizer.normalize_str(text)
+        normalized = self._library.normalizer.normalize_str(_whole(text))
         return [word for word, _ in self._library.pre_tokenizer.pre_tokenize_str(normalized)]
 
     def chunk_ids(self, chunk: str) -> list[int]:
         """Ids of the pieces of one chunk, which is split nowhere by white space (see `chunks`)."""
         if self._library is not None:
-            ids: list[int] = self._library.encode(chunk, add_special_tokens=False).ids
+            ids: list[int] = self._library.encode(_whole(chunk), add_special_tokens=False).ids
             return ids
         word = chunk.lower() if self.rules.lower_case else chunk
         if word.isascii() and word.isalnum():  # then the chunk is one word
@@ -145,7 +148,7 @@ class Tokenizer:
         belong to several pieces.
         """
         if self._library is not None:
-            offsets: list[tuple[int, int]] = self._library.encode(text, add_special_tokens=False).offsets
+            offsets: list[tuple[int, int]] = self._library.encode(_whole(text), add_special_tokens=False).offsets
             return offsets
         return list(self._google_spans(text))
 
@@ -197,6 +200,11 @@ def _library_tokenizer(vocab: Vocab, rules: Rules) -> tokenizers.Tokenizer:
                 "are the files of the tokenizer from one model?",
             )
     return tokenizer
+
+
+def _whole(text: str) -> str:
+    """The text with U+FFFD for each half of a character, which the library cannot take."""
+    return text if text.isascii() else _HALF.sub("\ufffd", text)
 
 
 def _library_chunks(library: tokenizers.Tokenizer, rules: Rules) -> Callable[[str], list[str]]:
