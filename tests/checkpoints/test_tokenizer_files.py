@@ -217,7 +217,7 @@ def test_folders_of_today_give_their_tokens(shared: Path) -> None:
 
 
 @pytest.mark.interop
-@given(rules(), st.lists(texts, min_size=1, max_size=20))
+@given(rules=rules(), texts=st.lists(texts, min_size=1, max_size=20))
 def test_transformers_gives_the_same_tokens(rules: Rules, texts: list[str], tmp_path_factory: Any) -> None:
     """Any folder with these rules, written by us and read by transformers, gives any text the ids that we give it."""
     transformers = pytest.importorskip("transformers")
