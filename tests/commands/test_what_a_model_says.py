@@ -12,6 +12,7 @@ import pytest
 from jaxbert.checkpoints import names
 from jaxbert.checkpoints.huggingface import Problem, write_huggingface, write_tokenizer
 from jaxbert.checkpoints.load import read_initial
+from jaxbert.cli import main
 from jaxbert.config import bert_config
 from jaxbert.text.tokenizer import Rules
 from tests.checkpoints.random_models import random_weights
@@ -128,6 +129,20 @@ def test_several_labels_at_once(task: Task, classify: Run, texts: list[str], tmp
     given = flags(eval_file=tmp_path / "eval.tsv", text_a_column="text", label_column="label", mode="eval")
     result = classify(f"--init_checkpoint={several}", *given, f"--model_dir={tmp_path}/out")
     assert_refused(result, "gives several labels at once (`problem_type`), which is not evaluated", "--mode=predict")
+
+
+def test_conversions_keep_the_kind_of_classes(task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """For Hugging Face; formats that cannot say it are refused."""
+    several = write_classifier(tmp_path / "several", task, ("a", "b"), "multi_label")
+    convert = ["convert_checkpoint", f"--init_checkpoint={several}", f"--output_dir={tmp_path}/out"]
+    for to in ("tf1", "tf2", "jaxbert"):
+        capsys.readouterr()
+        code = main([*convert, f"--to={to}"])
+        assert_refused(
+            (code, *capsys.readouterr()), "gives several labels at once (`problem_type`)", "--to=huggingface"
+        )
+    assert main([*convert, "--to=huggingface"]) == 0
+    assert (tmp_path / "out/config.json").read_bytes() == (several / "config.json").read_bytes()
 
 
 def test_the_longest_sequence_is_that_of_the_model(task: Task, classify: Run, texts: list[str], tmp_path: Path) -> None:
