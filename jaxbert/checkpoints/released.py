@@ -3,8 +3,8 @@
 
 Sources: the READMEs of google-research/bert and of official BERT in TensorFlow 2, and the cards of the hub modules.
 The publishers gave no checksums. Hugging Face has nine of the models as safetensors, in the repositories
-`google-bert/<name>`; each is taken at one commit, only the cased model with whole word masking, whose commit we do not
-know in full, at `main`. Its repositories of the small models hold pickles and checkpoints, no safetensors.
+`google-bert/<name>`; each is fetched at one commit. The cased model with whole word masking, of which we know no commit
+with safetensors, is not fetched, nor are the small models: their repositories hold pickles and checkpoints.
 """
 
 import re
@@ -28,8 +28,8 @@ class Released:
         lower_case: whether its text is lower-cased.
         archives: its checkpoint, TensorFlow 2 first where both exist.
         module: its hub module below `https://tfhub.dev/`, without version; None where there is none.
-        repository: at Hugging Face; None where there are no safetensors of it.
-        revision: the commit, tag or branch of that repository that is taken.
+        repository: at Hugging Face; None where it is not fetched.
+        revision: the commit of that repository that is taken.
     """
 
     folder: str
@@ -78,7 +78,6 @@ _REVISIONS = {
     "bert-base-cased": "cd5ef92a9fb2f889e972770a36d4ed042daf221e",
     "bert-large-cased": "06fa25dc1b6e034e91607fd67c247051ccaeff65",
     f"bert-large-uncased-{_WWM}": "8b35f05561d0d917087166b71d3c2c83a39104b1",
-    f"bert-large-cased-{_WWM}": "main",
     "bert-base-multilingual-cased": "3f076fdb1ab68d5b2880cb87a0886f315b8146f8",
     "bert-base-multilingual-uncased": "7cbf9a625e29989f6b9c6c2fa68234c304f7e38f",
     "bert-base-chinese": "c30a6ed22ab4564dc1e3b2ecbf6e766b0611a33f",
@@ -99,8 +98,8 @@ RELEASED = {
         lower_case,
         _archives(folder, date, has_tf2),
         module and f"tensorflow/bert_{module}",
-        f"google-bert/{name}",
-        _REVISIONS[name],
+        f"google-bert/{name}" if name in _REVISIONS else None,
+        _REVISIONS.get(name),
     )
     for name, folder, date, has_tf2, vocab_size, lower_case, module in _ROWS
 } | {
