@@ -20,6 +20,7 @@ from jaxbert.model.weights import Table, unflatten
 from jaxbert.tasks.classification import Classifier, label_targets
 from jaxbert.tasks.pretraining import Pretrainer, targets
 from jaxbert.tasks.spans import Answerer, no_targets, span_targets
+from jaxbert.tfrecord.metadata import ClassificationMetaData
 from jaxbert.train import run
 from jaxbert.train.loop import Plan
 from jaxbert.train.optimizers import LinearSchedule
@@ -108,7 +109,8 @@ class MadeUp:
 def classifier(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> Programs:
     """run_classifier on pairs of 128 tokens."""
     flags = trainers.ClassifierFlags(**_common(batch_size, dtype), input_meta_data_path="none")
-    model, records = Classifier(config, 2, run.compute(flags), mesh), MadeUp(2 * batch_size, 128, 16)
+    meta = ClassificationMetaData("MRPC", train_data_size=0, max_seq_length=128, num_labels=2)
+    model, records = Classifier(config, meta, run.compute(flags), mesh), MadeUp(2 * batch_size, 128, 16)
     shape = choose_shape(records.lengths, batch_size, 0, *row_units(mesh), even=True)
     batches = TrainingBatches(
         records.read, records.size, batch_size, 1, shape, 0, label_targets, lengths=records.lengths

@@ -35,9 +35,10 @@ class Layout:
     slot_of: np.ndarray
 
     def per_sequence(self, values: np.ndarray, dtype: type = np.int32) -> np.ndarray:
-        """Values [n] of the sequences in their slots [B, N], 0 where none is."""
+        """Values [n, ...] of the sequences in their slots [B, N, ...], 0 where none is."""
         used = self.used
-        return scatter((self.sizes[0], self.sizes[2]), (self.row_of[used], self.slot_of[used]), values[used], dtype)
+        shape = (self.sizes[0], self.sizes[2], *values.shape[1:])
+        return scatter(shape, (self.row_of[used], self.slot_of[used]), values[used], dtype)
 
 
 Targets = Callable[[Mapping[str, np.ndarray], Layout], Arrays]
@@ -105,9 +106,9 @@ def lay_out(
 
 
 def scatter(
-    shape: tuple[int, int], at: tuple[np.ndarray, np.ndarray], values: np.ndarray, dtype: type = np.int32
+    shape: tuple[int, ...], at: tuple[np.ndarray, np.ndarray], values: np.ndarray, dtype: type = np.int32
 ) -> np.ndarray:
-    """An array of this shape with `values` [m] at the indexes `at`, 0 elsewhere."""
+    """An array of this shape with `values` [m, ...] at the indexes `at`, 0 elsewhere."""
     array: np.ndarray = np.zeros(shape, dtype)
     array[at] = values
     return array

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from jaxbert.checkpoints import huggingface, names
 from jaxbert.checkpoints.contents import Contents, groups, sizes
+from jaxbert.checkpoints.fetch import cache_folder
 from jaxbert.checkpoints.model_folder import models_of_run, saved_steps
 from jaxbert.checkpoints.released import RELEASED
-from jaxbert.checkpoints.resolve import Source, cache_folder, find_source
+from jaxbert.checkpoints.resolve import Source, find_source
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.datasets.describe import json_object
@@ -17,7 +18,9 @@ from jaxbert.errors import InputError
 from jaxbert.io import files
 from jaxbert.text.tokenizer import Rules, Tokenizer
 from jaxbert.text.vocab import read_vocab
+from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 
+_SHOWN = 20  # added tokens that are listed
 _STATES = "checkpoints"  # below the folder of a run
 _HUGGINGFACE_KEYS = {"model_type", "architectures", "transformers_version"}
 
@@ -85,6 +88,12 @@ def describe_model(name: str, bert_config_file: str | None, vocab_file: str | No
             yield "pooler          none"
         yield f"configuration   {_compared_configuration(source, shown, bert_config_file)}"
         yield f"vocabulary      {_compared_vocabulary(source, vocab_file)}"
+        if source.rules is not None:
+            yield f"tokenizer       {_told_rules(source.rules)}"
+        if source.task is not None:
+            yield f"trained for     {_told_task(source.task)}"
+        elif source.max_seq_length is not None:
+            yield f"sequences       up to {source.max_seq_length} tokens"
     yield from _counted(contents)
     yield ""
     yield from _table(contents)
@@ -158,6 +167,40 @@ def _compared_vocabulary(source: Source, vocab_file: str | None) -> str:
     lower_case = not vocab.is_cased if rules is None else rules.lower_case
     casing = "is lower-cased" if lower_case else "keeps its casing"
     return f"{path}: {len(vocab)} tokens, {fits}; text {casing}{', by its vocabulary' if rules is None else ''}"
+
+
+def _told_rules(rules: Rules) -> str:
+    """All that changes tokens, the vocabulary aside."""
+    if not rules.library:
+        return "Google's" + (", lower-cases" if rules.lower_case else ", keeps case")
+    accents = rules.lower_case if rules.strip_accents is None else rules.strip_accents
+    added = [f"`{token.content}`" for token in rules.added if not token.special]
+    return ", ".join(
+        (
+            "that of transformers",
+            "lower-cases" if rules.lower_case else "keeps case",
+            f"{'drops' if accents else 'keeps'} accents",
+            f"Chinese characters {'are words' if rules.split_chinese else 'are not cut apart'}",
+            f"words up to {rules.max_chars_per_word} characters",
+            f"{len(added)} added tokens{': ' if added else ''}{', '.join(added[:_SHOWN])}",
+        )
+    )
+
+
+def _told_task(task: ClassificationMetaData | SquadMetaData) -> str:
+    """What goes in, and what comes out."""
+    if isinstance(task, SquadMetaData):
+        cut = task.settings
+        return (
+            f"answers to questions of up to {cut.max_query_length} tokens, in windows of up to {cut.max_seq_length}"
+            f" tokens, {cut.doc_stride} apart{'; some have none' if task.version_2_with_negative else ''}"
+        )
+    texts = {True: "pairs of texts", False: "single texts", None: "texts"}[task.pairs]
+    name = f"{task.processor_type}: " if task.processor_type else ""
+    told = f"{name}{texts} of up to {task.max_seq_length} tokens -> {task.kind}"
+    if task.thresholds:
+        told += f", from the probabilities {', '.join(f'{share:g}' for share in task.thresholds)} on"
+    return told
 
 
 def _counted(contents: Contents) -> Iterator[str]:

@@ -9,8 +9,8 @@ transposed, and calls gamma and beta of a normalization weight and bias. TF1's h
 import json
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save
@@ -24,6 +24,7 @@ from jaxbert.errors import InputError
 from jaxbert.io import files
 from jaxbert.text.tokenizer import Rules
 from jaxbert.text.vocab import read_vocab
+from jaxbert.tfrecord.metadata import ClassificationMetaData
 
 ENCODER_PREFIX = "bert."  # absent where the encoder alone was saved
 _PARTS_OF_ENCODER = ("embeddings.", "encoder.", "pooler.")
@@ -129,13 +130,11 @@ _THEIR_ACTIVATIONS: dict[Activation, str] = {
 }
 
 
-Problem = Literal["single_label", "multi_label", "regression"]
-"""What a classifier's outputs are: logits of which one class is right, of which each may be, or a number."""
-_PROBLEMS: dict[Problem, str] = {
-    "single_label": "single_label_classification",
-    "multi_label": "multi_label_classification",
-    "regression": "regression",
-}
+_ONE_LABEL, _SEVERAL_LABELS, _NUMBER = (
+    "single_label_classification",
+    "multi_label_classification",
+    "regression",
+)
 
 
 def from_huggingface_config(content: Mapping[str, Any]) -> BertConfig:
@@ -155,23 +154,23 @@ def from_huggingface_config(content: Mapping[str, Any]) -> BertConfig:
 
 
 def to_huggingface_config(
-    config: BertConfig, architecture: str, labels: Sequence[str] = (), problem: Problem | None = None
+    config: BertConfig, architecture: str, task: ClassificationMetaData | None = None
 ) -> dict[str, Any]:
-    """The content of a `config.json` for a model class of transformers.
+    """The content of a `config.json` for a model class of transformers, `task` that of a classifier.
 
-    `labels` are a classifier's class names, `problem` what its outputs are. Raises InputError for an activation that
-    transformers does not know.
+    Raises InputError for an activation that transformers does not know.
     """
     if config.hidden_act not in _THEIR_ACTIVATIONS:
         raise InputError(f"`hidden_act` is `{config.hidden_act}`, which transformers does not know", "")
     content: dict[str, Any] = {"architectures": [architecture], "pad_token_id": 0, **_REQUIRED}
     content |= {key: getattr(config, key) for key in _SAME_KEYS}
     content["hidden_act"] = _THEIR_ACTIVATIONS[config.hidden_act]
-    if labels:
+    if task is not None:
+        labels = ("LABEL_0",) if task.is_regression else task.class_names
         content["id2label"] = {str(number): label for number, label in enumerate(labels)}
         content["label2id"] = {label: number for number, label in enumerate(labels)}
-    if problem == "multi_label":  # the others are known by the number of outputs
-        content["problem_type"] = _PROBLEMS[problem]
+        if task.is_multi_label:  # the others are known by the number of outputs
+            content["problem_type"] = _SEVERAL_LABELS
     return content
 
 
@@ -188,33 +187,38 @@ def architecture_of(weights: Collection[str]) -> str:
     return next((name for head, name in classes.items() if head in weights), "BertModel")
 
 
-def class_names(content: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of a classifier's classes in a `config.json`, in the order of their ids; empty where it has none.
+def classification_task(content: Mapping[str, Any], outputs: int, max_seq_length: int) -> ClassificationMetaData:
+    """What a classifier with so many outputs was trained for by its `config.json`, as transformers decides it.
 
     `LABEL_0` and so on are what transformers calls classes without names.
+
+    Raises InputError for a kind of problem that is not known, a regression of several numbers, and names that are not
+    as many as the outputs.
     """
-    named = content.get("id2label")
-    if not isinstance(named, Mapping):
-        return ()
-    found = [name for number in range(len(named)) if isinstance(name := named.get(str(number)), str)]
-    return () if len(found) < len(named) else tuple(found)
-
-
-def problem(content: Mapping[str, Any], outputs: int | None) -> Problem | None:
-    """The kind of problem by a `config.json` and the number of a classifier's outputs, as transformers decides it.
-
-    None where nothing says it. Raises InputError for a kind that is not known, or a regression of several numbers.
-    """
-    stated = content.get("problem_type")
-    if stated is None:
-        return None if outputs is None else "regression" if outputs == 1 else "single_label"
-    known = {name: kind for kind, name in _PROBLEMS.items()}
-    if stated not in known or (stated == "regression" and outputs not in (None, 1)):
+    stated = content.get("problem_type") or (_NUMBER if outputs == 1 else _ONE_LABEL)
+    if stated not in (_ONE_LABEL, _SEVERAL_LABELS, _NUMBER) or (stated == _NUMBER and outputs != 1):
         raise InputError(
             f"`problem_type` is `{stated}` with {outputs} outputs",
-            f"expected one of {', '.join(known)}, and one output for a regression",
+            f"expected one of {_ONE_LABEL}, {_SEVERAL_LABELS}, {_NUMBER}, and one output for a regression",
         )
-    return known[stated]
+    if stated == _NUMBER:
+        return ClassificationMetaData("", 0, max_seq_length, None, "float")
+    labels = _class_names(content) or tuple(f"LABEL_{number}" for number in range(outputs))
+    if len(labels) != outputs:
+        raise InputError(
+            f"`id2label` has {len(labels)} names, the classifier {outputs} outputs", "are the files from one model?"
+        )
+    several = stated == _SEVERAL_LABELS
+    return ClassificationMetaData("", 0, max_seq_length, outputs, label_list=labels, is_multi_label=several)
+
+
+def _class_names(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the classes in the order of their ids; empty where there are none."""
+    named = content.get("id2label") or {}
+    found = [named.get(str(number)) for number in range(len(named))] if isinstance(named, Mapping) else [None]
+    if not all(isinstance(name, str) for name in found):
+        raise InputError(f"`id2label` is `{str(named)[:100]}`", "expected a name for each number from 0 on")
+    return tuple(map(str, found))
 
 
 _WITHOUT_POOLER = ("BertForQuestionAnswering", "BertForMaskedLM")
@@ -245,33 +249,30 @@ def write_huggingface(
     folder: str,
     weights: Mapping[str, np.ndarray],
     config: BertConfig,
-    labels: Sequence[str] = (),
-    problem: Problem | None = None,
+    task: ClassificationMetaData | None = None,
 ) -> None:
     """Write config.json and model.safetensors from `weights` (TF1 names and shapes), as far as they are stored.
 
-    `labels` are the names of a classifier's classes, `problem` what its outputs are, if known. Raises InputError as
-    `stored_names` does.
+    `task` is what a classifier was trained for, if known. Raises InputError as `stored_names` does.
     """
     architecture = architecture_of(weights)
-    if names.CLASSIFIER[0] in weights and len(labels) != len(weights[names.CLASSIFIER[0]]):
-        labels = [f"LABEL_{number}" for number in range(len(weights[names.CLASSIFIER[0]]))]
+    if names.CLASSIFIER[0] not in weights:
+        task = None
+    elif task is None:
+        task = classification_task({}, len(weights[names.CLASSIFIER[0]]), config.max_position_embeddings)
     tensors = dict(to_huggingface(name, weights[name]) for name in sorted(stored_names(weights)))
     if architecture == "BertModel":
         tensors = {name.removeprefix(ENCODER_PREFIX): tensor for name, tensor in tensors.items()}
-    settings = to_huggingface_config(config, architecture, labels, problem)
+    settings = to_huggingface_config(config, architecture, task)
     _write_json(os.path.join(folder, "config.json"), settings)
     with files.whole_file(os.path.join(folder, OUR_FILE)) as file:
         file.write(save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, {"format": "pt"}))
 
 
-def write_tokenizer(folder: str, config: BertConfig, rules: Rules) -> None:
+def write_tokenizer(folder: str, rules: Rules, max_seq_length: int) -> None:
     """Write the tokenizer's settings, which go with the `vocab.txt` that is there."""
     rules = as_library(rules, read_vocab(os.path.join(folder, VOCAB_FILE)))
-    settings = {
-        **tokenizer_config(rules),
-        "model_max_length": config.max_position_embeddings,
-    }
+    settings = {**tokenizer_config(rules), "model_max_length": max_seq_length}
     _write_json(os.path.join(folder, TOKENIZER_FILE), settings)
 
 

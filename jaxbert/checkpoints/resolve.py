@@ -1,251 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what a user points at to the model there: fetched or unpacked, its kind, and the files beside its weights."""
+"""From what a user points at to the model there: its kind, its files, and all that they say about it."""
 
-import functools
-import gzip
-import hashlib
-import importlib
 import os
-import re
-import secrets
-import shutil
-import tarfile
-import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import PureWindowsPath
 from typing import Any, Literal
 
 from jaxbert.checkpoints import contents, huggingface
 from jaxbert.checkpoints.contents import INDEX_ENDING, Contents, safetensors_contents, tf_contents
-from jaxbert.checkpoints.model_folder import CONFIG_FILE, OUR_FILE, TOKENIZER_FILE, VOCAB_FILE, models_of_run
+from jaxbert.checkpoints.fetch import locate
+from jaxbert.checkpoints.model_folder import (
+    CONFIG_FILE,
+    META_DATA_FILE,
+    OUR_FILE,
+    TOKENIZER_FILE,
+    VOCAB_FILE,
+    models_of_run,
+)
 from jaxbert.checkpoints.names import CLASSIFIER
-from jaxbert.checkpoints.released import LICENSE, RELEASED
+from jaxbert.checkpoints.other_formats import refuse_other_formats
 from jaxbert.checkpoints.tf_bundle import Bundle, find_prefix, open_bundle
 from jaxbert.checkpoints.tokenizer_files import TOKENIZER_JSON, read_rules, tokenizer_texts
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.console import say
 from jaxbert.errors import InputError
-from jaxbert.io.files import (
-    absolute,
-    check_folder,
-    exists,
-    is_file,
-    is_folder,
-    names,
-    open_input,
-    read_json_object,
-    version,
-)
+from jaxbert.io.files import is_file, is_folder, names, read_json_object
 from jaxbert.text.tokenizer import Rules
 from jaxbert.text.vocab import Vocab, lower_cases, read_vocab
-
-_CACHE = "~/.cache/jaxbert/models"
-_ARCHIVE_ENDINGS = (".tar.gz", ".tgz")
-_TFHUB = re.compile(r"^https?://(?:www\.)?tfhub\.dev/(tensorflow/(?:small_bert/)?bert_[\w-]+)/(\d+)/?$")
-_HUGGINGFACE = re.compile(r"^hf://(\w[\w.-]*/\w[\w.-]*)$")
-_HUGGINGFACE_FILES = ("*.json", "*.safetensors", "vocab.txt")
-# Of a released model. Not the tokenizer's settings there: casing is that of the vocabulary, as in Google's archives.
-_RELEASED_FILES = ("config.json", "model.safetensors", "vocab.txt")
-
-
-def locate(name: str) -> str:
-    """The local file or folder that `name` means; a path comes back as it is, an archive as the folder of its content.
-
-    Models with known names are fetched where they are not here. Raises InputError where that cannot be done.
-    """
-    if name.endswith(_ARCHIVE_ENDINGS) and is_file(name):
-        return unpack(name, cache_folder("archives"))
-    if exists(name):
-        return name
-    if module := _TFHUB.match(name):
-        return _kept(f"{module[1]}/{module[2]}") or _fetch_from_kaggle(module[1], module[2])
-    if repository := _HUGGINGFACE.match(name):
-        return _kept(repository[1]) or _fetch_from_huggingface(repository[1])
-    if name.startswith(("https://", "http://", "hf://")):
-        raise InputError(
-            f"`{name}` names no model that can be fetched",
-            "expected `https://tfhub.dev/tensorflow/bert_.../1`, `hf://owner/name`, or a file or folder here",
-        )
-    if name in RELEASED:
-        return _kept(name, RELEASED[name].folder) or _fetch_released(name)
-    return name
-
-
-def cache_folder(name: str) -> str:
-    """The folder in which a model with this name is found when it was put there by hand."""
-    return os.path.join(os.path.expanduser(_CACHE), *name.split("/"))
-
-
-def _kept(name: str, folder_of_archive: str = "") -> str | None:
-    """What was put by hand into the folder for `name`, with or without the folder that is in its archive."""
-    folder = cache_folder(name)
-    if not os.path.isdir(folder) or not os.listdir(folder):
-        return None
-    inner = os.path.join(folder, folder_of_archive)
-    return inner if folder_of_archive and os.path.isdir(inner) else folder
-
-
-@functools.cache
-def _fetch_released(name: str) -> str:
-    """The folder with a released model from Hugging Face, where it is to be had there; the user is told before."""
-    model = RELEASED[name]
-    missing = f"the released model `{name}` is not on this machine"
-    by_hand = f"download {model.archives[0]} and unpack it into {cache_folder(name)}"
-    if model.repository is None:
-        raise InputError(missing, by_hand)
-
-    def fetch(client: Any) -> Any:
-        say(
-            f"fetching `{name}`, or taking it from the cache of huggingface_hub: {', '.join(_RELEASED_FILES)} of"
-            f" https://huggingface.co/{model.repository}, revision {model.revision}; licence {LICENSE}"
-        )
-        return client.snapshot_download(model.repository, revision=model.revision, allow_patterns=list(_RELEASED_FILES))
-
-    return _fetch(missing, "huggingface_hub", by_hand, fetch)
-
-
-@functools.cache
-def _fetch_from_huggingface(repository: str) -> str:
-    files = f"{', '.join(_HUGGINGFACE_FILES)} of https://huggingface.co/{repository}"
-    return _fetch(
-        f"`hf://{repository}` is not on this machine",
-        "huggingface_hub",
-        f"download {files} into {cache_folder(repository)}",
-        lambda client: client.snapshot_download(repository, allow_patterns=list(_HUGGINGFACE_FILES)),
-    )
-
-
-@functools.cache
-def _fetch_from_kaggle(module: str, version: str) -> str:
-    handle, folder = kaggle_handle(module, version), cache_folder(f"{module}/{version}")
-    return _fetch(
-        f"`https://tfhub.dev/{module}/{version}` is not on this machine",
-        "kagglehub",
-        f"download https://www.kaggle.com/models/{handle} and unpack it into {folder}",
-        lambda client: client.model_download(handle),
-    )
-
-
-def kaggle_handle(module: str, version: str) -> str:
-    """What Kaggle calls a version of a module of tfhub.dev: `tensorflow/bert/tensorFlow2/<variation>/<version>`.
-
-    Variations are the old names in lower case with `-` for `_`; only those of the small models keep `bert-` in front.
-    """
-    variation = module.rsplit("/", 1)[1].lower().replace("_", "-")
-    if "/small_bert/" not in module:
-        variation = variation.removeprefix("bert-")
-    return f"tensorflow/bert/tensorFlow2/{variation}/{version}"
-
-
-def _fetch(missing: str, library: str, by_hand: str, fetch: Callable[[Any], Any]) -> str:
-    """The folder that `fetch` gets from a client library; where it cannot, `missing`, why, and `by_hand` are said."""
-    try:
-        client = importlib.import_module(library)
-    except ImportError as error:
-        raise InputError(
-            f"{missing}, and fetching it needs `{library}`", f"`pip install 'jaxbert[hub]'`, or {by_hand}"
-        ) from error
-    try:
-        return str(fetch(client))
-    except Exception as error:  # it raises whatever its own libraries do
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"{missing} and cannot be fetched: {reason}", by_hand) from error
-
-
-_CHUNK = 1 << 20
-_DAMAGE = (tarfile.TarError, EOFError, zlib.error, OSError, ValueError)
-
-
-def unpack(path: str, cache: str) -> str:
-    """The folder below `cache` with the content of the archive at `path`; unpacked only if it is not there yet.
-
-    A folder that is alone in the archive is gone into. Raises InputError where the archive is damaged, holds anything
-    but files and folders, names a path outside of itself, or does not fit on the disk.
-    """
-    state = f"{absolute(path)} {version(path)}"
-    folder = os.path.join(cache, hashlib.sha256(state.encode()).hexdigest()[:16])
-    if not os.path.isdir(folder):
-        check_folder(folder)
-        partial = f"{folder}.{secrets.token_hex(4)}.partial"
-        os.makedirs(partial)
-        try:
-            _unpack(path, partial)
-            os.replace(partial, folder)
-        except OSError:
-            if not os.path.isdir(folder):  # which another process, or host, has unpacked meanwhile
-                raise
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    content = os.listdir(folder)
-    only = os.path.join(folder, content[0]) if len(content) == 1 else folder
-    return only if os.path.isdir(only) else folder
-
-
-def _unpack(path: str, folder: str) -> None:
-    try:
-        with open_input(path) as file, gzip.open(file) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
-            for member in archive:
-                _check_member(member, folder)
-                archive.extract(member, folder, filter="data")
-            while stream.read(_CHUNK):
-                pass  # the checksum of the archive comes last
-    except _DAMAGE as error:
-        raise InputError(f"archive `{path}` cannot be unpacked: {error}", "download it again") from error
-
-
-def _check_member(member: tarfile.TarInfo, folder: str) -> None:
-    """Refuse what the filter `data` lets pass or changes: links, absolute names, a name twice, more than fits."""
-    name = PureWindowsPath(member.name)  # takes `\` and drives as they are meant there, and `/` too
-    if name.anchor or ".." in name.parts:
-        raise ValueError(f"its member `{member.name}` lies outside of it")
-    if not (member.isreg() or member.isdir()):
-        raise ValueError(f"its member `{member.name}` is neither a file nor a folder")
-    if member.isreg() and os.path.lexists(os.path.join(folder, member.name)):
-        raise ValueError(f"its member `{member.name}` exists twice")
-    free = shutil.disk_usage(folder).free
-    if member.size > free:
-        raise ValueError(f"its member `{member.name}` has {member.size} bytes, the disk has {free} left")
-
-
-_HINT = (
-    "give a TensorFlow checkpoint (the prefix of its `.index` file, for example `bert_model.ckpt`), a hub module, or a "
-    "model folder of Hugging Face or jaxbert with safetensors files"
-)
-_CONVERT = (
-    "weights in pickles may run any code when they are opened; convert them once where PyTorch is installed: "
-    '`python -c "import torch, safetensors.torch as s; s.save_file({k: v.clone() for k, v in'
-    " torch.load('pytorch_model.bin', map_location='cpu', weights_only=True).items()}, 'model.safetensors')\"`"
-)
-# Files of other programs by their names, alone or in a folder; what they are, and what to do.
-_NAMES = {
-    "pytorch_model.bin": ("a PyTorch model of Hugging Face", _CONVERT),
-    "pytorch_model.bin.index.json": ("a PyTorch model of Hugging Face in several files", _CONVERT),
-    "flax_model.msgpack": ("a Flax model of Hugging Face", _HINT),
-    "tf_model.h5": ("a Keras model of Hugging Face", _HINT),
-    "model.onnx": ("an ONNX model", _HINT),
-}
-# And by their first bytes.
-_BEGINNINGS = {
-    b"\x89HDF\r\n\x1a\n": ("an HDF5 file, as Keras writes weights", _HINT),
-    b"PK\x03\x04": ("a zip archive, as PyTorch, Keras 3 and NumPy write weights", _HINT),
-    b"\x80\x02": ("a pickle, as old PyTorch writes weights", _CONVERT),
-    b"\x1f\x8b": ("a gzip archive", "unpack it, or give it a name that ends in `.tar.gz`"),
-}
-
-
-def refuse_other_formats(path: str) -> None:
-    """Raise an InputError that says what `path` is, if it is a model in a format that is known but not read."""
-    present = set(names(path)) if is_folder(path) else {os.path.basename(path)} if is_file(path) else set()
-    found = next((format_ for name, format_ in _NAMES.items() if name in present), None)
-    if found is None and is_file(path):
-        with open_input(path) as file:
-            beginning = file.read(8)
-        found = next((format_ for start, format_ in _BEGINNINGS.items() if beginning.startswith(start)), None)
-    if found:
-        raise InputError(f"`{path}` is {found[0]}, which is not read", found[1])
+from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData, read_meta_data
 
 
 def _object(path: str | None) -> dict[str, Any]:
@@ -335,27 +118,46 @@ class Source:
         return read_rules(self.folder)
 
     @cached_property
-    def problem(self) -> huggingface.Problem | None:
-        """The kind of problem that its classifier solves, where a Hugging Face folder says it."""
-        path = self.beside(_HUGGINGFACE_CONFIG)
-        if self.kind != "safetensors" or path is None:
-            return None
-        content, outputs = _object(path), self.contents.shapes.get(CLASSIFIER[0], (None,))[0]
-        try:
-            return huggingface.problem(content, outputs)
-        except InputError as error:
-            raise InputError(f"`{path}`: {error.message}", error.hint) from error
-
-    @cached_property
     def max_seq_length(self) -> int | None:
         """The longest sequence in tokens that its tokenizer is to make, where a Hugging Face folder says it."""
         longest = _object(self.beside(TOKENIZER_FILE)).get("model_max_length")
         return longest if type(longest) is int and 0 < longest < _NO_LIMIT else None
 
     @cached_property
-    def class_names(self) -> tuple[str, ...]:
-        """The names of a classifier's classes in the order of their ids, where a Hugging Face folder says them."""
-        return huggingface.class_names(_object(self.beside(_HUGGINGFACE_CONFIG)))
+    def task(self) -> ClassificationMetaData | SquadMetaData | None:
+        """What it was trained for: by the metadata of our own training, or by the files of a Hugging Face folder.
+
+        Raises InputError where the two say different things, or one of them something else than the weights.
+        """
+        path, theirs = self.beside(META_DATA_FILE), self._huggingface_task()
+        if path is None:
+            return theirs
+        ours = read_meta_data(path)
+        if isinstance(ours, ClassificationMetaData):
+            outputs = self.contents.shapes.get(CLASSIFIER[0], (None,))[0]
+            if outputs not in (None, ours.num_labels or 1):
+                raise InputError(
+                    f"`{path}`: `num_labels` is {ours.num_labels}, the classifier has {outputs} outputs",
+                    "are the files from one model?",
+                )
+            if theirs is not None and theirs.kind != ours.kind:
+                raise InputError(
+                    f"`{path}` tells of {ours.kind}, `{_HUGGINGFACE_CONFIG}` beside it of {theirs.kind}",
+                    "remove the one that is not of these weights",
+                )
+        return ours
+
+    def _huggingface_task(self) -> ClassificationMetaData | None:
+        path, head = self.beside(_HUGGINGFACE_CONFIG), self.contents.shapes.get(CLASSIFIER[0])
+        if self.kind != "safetensors" or path is None or head is None:
+            return None
+        config = self.config
+        assert config is not None  # it has a config.json
+        longest = min(self.max_seq_length or config.max_position_embeddings, config.max_position_embeddings)
+        try:
+            return huggingface.classification_task(_object(path), head[0], longest)
+        except InputError as error:
+            raise InputError(f"`{path}`: {error.message}", error.hint) from error
 
 
 def find_source(name: str) -> Source:
@@ -424,6 +226,11 @@ class Model:
     def beside(self, name: str) -> str | None:
         """See `Source.beside`; None without a source."""
         return None if self.source is None else self.source.beside(name)
+
+    @property
+    def task(self) -> ClassificationMetaData | SquadMetaData | None:
+        """See `Source.task`; None without a source."""
+        return None if self.source is None else self.source.task
 
     def texts(self) -> dict[str, str]:
         """The files that go with its weights into a model folder, name -> content."""

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make the records and metadata of a classification or regression task, or of SQuAD."""
 
+from typing import cast
+
 from jaxbert.config.data import FineTuningDataFlags
 from jaxbert.console import cores, progress
 from jaxbert.datasets.classification import Recipe, RecordPaths, write_dataset
 from jaxbert.datasets.squad import SquadRecipe, make_records
 from jaxbert.examples.text_data import text_dataset
+from jaxbert.examples.text_examples import LabelKind
 from jaxbert.features.squad import WindowSettings
 from jaxbert.text.tokenizer import Rules
 from jaxbert.text.vocab import lower_cases, read_vocab
@@ -21,9 +24,9 @@ def run(flags: FineTuningDataFlags) -> None:
 
 
 def _make_classification(flags: FineTuningDataFlags, rules: Rules, workers: int) -> list[str]:
-    is_regression = flags.fine_tuning_task_type == "regression"
-    dataset = text_dataset(flags, flags.input_data_dir, flags.classification_task_name, is_regression)
-    recipe = Recipe(flags.vocab_file, rules, flags.max_seq_length, dataset.labels)
+    kind = cast(LabelKind, flags.fine_tuning_task_type)
+    dataset = text_dataset(flags, flags.input_data_dir, flags.classification_task_name, kind)
+    recipe = Recipe(flags.vocab_file, rules, flags.max_seq_length, dataset.labels, dataset.is_multi_label)
     paths = RecordPaths(
         train=flags.train_data_output_path or "",
         eval=flags.eval_data_output_path or "",

@@ -2,6 +2,7 @@
 """Flags of the commands that make data: which texts, how they become tokens, where records go."""
 
 import dataclasses
+from typing import Literal
 
 from jaxbert.config.flags import flag, required_flag
 from jaxbert.errors import InputError
@@ -31,7 +32,11 @@ class TextFlags:
         None, "Column of the (first) text: its name in the first line, or its number from 0 where there is no header."
     )
     text_b_column: str | None = flag(None, "Column of the second text of a pair.")
-    label_column: str | None = flag(None, "Column of the label.")
+    label_column: str | None = flag(
+        None,
+        "Column of the label. Where an example may have several: a column of names with | between them (in JSON a"
+        " list), or columns of 1 and 0, separated by commas.",
+    )
     id_column: str | None = flag(None, "Column that tells the example apart.")
     labels: str | None = flag(
         None, "Class names in the order of their ids, separated by commas; default: those of the training file, sorted."
@@ -43,6 +48,7 @@ class TextDataFlags(TextFlags):
     """A known task in a folder, or tables of one's own, for a command that trains on them directly."""
 
     regression: bool = flag(False, "Labels are numbers.")
+    multi_label: bool = flag(False, "An example may have several labels, or none.")
     data_dir: str | None = flag(
         None, "Folder with the files of a known task as they were downloaded.", group="Text data of a known task"
     )
@@ -56,6 +62,11 @@ class TextDataFlags(TextFlags):
     )
 
     @property
+    def label_kind(self) -> Literal["classification", "multi_label", "regression"]:
+        """What labels are, by the flags for it."""
+        return "regression" if self.regression else "multi_label" if self.multi_label else "classification"
+
+    @property
     def has_text_data(self) -> bool:
         """Whether records are to be made from text."""
         return any((self.data_dir, self.train_file, self.eval_file, self.test_file))
@@ -67,8 +78,9 @@ class FineTuningDataFlags(TextFlags):
 
     fine_tuning_task_type: str = flag(
         "classification",
-        "Whether labels are classes, numbers, or answers to questions; the known tasks decide for themselves.",
-        choices=("classification", "regression", "squad"),
+        "Whether an example has a class, any number of classes, a number, or answers to a question; the known tasks"
+        " decide for themselves.",
+        choices=("classification", "multi_label", "regression", "squad"),
         group="What to make",
     )
     vocab_file: str = required_flag("Vocabulary of the checkpoint, one token a line.")

@@ -34,12 +34,14 @@ class Recipe:
         rules: how text becomes tokens.
         max_seq_length: S.
         labels: class names in the order of their ids; empty for regression.
+        is_multi_label: whether an example may have several labels.
     """
 
     vocab_file: str
     rules: Rules
     max_seq_length: int
     labels: tuple[str, ...]
+    is_multi_label: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +81,7 @@ def write_dataset(
             for language, path in test_paths.items()
         },
         label_list=dataset.labels,
+        is_multi_label=dataset.is_multi_label,
     )
     write_text(paths.meta_data, meta.to_json())
     return meta
@@ -128,10 +131,11 @@ def _converter(recipe: Recipe) -> Callable[[Sequence[TextExample]], tuple[int, b
     """Examples -> their number and the bytes of their records, with one tokenizer that remembers words for them all."""
     tokenizer = open_tokenizer(recipe.vocab_file, recipe.rules)
     ids_of_labels = label_ids(recipe.labels)
-    schema = classification_schema(recipe.max_seq_length, "int" if recipe.labels else "float")
+    num_flags = len(recipe.labels) if recipe.is_multi_label else None
+    schema = classification_schema(recipe.max_seq_length, "int" if recipe.labels else "float", num_flags=num_flags)
 
     def frames(examples: Sequence[TextExample]) -> tuple[int, bytes]:
-        arrays = convert(examples, tokenizer, recipe.max_seq_length, ids_of_labels)
+        arrays = convert(examples, tokenizer, recipe.max_seq_length, ids_of_labels, recipe.is_multi_label)
         return len(examples), b"".join(map(frame, encode(arrays, schema)))
 
     return frames
@@ -142,7 +146,8 @@ class ClassificationRecords:
 
     Attributes:
         lengths: tokens of each record [n], int64.
-        labels: of each record [n], int64 or float32.
+        labels: of each record [n], int64 or float32; or 1 and 0 for each class [n, C], int64.
+        pairs: whether there is a record with a second text.
 
     Raises:
         InputError: no record, a damaged one, a misfit to the metadata, or an id, segment, position or label that the
@@ -152,10 +157,15 @@ class ClassificationRecords:
     def __init__(
         self, paths: Sequence[str], meta: ClassificationMetaData, bounds: Bounds, check_all: CheckAll = check_all
     ) -> None:
-        self._records, self._num_labels = open_records(paths), meta.num_labels
-        self._schema = classification_schema(meta.max_seq_length, meta.label_type, has_weights=meta.has_sample_weights)
+        self._records, self._meta = open_records(paths), meta
+        self._schema = classification_schema(
+            meta.max_seq_length,
+            meta.label_type,
+            num_flags=meta.num_labels if meta.is_multi_label else None,
+            has_weights=meta.has_sample_weights,
+        )
         found = check_all(functools.partial(self._check, bounds), len(self))
-        self.lengths, self.labels = found["lengths"], found["labels"]
+        self.lengths, self.labels, self.pairs = found["lengths"], found["labels"], bool(found["pairs"].any())
 
     def __len__(self) -> int:
         return len(self._records)
@@ -166,20 +176,24 @@ class ClassificationRecords:
         return decode(payloads, self._schema, lambda index: self._records.locate(int(numbers[index])))
 
     def _check(self, bounds: Bounds, first: int, end: int) -> Found:
-        """Lengths and labels of the records from `first` to before `end`."""
+        """Lengths, labels and whether there are two texts, of the records from `first` to before `end`."""
         numbers = np.arange(first, end)
         features = self.read(numbers)
         check = Check(lambda index: self._records.locate(first + index))
         check.sequences(features, bounds)
         for name in ("label_ids", "weight"):
-            values = features.get(name, np.zeros(len(numbers)))
-            check.refuse(~np.isfinite(values), f"has `{name}` that is not a finite number", "make the file again")
-        labels = features["label_ids"]
-        if self._num_labels is not None:
-            wrong = (labels < 0) | (labels >= self._num_labels)
+            values = features.get(name, np.zeros(len(numbers))).reshape(len(numbers), -1)
+            wrong = ~np.isfinite(values).all(axis=1)
+            check.refuse(wrong, f"has `{name}` that is not a finite number", "make the file again")
+        labels, num_labels = features["label_ids"], self._meta.num_labels
+        if num_labels is not None:
+            classes = 2 if self._meta.is_multi_label else num_labels
+            wrong = np.any(((labels < 0) | (labels >= classes)).reshape(len(numbers), -1), axis=1)
             check.refuse(
                 wrong,
-                f"has label `{labels[wrong].max(initial=0)}`, the metadata says `num_labels` {self._num_labels}",
+                f"has label `{labels[wrong].max(initial=0)}`, "
+                + ("expected 1 or 0" if self._meta.is_multi_label else f"the metadata says `num_labels` {num_labels}"),
                 "give the metadata that was written with the records",
             )
-        return {"lengths": np.count_nonzero(features["input_mask"], axis=1), "labels": labels}
+        pairs = (features["segment_ids"] * (features["input_mask"] != 0)).any(axis=1)
+        return {"lengths": np.count_nonzero(features["input_mask"], axis=1), "labels": labels, "pairs": pairs}

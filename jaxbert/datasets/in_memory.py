@@ -24,7 +24,8 @@ class TextExamples:
 
     Attributes:
         lengths: tokens of each example [n], int64.
-        labels: of each example [n], int64 or float32.
+        labels: of each example [n], int64 or float32; or 1 and 0 for each class [n, C], int64.
+        pairs: whether there is an example with a second text.
         ids: what tells each example apart in its file.
 
     Raises:
@@ -42,6 +43,7 @@ class TextExamples:
             np.concatenate(parts) for parts in zip(*found, strict=True)
         )
         self._starts = np.cumsum(self.lengths) - self.lengths
+        self.pairs = bool(self._types.any())
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -75,11 +77,12 @@ class _Tokenize:
 
     def __init__(self, recipe: Recipe, bounds: Bounds) -> None:
         self._tokenizer = open_tokenizer(recipe.vocab_file, recipe.rules)
-        self._max_seq_length, self._bounds = recipe.max_seq_length, bounds
+        self._recipe, self._bounds = recipe, bounds
         self._label_ids = label_ids(recipe.labels)
 
     def __call__(self, examples: list[TextExample]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        features = convert(examples, self._tokenizer, self._max_seq_length, self._label_ids)
+        recipe = self._recipe
+        features = convert(examples, self._tokenizer, recipe.max_seq_length, self._label_ids, recipe.is_multi_label)
         Check(lambda index: f"example `{examples[index].id}`").sequences(features, self._bounds)
         mask = features["input_mask"] != 0
         tokens, types = features["input_ids"][mask], features["segment_ids"][mask]

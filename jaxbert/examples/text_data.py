@@ -8,14 +8,14 @@ from jaxbert.config.data import TASKS, TextFlags
 from jaxbert.errors import InputError
 from jaxbert.examples.glue import find_task, glue_dataset
 from jaxbert.examples.table import ColumnNames, table_dataset
-from jaxbert.examples.text_examples import TextDataset
+from jaxbert.examples.text_examples import LabelKind, TextDataset
 
 
 def text_dataset(
     flags: TextFlags,
     folder: str | None,
     task_name: str | None,
-    is_regression: bool,
+    kind: LabelKind,
     known_labels: Sequence[str] = (),
 ) -> TextDataset:
     """The sets that the flags name; nothing is read yet but labels where only the training file tells them.
@@ -24,7 +24,7 @@ def text_dataset(
         flags: tables of one's own and their columns; languages and variants of known tasks.
         folder: with the files of a known task as they were downloaded.
         task_name: which task that is; None: the name of the folder says it.
-        is_regression: labels are numbers; known tasks decide for themselves.
+        kind: what the labels of tables are; known tasks decide for themselves.
         known_labels: class names of tables where `flags.labels` does not give them; none: those of the training file.
 
     Raises:
@@ -39,14 +39,16 @@ def text_dataset(
                 f"{' and '.join(missing)} must be given with files of your own",
                 "a column is given by its name in the first line, or by its number from 0 where there is no header",
             )
-        columns = (flags.text_a_column, flags.text_b_column, flags.label_column, flags.id_column)
+        label, places = flags.label_column or "", tuple[str, ...]()
+        if kind == "multi_label" and "," in label:  # a column for each class
+            label, places = "", tuple(label.split(","))
         return table_dataset(
             flags.train_file or "",
             flags.eval_file or "",
             flags.test_file or "",
-            ColumnNames(*(column or "" for column in columns)),
+            ColumnNames(flags.text_a_column or "", flags.text_b_column or "", label, flags.id_column or "", places),
             flags.labels.split(",") if flags.labels else known_labels,
-            is_regression,
+            kind,
         )
     if not folder:
         raise InputError("there is nothing to read", "give the folder of a known task, or `--train_file=...`")
@@ -55,6 +57,6 @@ def text_dataset(
         raise InputError(f"the task in `{folder}` is not known", f"give `--task_name`, one of {', '.join(TASKS)}")
     language = {"XNLI": flags.xnli_language, "PAWS-X": flags.pawsx_language}.get(name, "en")
     dataset = glue_dataset(find_task(name, flags.mnli_type), folder, language)
-    if is_regression and not dataset.is_regression:
-        raise InputError(f"{name} is a classification task", "its labels are classes: leave out the flag for numbers")
+    if kind != "classification" and not (kind == "regression" and dataset.is_regression):
+        raise InputError(f"the labels of {name} are known", "leave out the flag that says what labels are")
     return dataset

@@ -8,11 +8,17 @@ import dataclasses
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 from jaxbert.errors import InputError
 from jaxbert.examples.rows import Row
 
 _LOG = logging.getLogger(__name__)
+
+
+Label = str | tuple[str, ...] | float
+LabelKind = Literal["classification", "multi_label", "regression"]
+"""One class of an example, any number of classes, or a number."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -22,16 +28,17 @@ class TextExample:
     Attributes:
         text_a: the first text.
         text_b: the second text of a pair; None for single texts.
-        label: name of the class, or the number to predict; None where the file does not say (test sets).
+        label: name of the class, names of the classes where there may be several, or the number to predict; None where
+            the file does not say (test sets).
         id: what tells the example apart in its file: a column of it, or the number of its row from 0.
     """
 
     text_a: str
     text_b: str | None = None
-    label: str | float | None = None
+    label: Label | None = None
     id: str = ""
 
-    def __reduce__(self) -> tuple[type["TextExample"], tuple[str, str | None, str | float | None, str]]:
+    def __reduce__(self) -> tuple[type["TextExample"], tuple[str, str | None, Label | None, str]]:
         """How it goes to another process: several times faster than what dataclasses do by themselves."""
         return TextExample, (self.text_a, self.text_b, self.label, self.id)
 
@@ -50,6 +57,7 @@ class TextDataset:
         train: the training set.
         dev: the set for evaluation while training.
         test: test sets by language; the only test set of a task in one language has the name "".
+        is_multi_label: whether an example may have several labels, or none.
     """
 
     name: str
@@ -57,6 +65,7 @@ class TextDataset:
     train: Split | None
     dev: Split | None
     test: Mapping[str, Split]
+    is_multi_label: bool = False
 
     @property
     def is_regression(self) -> bool:
@@ -99,20 +108,27 @@ class Labels:
         names: class names in the order of their ids; empty: labels are numbers.
         renamed: other spellings of a name that files hold.
         skipped: a label whose rows are left out.
+        several: whether a text names any number of classes, with `|` between them.
     """
 
     names: tuple[str, ...]
     renamed: tuple[tuple[str, str], ...] = ()
     skipped: str | None = None
+    several: bool = False
 
-    def parse(self, text: str, path: str, line: int) -> str | float:
-        """The class name or number that `text` spells; file and line go into the message.
+    def parse(self, text: str, path: str, line: int) -> Label:
+        """The class name or names, or the number, that `text` spells; file and line go into the message.
 
         Raises:
             InputError: an unknown class, or not a finite number.
         """
         if not self.names:
             return _number(text, path, line)
+        if self.several:
+            return tuple(self._class(name, path, line) for name in split_labels(text))
+        return self._class(text, path, line)
+
+    def _class(self, text: str, path: str, line: int) -> str:
         if text in self.names:
             return text
         name = dict(self.renamed).get(text, text)
@@ -123,6 +139,11 @@ class Labels:
                 "check that this is the file of this task and that the columns are right",
             )
         return name
+
+
+def split_labels(text: str) -> list[str]:
+    """The names in a text of several, with `|` between them; none in an empty one."""
+    return [name.strip() for name in text.split("|") if name.strip()]
 
 
 def read_examples(

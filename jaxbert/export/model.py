@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxbert.checkpoints import huggingface, model_folder, names
 from jaxbert.checkpoints.load import DenseHead, InitialWeights, check_heads, match, read_initial
-from jaxbert.checkpoints.resolve import find_model
+from jaxbert.checkpoints.resolve import find_model, find_source
 from jaxbert.checkpoints.tf_bundle import STATE_FILE, write_bundle
 from jaxbert.checkpoints.tf_graph import write_tf2
 from jaxbert.checkpoints.tokenizer_files import tokenizer_texts
@@ -24,7 +24,7 @@ from jaxbert.export.saved_model import write_saved_model
 from jaxbert.io import files
 from jaxbert.model.weights import classifier_table, encoder_table, pretraining_table, shapes, squad_table
 from jaxbert.text.tokenizer import Rules
-from jaxbert.tfrecord.metadata import ClassificationMetaData
+from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 
 CheckpointFormat = Literal["tf1", "tf2", "huggingface", "jaxbert"]
 ExportFormat = Literal["saved_model", "onnx", "huggingface"]
@@ -49,11 +49,6 @@ def convert_model(
     """
     files.refuse_filled_folder(output_dir)
     model = read_model(checkpoint, None, bert_config_file, vocab_file, do_lower_case)
-    if model.problem == "multi_label" and to != "huggingface":
-        raise InputError(
-            f"the model gives several labels at once (`problem_type`), which `--to={to}` cannot say",
-            "give `--to=huggingface`",
-        )
     with files.whole_folder(output_dir) as folder:
         texts = {model_folder.CONFIG_FILE: bert_config.to_json(model.config), **model.texts}
         stored: Collection[str] = model.weights
@@ -113,7 +108,7 @@ def export_model(
                 texts |= model.texts
             _write_texts(folder, texts)
             if to == "onnx" and model.rules is not None:
-                huggingface.write_tokenizer(folder, model.config, model.rules)
+                huggingface.write_tokenizer(folder, model.rules, model.max_seq_length)
     checked = "are finite" if to == "onnx" else "are finite and read back bitwise identical"
     say(f"wrote the {NAMES[kind]} to {output_dir}; its weights {checked}")
 
@@ -126,17 +121,23 @@ class CompleteModel:
         weights: TF1 name -> float32 array; the encoder and every head, each with all its weights.
         config: sizes of the encoder.
         texts: content of the files that go along, by name: vocabulary, casing, metadata.
-        labels: names of a classifier's classes, if they are known.
-        problem: what a classifier's outputs are, if a Hugging Face folder says it.
+        task: what it was trained for, if its files say so.
         rules: how its text becomes tokens; None without a vocabulary.
     """
 
     weights: Mapping[str, np.ndarray]
     config: BertConfig
     texts: Mapping[str, str]
-    labels: tuple[str, ...]
-    problem: huggingface.Problem | None
+    task: ClassificationMetaData | SquadMetaData | None
     rules: Rules | None
+
+    @property
+    def max_seq_length(self) -> int:
+        """The longest sequence in tokens."""
+        positions = self.config.max_position_embeddings
+        if isinstance(self.task, SquadMetaData):
+            return min(self.task.settings.max_seq_length, positions)
+        return min(self.task.max_seq_length, positions) if self.task else positions
 
 
 def read_model(
@@ -159,15 +160,14 @@ def read_model(
     check_heads(initial, found.config)
     _check_complete(initial, found.config)
     texts: dict[str, str] = {}
-    labels, rules = source.class_names, None
+    rules = None
     if found.vocab_file:
         texts = tokenizer_texts(found.vocab_file, found.rules)
         rules = found.for_text().rules
-    if meta_file := source.beside(model_folder.META_DATA_FILE):
-        texts[model_folder.META_DATA_FILE] = files.read_text(meta_file)
-        if names.CLASSIFIER[0] in initial.weights:
-            labels = ClassificationMetaData.read(meta_file).class_names
-    return CompleteModel(initial.weights, found.config, texts, labels, source.problem, rules)
+    if found.task is not None:
+        meta_file = found.beside(model_folder.META_DATA_FILE)
+        texts[model_folder.META_DATA_FILE] = files.read_text(meta_file) if meta_file else found.task.to_json()
+    return CompleteModel(initial.weights, found.config, texts, found.task, rules)
 
 
 def _check_complete(initial: InitialWeights, config: BertConfig) -> None:
@@ -211,12 +211,15 @@ def _write_huggingface(model: CompleteModel, folder: str) -> Collection[str]:
     stored = huggingface.stored_names(model.weights)
     if len(stored) < len(model.weights):
         say("note: the class of `transformers` for this head has no pooler; it is left out")
-    huggingface.write_huggingface(folder, model.weights, model.config, model.labels, model.problem)
-    _write_texts(folder, model.texts)
+    task = model.task if isinstance(model.task, ClassificationMetaData) else None
+    huggingface.write_huggingface(folder, model.weights, model.config, task)
+    _write_texts(folder, {name: text for name, text in model.texts.items() if name != model_folder.META_DATA_FILE})
     if model.rules is None:
         say("note: no vocabulary is known, so there is none for the tokenizer")
     else:
-        huggingface.write_tokenizer(folder, model.config, model.rules)
+        huggingface.write_tokenizer(folder, model.rules, model.max_seq_length)
+    if model.task not in (None, find_source(folder).task):  # it knows more than these files can say
+        _write_texts(folder, {model_folder.META_DATA_FILE: model.texts[model_folder.META_DATA_FILE]})
     return stored
 
 

@@ -16,7 +16,11 @@ def label_ids(labels: Sequence[str]) -> dict[str, int]:
 
 
 def convert(
-    examples: Sequence[TextExample], tokenizer: Tokenizer, max_seq_length: int, ids_of_labels: Mapping[str, int]
+    examples: Sequence[TextExample],
+    tokenizer: Tokenizer,
+    max_seq_length: int,
+    ids_of_labels: Mapping[str, int],
+    is_multi_label: bool = False,
 ) -> dict[str, np.ndarray]:
     """The features of n examples, padded with zeros: `[CLS] a [SEP]`, or `[CLS] a [SEP] b [SEP]`.
 
@@ -25,10 +29,12 @@ def convert(
         tokenizer: text -> ids.
         max_seq_length: S, special tokens included.
         ids_of_labels: class name -> id; empty for regression.
+        is_multi_label: whether an example may have several labels.
 
     Returns:
         `input_ids`, `input_mask` and `segment_ids` (0 up to the first `[SEP]`, 1 after it) int64 [n, S]; `label_ids`
-        int64 [n], or float32 [n] for regression; `is_real_example` int64 [n], all 1.
+        int64 [n], float32 [n] for regression, or 1 and 0 for each class, int64 [n, C]; `is_real_example` int64 [n], all
+        1.
 
     Raises:
         InputError: a label is not a class of this task.
@@ -51,7 +57,7 @@ def convert(
         "input_ids": ids,
         "input_mask": mask.astype(np.int64),
         "segment_ids": (mask & (position >= begin)).astype(np.int64),
-        "label_ids": _labels(examples, ids_of_labels),
+        "label_ids": (_several_labels if is_multi_label else _labels)(examples, ids_of_labels),
         "is_real_example": np.ones(len(examples), np.int64),
     }
 
@@ -81,3 +87,12 @@ def _labels(examples: Sequence[TextExample], ids_of_labels: Mapping[str, int]) -
     if unknown:
         raise InputError(f"example `{unknown[0].id}`: unknown label `{unknown[0].label}`")
     return np.array([ids_of_labels.get(str(example.label), 0) for example in examples], np.int64)
+
+
+def _several_labels(examples: Sequence[TextExample], ids_of_labels: Mapping[str, int]) -> np.ndarray:
+    """1 for each class that an example has, [n, C]; nothing but 0 in test sets without labels."""
+    found = np.zeros((len(examples), len(ids_of_labels)), np.int64)
+    for row, example in zip(found, examples, strict=True):
+        if isinstance(example.label, tuple):
+            row[[ids_of_labels[name] for name in example.label]] = 1
+    return found

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Predictions of a classifier as files: `test_results.tsv`, a GLUE submission, and a table for people."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -50,7 +51,7 @@ def write_submission(path: str, ids: Sequence[object], labels: Sequence[str], ou
 
 
 def write_predictions(
-    path: str, ids: Sequence[object], labels: Sequence[str], outputs: Array, *, is_multi_label: bool = False
+    path: str, ids: Sequence[object], labels: Sequence[str], outputs: Array, thresholds: Array | None = None
 ) -> None:
     """A table for people: id, predicted label and the probability of each label; id and number for regression.
 
@@ -59,14 +60,14 @@ def write_predictions(
         ids: [N] what names each example.
         labels: [C] label names in the order of the classes; empty for regression.
         outputs: [N, C] probabilities, or [N] numbers for regression.
-        is_multi_label: the label is all whose probability is at least 0.5, with `|` between them.
+        thresholds: [C]; then the label is all that reach theirs, with `|` between them.
     """
     if outputs.ndim == 1:
         _write_table(path, ["id", "prediction"], zip(ids, (f"{number:.6f}" for number in outputs), strict=True))
         return
     names = _names(labels, outputs)
-    if is_multi_label:
-        names = ["|".join(label for label, share in zip(labels, row, strict=True) if share >= 0.5) for row in outputs]
+    if thresholds is not None:
+        names = ["|".join(itertools.compress(labels, row)) for row in outputs >= thresholds]
     shares = ([f"{share:.6f}" for share in row] for row in outputs)
     rows = ((id_, name, *row) for id_, name, row in zip(ids, names, shares, strict=True))
     _write_table(path, ["id", "prediction", *labels], rows)

@@ -5,7 +5,6 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from jaxbert.checkpoints.huggingface import Problem
 from jaxbert.checkpoints.resolve import Model
 from jaxbert.console import say
 from jaxbert.errors import InputError
@@ -14,28 +13,26 @@ from jaxbert.tfrecord.metadata import ClassificationMetaData
 
 @dataclasses.dataclass(frozen=True)
 class ModelClasses:
-    """What is known of a model's outputs.
+    """The classes that a model has outputs for.
 
     Attributes:
-        names: the classes in the order of the outputs; empty where no file says them, and for a number.
-        problem: what the outputs are; None where no file says it.
+        names: in the order of the outputs; empty where no file says them, and for a number.
+        is_multi_label: whether several of them may be right at once.
         folder: where the model is, for messages.
     """
 
-    names: tuple[str, ...]
-    problem: Problem | None
-    folder: str | None
+    names: tuple[str, ...] = ()
+    is_multi_label: bool = False
+    folder: str | None = None
 
     @classmethod
-    def of(cls, model: Model, trained: ClassificationMetaData | None) -> "ModelClasses":
-        """By the metadata of our own training, else by the files of a Hugging Face folder."""
+    def of(cls, model: Model) -> "ModelClasses":
+        """By what the model was trained for."""
         folder = model.source.folder if model.source else None
-        if trained is not None:
-            return cls(trained.label_list, "regression" if trained.is_regression else "single_label", folder)
-        if model.source is None or model.source.problem is None:
-            return cls((), None, folder)
-        problem = model.source.problem
-        return cls(() if problem == "regression" else model.source.class_names, problem, folder)
+        task = model.task
+        if not isinstance(task, ClassificationMetaData) or not task.label_list:
+            return cls(folder=folder)
+        return cls(task.label_list, task.is_multi_label, folder)
 
     def refuse_labels(self, flag: str | None) -> None:
         """Raises InputError where `--labels` names other classes, or them in another order."""
@@ -61,12 +58,12 @@ class ModelClasses:
             "give a model that was trained for these classes, or train one",
         )
 
-    def kept_for(self, labels: tuple[str, ...]) -> tuple[int, ...] | None:
+    def kept_for(self, labels: tuple[str, ...], is_multi_label: bool) -> tuple[int, ...] | None:
         """For each class to train the output to start from; None where they are the same, () where none is kept."""
         if not self.names:
             return None
         keys, wanted = _keys(self.names), _keys(labels)
-        if self.problem == "single_label":
+        if self.is_multi_label == is_multi_label:
             if keys == wanted:
                 return None
             if sorted(keys) == sorted(wanted):

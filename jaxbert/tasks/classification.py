@@ -7,7 +7,7 @@ import functools
 import glob
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import jax
@@ -31,9 +31,10 @@ from jaxbert.datasets.classification import ClassificationRecords, Recipe, Recor
 from jaxbert.datasets.in_memory import TextExamples
 from jaxbert.errors import InputError
 from jaxbert.examples.text_data import text_dataset
-from jaxbert.examples.text_examples import TextDataset
+from jaxbert.examples.text_examples import LabelKind, TextDataset
 from jaxbert.io import files
 from jaxbert.metrics.glue import mean_squared_error, score
+from jaxbert.metrics.multi_label import best_thresholds, score_labels
 from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import Table, Tree, classifier_table
@@ -44,7 +45,7 @@ from jaxbert.tfrecord.metadata import ClassificationMetaData
 from jaxbert.train import devices, hosts, run
 from jaxbert.train.evaluate import outputs
 from jaxbert.train.hosts import check_together
-from jaxbert.train.losses import classification_loss, regression_loss
+from jaxbert.train.losses import classification_loss, multi_label_loss, regression_loss
 from jaxbert.train.run import Training
 from jaxbert.train.sharding import weight_shardings, with_gathered_weights
 from jaxbert.train.step import Batch
@@ -58,7 +59,7 @@ def run_task(flags: ClassifierFlags) -> None:
     model = fine_tuning.read_model(flags)
     mesh = devices.mesh_of(flags, model.config)
     data = read_data(flags, model)
-    classifier = Classifier(data.model.config, data.meta.num_labels, run.compute(flags), mesh)
+    classifier = Classifier(data.model.config, data.meta, run.compute(flags), mesh)
     if flags.trains:
         _train(flags, classifier, data)
         return
@@ -68,7 +69,8 @@ def run_task(flags: ClassifierFlags) -> None:
         _predict(flags, classifier, weights, data)
     else:
         assert data.held_out is not None  # the mode evaluates
-        print(json.dumps(evaluate(classifier, weights, data.held_out, data.meta, flags.eval_batch_size)))
+        logits = classifier.outputs(weights, data.held_out, flags.eval_batch_size)
+        print(json.dumps(results(logits, data.held_out.labels, data.meta)))
 
 
 class Examples(Protocol):
@@ -76,11 +78,13 @@ class Examples(Protocol):
 
     Attributes:
         lengths: tokens of each example [n], int64.
-        labels: of each example [n], int64 or float32.
+        labels: of each example [n], int64 or float32; or 1 and 0 for each class [n, C], int64.
+        pairs: whether there is an example with a second text.
     """
 
     lengths: np.ndarray
     labels: np.ndarray
+    pairs: bool
 
     def __len__(self) -> int: ...
 
@@ -90,22 +94,24 @@ class Examples(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Classifier:
-    """The weights of a classifier, or of a regressor where `num_labels` is None, and what devices compute with them."""
+    """The weights of a classifier, or of a regressor, and what devices compute with them."""
 
     config: BertConfig
-    num_labels: int | None
+    meta: ClassificationMetaData
     compute: Compute
     mesh: Mesh
 
     @functools.cached_property
     def table(self) -> Table:
         """The weights; a regressor has one output."""
-        return classifier_table(self.config, self.num_labels or 1)
+        return classifier_table(self.config, self.meta.num_labels or 1)
 
     def loss(self, weights: Tree, batch: Batch, dropout_bits: jax.Array | None) -> jax.Array:
-        """This (micro-)batch's part of the loss: mean cross entropy, or mean squared error."""
+        """This (micro-)batch's part of the loss: mean cross entropy, of one class or of each, or squared error."""
         logits = classify(weights, self.config, batch, dropout_bits=dropout_bits, compute=self.compute)
-        loss_of_task = regression_loss if self.num_labels is None else classification_loss
+        loss_of_task = multi_label_loss if self.meta.is_multi_label else classification_loss
+        if self.meta.is_regression:
+            loss_of_task = regression_loss
         return loss_of_task(logits, batch["label_ids"], batch["label_weights"])
 
     @functools.cached_property
@@ -126,7 +132,11 @@ class Classifier:
 
 
 def label_targets(features: Mapping[str, np.ndarray], layout: Layout) -> Arrays:
-    """What the loss compares with: `label_ids` [B, N] int32 or float32, `label_weights` [B, N] float32, 0 for none."""
+    """What the loss compares with.
+
+    Returns:
+        `label_ids` [B, N] int32 or float32, or [B, N, C] int32; `label_weights` [B, N] float32, 0 for none.
+    """
     labels = features["label_ids"]
     weights = features["weight"] if "weight" in features else np.ones(len(labels))
     return {
@@ -149,28 +159,46 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
     training = Training(
         classifier.table, classifier.loss, schedule, plan, batches, "classifier", class_order=data.class_order
     )
-    texts = data.model.texts() | {model_folder.META_DATA_FILE: meta.to_json()}
+    texts = data.model.texts()
     with contextlib.closing(run.fit(flags, classifier.mesh, data.model, training)) as epochs:
         for epoch in epochs:
-            results: dict[str, float] = {}
+            found: dict[str, float] = {}
             if data.held_out is not None:
-                results = evaluate(classifier, epoch.weights, data.held_out, meta, flags.eval_batch_size)
-                epoch.report(results)
-            folders = fine_tuning.model_folders(flags, epoch, results, next(iter(results), ""))
-            run.write_model(folders, epoch.weights, texts, {"step": epoch.step, **results})
+                logits, labels = (
+                    classifier.outputs(epoch.weights, data.held_out, flags.eval_batch_size),
+                    data.held_out.labels,
+                )
+                if meta.is_multi_label:
+                    meta = dataclasses.replace(meta, thresholds=best_thresholds(labels, logistic(logits)))
+                found = results(logits, labels, meta)
+                epoch.report(found)
+            folders = fine_tuning.model_folders(flags, epoch, found, next(iter(found), ""))
+            texts[model_folder.META_DATA_FILE] = meta.to_json()
+            run.write_model(folders, epoch.weights, texts, {"step": epoch.step, **found})
     fine_tuning.say_where(flags)
 
 
-def evaluate(
-    classifier: Classifier, weights: Tree, examples: Examples, meta: ClassificationMetaData, batch_size: int
-) -> dict[str, float]:
-    """Loss and the metrics of the task, the one that chooses the best weights first."""
-    logits = classifier.outputs(weights, examples, batch_size).astype(np.float64)
-    labels, task = examples.labels, meta.processor_type
+def results(logits: np.ndarray, labels: np.ndarray, meta: ClassificationMetaData) -> dict[str, float]:
+    """Loss and the metrics of the task by logits [n, C], the one that chooses the best weights first."""
+    logits, task = logits.astype(np.float64), meta.processor_type
+    if meta.is_multi_label:
+        found = score_labels(labels, logistic(logits) >= thresholds(meta))
+        return found | {"loss": float(np.mean(np.logaddexp(0, logits) - labels * logits))}
     if meta.is_regression:
         return score(task, labels, logits[:, 0]) | {"loss": mean_squared_error(labels, logits[:, 0])}
     loss = -np.mean(log_softmax(logits)[np.arange(len(labels)), labels])
     return score(task, labels, logits) | {"loss": float(loss)}
+
+
+def thresholds(meta: ClassificationMetaData) -> np.ndarray:
+    """The probability from which on each class counts [C]."""
+    return np.array(meta.thresholds or (0.5,) * (meta.num_labels or 0))
+
+
+def logistic(logits: np.ndarray) -> np.ndarray:
+    """Probabilities, each alone; in a form that cannot overflow."""
+    probabilities: np.ndarray = np.exp(-np.logaddexp(0, -logits.astype(np.float64)))
+    return probabilities
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -187,8 +215,8 @@ def _predict(flags: ClassifierFlags, classifier: Classifier, weights: Tree, data
         logits = classifier.outputs(weights, examples, flags.eval_batch_size)
         if not hosts.is_first():
             continue
-        if data.is_multi_label:
-            predicted = np.exp(-np.logaddexp(0, -logits))  # the logistic function, which cannot overflow so
+        if data.meta.is_multi_label:
+            predicted = logistic(logits)
         else:
             predicted = logits[:, 0] if data.meta.is_regression else np.exp(log_softmax(logits))
         suffix = f"_{name}" if name else ""
@@ -196,7 +224,8 @@ def _predict(flags: ClassifierFlags, classifier: Classifier, weights: Tree, data
         predictions.write_test_results(results, predicted)
         ids = examples.ids if isinstance(examples, TextExamples) else range(len(examples))
         table = os.path.join(flags.model_dir, f"predictions{suffix}.tsv")
-        predictions.write_predictions(table, ids, labels, predicted, is_multi_label=data.is_multi_label)
+        shares = thresholds(data.meta) if data.meta.is_multi_label else None
+        predictions.write_predictions(table, ids, labels, predicted, shares)
         if submission := predictions.submission_name(data.meta.processor_type, flags.mnli_type):
             path = os.path.join(flags.model_dir, "submission", submission)
             predictions.write_submission(path, range(len(examples)), labels, predicted)
@@ -214,7 +243,6 @@ class Data:
         held_out: examples to evaluate on.
         tests: examples to predict, by the name of the set ("" for the only one).
         class_order: see `Training`.
-        is_multi_label: each class has a probability of its own.
     """
 
     model: Model
@@ -223,7 +251,6 @@ class Data:
     held_out: Examples | None
     tests: Mapping[str, Examples]
     class_order: tuple[int, ...] | None = None
-    is_multi_label: bool = False
 
 
 def read_data(flags: ClassifierFlags, model: Model) -> Data:
@@ -239,18 +266,15 @@ def read_data(flags: ClassifierFlags, model: Model) -> Data:
     if not flags.has_text_data:
         return _records_given(flags, model)
     model = model.for_text()
-    path = model.beside(model_folder.META_DATA_FILE)
-    trained = None if path is None else ClassificationMetaData.read(path)
-    classes = ModelClasses.of(model, trained)
-    return _texts_to_train(flags, model, classes) if flags.trains else _texts_to_answer(flags, model, classes, trained)
+    return _texts_to_train(flags, model) if flags.trains else _texts_to_answer(flags, model)
 
 
-def _texts_to_train(flags: ClassifierFlags, model: Model, classes: ModelClasses) -> Data:
-    dataset = text_dataset(flags, flags.data_dir, flags.task_name, flags.regression)
+def _texts_to_train(flags: ClassifierFlags, model: Model) -> Data:
+    dataset = text_dataset(flags, flags.data_dir, flags.task_name, flags.label_kind)
     parts = ("train",) if flags.mode == "train" else ("train", "eval")
     _refuse_missing(flags, dataset, parts)
-    recipe = _recipe(flags, model, _longest(flags, model, None), dataset.labels)
-    order = None if dataset.is_regression else classes.kept_for(dataset.labels)
+    recipe = _recipe(model, dataset, dataset.labels, _longest(flags, model, MAX_SEQ_LENGTH))
+    order = None if dataset.is_regression else ModelClasses.of(model).kept_for(dataset.labels, dataset.is_multi_label)
     with hosts.one_after_the_first("records"):
         paths = _make_records(flags, dataset, recipe, parts)
     held_out = [paths.eval] if paths.eval else []
@@ -259,20 +283,17 @@ def _texts_to_train(flags: ClassifierFlags, model: Model, classes: ModelClasses)
     return dataclasses.replace(data, class_order=order)
 
 
-def _texts_to_answer(
-    flags: ClassifierFlags, model: Model, classes: ModelClasses, trained: ClassificationMetaData | None
-) -> Data:
+def _texts_to_answer(flags: ClassifierFlags, model: Model) -> Data:
+    trained = model.task if isinstance(model.task, ClassificationMetaData) else None
+    classes = ModelClasses.of(model)
     classes.refuse_labels(flags.labels)
-    if classes.problem == "multi_label" and flags.mode == "eval":
-        raise InputError(
-            f"the model in `{classes.folder}` gives several labels at once (`problem_type`), which is not evaluated",
-            "`--mode=predict` gives the probability of each label",
-        )
-    regression = flags.regression or classes.problem == "regression"
-    dataset = text_dataset(flags, flags.data_dir, flags.task_name, regression, classes.names)
+    kind = _trained_kind(flags, trained)
+    dataset = text_dataset(flags, flags.data_dir, flags.task_name, kind, classes.names)
     _refuse_missing(flags, dataset, ("eval",) if flags.mode == "eval" else ("test",))
     labels = dataset.labels if dataset.is_regression else classes.ordered(dataset.labels, dataset.name)
-    recipe = _recipe(flags, model, _longest(flags, model, trained), labels)
+    recipe = _recipe(
+        model, dataset, labels, _longest(flags, model, trained.max_seq_length if trained else MAX_SEQ_LENGTH)
+    )
     meta = ClassificationMetaData(
         dataset.name,
         train_data_size=0,
@@ -280,11 +301,40 @@ def _texts_to_answer(
         num_labels=None if dataset.is_regression else len(labels),
         label_type="float" if dataset.is_regression else "int",
         label_list=labels,
+        is_multi_label=dataset.is_multi_label,
+        thresholds=trained.thresholds if trained else (),
     )
     splits = {"": dataset.dev} if flags.mode == "eval" else dataset.test
     workers, bounds = flags.num_workers or cores(), _bounds(model.config)
     found = {name: TextExamples(split(), recipe, bounds, workers) for name, split in splits.items() if split}
-    return Data(model, meta, None, found.get(""), found, is_multi_label=classes.problem == "multi_label")
+    _refuse_other_texts(model, found.values())
+    return Data(model, meta, None, found.get(""), found)
+
+
+def _trained_kind(flags: ClassifierFlags, trained: ClassificationMetaData | None) -> LabelKind:
+    """What the labels are for which the model was trained. Raises InputError where a flag says something else."""
+    if trained is None:
+        return flags.label_kind
+    kind: LabelKind = "multi_label" if trained.is_multi_label else "classification"
+    if trained.is_regression:
+        kind = "regression"
+    if flags.label_kind not in ("classification", kind):
+        raise InputError(
+            f"`--{flags.label_kind}`, but the model was trained to predict {trained.kind}", "leave the flag out"
+        )
+    return kind
+
+
+def _refuse_other_texts(model: Model, sets: Iterable[Examples]) -> None:
+    """Raise InputError where the model was trained with pairs of texts and a set has none, or the other way round."""
+    trained = model.task.pairs if isinstance(model.task, ClassificationMetaData) else None
+    texts = {True: "pairs of texts", False: "single texts"}
+    for examples in sets:
+        if trained is not None and trained != examples.pairs:
+            raise InputError(
+                f"the model was trained with {texts[trained]}, here are {texts[not trained]}",
+                f"{'give the column of the second text with' if trained else 'leave out'} `--text_b_column`",
+            )
 
 
 def _refuse_missing(flags: ClassifierFlags, dataset: TextDataset, parts: Sequence[str]) -> None:
@@ -296,20 +346,17 @@ def _refuse_missing(flags: ClassifierFlags, dataset: TextDataset, parts: Sequenc
         )
 
 
-def _recipe(flags: ClassifierFlags, model: Model, max_seq_length: int, labels: tuple[str, ...]) -> Recipe:
+def _recipe(model: Model, dataset: TextDataset, labels: tuple[str, ...], max_seq_length: int) -> Recipe:
     assert model.vocab_file is not None  # `for_text` would have raised
     assert model.rules is not None
-    return Recipe(model.vocab_file, model.rules, max_seq_length, labels)
+    return Recipe(model.vocab_file, model.rules, max_seq_length, labels, dataset.is_multi_label)
 
 
-def _longest(flags: ClassifierFlags, model: Model, trained: ClassificationMetaData | None) -> int:
-    """Tokens of the longest example: by the flag, or as the model was trained, or as it says."""
+def _longest(flags: ClassifierFlags, model: Model, otherwise: int) -> int:
+    """Tokens of the longest example: by the flag, or else what is given here."""
     positions = model.config.max_position_embeddings
-    if flags.max_seq_length is None and trained is not None:
-        return trained.max_seq_length
     if flags.max_seq_length is None:
-        said = None if flags.trains or model.source is None else model.source.max_seq_length
-        return min(said or MAX_SEQ_LENGTH, positions)
+        return min(otherwise, positions)
     if flags.max_seq_length > positions:
         raise InputError(
             f"`--max_seq_length={flags.max_seq_length}`, but the model has `max_position_embeddings` {positions}",
@@ -324,10 +371,12 @@ def _bounds(config: BertConfig) -> Bounds:
 
 def _records_given(flags: ClassifierFlags, model: Model) -> Data:
     """The sets in the record files that the flags name."""
-    path = flags.input_meta_data_path or model.beside(model_folder.META_DATA_FILE)
-    if path is None:
+    if flags.input_meta_data_path is not None:
+        meta = ClassificationMetaData.read(flags.input_meta_data_path)
+    elif isinstance(model.task, ClassificationMetaData):
+        meta = model.task
+    else:
         raise InputError("what the records hold is not known", "give `--input_meta_data_path`")
-    meta = ClassificationMetaData.read(path)
     train = _expand(flags, "train_data_path") if flags.trains else ()
     held_out = _expand(flags, "eval_data_path") if flags.mode != "train" else ()
     return _open_records(model, meta, train, held_out, flags.mode == "predict")
@@ -357,6 +406,10 @@ def _open_records(
 
     trained_on = opened(train, meta.train_data_size)
     others = opened(held_out, None if predicts else meta.eval_data_size)
+    if trained_on is not None:
+        meta = dataclasses.replace(meta, pairs=trained_on.pairs)
+    elif others is not None:
+        _refuse_other_texts(model, [others])
     return Data(model, meta, trained_on, others, {"": others} if predicts and others is not None else {})
 
 

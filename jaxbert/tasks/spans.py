@@ -363,7 +363,7 @@ def read_data(flags: SquadFlags, model: Model) -> Data:
         InputError: wrong data; flags that the metadata contradicts; windows or a vocabulary too large for the model.
     """
     path = flags.input_meta_data_path or (None if flags.trains else model.beside(model_folder.META_DATA_FILE))
-    meta = SquadMetaData.read(path) if path and not flags.train_file else _meta_of_flags(flags)
+    meta = SquadMetaData.read(path) if path and not flags.train_file else _meta_of_flags(flags, model)
     known = vars(meta.settings) | {"version_2_with_negative": meta.version_2_with_negative}
     for name, value in known.items():
         if getattr(flags, name) not in (None, value):
@@ -395,9 +395,13 @@ def _held_out(flags: SquadFlags, data: Data) -> QuestionFile | None:
     return questions
 
 
-def _meta_of_flags(flags: SquadFlags) -> SquadMetaData:
-    given = {name: getattr(flags, name) for name in vars(SETTINGS)}
-    settings = dataclasses.replace(SETTINGS, **{name: value for name, value in given.items() if value is not None})
+def _meta_of_flags(flags: SquadFlags, model: Model) -> SquadMetaData:
+    """What the flags say; without one a window is as long as usual, or as the model takes where that is less."""
+    longest = [SETTINGS.max_seq_length, model.config.max_position_embeddings]
+    if not flags.trains and model.source is not None and model.source.max_seq_length is not None:
+        longest.append(model.source.max_seq_length)
+    given = {name: value for name in vars(SETTINGS) if (value := getattr(flags, name)) is not None}
+    settings = dataclasses.replace(SETTINGS, **{"max_seq_length": min(longest), **given})
     return SquadMetaData(0, settings, bool(flags.version_2_with_negative))
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The JSON beside record files, with the keys of the official scripts: sizes, labels, how windows were cut."""
+"""The JSON beside record files and trained models, with the keys of the official scripts: what the task is.
+
+Of a trained model it is the description of what it was trained for.
+"""
 
 import dataclasses
 import json
@@ -15,11 +18,14 @@ from jaxbert.io.files import read_json_object
 _CLASSIFICATION, _REGRESSION, _SQUAD = "bert_classification", "bert_regression", "bert_squad"
 _TEST_SIZE = re.compile(r"test_(?:(.+)_)?data_size")
 _EXPECTED = "the file of `--meta_data_file_path`"
+_SEVERAL_LABELS = "multi_label_classification"  # as transformers calls it
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassificationMetaData:
-    """What a trainer must know of the records of a classification or regression task.
+    """What a trainer must know of the records of a classification or regression task, and a user of its model.
+
+    Official files have no key for what follows `has_sample_weights`, and official trainers do not look for it.
 
     Attributes:
         processor_type: name of the task.
@@ -30,8 +36,10 @@ class ClassificationMetaData:
         eval_data_size: number of evaluation records; None when none were made.
         test_data_size: number of test records by language, "" for the only test set.
         has_sample_weights: whether records hold `weight`.
-        label_list: names of the classes in the order of their ids; empty when the file does not say. Official files do
-            not have this key, and official trainers do not look for it.
+        label_list: names of the classes in the order of their ids; empty when the file does not say.
+        is_multi_label: whether an example may belong to several classes, or to none; each has an output of its own.
+        pairs: whether examples are pairs of texts; None when the file does not say.
+        thresholds: with several labels, the probability from which on each class counts; empty: 0.5.
     """
 
     processor_type: str
@@ -43,6 +51,9 @@ class ClassificationMetaData:
     test_data_size: Mapping[str, int] = dataclasses.field(default_factory=dict)
     has_sample_weights: bool = False
     label_list: tuple[str, ...] = ()
+    is_multi_label: bool = False
+    pairs: bool | None = None
+    thresholds: tuple[float, ...] = ()
 
     @property
     def is_regression(self) -> bool:
@@ -55,6 +66,13 @@ class ClassificationMetaData:
         of_task = next((task.labels.names for task in TASKS if task.name == self.processor_type.upper()), ())
         names = self.label_list or of_task
         return names if len(names) == self.num_labels else tuple(map(str, range(self.num_labels or 0)))
+
+    @property
+    def kind(self) -> str:
+        """In words, what an example has: a number, one of the classes, or several of them."""
+        if self.is_regression:
+            return "a number"
+        return f"{'several' if self.is_multi_label else 'one'} of the classes {', '.join(self.class_names)}"
 
     def to_json(self) -> str:
         """The text of the file."""
@@ -75,6 +93,12 @@ class ClassificationMetaData:
             keys[f"test_{language}_data_size" if language else "test_data_size"] = size
         if self.label_list:
             keys["label_list"] = list(self.label_list)
+        if self.is_multi_label:
+            keys["problem_type"] = _SEVERAL_LABELS
+        if self.pairs is not None:
+            keys["pairs"] = self.pairs
+        if self.thresholds:
+            keys["thresholds"] = list(self.thresholds)
         return json.dumps(keys, indent=4, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -97,6 +121,18 @@ class ClassificationMetaData:
             raise InputError(f"`{path}`: `label_list` is `{names}`, expected a list of names")
         if names and len(names) != num_labels:
             raise InputError(f"`{path}`: {len(names)} names in `label_list` for `num_labels` {num_labels}")
+        if content.get("problem_type") not in (None, _SEVERAL_LABELS):
+            raise InputError(
+                f"`{path}`: `problem_type` is `{content['problem_type']}`",
+                f"expected `{_SEVERAL_LABELS}`, or no such key",
+            )
+        thresholds = content.get("thresholds", [])
+        if thresholds and not (
+            isinstance(thresholds, list)
+            and len(thresholds) == num_labels
+            and all(isinstance(share, int | float) and 0 <= share <= 1 for share in thresholds)
+        ):
+            raise InputError(f"`{path}`: `thresholds` is `{thresholds}`", "expected a probability for each class")
         tests = {key: _TEST_SIZE.fullmatch(key) for key in content}
         return cls(
             processor_type=str(content.get("processor_type", "")),
@@ -108,6 +144,9 @@ class ClassificationMetaData:
             test_data_size={match[1] or "": _value(content, key, path) for key, match in tests.items() if match},
             has_sample_weights=bool(content.get("has_sample_weights", False)),
             label_list=tuple(names),
+            is_multi_label="problem_type" in content,
+            pairs=bool(_value(content, "pairs", path, kind=bool)) if "pairs" in content else None,
+            thresholds=tuple(map(float, thresholds)),
         )
 
 
@@ -155,6 +194,12 @@ class SquadMetaData:
             WindowSettings(*lengths),
             bool(_value(content, "version_2_with_negative", path, kind=bool)),
         )
+
+
+def read_meta_data(path: str) -> ClassificationMetaData | SquadMetaData:
+    """What is in a file of either kind, which it says itself. Raises InputError as their `read` does."""
+    is_squad = read_json_object(path, _EXPECTED).get("task_type") == _SQUAD
+    return SquadMetaData.read(path) if is_squad else ClassificationMetaData.read(path)
 
 
 def _value(content: Mapping[str, Any], key: str, path: str, smallest: int = 0, kind: type[int] = int) -> int:

@@ -55,6 +55,7 @@ def classification_schema(
     max_seq_length: int,
     label_type: Literal["int", "float"] = "int",
     *,
+    num_flags: int | None = None,
     has_weights: bool = False,
     has_example_ids: bool = False,
 ) -> Schema:
@@ -63,6 +64,7 @@ def classification_schema(
     Args:
         max_seq_length: S.
         label_type: as `label_type` in the metadata.
+        num_flags: C, where records hold 1 or 0 for each class in place of one class.
         has_weights: whether to read the weight of each example; 1 where a record has none.
         has_example_ids: whether to read the number of each example; -1 where a record has none.
     """
@@ -72,7 +74,7 @@ def classification_schema(
     )
     return (
         *sequence_features(max_seq_length),
-        Feature("label_ids", "int64" if label_type == "int" else "float32"),
+        Feature("label_ids", "int64" if label_type == "int" else "float32", num_flags),
         Feature("is_real_example", "int64", default=1),
         *optional,
     )

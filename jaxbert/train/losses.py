@@ -21,6 +21,12 @@ def classification_loss(logits: jax.Array, labels: jax.Array, shares: jax.Array)
     return jnp.sum(shares * cross_entropy(logits, labels))
 
 
+def multi_label_loss(logits: jax.Array, labels: jax.Array, shares: jax.Array) -> jax.Array:
+    """Sum of share x mean over classes of the cross entropy of each: logits and labels [B, N, C], shares [B, N]."""
+    wide = logits.astype(jnp.float32)
+    return jnp.sum(shares * jnp.mean(jax.nn.softplus(wide) - labels.astype(jnp.float32) * wide, axis=-1))
+
+
 def pretraining_loss(masked: jax.Array, following: jax.Array | None, targets: Mapping[str, jax.Array]) -> jax.Array:
     """Cross entropy of masked tokens plus that of next sentences, if any, each a sum of shares.
 

@@ -20,6 +20,7 @@ from jaxbert.model.encoder import encode
 from jaxbert.model.heads import answer_spans, classify, pool, pretrain
 from jaxbert.model.weights import unflatten
 from jaxbert.text.tokenizer import Rules
+from jaxbert.tfrecord.metadata import ClassificationMetaData
 from tests.checkpoints.random_models import HEADS, Weights, assert_same, random_weights, to_tf1
 
 
@@ -154,14 +155,35 @@ def test_heads_name_the_class(heads: tuple[str, ...], expected: str) -> None:
     [
         ({"id2label": {"1": "yes", "0": "no"}}, ("no", "yes")),
         ({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}, ("LABEL_0", "LABEL_1")),
-        ({"id2label": {"0": "no", "2": "yes"}}, ()),
-        ({"id2label": ["no"]}, ()),
-        ({}, ()),
+        ({"id2label": None}, ("LABEL_0", "LABEL_1")),
+        ({}, ("LABEL_0", "LABEL_1")),
     ],
 )
 def test_class_names_come_in_order(content: dict[str, Any], expected: tuple[str, ...]) -> None:
-    """Names by number, those that transformers invents too; incomplete ones are none."""
-    assert huggingface.class_names(content) == expected
+    """Names by number; where there are none, those that transformers invents."""
+    assert huggingface.classification_task(content, 2, 9).class_names == expected
+
+
+@pytest.mark.parametrize("named", [{"0": "no", "2": "yes"}, ["no", "yes"], {"0": "no"}, {"0": "no", "1": 1}])
+def test_names_that_are_not_those_of_the_outputs_are_refused(named: object) -> None:
+    """A class without a name, or a name without an output, would be guessed."""
+    with pytest.raises(InputError, match="id2label"):
+        huggingface.classification_task({"id2label": named}, 2, 9)
+
+
+@pytest.mark.parametrize(
+    ("content", "outputs", "kind"),
+    [
+        ({}, 1, "a number"),
+        ({"problem_type": "regression"}, 1, "a number"),
+        ({"problem_type": "single_label_classification"}, 1, "one of the classes LABEL_0"),
+        ({"problem_type": "multi_label_classification"}, 2, "several of the classes LABEL_0, LABEL_1"),
+        ({}, 2, "one of the classes LABEL_0, LABEL_1"),
+    ],
+)
+def test_the_kind_of_problem_is_decided_as_in_transformers(content: dict[str, Any], outputs: int, kind: str) -> None:
+    """By `problem_type`, or else by the number of outputs."""
+    assert huggingface.classification_task(content, outputs, 9).kind == kind
 
 
 _CONFIG = BertConfig(30, 12, 3, 3, 16, max_position_embeddings=9, type_vocab_size=2)
@@ -211,13 +233,13 @@ def test_heads_of_several_tasks_are_refused(heads: tuple[str, str], named: str, 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("labels", "found"), [(("a", "b", "c"), ["a", "b", "c"]), (("a", "b"), ["LABEL_0", "LABEL_1", "LABEL_2"])]
-)
-def test_a_classifier_has_a_label_for_each_output(labels: tuple[str, ...], found: list[str], tmp_path: Path) -> None:
-    """Their number is how transformers knows the size of the head, so names of another number are not used."""
-    write_huggingface(str(tmp_path), random_weights(_CONFIG, "classifier"), _CONFIG, labels)
-    assert list(json.loads((tmp_path / "config.json").read_text())["id2label"].values()) == found
+@pytest.mark.parametrize("labels", [("a", "b", "c"), ()])
+def test_a_classifier_has_a_label_for_each_output(labels: tuple[str, ...], tmp_path: Path) -> None:
+    """Their number is how transformers knows the size of the head; classes without names are called as it does."""
+    task = ClassificationMetaData("", 0, 9, 3, label_list=labels) if labels else None
+    write_huggingface(str(tmp_path), random_weights(_CONFIG, "classifier"), _CONFIG, task)
+    found = json.loads((tmp_path / "config.json").read_text())["id2label"]
+    assert tuple(found.values()) == (labels or ("LABEL_0", "LABEL_1", "LABEL_2"))
 
 
 def _rows() -> dict[str, np.ndarray]:
@@ -287,7 +309,7 @@ def test_transformers_tokenizes_as_its_file_says(lower_case: bool, tmp_path: Pat
     transformers = pytest.importorskip("transformers")
     write_huggingface(str(tmp_path), random_weights(_CONFIG), _CONFIG)
     (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nred\nRed\n##s\n")
-    write_tokenizer(str(tmp_path), _CONFIG, Rules(lower_case))
+    write_tokenizer(str(tmp_path), Rules(lower_case), 9)
     tokenizer = transformers.AutoTokenizer.from_pretrained(str(tmp_path))
     assert tokenizer("Reds red", "red")["input_ids"] == [2, 5 if lower_case else 6, 7, 5, 3, 5, 3]
     assert tokenizer.model_max_length == 9

@@ -20,13 +20,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from jaxbert.checkpoints import huggingface, names, resolve
+from jaxbert.checkpoints import fetch, huggingface, names
+from jaxbert.checkpoints.fetch import cache_folder, kaggle_handle, locate, unpack
 from jaxbert.checkpoints.model_folder import write_model
+from jaxbert.checkpoints.names import CLASSIFIER
 from jaxbert.checkpoints.released import RELEASED
-from jaxbert.checkpoints.resolve import cache_folder, find_source, kaggle_handle, locate, unpack
+from jaxbert.checkpoints.resolve import find_source
 from jaxbert.checkpoints.tf_bundle import write_bundle
 from jaxbert.errors import InputError
 from jaxbert.text.tokenizer import Rules
+from jaxbert.tfrecord.metadata import ClassificationMetaData
 
 Save = Callable[..., None]
 
@@ -39,8 +42,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     """A home folder of the test's own, and nothing remembered from other tests."""
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(folder))
-    for fetch in (resolve._fetch_released, resolve._fetch_from_kaggle, resolve._fetch_from_huggingface):
-        fetch.cache_clear()
+    for function in (fetch._fetch_released, fetch._fetch_from_kaggle, fetch._fetch_from_huggingface):
+        function.cache_clear()
     return folder
 
 
@@ -102,18 +105,20 @@ def test_a_folder_of_hugging_face_brings_configuration_and_case(
     tiny_weights: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     """config.json, tokenizer_config.json and the names of classes are read."""
-    theirs = dict(huggingface.to_huggingface(name, weight) for name, weight in tiny_weights.items())
+    head = {CLASSIFIER[0]: np.zeros((1, 6), np.float32), CLASSIFIER[1]: np.zeros(1, np.float32)}
+    theirs = dict(huggingface.to_huggingface(name, weight) for name, weight in (tiny_weights | head).items())
     save_file({name: np.ascontiguousarray(weight) for name, weight in theirs.items()}, f"{tmp_path}/model.safetensors")
+    several = "multi_label_classification"
     (tmp_path / "config.json").write_text(
-        json.dumps({"hidden_size": 6, "num_attention_heads": 3, "id2label": {"0": "a"}})
+        json.dumps({"hidden_size": 6, "num_attention_heads": 3, "id2label": {"0": "a"}, "problem_type": several})
     )
-    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false, "model_max_length": 5}')
     source = find_source(str(tmp_path))
     config = source.config
     assert config is not None
     assert (config.num_attention_heads, config.hidden_act) == (3, "gelu_erf")
     assert source.rules == Rules(False)
-    assert source.class_names == ("a",)
+    assert source.task == ClassificationMetaData("", 0, 5, 1, label_list=("a",), is_multi_label=True)
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])

@@ -66,7 +66,7 @@ def test_a_folder_of_hugging_face_trains(task: Task, classify: Run, tmp_path: Pa
     folder = tmp_path / "theirs"
     write_huggingface(str(folder), read_initial(str(task.model)).weights, config)
     shutil.copy(task.model / "vocab.txt", folder)
-    write_tokenizer(str(folder), config, Rules(lower_case=True))
+    write_tokenizer(str(folder), Rules(lower_case=True), 32)
     err = _train(classify, task, tmp_path / "run", f"--init_checkpoint={folder}")
     assert "loaded 23 of 25 expected tensors" in err
     assert json.loads((tmp_path / "run/best/bert_config.json").read_text())["hidden_act"] == "gelu_erf"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from jaxbert.checkpoints.fetch import unpack
 from jaxbert.checkpoints.model_folder import saved_steps
-from jaxbert.checkpoints.resolve import unpack
 from jaxbert.checkpoints.state import RemoteStates
 from jaxbert.cli import main
 from jaxbert.io import files, storage

@@ -2,6 +2,8 @@
 """A classifier in a Hugging Face folder says its classes, their kind and its length; `run_classifier` follows."""
 
 import csv
+import dataclasses
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -10,11 +12,12 @@ import numpy as np
 import pytest
 
 from jaxbert.checkpoints import names
-from jaxbert.checkpoints.huggingface import Problem, write_huggingface, write_tokenizer
+from jaxbert.checkpoints.huggingface import write_huggingface, write_tokenizer
 from jaxbert.checkpoints.load import read_initial
 from jaxbert.cli import main
 from jaxbert.config import bert_config
 from jaxbert.text.tokenizer import Rules
+from jaxbert.tfrecord.metadata import ClassificationMetaData
 from tests.checkpoints.random_models import random_weights
 from tests.commands.conftest import Run
 from tests.commands.damage import assert_refused
@@ -24,17 +27,18 @@ HEAD = frozenset(names.CLASSIFIER)
 
 
 def write_classifier(
-    folder: Path, task: Task, labels: tuple[str, ...], problem: Problem | None = None, length: int = 32
+    folder: Path, task: Task, labels: tuple[str, ...], *, several: bool = False, length: int = 32
 ) -> Path:
     """A random classifier in a folder as transformers writes it."""
     config = bert_config.from_dict(CONFIG)
     weights = random_weights(config, "classifier", classes=len(labels))
     folder.mkdir()
-    write_huggingface(str(folder), {name: w * np.float32(0.3) for name, w in weights.items()}, config, labels, problem)
+    number = len(labels) == 1 and not several
+    meta = ClassificationMetaData("", 0, length, None if number else len(labels), label_list=() if number else labels)
+    meta = dataclasses.replace(meta, is_multi_label=several)
+    write_huggingface(str(folder), {name: w * np.float32(0.3) for name, w in weights.items()}, config, meta)
     shutil.copy(task.model / "vocab.txt", folder)
-    write_tokenizer(str(folder), config, Rules(lower_case=True))
-    settings = json.loads((folder / "tokenizer_config.json").read_text())
-    (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "model_max_length": length}))
+    write_tokenizer(str(folder), Rules(lower_case=True), length)
     return folder
 
 
@@ -112,10 +116,10 @@ def test_one_output_is_a_number(task: Task, classify: Run, texts: list[str], tmp
 def test_several_labels_at_once(task: Task, classify: Run, texts: list[str], tmp_path: Path) -> None:
     """Each label has a probability of its own, by the logistic function of the logits that one class's are from."""
     labels = ("a", "b", "c")
-    several = write_classifier(tmp_path / "several", task, labels, "multi_label")
+    several = write_classifier(tmp_path / "several", task, labels, several=True)
     assert classify(f"--init_checkpoint={several}", *texts)[0] == 0
     found = predicted(tmp_path)
-    one = write_classifier(tmp_path / "one", task, labels, "single_label")
+    one = write_classifier(tmp_path / "one", task, labels)
     assert classify(f"--init_checkpoint={one}", *texts)[0] == 0
     for row, of_one in zip(found, predicted(tmp_path), strict=True):
         shares = {label: float(row[label]) for label in labels}
@@ -125,24 +129,83 @@ def test_several_labels_at_once(task: Task, classify: Run, texts: list[str], tmp
         np.testing.assert_allclose(
             odds / odds.sum(), [float(of_one[label]) for label in labels], rtol=0, atol=1e-6 + 1e-6 * odds.max()
         )
-    (tmp_path / "eval.tsv").write_text("text\tlabel\nred\ta\n")
-    given = flags(eval_file=tmp_path / "eval.tsv", text_a_column="text", label_column="label", mode="eval")
-    result = classify(f"--init_checkpoint={several}", *given, f"--model_dir={tmp_path}/out")
-    assert_refused(result, "gives several labels at once (`problem_type`), which is not evaluated", "--mode=predict")
 
 
-def test_conversions_keep_the_kind_of_classes(task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """For Hugging Face; formats that cannot say it are refused."""
-    several = write_classifier(tmp_path / "several", task, ("a", "b"), "multi_label")
-    convert = ["convert_checkpoint", f"--init_checkpoint={several}", f"--output_dir={tmp_path}/out"]
-    for to in ("tf1", "tf2", "jaxbert"):
-        capsys.readouterr()
-        code = main([*convert, f"--to={to}"])
+def test_conversions_keep_the_kind_of_classes(task: Task, classify: Run, texts: list[str], tmp_path: Path) -> None:
+    """In every format, and back for Hugging Face: what is predicted stays the same to the last digit."""
+    several = write_classifier(tmp_path / "several", task, ("a", "b"), several=True)
+    assert classify(f"--init_checkpoint={several}", *texts)[0] == 0
+    before = predicted(tmp_path)
+    for to in ("tf1", "tf2", "jaxbert", "huggingface"):
+        there, back = tmp_path / to, tmp_path / f"{to}_back"
+        assert main(["convert_checkpoint", *flags(init_checkpoint=several, output_dir=there, to=to)]) == 0
+        assert classify(f"--init_checkpoint={there}", *texts)[0] == 0
+        assert predicted(tmp_path) == before
+        assert main(["convert_checkpoint", *flags(init_checkpoint=there, output_dir=back, to="huggingface")]) == 0
+        for name in ("config.json", "tokenizer_config.json"):
+            assert (back / name).read_bytes() == (several / name).read_bytes(), to
+
+
+@pytest.mark.parametrize("form", ["a|b", "list", "columns"])
+def test_several_labels_are_learnt(form: str, task: Task, classify: Run, tmp_path: Path) -> None:
+    """Each form of the labels gives the same model; what it evaluates is what it predicts, thresholds included."""
+    pairs = itertools.product(WORDS, WORDS)
+    rows = [(" ".join(pair), [word for word in ("red", "blue") if word in pair]) for pair in pairs]
+    path = tmp_path / ("data.jsonl" if form == "list" else "data.tsv")
+    if form == "list":
+        path.write_text("".join(json.dumps({"text": text, "label": labels}) + "\n" for text, labels in rows))
+    elif form == "columns":
+        lines = (f"{text}\t{int('red' in labels)}\t{int('blue' in labels)}\n" for text, labels in rows)
+        path.write_text("text\tred\tblue\n" + "".join(lines))
+    else:
+        path.write_text("text\tlabel\n" + "".join(f"{text}\t{'|'.join(labels)}\n" for text, labels in rows))
+    label = "blue,red" if form == "columns" else "label"
+    columns = flags(text_a_column="text", label_column=label, multi_label=True)
+    start = flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=tmp_path / "run", learning_rate=1e-2)
+    files = flags(train_file=path, eval_file=path, num_train_epochs=10)
+    code, _, err = classify(*columns, *start, *files)
+    assert code == 0, err
+    meta = json.loads((tmp_path / "run/best/meta_data").read_text())
+    assert (meta["label_list"], meta["problem_type"]) == (["blue", "red"], "multi_label_classification")
+    results = json.loads((tmp_path / "run/best/eval_results.json").read_text())
+    assert list(results)[1:] == ["micro_f1", "macro_f1", "exact_match", "loss"]
+    assert results["micro_f1"] > 0.7  # 0.38 for all labels on each
+    code, out, err = classify(*columns[:2], f"--eval_file={path}", f"--model_dir={tmp_path}/run", "--mode=eval")
+    assert code == 0, err
+    assert json.loads(out) == {name: value for name, value in results.items() if name != "step"}
+    code, _, err = classify(
+        "--text_a_column=text", f"--test_file={path}", f"--model_dir={tmp_path}/run", "--mode=predict"
+    )
+    assert code == 0, err
+    with (tmp_path / "run" / "predictions.tsv").open(newline="") as file:
+        found = [row["prediction"] for row in csv.DictReader(file, delimiter="\t")]
+    right = sum(prediction == "|".join(sorted(labels)) for prediction, (_, labels) in zip(found, rows, strict=True))
+    assert right / len(rows) == pytest.approx(results["exact_match"], abs=1e-12)
+
+
+def test_a_model_of_pairs_is_not_used_without_the_second_text(task: Task, classify: Run, tmp_path: Path) -> None:
+    """Nor one of single texts with pairs; in evaluation and prediction, from texts and from records."""
+    where = flags(data_dir=task.text, model_dir=tmp_path / "run", init_checkpoint=task.model / "bert_model.ckpt")
+    assert classify(*where, "--mode=train", "--num_train_epochs=1")[0] == 0
+    assert json.loads((tmp_path / "run/last/meta_data").read_text())["pairs"] is True
+    (tmp_path / "one.tsv").write_text("text\tmore\tlabel\nred\tred\t1\nblue\tred\t0\n")
+    one = flags(text_a_column="text", model_dir=tmp_path / "run")
+    for mode in (["--mode=predict", f"--test_file={tmp_path}/one.tsv"], _evaluated(tmp_path / "one.tsv")):
         assert_refused(
-            (code, *capsys.readouterr()), "gives several labels at once (`problem_type`)", "--to=huggingface"
+            classify(*one, *mode), "was trained with pairs of texts, here are single texts", "`--text_b_column`"
         )
-    assert main([*convert, "--to=huggingface"]) == 0
-    assert (tmp_path / "out/config.json").read_bytes() == (several / "config.json").read_bytes()
+        assert classify(*one, *mode, "--text_b_column=more")[0] == 0
+    start = flags(init_checkpoint=task.model / "bert_model.ckpt", text_a_column="text", model_dir=tmp_path / "single")
+    learnt = flags(label_column="label", train_file=tmp_path / "one.tsv", mode="train", train_batch_size=2)
+    assert classify(*start, *learnt)[0] == 0
+    single = flags(model_dir=tmp_path / "single")
+    paired = [*single, "--text_a_column=text", "--text_b_column=more"]
+    for given in ([*paired, *_evaluated(tmp_path / "one.tsv")], [*single, "--mode=eval", *task.records]):
+        assert_refused(classify(*given), "was trained with single texts, here are pairs of texts", "`--text_b_column`")
+
+
+def _evaluated(path: Path) -> list[str]:
+    return flags(mode="eval", eval_file=path, label_column="label")
 
 
 def test_the_longest_sequence_is_that_of_the_model(task: Task, classify: Run, texts: list[str], tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_numbers_as_labels(tmp_path: Path) -> None:
     path.write_text('{"review": "a", "stars": 10}\n{"review": "b", "stars": 2.5}\n')
     names = ColumnNames("review", label="stars")
     assert table_dataset(str(path), "", "", names).labels == ("10", "2.5")
-    regression = table_dataset(str(path), "", "", names, is_regression=True)
+    regression = table_dataset(str(path), "", "", names, kind="regression")
     assert regression.is_regression
     assert [example.label for example in read(regression.train)] == [10.0, 2.5]
 

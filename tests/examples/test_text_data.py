@@ -9,7 +9,7 @@ import pytest
 from jaxbert.config.data import TextFlags
 from jaxbert.errors import InputError
 from jaxbert.examples.text_data import text_dataset
-from jaxbert.examples.text_examples import TextExample
+from jaxbert.examples.text_examples import LabelKind, TextExample
 
 MRPC = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t1\t2\ta\tb\n"
 
@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 def test_own_tables_come_first(folder: Path) -> None:
     """Where a table is given it is read, whatever folder there is; labels are those of the training file."""
     flags = TextFlags(train_file=str(folder / "own.csv"), text_a_column="text", label_column="stars")
-    dataset = text_dataset(flags, str(folder / "MRPC"), None, False)
+    dataset = text_dataset(flags, str(folder / "MRPC"), None, "classification")
     assert (dataset.name, dataset.labels, dataset.dev, dataset.test) == ("own", ("1", "5"), None, {})
     assert dataset.train is not None
     assert list(dataset.train()) == [TextExample("Fine", None, "5", "0"), TextExample("Dull", None, "1", "1")]
@@ -35,9 +35,12 @@ def test_own_tables_come_first(folder: Path) -> None:
 def test_known_labels_serve_where_no_flag_says_them(folder: Path) -> None:
     """A table to predict needs no label column: names come from the model, or from the flag, which counts more."""
     flags: dict[str, Any] = {"test_file": str(folder / "own.csv"), "text_a_column": "text"}
-    assert text_dataset(TextFlags(**flags), None, None, False, ("bad", "good")).labels == ("bad", "good")
-    assert text_dataset(TextFlags(**flags, labels="x,y"), None, None, False, ("bad", "good")).labels == ("x", "y")
-    numbers = text_dataset(TextFlags(**flags), None, None, True)
+    assert text_dataset(TextFlags(**flags), None, None, "classification", ("bad", "good")).labels == ("bad", "good")
+    assert text_dataset(TextFlags(**flags, labels="x,y"), None, None, "classification", ("bad", "good")).labels == (
+        "x",
+        "y",
+    )
+    numbers = text_dataset(TextFlags(**flags), None, None, "regression")
     assert numbers.is_regression
     assert [example.text_a for example in numbers.test[""]()] == ["Fine", "Dull"]
 
@@ -45,33 +48,34 @@ def test_known_labels_serve_where_no_flag_says_them(folder: Path) -> None:
 def test_the_folder_says_the_task(folder: Path) -> None:
     """The name of the folder is that of the task where none is given, in any case and with a slash behind."""
     for path in (folder / "MRPC", f"{folder / 'MRPC'}/"):
-        dataset = text_dataset(TextFlags(), str(path), None, False)
+        dataset = text_dataset(TextFlags(), str(path), None, "classification")
         assert dataset.name == "MRPC"
         assert dataset.train is not None
         assert list(dataset.train()) == [TextExample("a", "b", "1", "0")]
-    assert text_dataset(TextFlags(), str(folder / "mrpc"), None, False).name == "MRPC"
-    assert text_dataset(TextFlags(), str(folder / "MRPC"), "RTE", False).name == "RTE"
-    assert text_dataset(TextFlags(), str(folder), "STS-B", True).is_regression
+    assert text_dataset(TextFlags(), str(folder / "mrpc"), None, "classification").name == "MRPC"
+    assert text_dataset(TextFlags(), str(folder / "MRPC"), "RTE", "classification").name == "RTE"
+    assert text_dataset(TextFlags(), str(folder), "STS-B", "regression").is_regression
 
 
 @pytest.mark.parametrize(
-    ("flags", "task", "is_regression", "message"),
+    ("flags", "task", "kind", "message"),
     [
-        ({"eval_file": "x.csv"}, None, False, "`--text_a_column` and `--label_column` must be given with files of"),
-        ({"train_file": "x.csv", "text_a_column": "a"}, None, False, "^`--label_column` must be given"),
-        ({"test_file": "x.csv"}, None, False, "^`--text_a_column` must be given"),
-        ({}, None, False, "the task in `.*` is not known"),
-        ({"xnli_language": "xx"}, "XNLI", False, "XNLI has no language `xx`"),
-        ({}, "MRPC", True, "MRPC is a classification task"),
+        ({"eval_file": "x.csv"}, None, "classification", "`--text_a_column` and `--label_column` must be given"),
+        ({"train_file": "x.csv", "text_a_column": "a"}, None, "classification", "^`--label_column` must be given"),
+        ({"test_file": "x.csv"}, None, "classification", "^`--text_a_column` must be given"),
+        ({}, None, "classification", "the task in `.*` is not known"),
+        ({"xnli_language": "xx"}, "XNLI", "classification", "XNLI has no language `xx`"),
+        ({}, "MRPC", "regression", "the labels of MRPC are known"),
+        ({}, "STS-B", "multi_label", "the labels of STS-B are known"),
     ],
 )
-def test_mistakes(flags: dict[str, Any], task: str | None, is_regression: bool, message: str, tmp_path: Path) -> None:
+def test_mistakes(flags: dict[str, Any], task: str | None, kind: LabelKind, message: str, tmp_path: Path) -> None:
     """Flags that say too little or contradict each other are refused before anything is read."""
     with pytest.raises(InputError, match=message):
-        text_dataset(TextFlags(**flags), str(tmp_path), task, is_regression)
+        text_dataset(TextFlags(**flags), str(tmp_path), task, kind)
 
 
 def test_nothing_to_read() -> None:
     """Neither tables nor a folder is an error."""
     with pytest.raises(InputError, match="there is nothing to read"):
-        text_dataset(TextFlags(), None, "MRPC", False)
+        text_dataset(TextFlags(), None, "MRPC", "classification")

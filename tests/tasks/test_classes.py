@@ -8,7 +8,7 @@ from jaxbert.tasks.classes import ModelClasses
 
 
 def _classes(*names: str, several: bool = False) -> ModelClasses:
-    return ModelClasses(names, "multi_label" if several else "single_label", "a model")
+    return ModelClasses(names, several, "a model")
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_classes_are_found_by_name(
 ) -> None:
     """Letter case, `-`, `_` and blanks apart; names that only count go by their numbers."""
     assert _classes(*names).ordered(labels, "data") == ordered
-    assert _classes(*names).kept_for(labels) == kept
+    assert _classes(*names).kept_for(labels, is_multi_label=False) == kept
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_other_classes_are_new_or_refused(
     names: tuple[str, ...], labels: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A training starts their outputs at random, and says so; answers for other classes would be wrong."""
-    assert _classes(*names).kept_for(labels) == ()
+    assert _classes(*names).kept_for(labels, is_multi_label=False) == ()
     assert f"the model was trained for {', '.join(names)}" in capsys.readouterr().err
     with pytest.raises(InputError, match=rf"the classes {', '.join(names)}, `data` has {', '.join(labels)}"):
         _classes(*names).ordered(labels, "data")
@@ -48,5 +48,6 @@ def test_other_classes_are_new_or_refused(
 
 def test_what_was_said_of_several_classes_at_once_is_not_kept(capsys: pytest.CaptureFixture[str]) -> None:
     """The outputs for one class of many are not those for each class alone, even where the names are the same."""
-    assert _classes("a", "b", several=True).kept_for(("a", "b")) == ()
+    assert _classes("a", "b", several=True).kept_for(("a", "b"), is_multi_label=False) == ()
     assert "starts at random" in capsys.readouterr().err
+    assert _classes("a", "b", several=True).kept_for(("b", "a"), is_multi_label=True) == (1, 0)
