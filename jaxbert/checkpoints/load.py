@@ -242,9 +242,22 @@ def load(
     return {path: initial.weights[path] for path in report.loaded}, report
 
 
-def load_whole(model: Model, table: Table, dense_head: DenseHead, missing_head: str) -> Tree:
-    """Trained weights, all of `table`; `missing_head` says what a checkpoint without its head lacks."""
+def with_classes(weights: Mapping[str, np.ndarray], order: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """The classifier's outputs in this order of their numbers, or no classifier where `order` is empty."""
+    head = {path: weights[path][list(order)] for path in names.CLASSIFIER if order and path in weights}
+    return {path: weight for path, weight in weights.items() if path not in names.CLASSIFIER} | head
+
+
+def load_whole(
+    model: Model, table: Table, dense_head: DenseHead, missing_head: str, class_order: tuple[int, ...] | None = None
+) -> Tree:
+    """Trained weights, all of `table`, a classifier's outputs in this order of their numbers.
+
+    `missing_head` says what a checkpoint without its head lacks.
+    """
     found, report = load(model, table, dense_head)
+    if class_order is not None:
+        found = with_classes(found, class_order)
     if dense_head == "squad":  # answers need no pooler, and models stored for them alone have none
         found |= {name: np.zeros(table[name].shape, np.float32) for name in names.POOLER if name not in found}
     if rest := set(table) - set(found):

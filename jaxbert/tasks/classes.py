@@ -58,6 +58,11 @@ class ModelClasses:
             "give a model that was trained for these classes, or train one",
         )
 
+    def order_for(self, labels: tuple[str, ...], dataset: str) -> tuple[int, ...] | None:
+        """For each label of the data the number of its output; None where they are the same. Raises as `ordered`."""
+        ordered = self.ordered(labels, dataset)
+        return None if ordered == labels else tuple(map(ordered.index, labels))
+
     def kept_for(self, labels: tuple[str, ...], is_multi_label: bool) -> tuple[int, ...] | None:
         """For each class to train the output to start from; None where they are the same, () where none is kept."""
         if not self.names:

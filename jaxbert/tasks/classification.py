@@ -50,6 +50,7 @@ from jaxbert.train.run import Training
 from jaxbert.train.sharding import weight_shardings, with_gathered_weights
 from jaxbert.train.step import Batch
 
+_SHOWN = 20  # classes whose examples are counted for the user
 MAX_SEQ_LENGTH = 128  # as in the official scripts, where neither a flag nor the model says it
 _RECORD_FILES = {"train": "train.tf_record", "eval": "eval.tf_record"}
 
@@ -63,7 +64,8 @@ def run_task(flags: ClassifierFlags) -> None:
     if flags.trains:
         _train(flags, classifier, data)
         return
-    found = load_whole(data.model, classifier.table, "classifier", "classifier for these labels")
+    missing = "classifier for these labels"
+    found = load_whole(data.model, classifier.table, "classifier", missing, data.class_order)
     weights = to_devices(found, weight_shardings(classifier.table, mesh))
     if flags.mode == "predict":
         _predict(flags, classifier, weights, data)
@@ -150,6 +152,7 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
     records, meta = data.train, data.meta
     assert records is not None  # the mode trains
     size = min(len(records), flags.train_data_size or len(records))
+    say(f"training on {size:,} {'pairs of texts' if meta.pairs else 'texts'}: {_counted(records.labels[:size], meta)}")
     plan, schedule = fine_tuning.plan(flags, size, flags.num_eval_per_epoch)
     batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
     shape = choose_shape(records.lengths, batch_size // parts, flags.seed, *row_units(classifier.mesh), even=True)
@@ -164,10 +167,8 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
         for epoch in epochs:
             found: dict[str, float] = {}
             if data.held_out is not None:
-                logits, labels = (
-                    classifier.outputs(epoch.weights, data.held_out, flags.eval_batch_size),
-                    data.held_out.labels,
-                )
+                labels = data.held_out.labels
+                logits = classifier.outputs(epoch.weights, data.held_out, flags.eval_batch_size)
                 if meta.is_multi_label:
                     meta = dataclasses.replace(meta, thresholds=best_thresholds(labels, logistic(logits)))
                 found = results(logits, labels, meta)
@@ -176,6 +177,18 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
             texts[model_folder.META_DATA_FILE] = meta.to_json()
             run.write_model(folders, epoch.weights, texts, {"step": epoch.step, **found})
     fine_tuning.say_where(flags)
+
+
+def _counted(labels: np.ndarray, meta: ClassificationMetaData) -> str:
+    """How many examples have which label."""
+    if meta.is_regression:
+        return f"numbers from {labels.min():g} to {labels.max():g}"
+    counts = labels.sum(axis=0) if meta.is_multi_label else np.bincount(labels, minlength=len(meta.class_names))
+    told = [f"{count:,} `{name}`" for name, count in zip(meta.class_names[:_SHOWN], counts.tolist(), strict=False)]
+    if meta.is_multi_label:
+        told.append(f"{np.count_nonzero(~labels.any(axis=1)):,} none")
+    rest = len(meta.class_names) - _SHOWN
+    return ", ".join(told) + (f" and {rest} further classes" if rest > 0 else "")
 
 
 def results(logits: np.ndarray, labels: np.ndarray, meta: ClassificationMetaData) -> dict[str, float]:
@@ -242,7 +255,7 @@ class Data:
         train: examples to train on.
         held_out: examples to evaluate on.
         tests: examples to predict, by the name of the set ("" for the only one).
-        class_order: see `Training`.
+        class_order: for each class the number of its output in the model's file, see `Training`; None: the same.
     """
 
     model: Model
@@ -379,7 +392,32 @@ def _records_given(flags: ClassifierFlags, model: Model) -> Data:
         raise InputError("what the records hold is not known", "give `--input_meta_data_path`")
     train = _expand(flags, "train_data_path") if flags.trains else ()
     held_out = _expand(flags, "eval_data_path") if flags.mode != "train" else ()
-    return _open_records(model, meta, train, held_out, flags.mode == "predict")
+    if flags.trains:
+        order = None if meta.is_regression else ModelClasses.of(model).kept_for(meta.class_names, meta.is_multi_label)
+    else:
+        meta, order = _as_trained(model, meta)
+    data = _open_records(model, meta, train, held_out, flags.mode == "predict")
+    return dataclasses.replace(data, class_order=order)
+
+
+def _as_trained(model: Model, meta: ClassificationMetaData) -> tuple[ClassificationMetaData, tuple[int, ...] | None]:
+    """What records hold, with what the model adds to it, and the order of its classes.
+
+    Raises InputError where the model was trained for something else.
+    """
+    trained = model.task
+    if not isinstance(trained, ClassificationMetaData):
+        return meta, None
+    if (trained.is_regression, trained.is_multi_label) != (meta.is_regression, meta.is_multi_label):
+        raise InputError(
+            f"the model was trained to predict {trained.kind}, the records have {meta.kind}",
+            "give records made for this model, or a model trained on such records",
+        )
+    order = None if meta.is_regression else ModelClasses.of(model).order_for(meta.class_names, "the metadata")
+    shares = trained.thresholds
+    if shares and order is not None:
+        shares = tuple(shares[number] for number in order)
+    return dataclasses.replace(meta, thresholds=shares), order
 
 
 def _expand(flags: ClassifierFlags, name: str) -> Sequence[str]:
@@ -406,11 +444,24 @@ def _open_records(
 
     trained_on = opened(train, meta.train_data_size)
     others = opened(held_out, None if predicts else meta.eval_data_size)
+    if others is not None and not predicts:
+        _refuse_unlabelled(others.labels, meta, held_out)
     if trained_on is not None:
         meta = dataclasses.replace(meta, pairs=trained_on.pairs)
     elif others is not None:
         _refuse_other_texts(model, [others])
     return Data(model, meta, trained_on, others, {"": others} if predicts and others is not None else {})
+
+
+def _refuse_unlabelled(labels: np.ndarray, meta: ClassificationMetaData, paths: Sequence[str]) -> None:
+    """Raise InputError where records to evaluate on have the label that is written where there is none."""
+    if len(labels) > 1 and not labels.any():
+        label = "0" if meta.is_regression else "none" if meta.is_multi_label else meta.class_names[0]
+        named = ", ".join(paths)
+        raise InputError(
+            f"all {len(labels)} records of `{named}` have the label `{label}`, as test sets without labels do",
+            "predict them with `--mode=predict`, or give records with labels",
+        )
 
 
 def note_other_size(expected: int | None, found: int, paths: Sequence[str]) -> None:

@@ -17,9 +17,8 @@ from jax.sharding import Mesh
 from jaxbert.batches.devices import own_rows, replicate, shard_rows, to_devices
 from jaxbert.batches.loader import Prefetched, TrainingBatches
 from jaxbert.checkpoints import model_folder
-from jaxbert.checkpoints.load import DenseHead, load
+from jaxbert.checkpoints.load import DenseHead, load, with_classes
 from jaxbert.checkpoints.model_folder import saved_steps
-from jaxbert.checkpoints.names import CLASSIFIER
 from jaxbert.checkpoints.resolve import Model
 from jaxbert.checkpoints.state import RemoteStates, TrainingStates
 from jaxbert.config.flags import parse, to_flagfile
@@ -192,17 +191,11 @@ def _start_weights(
     else:
         loaded, _ = load(model, training.table, training.dense_head, flags.allow_partial_init)
         if training.class_order is not None:
-            loaded = _with_classes(loaded, training.class_order)
+            loaded = with_classes(loaded, training.class_order)
     rest = {path: weight for path, weight in training.table.items() if path not in loaded}
     fresh = flatten(initialize(rest, flags.seed, model.config.initializer_range, shardings))
     placed = to_devices(dict(loaded), {path: shardings[path] for path in loaded})
     return unflatten({path: placed[path] if path in loaded else fresh[path] for path in training.table})
-
-
-def _with_classes(weights: Mapping[str, np.ndarray], order: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """The classifier's outputs in this order of their numbers, or no classifier where `order` is empty."""
-    head = {path: weights[path][list(order)] for path in CLASSIFIER if order and path in weights}
-    return {path: weight for path, weight in weights.items() if path not in CLASSIFIER} | head
 
 
 def write_model(folders: Sequence[str], weights: Tree, texts: Mapping[str, str], results: Mapping[str, float]) -> None:

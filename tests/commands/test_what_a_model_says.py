@@ -67,6 +67,39 @@ def test_classes_in_another_order_are_mapped(task: Task, classify: Run, tmp_path
         np.testing.assert_array_equal(after[name], weight[::-1] if name in HEAD else weight, err_msg=name)
 
 
+def test_records_are_answered_in_the_order_of_their_classes(task: Task, classify: Run, tmp_path: Path) -> None:
+    """A model with the classes in another order gives each record what the same model gives in the records' order."""
+    same = write_classifier(tmp_path / "same", task, ("0", "1"))
+    weights = dict(read_initial(str(same), "classifier").weights)
+    turned = write_classifier(tmp_path / "turned", task, ("1", "0"))
+    weights |= {name: weights[name][::-1] for name in HEAD}
+    meta = ClassificationMetaData("", 0, 32, 2, label_list=("1", "0"))
+    write_huggingface(str(turned), weights, bert_config.from_dict(CONFIG), meta)
+    found = []
+    for start, mode in itertools.product((same, turned), ("eval", "predict")):
+        given = flags(init_checkpoint=start, model_dir=tmp_path / f"{start.name}_out", mode=mode)
+        code, out, err = classify(*given, *(flag for flag in task.records if "config" not in flag))
+        assert code == 0, err
+        found.append(out if mode == "eval" else (tmp_path / f"{start.name}_out/test_results.tsv").read_text())
+    assert found[:2] == found[2:]
+
+
+def test_records_of_another_kind_or_without_labels_are_refused(task: Task, classify: Run, tmp_path: Path) -> None:
+    """Of a model for several labels at once, and of a test set, whose labels are all written as the first class."""
+    several = write_classifier(tmp_path / "several", task, ("0", "1"), several=True)
+    given = flags(init_checkpoint=several, model_dir=tmp_path / "out", mode="eval")
+    records = [flag for flag in task.records if "config" not in flag]
+    assert_refused(
+        classify(*given, *records),
+        "the model was trained to predict several of the classes 0, 1, the records have one of the classes 0, 1",
+        "give records made for this model",
+    )
+    one = write_classifier(tmp_path / "one", task, ("0", "1"))
+    given = flags(init_checkpoint=one, model_dir=tmp_path / "out", mode="eval")
+    result = classify(*given, *records, f"--eval_data_path={task.folder}/test.tf_record")
+    assert_refused(result, "all 7 records of", "--mode=predict")
+
+
 def test_other_classes_get_a_new_head(task: Task, classify: Run, tmp_path: Path) -> None:
     """Of as many classes, too: the outputs of the start are for something else."""
     start = write_classifier(tmp_path / "start", task, ("good", "bad"))
@@ -165,6 +198,7 @@ def test_several_labels_are_learnt(form: str, task: Task, classify: Run, tmp_pat
     files = flags(train_file=path, eval_file=path, num_train_epochs=10)
     code, _, err = classify(*columns, *start, *files)
     assert code == 0, err
+    assert "training on 64 texts: 15 `blue`, 15 `red`, 36 none" in err
     meta = json.loads((tmp_path / "run/best/meta_data").read_text())
     assert (meta["label_list"], meta["problem_type"]) == (["blue", "red"], "multi_label_classification")
     results = json.loads((tmp_path / "run/best/eval_results.json").read_text())
