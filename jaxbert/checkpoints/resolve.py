@@ -41,7 +41,6 @@ def _object(path: str | None) -> dict[str, Any]:
 _HUGGINGFACE_CONFIG = "config.json"
 _SAVED_MODEL = "saved_model.pb"
 _SAFETENSORS = (OUR_FILE, f"model{INDEX_ENDING}")
-_NO_LIMIT = 1 << 20  # transformers writes 10**30 where nobody set a length
 _CASE_RULE = "do_lower_case/.ATTRIBUTES/VARIABLE_VALUE"
 
 
@@ -119,9 +118,17 @@ class Source:
 
     @cached_property
     def max_seq_length(self) -> int | None:
-        """The longest sequence in tokens that its tokenizer is to make, where a Hugging Face folder says it."""
-        longest = _object(self.beside(TOKENIZER_FILE)).get("model_max_length")
-        return longest if type(longest) is int and 0 < longest < _NO_LIMIT else None
+        """The longest sequence in tokens: as its tokenizer says, at most as many as there are positions.
+
+        None where the sizes are not known.
+        """
+        if self.config is None:
+            return None
+        longest, positions = (
+            _object(self.beside(TOKENIZER_FILE)).get("model_max_length"),
+            self.config.max_position_embeddings,
+        )
+        return min(longest, positions) if type(longest) is int and longest > 0 else positions
 
     @cached_property
     def task(self) -> ClassificationMetaData | SquadMetaData | None:
@@ -151,11 +158,9 @@ class Source:
         path, head = self.beside(_HUGGINGFACE_CONFIG), self.contents.shapes.get(CLASSIFIER[0])
         if self.kind != "safetensors" or path is None or head is None:
             return None
-        config = self.config
-        assert config is not None  # it has a config.json
-        longest = min(self.max_seq_length or config.max_position_embeddings, config.max_position_embeddings)
+        assert self.max_seq_length is not None  # it has a config.json
         try:
-            return huggingface.classification_task(_object(path), head[0], longest)
+            return huggingface.classification_task(_object(path), head[0], self.max_seq_length)
         except InputError as error:
             raise InputError(f"`{path}`: {error.message}", error.hint) from error
 

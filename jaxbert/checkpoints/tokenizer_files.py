@@ -75,10 +75,11 @@ def as_library(rules: Rules, vocab: Vocab) -> Rules:
     return Rules(rules.lower_case, _LIBRARY_LIMIT, library=True, added=added)
 
 
-def tokenizer_texts(vocab_file: str | None, rules: Rules | None) -> dict[str, str]:
+def tokenizer_texts(vocab_file: str | None, rules: Rules | None, max_seq_length: int | None = None) -> dict[str, str]:
     """The files of a model folder that say how text becomes tokens, as far as it is known: name -> content.
 
-    Casing is stored as transformers stores it, because a vocabulary does not always tell it.
+    `max_seq_length` is the longest sequence in tokens, where that is not what the model has positions for. Casing is
+    stored as transformers stores it, because a vocabulary does not always tell it.
     """
     texts = {}
     if vocab_file is not None:
@@ -88,7 +89,8 @@ def tokenizer_texts(vocab_file: str | None, rules: Rules | None) -> dict[str, st
         )
     if rules is None:
         return texts
-    return texts | {TOKENIZER_FILE: json.dumps(tokenizer_config(rules), indent=2, ensure_ascii=False) + "\n"}
+    config = tokenizer_config(rules) | ({"model_max_length": max_seq_length} if max_seq_length else {})
+    return texts | {TOKENIZER_FILE: json.dumps(config, indent=2, ensure_ascii=False) + "\n"}
 
 
 def tokenizer_config(rules: Rules) -> dict[str, Any]:

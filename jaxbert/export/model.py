@@ -123,6 +123,7 @@ class CompleteModel:
         texts: content of the files that go along, by name: vocabulary, casing, metadata.
         task: what it was trained for, if its files say so.
         rules: how its text becomes tokens; None without a vocabulary.
+        max_seq_length: the longest sequence in tokens.
     """
 
     weights: Mapping[str, np.ndarray]
@@ -130,14 +131,7 @@ class CompleteModel:
     texts: Mapping[str, str]
     task: ClassificationMetaData | SquadMetaData | None
     rules: Rules | None
-
-    @property
-    def max_seq_length(self) -> int:
-        """The longest sequence in tokens."""
-        positions = self.config.max_position_embeddings
-        if isinstance(self.task, SquadMetaData):
-            return min(self.task.settings.max_seq_length, positions)
-        return min(self.task.max_seq_length, positions) if self.task else positions
+    max_seq_length: int
 
 
 def read_model(
@@ -161,13 +155,19 @@ def read_model(
     _check_complete(initial, found.config)
     texts: dict[str, str] = {}
     rules = None
+    positions = found.config.max_position_embeddings
+    longest = min(_longest(found.task) or source.max_seq_length or positions, positions)
     if found.vocab_file:
-        texts = tokenizer_texts(found.vocab_file, found.rules)
+        texts = tokenizer_texts(found.vocab_file, found.rules, longest if longest < positions else None)
         rules = found.for_text().rules
     if found.task is not None:
         meta_file = found.beside(model_folder.META_DATA_FILE)
         texts[model_folder.META_DATA_FILE] = files.read_text(meta_file) if meta_file else found.task.to_json()
-    return CompleteModel(initial.weights, found.config, texts, found.task, rules)
+    return CompleteModel(initial.weights, found.config, texts, found.task, rules, longest)
+
+
+def _longest(task: ClassificationMetaData | SquadMetaData | None) -> int | None:
+    return task.settings.max_seq_length if isinstance(task, SquadMetaData) else task.max_seq_length if task else None
 
 
 def _check_complete(initial: InitialWeights, config: BertConfig) -> None:
