@@ -41,7 +41,7 @@ from jaxbert.model.weights import Table, Tree, classifier_table
 from jaxbert.predictions import glue as predictions
 from jaxbert.tasks import fine_tuning
 from jaxbert.tasks.classes import ModelClasses
-from jaxbert.tfrecord.metadata import ClassificationMetaData
+from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 from jaxbert.train import devices, hosts, run
 from jaxbert.train.evaluate import outputs
 from jaxbert.train.hosts import check_together
@@ -276,6 +276,11 @@ def read_data(flags: ClassifierFlags, model: Model) -> Data:
         InputError: flags that are needed are missing; wrong data; a vocabulary that is larger than that of the model;
             classes to evaluate or to predict that are not those of the model.
     """
+    if not flags.trains and isinstance(model.task, SquadMetaData):
+        raise InputError(
+            f"the model in `{fine_tuning.trained_checkpoint(flags)}` was trained to answer questions",
+            "use `run_squad`, or give a model that was trained for classes or numbers",
+        )
     if not flags.has_text_data:
         return _records_given(flags, model)
     model = model.for_text()
@@ -326,15 +331,16 @@ def _texts_to_answer(flags: ClassifierFlags, model: Model) -> Data:
 
 def _trained_kind(flags: ClassifierFlags, trained: ClassificationMetaData | None) -> LabelKind:
     """What the labels are for which the model was trained. Raises InputError where a flag says something else."""
-    if trained is None:
-        return flags.label_kind
-    kind: LabelKind = "multi_label" if trained.is_multi_label else "classification"
-    if trained.is_regression:
+    return flags.label_kind if trained is None else _refuse_kind(flags, trained, "the model was trained to predict")
+
+
+def _refuse_kind(flags: ClassifierFlags, meta: ClassificationMetaData, whose: str) -> LabelKind:
+    """The kind of labels by the metadata. Raises InputError where a flag says another."""
+    kind: LabelKind = "multi_label" if meta.is_multi_label else "classification"
+    if meta.is_regression:
         kind = "regression"
     if flags.label_kind not in ("classification", kind):
-        raise InputError(
-            f"`--{flags.label_kind}`, but the model was trained to predict {trained.kind}", "leave the flag out"
-        )
+        raise InputError(f"`--{flags.label_kind}`, but {whose} {meta.kind}", "leave the flag out")
     return kind
 
 
@@ -390,6 +396,12 @@ def _records_given(flags: ClassifierFlags, model: Model) -> Data:
         meta = model.task
     else:
         raise InputError("what the records hold is not known", "give `--input_meta_data_path`")
+    if flags.max_seq_length not in (None, meta.max_seq_length):
+        raise InputError(
+            f"`--max_seq_length={flags.max_seq_length}`, but the records have {meta.max_seq_length} by their metadata",
+            "leave the flag out, or make records of that length",
+        )
+    _refuse_kind(flags, meta, "the records have")
     train = _expand(flags, "train_data_path") if flags.trains else ()
     held_out = _expand(flags, "eval_data_path") if flags.mode != "train" else ()
     if flags.trains:

@@ -14,10 +14,12 @@ import pytest
 from jaxbert.checkpoints import names
 from jaxbert.checkpoints.huggingface import write_huggingface, write_tokenizer
 from jaxbert.checkpoints.load import read_initial
+from jaxbert.checkpoints.model_folder import write_model
 from jaxbert.cli import main
 from jaxbert.config import bert_config
+from jaxbert.features.squad import WindowSettings
 from jaxbert.text.tokenizer import Rules
-from jaxbert.tfrecord.metadata import ClassificationMetaData
+from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 from tests.checkpoints.random_models import random_weights
 from tests.commands.conftest import Run
 from tests.commands.damage import assert_refused
@@ -236,6 +238,38 @@ def test_a_model_of_pairs_is_not_used_without_the_second_text(task: Task, classi
     paired = [*single, "--text_a_column=text", "--text_b_column=more"]
     for given in ([*paired, *_evaluated(tmp_path / "one.tsv")], [*single, "--mode=eval", *task.records]):
         assert_refused(classify(*given), "was trained with single texts, here are pairs of texts", "`--text_b_column`")
+
+
+def test_a_model_is_not_used_for_another_kind_of_task(
+    task: Task, classify: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A classifier answers no questions and a model for answers has no classes, which its files say."""
+    start = write_classifier(tmp_path / "start", task, ("a", "b"))
+    (tmp_path / "text.tsv").write_text("red\n")
+    texts = flags(test_file=tmp_path / "text.tsv", text_a_column=0, mode="predict", model_dir=tmp_path / "out")
+    squad = SquadMetaData(0, WindowSettings(16, 4, 4), version_2_with_negative=False)
+    (tmp_path / "answers").mkdir()
+    config = bert_config.from_dict(CONFIG)
+    write_model(str(tmp_path / "answers"), random_weights(config, "squad"), {"meta_data": squad.to_json()}, {})
+    shutil.copy(task.model / "bert_config.json", tmp_path / "answers")
+    shutil.copy(task.model / "vocab.txt", tmp_path / "answers")
+    result = classify(f"--init_checkpoint={tmp_path}/answers", *texts)
+    assert_refused(result, "was trained to answer questions", "use `run_squad`")
+    (tmp_path / "dev.json").write_text('{"version": "1.1", "data": []}')
+    asked = flags(init_checkpoint=start, predict_file=tmp_path / "dev.json", mode="predict", model_dir=tmp_path / "out")
+    capsys.readouterr()
+    code = main(["run_squad", *asked])
+    assert_refused((code, *capsys.readouterr()), "was trained to predict one of the classes a, b", "`run_classifier`")
+
+
+def test_flags_that_contradict_records_are_refused(task: Task, classify: Run, tmp_path: Path) -> None:
+    """Nothing that is said of them is left out in silence."""
+    given = flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=tmp_path / "out", mode="train")
+    refused = classify(*given, *task.records, "--max_seq_length=32")
+    assert_refused(refused, "`--max_seq_length=32`, but the records have 16 by their metadata", "leave the flag out")
+    for flag in ("regression", "multi_label"):
+        refused = classify(*given, *task.records, f"--{flag}")
+        assert_refused(refused, f"`--{flag}`, but the records have one of the classes 0, 1", "leave the flag out")
 
 
 def _evaluated(path: Path) -> list[str]:
