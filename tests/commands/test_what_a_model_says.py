@@ -272,6 +272,31 @@ def test_flags_that_contradict_records_are_refused(task: Task, classify: Run, tm
         assert_refused(refused, f"`--{flag}`, but the records have one of the classes 0, 1", "leave the flag out")
 
 
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_prediction_from_a_run_is_what_its_evaluation_saw(kind: str, task: Task, classify: Run, tmp_path: Path) -> None:
+    """With no flag but the texts: length, casing and the order of the classes are the model's, the best one's."""
+    chance = np.random.default_rng(0)
+    texts = [" ".join(chance.choice(WORDS, size)) for size in chance.integers(1, 12, 40)]
+    labels = [text.count("red") + 0.5 if kind == "numbers" else "xyz"[len(text) % 3] for text in texts]
+    path = tmp_path / "data.tsv"
+    path.write_text("text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in zip(texts, labels, strict=True)))
+    where = flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=tmp_path / "run", text_a_column="text")
+    more = ["--regression"] if kind == "numbers" else ["--labels=z,x,y"]
+    how = flags(train_file=path, eval_file=path, label_column="label", max_seq_length=7, num_train_epochs=2)
+    code, _, err = classify(*where, *how, *more, "--learning_rate=1e-2")
+    assert code == 0, err
+    results = json.loads((tmp_path / "run/best/eval_results.json").read_text())
+    code, _, err = classify(*flags(test_file=path, model_dir=tmp_path / "run", text_a_column="text", mode="predict"))
+    assert code == 0, err
+    with (tmp_path / "run/predictions.tsv").open(newline="") as file:
+        found = [row["prediction"] for row in csv.DictReader(file, delimiter="\t")]
+    if kind == "numbers":
+        error = np.mean((np.array(found, float) - np.array(labels, float)) ** 2)
+        assert error == pytest.approx(results["mean_squared_error"], abs=1e-5)  # six digits are printed
+    else:
+        assert np.mean(np.array(found) == np.array(labels)) == results["accuracy"]
+
+
 def _evaluated(path: Path) -> list[str]:
     return flags(mode="eval", eval_file=path, label_column="label")
 
