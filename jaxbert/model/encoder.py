@@ -6,7 +6,7 @@ Rows are a mapping of int32 arrays [B, S]: `input_ids`, `type_ids`, `positions` 
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +65,16 @@ def encode(
         for number, p_layer in enumerate(inner):
             x = layer(p_layer, config, x, rows, dropout_bits, number)
     return layer(last, config, x, rows, dropout_bits, config.num_hidden_layers - 1, read)
+
+
+def hidden_states(
+    p: Tree, config: BertConfig, rows: Rows, layers: Sequence[int], compute: Compute = FLOAT32
+) -> list[jax.Array]:
+    """The outputs [B, S, H] of these layers, counted from 1; 0 are the embeddings. No layer above them is computed."""
+    outputs = [embed(p["embeddings"], config, rows, None).astype(compute.dtype)]
+    for number in range(max(layers)):
+        outputs.append(_layer(p["encoder"][f"layer_{number}"], config, outputs[-1], rows, None, number))
+    return [outputs[number] for number in layers]
 
 
 def embed(p: Tree, config: BertConfig, rows: Rows, dropout_bits: jax.Array | None) -> jax.Array:

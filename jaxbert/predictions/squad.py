@@ -68,12 +68,21 @@ class Candidates:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Choice:
-    """One entry of the n-best list; the text "" means no answer."""
+    """One entry of the n-best list; the text "" means no answer.
+
+    Attributes:
+        text: the characters of the context.
+        probability: among the entries of the list.
+        start_logit: of its first piece.
+        end_logit: of its last piece.
+        begin: its first character in the context; -1 for no answer.
+    """
 
     text: str
     probability: float
     start_logit: float
     end_logit: float
+    begin: int = -1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -157,6 +166,7 @@ class _Scored:
     text: str
     start_logit: float
     end_logit: float
+    begin: int = -1
 
 
 def predict(
@@ -190,7 +200,7 @@ def predict(
     answered = odds is None or not odds > settings.null_score_diff_threshold
     probabilities = _softmax([choice.start_logit + choice.end_logit for choice in chosen])
     n_best = [
-        Choice(choice.text, probability, choice.start_logit, choice.end_logit)
+        Choice(choice.text, probability, choice.start_logit, choice.end_logit, choice.begin)
         for choice, probability in zip(chosen, probabilities, strict=True)
     ]
     return Prediction(asked.question.id, best_text if answered else "", best_text, n_best, odds)
@@ -215,7 +225,7 @@ def _choose(
         words = text if is_simple else " ".join(split_words(text))  # the original compares texts with single blanks
         if words not in seen:
             seen.add(words)
-            chosen.append(_Scored(text, start_logit, end_logit))
+            chosen.append(_Scored(text, start_logit, end_logit, begin))
     if null_left:
         chosen.append(null_left)
     return chosen or [_Scored("", 0.0, 0.0)]

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`import jaxbert`: a loaded model gives what the commands give, in any number of calls and from any thread."""
+
+import concurrent.futures
+import dataclasses
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxbert
+from jaxbert.checkpoints.model_folder import write_model
+from jaxbert.config import bert_config
+from jaxbert.features.squad import WindowSettings
+from jaxbert.model.encoder import hidden_states
+from jaxbert.model.weights import unflatten
+from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
+from tests.checkpoints.random_models import random_weights
+from tests.commands.conftest import Run
+from tests.commands.tiny_task import CONFIG, WORDS, Task, flags
+
+BERT = bert_config.from_dict(CONFIG)
+LABELS = ClassificationMetaData("", 0, 32, 3, label_list=("a", "b", "c"))
+# float32 sums in another order, of outputs near 1
+TOLERANCE = 2e-6
+
+
+def model_folder(
+    folder: Path, task: Task, head: str, meta: ClassificationMetaData | SquadMetaData | None = None
+) -> Path:
+    """A random model with a head, in a folder as our trainers write it."""
+    weights = {name: array * np.float32(0.3) for name, array in random_weights(BERT, head, classes=3).items()}
+    folder.mkdir()
+    write_model(str(folder), weights, {"meta_data": meta.to_json()} if meta else {}, {})
+    for name in ("vocab.txt", "bert_config.json"):
+        shutil.copy(task.model / name, folder)
+    return folder
+
+
+def some_texts(number: int, seed: int = 0) -> list[str]:
+    """Texts of 1 to 29 words."""
+    chance = np.random.default_rng(seed)
+    return [" ".join(chance.choice(WORDS, size)) for size in chance.integers(1, 30, number)]
+
+
+def test_predictions_are_those_of_the_command(task: Task, classify: Run, tmp_path: Path) -> None:
+    """Single texts and pairs, in their order."""
+    folder = model_folder(tmp_path / "model", task, "classifier", LABELS)
+    texts = [(first, second) for first, second in zip(some_texts(50), some_texts(50, seed=1), strict=True)]
+    (tmp_path / "texts.tsv").write_text("a\tb\n" + "".join(f"{first}\t{second}\n" for first, second in texts))
+    given = flags(init_checkpoint=folder, model_dir=tmp_path / "out", mode="predict", test_file=tmp_path / "texts.tsv")
+    assert classify(*given, "--text_a_column=a", "--text_b_column=b")[0] == 0
+    expected = np.loadtxt(tmp_path / "out/test_results.tsv")
+    found = jaxbert.load(folder, compile_cache="").predict(texts)
+    assert isinstance(found, list)
+    shares = np.array([list(one.probabilities.values()) for one in found])
+    np.testing.assert_allclose(shares, expected, rtol=0, atol=TOLERANCE)
+    assert [one.label for one in found] == ["abc"[number] for number in expected.argmax(1)]
+
+
+@pytest.mark.parametrize("pooling", ["cls", "pooler", "mean", "max", "tokens"])
+def test_vectors_do_not_depend_on_the_other_texts(pooling: str, task: Task, tmp_path: Path) -> None:
+    """Of many texts each has the vector that it has alone, whatever shares its row."""
+    model = jaxbert.load(model_folder(tmp_path / "model", task, "pretraining"), compile_cache="")
+    texts = some_texts(40)
+    together = model.embed(texts, pooling=pooling)
+    for text, vector in zip(texts, together, strict=True):
+        np.testing.assert_allclose(model.embed([text], pooling=pooling)[0], vector, rtol=0, atol=TOLERANCE)
+
+
+def test_vectors_are_those_of_the_layers(task: Task, tmp_path: Path) -> None:
+    """The poolings and layers by their definitions, on the outputs of the encoder."""
+    folder = model_folder(tmp_path / "model", task, "pretraining")
+    model = jaxbert.load(folder, compile_cache="")
+    (tokens,) = model.embed(["red blue green"], pooling="tokens", layers=[0, 1])
+    ids = np.array([[2, 5, 6, 7, 3]])
+    rows = {"input_ids": ids, "type_ids": ids * 0, "positions": np.arange(5)[None], "sequences": ids * 0 + 1}
+    weights = {name: array * np.float32(0.3) for name, array in random_weights(BERT, "pretraining", classes=3).items()}
+    placed = {name: jnp.asarray(array, jnp.int32) for name, array in rows.items()}
+    states = hidden_states(unflatten(weights)["bert"], BERT, placed, (0, 1))
+    np.testing.assert_allclose(tokens, np.stack([np.asarray(h)[0] for h in states], axis=1), rtol=0, atol=TOLERANCE)
+    last = tokens[:, 1]
+    for pooling, expected in (("cls", last[0]), ("mean", last.mean(0)), ("max", last.max(0))):
+        np.testing.assert_allclose(
+            model.embed(["red blue green"], pooling=pooling)[0], expected, rtol=0, atol=TOLERANCE
+        )
+    unit = model.embed(["red blue green"], normalize=True)[0]
+    np.testing.assert_allclose(unit, last.mean(0) / np.linalg.norm(last.mean(0)), rtol=0, atol=TOLERANCE)
+
+
+def test_answers_are_parts_of_their_context(task: Task, tmp_path: Path) -> None:
+    """At the place that is named, best first, over several windows; a context without words has none."""
+    meta = SquadMetaData(0, WindowSettings(16, 4, 6), version_2_with_negative=False)
+    model = jaxbert.load(model_folder(tmp_path / "model", task, "squad", meta), compile_cache="")
+    context = "  ".join(some_texts(4))
+    answers = model.answer("red blue", context, n_best=5)
+    assert len(answers) == 5
+    assert [answer.text for answer in answers] == [context[answer.start : answer.end] for answer in answers]
+    assert [answer.probability for answer in answers] == sorted((one.probability for one in answers), reverse=True)
+    assert [answer.text for answer in model.answer("red", " ")] == [""]
+
+
+def test_masks_are_filled(task: Task, tmp_path: Path) -> None:
+    """Each with probabilities over the whole vocabulary, best first; without a mask there is nothing to fill."""
+    model = jaxbert.load(model_folder(tmp_path / "model", task, "pretraining"), compile_cache="")
+    first, second = model.fill("red [MASK] blue [MASK]", top=CONFIG["vocab_size"])
+    for candidates in (first, second):
+        shares = [candidate.probability for candidate in candidates]
+        assert shares == sorted(shares, reverse=True)
+        assert sum(shares) == pytest.approx(1, abs=1e-6)
+    assert model.fill("red [MASK] blue [MASK]", top=2) == [first[:2], second[:2]]
+    with pytest.raises(jaxbert.InputError, match=r"has 0 `\[MASK\]`"):
+        model.fill("red")
+
+
+def test_threads_get_their_own_results(task: Task, tmp_path: Path) -> None:
+    """Whatever is asked at the same time."""
+    model = jaxbert.load(model_folder(tmp_path / "model", task, "classifier", LABELS), compile_cache="")
+    sets = [some_texts(30, seed=seed) for seed in range(6)]
+    expected = [model.predict(texts) for texts in sets]
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(model.predict, sets)) == expected
+
+
+@pytest.mark.parametrize(
+    ("texts", "problem"),
+    [
+        ("red", "`texts` is `'red'`"),
+        (("red", "blue"), "`texts` is"),
+        (["red", 7], "text 1 is `7`"),
+        (["red", ("a", "b", "c")], "text 1 is"),
+        ([("red", "blue")], "the model was trained with single texts, text 0 is not one"),
+    ],
+)
+def test_what_is_no_list_of_texts_is_refused(texts: object, problem: str, task: Task, tmp_path: Path) -> None:
+    """A text alone would be read letter by letter, a pair alone as two texts."""
+    meta = dataclasses.replace(LABELS, pairs=False)
+    model = jaxbert.load(model_folder(tmp_path / "model", task, "classifier", meta), compile_cache="")
+    with pytest.raises(jaxbert.InputError, match=problem):
+        model.predict(texts)  # type: ignore[arg-type]
+
+
+def test_what_a_model_lacks_is_named(task: Task, tmp_path: Path) -> None:
+    """A head that is not there, classes that nobody knows, a layer that does not exist, a length it cannot have."""
+    folder = model_folder(tmp_path / "model", task, "none")
+    model = jaxbert.load(folder, compile_cache="")
+    for call, problem in (
+        (lambda: model.predict(["red"]), "do not say which classes"),
+        (lambda: model.answer("red", "blue"), "has no squad"),
+        (lambda: model.fill("[MASK]"), "has no masked LM"),
+        (lambda: model.embed(["red"], layers=2), "`layers` is"),
+        (lambda: model.embed(["red"], layers=[0, 1], pooling="pooler"), "the pooler stands on the last layer"),
+        (lambda: jaxbert.load(folder, max_seq_length=33), "`max_seq_length` is 33"),
+        (lambda: jaxbert.load(tmp_path / "nothing"), "there is no checkpoint"),
+    ):
+        with pytest.raises(jaxbert.InputError, match=problem):
+            call()
+
+
+def test_the_name_alone_imports_nothing_heavy() -> None:
+    """Neither jax nor numpy, so that it costs nothing where it is not used."""
+    code = "import jaxbert, sys; print(sorted({'jax', 'numpy'} & set(sys.modules)), jaxbert.InputError.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[] InputError"
