@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -166,3 +167,86 @@ def test_the_name_alone_imports_nothing_heavy() -> None:
     code = "import jaxbert, sys; print(sorted({'jax', 'numpy'} & set(sys.modules)), jaxbert.InputError.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[] InputError"
+
+
+@pytest.mark.parametrize("form", ["tuples", "dicts", "pandas", "arrow"])
+def test_rows_are_learnt_as_the_command_learns_them(form: str, task: Task, classify: Run, tmp_path: Path) -> None:
+    """In every form the same rows give the weights that the command gives; a second call trains nothing."""
+    texts = some_texts(32)
+    labels = ["long" if text.count(" ") > 12 else "short" for text in texts]
+    rows = [{"sentence": text, "size": label} for text, label in zip(texts, labels, strict=True)]
+    data: Any = rows
+    if form == "tuples":
+        data = list(zip(texts, labels, strict=True))
+    elif form == "pandas":
+        data = pytest.importorskip("pandas").DataFrame(rows)
+    elif form == "arrow":
+        data = pytest.importorskip("pyarrow").Table.from_pylist(rows)
+    how: dict[str, Any] = {"num_train_epochs": 1, "train_batch_size": 8, "learning_rate": 1e-3}
+    more = {"compile_cache": "", "log_steps": 1}
+    start = task.model / "bert_model.ckpt"
+
+    def tuned() -> jaxbert.Model:
+        output = tmp_path / "run"
+        return jaxbert.fine_tune(start, output=output, train=data, text="sentence", label="size", **how, flags=more)
+
+    model = tuned()
+    assert model.classes == ("long", "short")
+    lines = (f'{{"text_a": "{text}", "label": "{label}"}}\n' for text, label in zip(texts, labels, strict=True))
+    (tmp_path / "train.jsonl").write_text("".join(lines))
+    given = flags(
+        init_checkpoint=start, model_dir=tmp_path / "command", train_file=tmp_path / "train.jsonl", mode="train"
+    )
+    code, _, err = classify(*given, *flags(text_a_column="text_a", label_column="label", **how))
+    assert code == 0, err
+    assert model.predict(texts) == jaxbert.load(tmp_path / "command/last", compile_cache="").predict(texts)
+    weights = tmp_path / "run/last/model.safetensors"
+    before = weights.stat().st_mtime_ns
+    assert tuned().predict(texts) == model.predict(texts)
+    assert weights.stat().st_mtime_ns == before
+
+
+def test_pairs_numbers_and_several_labels_are_learnt(task: Task, tmp_path: Path) -> None:
+    """The kinds of labels that the commands know."""
+    texts = some_texts(16)
+    how: dict[str, Any] = {"num_train_epochs": 1, "train_batch_size": 8, "flags": {"compile_cache": ""}}
+    start = task.model / "bert_model.ckpt"
+    pairs = [((text, text[::-1]), float(len(text))) for text in texts]
+    numbers = jaxbert.fine_tune(start, output=tmp_path / "a", train=pairs, evaluate=pairs, task="regression", **how)
+    assert numbers.predict([pair for pair, _ in pairs]).shape == (16,)  # type: ignore[union-attr]
+    rows = [(text, [word for word in ("red", "blue") if word in text]) for text in texts]
+    several = jaxbert.fine_tune(start, output=tmp_path / "b", train=rows, evaluate=rows, task="multi_label", **how)
+    (one,) = several.predict(["red blue"])
+    assert isinstance(one.label, tuple)
+    assert list(one.probabilities) == ["blue", "red"]
+
+
+def test_questions_are_learnt(task: Task, tmp_path: Path) -> None:
+    """Rows in the layout of `datasets`; the answer is a part of the context."""
+    rows = [
+        {"question": f"{word} ?", "context": f"red blue {word}", "answers": {"text": [word], "answer_start": [9]}}
+        for word in WORDS
+    ]
+    how: dict[str, Any] = {"num_train_epochs": 1, "train_batch_size": 4, "max_seq_length": 24}
+    start, more = task.model / "bert_model.ckpt", {"compile_cache": ""}
+    model = jaxbert.fine_tune(start, output=tmp_path, train=rows, evaluate=rows, task="squad", **how, flags=more)
+    (answer,) = model.answer("red ?", "blue red")
+    assert answer.text in "blue red"
+
+
+@pytest.mark.parametrize(
+    ("rows", "more", "problem"),
+    [
+        (["red"], {}, "row 0 is `red`"),
+        ([("red", 1), (7, 1)], {}, "row 1 has the text `7`"),
+        ([{"text": "red"}], {}, "row 0 has no `label`; it has text"),
+        ([("red", 1)], {"learning_rate": -1}, "`--learning_rate=-1`"),
+        ([("red", 1)], {"flags": {"epochs": 3}}, "unknown flag `--epochs`"),
+    ],
+)
+def test_wrong_rows_and_options_are_named(
+    rows: list[Any], more: dict[str, Any], problem: str, task: Task, tmp_path: Path
+) -> None:
+    """Before anything is trained."""
+    with pytest.raises(jaxbert.InputError, match=problem):
+        jaxbert.fine_tune(task.model / "bert_model.ckpt", output=tmp_path, train=rows, **more)

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fine-tuning from Python: rows in memory become files of the run, and the trainer of the commands does the rest."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Literal
+
+from jaxbert.config.flags import parse
+from jaxbert.config.trainers import ClassifierFlags, SquadFlags
+from jaxbert.errors import InputError
+from jaxbert.io import files
+from jaxbert.library.model import Model, load
+from jaxbert.tasks import classification, spans
+from jaxbert.tasks.fine_tuning import trained_checkpoint
+from jaxbert.train import devices
+
+Task = Literal["classification", "multi_label", "regression", "squad"]
+_DATA = "data"  # below the folder of a run
+_SQUAD_KEYS = ("question", "context", "answers")
+
+
+def fine_tune(
+    model: str | os.PathLike[str],
+    *,
+    output: str | os.PathLike[str],
+    train: Iterable[Any],
+    evaluate: Iterable[Any] | None = None,
+    task: Task = "classification",
+    text: str = "text",
+    second_text: str | None = None,
+    label: str = "label",
+    num_train_epochs: float = 3.0,
+    learning_rate: float = 5e-5,
+    train_batch_size: int = 32,
+    max_seq_length: int | None = None,
+    seed: int = 0,
+    flags: Mapping[str, object] = MappingProxyType({}),
+) -> Model:
+    """Train a model for a task and load what came of it: the best by evaluation, or else the last.
+
+    Called again with the same arguments it goes on where it was stopped, or loads what is there.
+
+    Args:
+        model: what to start from, whatever `load` takes.
+        output: the folder of the run, as `--model_dir` of the commands.
+        train: rows: (text, label) or ((first, second), label); or dicts, a table of pandas, polars or Arrow, or a
+            dataset of `datasets`, whose columns are named by the next arguments. For "squad" dicts with `question`,
+            `context` and `answers`, as `{"text": [...], "answer_start": [...]}`.
+        evaluate: rows to evaluate on after each epoch.
+        task: one class of a text, any number of classes (labels are lists), a number, or answers to questions.
+        text: column of the text.
+        second_text: column of the second text of a pair.
+        label: column of the label.
+        num_train_epochs: passes over the rows.
+        learning_rate: the highest, after the warm-up.
+        train_batch_size: rows in a step, over all devices.
+        max_seq_length: tokens of an example, or of a window of a context; longer texts are cut.
+        seed: of new weights, the order of rows and dropout.
+        flags: further flags of `run_classifier` or `run_squad`, such as {"warmup_proportion": 0.05}.
+
+    Raises:
+        InputError: wrong rows; as the commands do.
+    """
+    folder = os.fspath(output)
+    columns = (text, second_text, label)
+    write = _write_squad if task == "squad" else _write_table
+    trained = write(os.path.join(folder, _DATA, "train"), train, columns)
+    evaluated = None if evaluate is None else write(os.path.join(folder, _DATA, "eval"), evaluate, columns)
+    given: dict[str, object] = {
+        "init_checkpoint": os.fspath(model),
+        "model_dir": folder,
+        "train_file": trained,
+        "mode": "train" if evaluated is None else "train_and_eval",
+        "num_train_epochs": num_train_epochs,
+        "learning_rate": learning_rate,
+        "train_batch_size": train_batch_size,
+        "max_seq_length": max_seq_length,
+        "seed": seed,
+    }
+    if task == "squad":
+        given |= {"predict_file": evaluated}
+    else:
+        second = "text_b" if _has_second(trained) else None
+        given |= {"eval_file": evaluated, "text_a_column": "text_a", "text_b_column": second, "label_column": "label"}
+        given |= {"regression": task == "regression", "multi_label": task == "multi_label"}
+    return _trained(_parsed(SquadFlags if task == "squad" else ClassifierFlags, {**given, **flags}))
+
+
+def _parsed(
+    kind: type[ClassifierFlags] | type[SquadFlags], given: Mapping[str, object]
+) -> ClassifierFlags | SquadFlags:
+    """The flags by the parser of the commands, which checks them."""
+    texts = (f"--{name}={value}" for name, value in given.items() if value is not None)
+    return parse(kind, list(texts), {}).options
+
+
+def _trained(flags: ClassifierFlags | SquadFlags) -> Model:
+    with devices.prepared(flags, os.environ):
+        if isinstance(flags, SquadFlags):
+            spans.run_task(flags)
+        else:
+            classification.run_task(flags)
+    return load(trained_checkpoint(flags), compile_cache=flags.compile_cache)
+
+
+def _write_table(path: str, rows: Iterable[Any], columns: tuple[str, str | None, str]) -> str:
+    """Write rows as JSON lines with `text_a`, `text_b` and `label`; the path of the file."""
+    lines = (json.dumps(_row(row, number, columns), ensure_ascii=False) for number, row in enumerate(_each(rows)))
+    return _written(f"{path}.jsonl", "".join(f"{line}\n" for line in lines))
+
+
+def _row(row: Any, number: int, columns: tuple[str, str | None, str]) -> dict[str, Any]:
+    text, second, label = columns
+    if isinstance(row, Mapping):
+        if missing := [name for name in columns if name is not None and name not in row]:
+            raise InputError(f"row {number} has no `{missing[0]}`; it has {', '.join(row)}", "name the columns")
+        found, value = (row[text] if second is None else (row[text], row[second])), row[label]
+    elif isinstance(row, tuple | list) and len(row) == 2:
+        found, value = row
+    else:
+        raise InputError(f"row {number} is `{str(row)[:60]}`", "expected (text, label), or a dict")
+    texts = [found] if isinstance(found, str) else list(found) if isinstance(found, tuple | list) else []
+    if len(texts) not in (1, 2) or not all(isinstance(one, str) for one in texts):
+        raise InputError(f"row {number} has the text `{str(found)[:60]}`", "expected a text, or a pair of texts")
+    labels = [str(one) for one in value] if isinstance(value, tuple | list) else _plain(value)
+    return dict(zip(("text_a", "text_b"), texts, strict=False)) | {"label": labels}
+
+
+def _plain(value: Any) -> Any:
+    """A number or text as JSON has it, from numpy's too."""
+    return value.item() if hasattr(value, "item") else value
+
+
+def _write_squad(path: str, rows: Iterable[Any], columns: tuple[str, str | None, str]) -> str:
+    """Write rows of questions in the layout of SQuAD; the path of the file."""
+    paragraphs = []
+    for number, row in enumerate(_each(rows)):
+        if not isinstance(row, Mapping) or not set(_SQUAD_KEYS) <= set(row):
+            raise InputError(f"row {number} is `{str(row)[:60]}`", f"expected a dict with {', '.join(_SQUAD_KEYS)}")
+        answers = row["answers"]
+        starts = zip(answers["text"], answers["answer_start"], strict=True)
+        asked = {
+            "id": str(row.get("id", number)),
+            "question": row["question"],
+            "answers": [{"text": text, "answer_start": int(start)} for text, start in starts],
+        }
+        paragraphs.append({"context": row["context"], "qas": [asked]})
+    data = {"version": "1.1", "data": [{"title": "", "paragraphs": paragraphs}]}
+    return _written(f"{path}.json", json.dumps(data, ensure_ascii=False) + "\n")
+
+
+def _each(rows: Iterable[Any]) -> Iterator[Any]:
+    """The rows of a table of pandas, polars or Arrow as dicts; those of anything else as they are."""
+    if hasattr(rows, "to_batches"):
+        return (row for batch in rows.to_batches() for row in batch.to_pylist())
+    if hasattr(rows, "iter_rows"):
+        return iter(rows.iter_rows(named=True))
+    if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
+        return iter(rows.to_dict("records"))
+    return iter(rows)
+
+
+def _written(path: str, content: str) -> str:
+    """Write a file, but not again what is there: a run knows its data by their state."""
+    if not (files.is_file(path) and files.read_text(path) == content):
+        files.write_text(path, content)
+    return path
+
+
+def _has_second(path: str) -> bool:
+    return '"text_b": ' in files.read_text(path).split("\n", 1)[0]
