@@ -26,6 +26,8 @@ COMMANDS = {
     "export": "write a model as SavedModel (hub module), ONNX file or Hugging Face folder",
     "run_squad": "fine-tune on SQuAD, answer questions, score the answers",
     "evaluate_squad": "score answers to SQuAD questions as the official scripts do",
+    "embed": "write a vector for each text of a file",
+    "extract_features": "the same in the form of google-research's script: vectors of tokens, of several layers",
     "inspect": "say what a model file, records, metadata or a vocabulary is",
 }
 FLAGS = {  # where each command's flags are: module below jaxbert.config, and dataclass
@@ -37,6 +39,8 @@ FLAGS = {  # where each command's flags are: module below jaxbert.config, and da
     "run_squad": ("trainers", "SquadFlags"),
     "convert_checkpoint": ("models", "ConvertFlags"),
     "export": ("models", "ExportFlags"),
+    "embed": ("library", "EmbedFlags"),
+    "extract_features": ("library", "ExtractFeaturesFlags"),
     "inspect": ("models", "InspectFlags"),
     "evaluate_squad": ("models", "EvaluateSquadFlags"),
 }

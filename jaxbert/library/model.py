@@ -51,7 +51,7 @@ from jaxbert.train.run import DTYPES
 
 Text = str | tuple[str, str]
 """A text, or a pair of texts."""
-Pooling = Literal["cls", "pooler", "mean", "max"]
+Pooling = Literal["cls", "pooler", "mean", "max", "tokens"]
 
 _CHUNK = 1024  # texts that are packed together
 
@@ -184,7 +184,7 @@ class Model:
         self,
         texts: Iterable[Text],
         *,
-        pooling: Pooling | Literal["tokens"] = "mean",
+        pooling: Pooling = "mean",
         layers: int | Sequence[int] = -1,
         normalize: bool = False,
     ) -> np.ndarray | list[np.ndarray]:
@@ -213,6 +213,15 @@ class Model:
         hidden = self._model.config.hidden_size
         vectors = np.concatenate(found) if found else np.zeros((0, len(numbers), hidden), np.float32)
         return vectors if several else vectors[:, 0]
+
+    def tokens(self, texts: Iterable[Text]) -> list[list[str]]:
+        """The tokens of each text as the model reads them, special ones included, cut at its longest sequence."""
+        names = self._tokenizer.vocab.tokens
+        return [
+            [names[id_] for id_ in ids[mask != 0].tolist()]
+            for features in self._chunks(texts, None)
+            for ids, mask in zip(features["input_ids"], features["input_mask"], strict=True)
+        ]
 
     def answer(self, question: str, context: str, *, n_best: int = 1, max_answer_length: int = 30) -> list[Answer]:
         """The best answers to a question, parts of the context, best first; a text "" says that there is none.

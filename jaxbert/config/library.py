@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flags of the commands that ask a finished model."""
+
+import dataclasses
+
+from jaxbert.config.flags import flag, required_flag
+from jaxbert.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class AskedModelFlags:
+    """The model that is asked."""
+
+    init_checkpoint: str = required_flag("The model: whatever the trainers take as `--init_checkpoint`.", group="Model")
+    bert_config_file: str | None = flag(
+        None, "Sizes of the model; default: what the checkpoint comes with, such as `bert_config.json` in its folder."
+    )
+    vocab_file: str | None = flag(None, "Its vocabulary; default: the one in the checkpoint's folder.")
+    do_lower_case: bool | None = flag(
+        None, "Whether its text is lower-cased; default: as the model says, or unless the vocabulary has capitals."
+    )
+    dtype: str = flag(
+        "fp32", "Compute dtype of matmuls and activations.", choices=("fp32", "bf16", "fp16"), group="Machine"
+    )
+    compile_cache: str = flag(
+        "~/.cache/jaxbert", "Folder where compiled programs are kept from run to run; empty: nowhere."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbedFlags(AskedModelFlags):
+    """Vectors of texts."""
+
+    input_file: str = required_flag(
+        "Texts: one a line, or `first ||| second` for a pair; or a table (.tsv, .csv, .jsonl) whose columns are named.",
+        group="Texts",
+    )
+    text_a_column: str | None = flag(
+        None, "Column of the (first) text in a table: its name in the first line, or its number from 0 without header."
+    )
+    text_b_column: str | None = flag(None, "Column of the second text of a pair.")
+    id_column: str | None = flag(None, "Column that tells a text apart; default: the number of its row, from 0.")
+    max_seq_length: int | None = flag(
+        None, "Tokens of a text, special ones included; longer texts are cut; default: as the model says.", minimum=4
+    )
+    output_file: str = required_flag(
+        "What to write: .npy for an array [texts, hidden], or [texts, layers, hidden] for several layers; else JSON"
+        " lines with id and vector.",
+        group="Vectors",
+    )
+    pooling: str = flag(
+        "mean",
+        "The vector of a text: the mean or the largest values over its tokens, that of [CLS], or what BERT's pooler"
+        " makes of it. tokens: one for each token, as JSON lines in the form of google-research's extract_features.",
+        choices=("mean", "max", "cls", "pooler", "tokens"),
+    )
+    layers: str = flag("-1", "Whose outputs: numbers with commas between them; -1 is the last layer, 0 the embeddings.")
+    normalize: bool = flag(False, "Give vectors the length 1.")
+
+    @property
+    def layer_numbers(self) -> list[int]:
+        """The layers."""
+        return [int(number) for number in self.layers.split(",")]
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for flags that do not go together."""
+        try:
+            self.layer_numbers  # noqa: B018
+        except ValueError as error:
+            raise InputError(f"`--layers={self.layers}` are no numbers", "write them like `-1,-2`") from error
+        if self.pooling == "tokens" and self.output_file.endswith(".npy"):
+            raise InputError(
+                "texts have different numbers of tokens, which an array cannot hold",
+                "choose another `--pooling`, or give `--output_file` a name that ends in `.jsonl`",
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtractFeaturesFlags(EmbedFlags):
+    """The same with the defaults of google-research's `extract_features.py`: vectors of all tokens, of four layers."""
+
+    pooling: str = flag("tokens", "As in `embed`.", choices=("mean", "max", "cls", "pooler", "tokens"))
+    layers: str = flag("-1,-2,-3,-4", "Whose outputs: numbers with commas between them; -1 is the last layer.")
+    max_seq_length: int | None = flag(128, "Tokens of a text, special ones included; longer texts are cut.", minimum=4)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Vectors of the texts in a file, as JSON lines or as an array; the texts are read some at a time."""
+
+import itertools
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+
+from jaxbert.config.library import EmbedFlags
+from jaxbert.console import progress, say
+from jaxbert.examples.table import ColumnNames, table_dataset
+from jaxbert.io.files import open_input, whole_file
+from jaxbert.library.model import Model, Pooling, Text, load
+
+_CHUNK = 1024  # texts at a time
+_PAIR = re.compile(r"^(.*) \|\|\| (.*)$")
+Named = tuple[str, Text]
+
+
+def embed_file(flags: EmbedFlags) -> None:
+    """Write the vectors of the texts in a file. Raises InputError where model, texts or flags are wrong."""
+    model = load(
+        flags.init_checkpoint,
+        bert_config_file=flags.bert_config_file,
+        vocab_file=flags.vocab_file,
+        do_lower_case=flags.do_lower_case,
+        max_seq_length=flags.max_seq_length,
+        dtype=cast(Any, flags.dtype),
+        compile_cache=flags.compile_cache,
+    )
+    write = _write_array if flags.output_file.endswith(".npy") else _write_lines
+    with whole_file(flags.output_file) as file, progress() as report:
+        count = 0
+        for count in write(file, model, flags):
+            report("texts", count)
+    say(f"{count} texts: {flags.output_file}")
+
+
+def _write_lines(file: BinaryIO, model: Model, flags: EmbedFlags) -> Iterator[int]:
+    """Write a JSON line for each text; gives how many are written so far."""
+    count = 0
+    for rows in _chunks(flags):
+        texts = [text for _, text in rows]
+        tokens = model.tokens(texts) if flags.pooling == "tokens" else [None] * len(texts)
+        for (id_, _), own, vectors in zip(rows, tokens, _vectors(model, texts, flags), strict=True):
+            line = {"id": id_, "vector": _numbers(vectors)} if own is None else _of_tokens(count, own, vectors, flags)
+            file.write(f"{json.dumps(line, ensure_ascii=False)}\n".encode())
+            count += 1
+        yield count
+
+
+def _of_tokens(number: int, tokens: Sequence[str], vectors: np.ndarray, flags: EmbedFlags) -> dict[str, Any]:
+    """What google-research's extract_features.py writes of a text: vectors [T, K, H], rounded as there."""
+    rounded = np.round(vectors.astype(np.float64), 6).tolist()
+    features = [
+        {"token": token, "layers": [{"index": k, "values": v} for k, v in zip(flags.layer_numbers, own, strict=True)]}
+        for token, own in zip(tokens, rounded, strict=True)
+    ]
+    return {"linex_index": number, "features": features}  # the key is spelled so there
+
+
+def _numbers(vectors: np.ndarray) -> Any:
+    """The shortest decimals that are these float32 numbers, in lists."""
+    return [_numbers(row) for row in vectors] if vectors.ndim > 1 else [float(str(number)) for number in vectors]
+
+
+def _write_array(file: BinaryIO, model: Model, flags: EmbedFlags) -> Iterator[int]:
+    """Write an array in NumPy's format; its header needs the number of texts, which are counted first."""
+    size, count = sum(len(rows) for rows in _chunks(flags)), 0
+    for rows in _chunks(flags):
+        vectors = np.asarray(_vectors(model, [text for _, text in rows], flags), np.float32)
+        if not count:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (size, *vectors.shape[1:])}
+            np.lib.format.write_array_header_1_0(file, header)
+        file.write(vectors.astype("<f4").tobytes())
+        count += len(rows)
+        yield count
+
+
+def _vectors(model: Model, texts: Sequence[Text], flags: EmbedFlags) -> np.ndarray | list[np.ndarray]:
+    layers = flags.layer_numbers
+    one_layer = len(layers) == 1 and flags.pooling != "tokens"
+    return model.embed(
+        texts,
+        pooling=cast(Pooling, flags.pooling),
+        layers=layers[0] if one_layer else layers,
+        normalize=flags.normalize,
+    )
+
+
+def _chunks(flags: EmbedFlags) -> Iterator[list[Named]]:
+    rows = _table(flags) if flags.text_a_column else _lines(flags.input_file)
+    return iter(lambda: list(itertools.islice(rows, _CHUNK)), [])
+
+
+def _lines(path: str) -> Iterator[Named]:
+    """A text a line, or a pair with `|||` between, as in extract_features.py."""
+    with open_input(path) as file:
+        for number, line in enumerate(file):
+            text = line.decode("utf-8-sig" if number == 0 else "utf-8", errors="ignore").strip()
+            pair = _PAIR.match(text)
+            yield str(number), (pair[1], pair[2]) if pair else text
+
+
+def _table(flags: EmbedFlags) -> Iterator[Named]:
+    names = ColumnNames(flags.text_a_column or "", flags.text_b_column or "", id=flags.id_column or "")
+    dataset = table_dataset("", "", flags.input_file, names, kind="regression")
+    for example in dataset.test[""]():
+        yield example.id, example.text_a if example.text_b is None else (example.text_a, example.text_b)
