@@ -94,6 +94,8 @@ def describe_model(name: str, bert_config_file: str | None, vocab_file: str | No
             yield f"trained for     {_told_task(source.task)}"
         elif source.max_seq_length is not None:
             yield f"sequences       up to {source.max_seq_length} tokens"
+        if source.pooling is not None:
+            yield f"vector of text  {source.pooling}"
     yield from _counted(contents)
     yield ""
     yield from _table(contents)

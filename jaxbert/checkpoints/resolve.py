@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from jaxbert.checkpoints import contents, huggingface
+from jaxbert.checkpoints import contents, huggingface, sentence_transformers
 from jaxbert.checkpoints.contents import INDEX_ENDING, Contents, safetensors_contents, tf_contents
 from jaxbert.checkpoints.fetch import locate
 from jaxbert.checkpoints.model_folder import (
@@ -19,6 +19,7 @@ from jaxbert.checkpoints.model_folder import (
 )
 from jaxbert.checkpoints.names import CLASSIFIER
 from jaxbert.checkpoints.other_formats import refuse_other_formats
+from jaxbert.checkpoints.sentence_transformers import Pooling
 from jaxbert.checkpoints.tf_bundle import Bundle, find_prefix, open_bundle
 from jaxbert.checkpoints.tokenizer_files import TOKENIZER_JSON, read_rules, tokenizer_texts
 from jaxbert.config import bert_config
@@ -114,20 +115,28 @@ class Source:
         if self.kind == "SavedModel":
             bundle = self._bundle
             return Rules(bool(bundle.read(_CASE_RULE).all())) if _CASE_RULE in bundle.entries else None
-        return read_rules(self.folder)
+        return self._sentence_settings.rules(read_rules(self.folder))
+
+    @cached_property
+    def _sentence_settings(self) -> sentence_transformers.Settings:
+        return sentence_transformers.read_settings(self.folder)
+
+    @cached_property
+    def pooling(self) -> Pooling | None:
+        """How its outputs become the vector of a text, where it is one of sentence-transformers."""
+        return sentence_transformers.read_pooling(self.folder)
 
     @cached_property
     def max_seq_length(self) -> int | None:
-        """The longest sequence in tokens: as its tokenizer says, at most as many as there are positions.
+        """The longest sequence in tokens: as its files say, at most as many as there are positions.
 
         None where the sizes are not known.
         """
         if self.config is None:
             return None
-        longest, positions = (
-            _object(self.beside(TOKENIZER_FILE)).get("model_max_length"),
-            self.config.max_position_embeddings,
-        )
+        positions = self.config.max_position_embeddings
+        stated = self._sentence_settings.max_seq_length
+        longest = stated or _object(self.beside(TOKENIZER_FILE)).get("model_max_length")
         return min(longest, positions) if type(longest) is int and longest > 0 else positions
 
     @cached_property
@@ -170,7 +179,7 @@ def find_source(name: str) -> Source:
 
     Raises InputError where there is none, or one of a kind that is not read.
     """
-    path = locate(name)
+    path = sentence_transformers.encoder_folder(locate(name))
     folder = path if is_folder(path) else os.path.dirname(path)
     if os.path.basename(path) == _SAVED_MODEL or is_file(os.path.join(path, _SAVED_MODEL)):
         return Source("SavedModel", find_prefix(os.path.join(folder, "variables", "variables")), folder)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxbert.checkpoints import huggingface, model_folder, names
 from jaxbert.checkpoints.load import DenseHead, InitialWeights, check_heads, match, read_initial
 from jaxbert.checkpoints.resolve import find_model, find_source
+from jaxbert.checkpoints.sentence_transformers import pooling_texts
 from jaxbert.checkpoints.tf_bundle import STATE_FILE, write_bundle
 from jaxbert.checkpoints.tf_graph import write_tf2
 from jaxbert.checkpoints.tokenizer_files import tokenizer_texts
@@ -100,7 +101,8 @@ def export_model(
             if to == "saved_model":  # vocabulary and casing are in it
                 write_saved_model(folder, exported)
                 _check_written(folder, weights)
-                texts |= {name: text for name, text in model.texts.items() if name == model_folder.META_DATA_FILE}
+                within = (model_folder.VOCAB_FILE, model_folder.TOKENIZER_FILE)
+                texts |= {name: text for name, text in model.texts.items() if name not in within}
                 if exported.vocab is None:
                     say("note: no vocabulary is known, so the module comes without one")
             else:
@@ -120,7 +122,7 @@ class CompleteModel:
     Attributes:
         weights: TF1 name -> float32 array; the encoder and every head, each with all its weights.
         config: sizes of the encoder.
-        texts: content of the files that go along, by name: vocabulary, casing, metadata.
+        texts: content of the files that go along, by name: vocabulary, casing, metadata, pooling.
         task: what it was trained for, if its files say so.
         rules: how its text becomes tokens; None without a vocabulary.
         max_seq_length: the longest sequence in tokens.
@@ -163,6 +165,8 @@ def read_model(
     if found.task is not None:
         meta_file = found.beside(model_folder.META_DATA_FILE)
         texts[model_folder.META_DATA_FILE] = files.read_text(meta_file) if meta_file else found.task.to_json()
+    if source.pooling is not None:
+        texts |= pooling_texts(source.pooling, found.config.hidden_size, longest)
     return CompleteModel(initial.weights, found.config, texts, found.task, rules, longest)
 
 
