@@ -112,9 +112,12 @@ def _listed_sizes(config: BertConfig, with_heads: bool = True) -> str:
 
 def _settings(config: BertConfig) -> str:
     """What a configuration says that weights do not show."""
+    head = f", masked LM with {config.masked_lm_act}" if config.masked_lm_act else ""
+    if config.masked_lm_layer_norm_eps:
+        head += f", epsilon {config.masked_lm_layer_norm_eps:g} in the head of the masked LM"
     return (
         f"{config.hidden_act}, {config.num_attention_heads} heads,"
-        f" dropout {config.hidden_dropout_prob:g} and {config.attention_probs_dropout_prob:g}"
+        f" dropout {config.hidden_dropout_prob:g} and {config.attention_probs_dropout_prob:g}{head}"
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from jaxbert.checkpoints import contents, huggingface, sentence_transformers
+from jaxbert.checkpoints import contents, huggingface, keras_hub, sentence_transformers
 from jaxbert.checkpoints.contents import INDEX_ENDING, Contents, safetensors_contents, tf_contents
 from jaxbert.checkpoints.fetch import locate
 from jaxbert.checkpoints.model_folder import (
@@ -51,11 +51,11 @@ class Source:
 
     Attributes:
         kind: how its weights are stored; a SavedModel (hub module) holds a TensorFlow checkpoint.
-        path: prefix of the checkpoint, the safetensors file, or the index of several.
+        path: prefix of the checkpoint, the file of weights, or the index of several.
         folder: where configuration and vocabulary are.
     """
 
-    kind: Literal["checkpoint", "SavedModel", "safetensors"]
+    kind: Literal["checkpoint", "SavedModel", "safetensors", "keras-hub"]
     path: str
     folder: str
 
@@ -76,7 +76,7 @@ class Source:
             architecture = architectures[0] if isinstance(architectures, list) and architectures else None
             found = safetensors_contents(self.path, architecture)
         else:
-            found = tf_contents(self._bundle)
+            found = keras_hub.contents(self.folder) if self.kind == "keras-hub" else tf_contents(self._bundle)
         if scalar := next((name for name, shape in found.shapes.items() if not shape), None):
             raise InputError(
                 f"the weight `{scalar}` in `{found.source}` is a single number", "give a checkpoint of BERT"
@@ -86,6 +86,8 @@ class Source:
     @cached_property
     def config(self) -> BertConfig | None:
         """The configuration beside the weights; that of a SavedModel, which has none, is what the weights show."""
+        if self.kind == "keras-hub":
+            return keras_hub.read_config(self.folder)
         if path := self.beside(CONFIG_FILE):
             return bert_config.read(path)
         if self.kind == "safetensors" and (path := self.beside(_HUGGINGFACE_CONFIG)):
@@ -102,6 +104,8 @@ class Source:
 
         A SavedModel keeps it among its assets: `vocab.txt`, or the only file there.
         """
+        if self.kind == "keras-hub":
+            return self.beside(keras_hub.VOCAB_FILE)
         if self.kind != "SavedModel":
             return self.beside(VOCAB_FILE) or self.beside(TOKENIZER_JSON)
         folder = os.path.join(self.folder, "assets")
@@ -112,6 +116,8 @@ class Source:
     @cached_property
     def rules(self) -> Rules | None:
         """How its text becomes tokens, where its files say so."""
+        if self.kind == "keras-hub":
+            return keras_hub.read_rules(self.folder)
         if self.kind == "SavedModel":
             bundle = self._bundle
             return Rules(bool(bundle.read(_CASE_RULE).all())) if _CASE_RULE in bundle.entries else None
@@ -124,6 +130,8 @@ class Source:
     @cached_property
     def pooling(self) -> Pooling | None:
         """How its outputs become the vector of a text, where it is one of sentence-transformers."""
+        if self.kind == "keras-hub":
+            return keras_hub.read_pooling(self.folder)
         return sentence_transformers.read_pooling(self.folder)
 
     @cached_property
@@ -135,8 +143,11 @@ class Source:
         if self.config is None:
             return None
         positions = self.config.max_position_embeddings
-        stated = self._sentence_settings.max_seq_length
-        longest = stated or _object(self.beside(TOKENIZER_FILE)).get("model_max_length")
+        if self.kind == "keras-hub":
+            longest = keras_hub.read_max_seq_length(self.folder)
+        else:
+            stated = self._sentence_settings.max_seq_length
+            longest = stated or _object(self.beside(TOKENIZER_FILE)).get("model_max_length")
         return min(longest, positions) if type(longest) is int and longest > 0 else positions
 
     @cached_property
@@ -145,6 +156,9 @@ class Source:
 
         Raises InputError where the two say different things, or one of them something else than the weights.
         """
+        if self.kind == "keras-hub":
+            assert self.max_seq_length is not None  # a preset has sizes
+            return keras_hub.read_task(self.folder, self.max_seq_length)
         path, theirs = self.beside(META_DATA_FILE), self._huggingface_task()
         if path is None:
             return theirs
@@ -183,6 +197,8 @@ def find_source(name: str) -> Source:
     folder = path if is_folder(path) else os.path.dirname(path)
     if os.path.basename(path) == _SAVED_MODEL or is_file(os.path.join(path, _SAVED_MODEL)):
         return Source("SavedModel", find_prefix(os.path.join(folder, "variables", "variables")), folder)
+    if os.path.basename(path) in keras_hub.FILES or is_file(os.path.join(path, keras_hub.WEIGHTS_FILE)):
+        return Source("keras-hub", os.path.join(folder, keras_hub.WEIGHTS_FILE), folder)
     candidates = [os.path.join(path, file) for file in _SAFETENSORS] if is_folder(path) else [path]
     for file in candidates:
         if file.endswith((".safetensors", INDEX_ENDING)) and is_file(file):

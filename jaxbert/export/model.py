@@ -196,7 +196,20 @@ def _check_complete(initial: InitialWeights, config: BertConfig) -> None:
         )
 
 
+def _refuse_other_masked_lm(model: CompleteModel, program: str) -> None:
+    """Refuse to write a masked LM whose head computes otherwise than that of `program`, whose files cannot say it."""
+    config = model.config
+    act, epsilon = config.masked_lm_act or config.hidden_act, config.masked_lm_layer_norm_eps
+    if names.MASKED_LM_BIAS in model.weights and (act != config.hidden_act or epsilon is not None):
+        raise InputError(
+            f"the head of this masked LM computes with `{act}` and an epsilon of {epsilon or 1e-12:g},"
+            f" that of {program} with `{config.hidden_act}` and 1e-12",
+            "write it with `--to=jaxbert`, or the encoder alone with `jaxbert export --model=encoder`",
+        )
+
+
 def _write_tensorflow(model: CompleteModel, to: Literal["tf1", "tf2"], prefix: str) -> None:
+    _refuse_other_masked_lm(model, "official code")
     if to == "tf1":
         write_bundle(prefix, model.weights)
     else:
@@ -212,6 +225,7 @@ def _write_tensorflow(model: CompleteModel, to: Literal["tf1", "tf2"], prefix: s
 
 def _write_huggingface(model: CompleteModel, folder: str) -> Collection[str]:
     """Write what `transformers` loads; the names of the weights that are in it."""
+    _refuse_other_masked_lm(model, "`transformers`")
     stored = huggingface.stored_names(model.weights)
     if len(stored) < len(model.weights):
         say("note: the class of `transformers` for this head has no pooler; it is left out")
