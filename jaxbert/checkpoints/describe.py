@@ -10,8 +10,7 @@ from jaxbert.checkpoints.contents import Contents, groups, sizes
 from jaxbert.checkpoints.fetch import cache_folder
 from jaxbert.checkpoints.model_folder import models_of_run, saved_steps
 from jaxbert.checkpoints.released import RELEASED
-from jaxbert.checkpoints.resolve import Source, find_source
-from jaxbert.config import bert_config
+from jaxbert.checkpoints.resolve import Source, find_source, read_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.datasets.describe import json_object
 from jaxbert.errors import InputError
@@ -22,7 +21,6 @@ from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 
 _SHOWN = 20  # added tokens that are listed
 _STATES = "checkpoints"  # below the folder of a run
-_HUGGINGFACE_KEYS = {"model_type", "architectures", "transformers_version"}
 
 
 def describe_run(path: str) -> list[str]:
@@ -59,10 +57,9 @@ def describe_configuration(path: str) -> list[str]:
     content = json_object(path)
     if content is None or "hidden_size" not in content:
         return []
-    is_theirs = bool(_HUGGINGFACE_KEYS & content.keys())
-    config = huggingface.from_huggingface_config(content) if is_theirs else bert_config.read(path)
+    config = read_config(path)
     return [
-        f"{path}: {'config.json of Hugging Face' if is_theirs else 'bert_config.json'}",
+        f"{path}: {'config.json of Hugging Face' if huggingface.is_config(content) else 'bert_config.json'}",
         f"sizes           {_listed_sizes(config)}",
         f"rest            {_settings(config)}",
     ]
@@ -142,7 +139,7 @@ def _heads(contents: Contents) -> Iterator[str]:
 
 
 def _compared_configuration(source: Source, shown: BertConfig | None, bert_config_file: str | None) -> str:
-    config = bert_config.read(bert_config_file) if bert_config_file else source.config
+    config = read_config(bert_config_file) if bert_config_file else source.config
     if config is None:
         return "none beside it: give `--bert_config_file` to use it"
     origin = bert_config_file or ("the weights" if source.kind == "SavedModel" else "beside the weights")

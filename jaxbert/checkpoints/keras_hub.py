@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxbert.checkpoints import names
 from jaxbert.checkpoints.contents import Contents, Tensor
+from jaxbert.checkpoints.other_formats import refuse_pointer
 from jaxbert.checkpoints.sentence_transformers import Pooling
 from jaxbert.checkpoints.tokenizer_files import as_library
 from jaxbert.config.bert_config import BertConfig
@@ -239,6 +240,7 @@ def _datasets(path: str) -> dict[str, Any]:
         if isinstance(item, h5py.Dataset):
             found[name] = item
 
+    refuse_pointer(path)
     try:
         with local_copy(path) as here:
             file = h5py.File(here, "r")

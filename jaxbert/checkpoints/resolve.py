@@ -18,7 +18,7 @@ from jaxbert.checkpoints.model_folder import (
     models_of_run,
 )
 from jaxbert.checkpoints.names import CLASSIFIER
-from jaxbert.checkpoints.other_formats import refuse_other_formats
+from jaxbert.checkpoints.other_formats import refuse_adapter, refuse_other_formats, refuse_pointer
 from jaxbert.checkpoints.sentence_transformers import Pooling
 from jaxbert.checkpoints.tf_bundle import Bundle, find_prefix, open_bundle
 from jaxbert.checkpoints.tokenizer_files import TOKENIZER_JSON, read_rules, tokenizer_texts
@@ -42,6 +42,8 @@ def _object(path: str | None) -> dict[str, Any]:
 _HUGGINGFACE_CONFIG = "config.json"
 _SAVED_MODEL = "saved_model.pb"
 _SAFETENSORS = (OUR_FILE, f"model{INDEX_ENDING}")
+_LOOKED_AT, _SHOWN = 200, 8  # names in a folder, and those in a message
+_INSTEAD = {CONFIG_FILE: _HUGGINGFACE_CONFIG, VOCAB_FILE: TOKENIZER_JSON}  # what a folder of Hugging Face has
 _CASE_RULE = "do_lower_case/.ATTRIBUTES/VARIABLE_VALUE"
 
 
@@ -91,11 +93,7 @@ class Source:
         if path := self.beside(CONFIG_FILE):
             return bert_config.read(path)
         if self.kind == "safetensors" and (path := self.beside(_HUGGINGFACE_CONFIG)):
-            content = _object(path)
-            try:
-                return huggingface.from_huggingface_config(content)
-            except InputError as error:
-                raise InputError(f"`{path}`: {error.message}", error.hint) from error
+            return _huggingface_config(path)
         return contents.sizes(self.contents) if self.kind == "SavedModel" else None
 
     @cached_property
@@ -193,26 +191,83 @@ def find_source(name: str) -> Source:
 
     Raises InputError where there is none, or one of a kind that is not read.
     """
-    path = sentence_transformers.encoder_folder(locate(name))
+    path = sentence_transformers.encoder_folder(_snapshot(locate(name)))
     folder = path if is_folder(path) else os.path.dirname(path)
     if os.path.basename(path) == _SAVED_MODEL or is_file(os.path.join(path, _SAVED_MODEL)):
         return Source("SavedModel", find_prefix(os.path.join(folder, "variables", "variables")), folder)
     if os.path.basename(path) in keras_hub.FILES or is_file(os.path.join(path, keras_hub.WEIGHTS_FILE)):
         return Source("keras-hub", os.path.join(folder, keras_hub.WEIGHTS_FILE), folder)
+    refuse_adapter(folder)
     candidates = [os.path.join(path, file) for file in _SAFETENSORS] if is_folder(path) else [path]
     for file in candidates:
         if file.endswith((".safetensors", INDEX_ENDING)) and is_file(file):
             return Source("safetensors", file, folder)
-    refuse_other_formats(path)
     try:
+        refuse_other_formats(path)
         prefix = find_prefix(path)
     except InputError as error:
-        if models := [f"`{os.path.join(path, name)}`" for name in models_of_run(path)]:
-            raise InputError(
-                f"`{path}` is the folder of a run", f"give a model in it: {' or '.join(models)}"
-            ) from error
-        raise
+        raise _nearby(path) or error from error
+    for ending in (".index", ".data-00000-of-00001"):
+        refuse_pointer(prefix + ending)
     return Source("checkpoint", prefix, os.path.dirname(prefix))
+
+
+def _snapshot(path: str) -> str:
+    """The one revision in a model's folder of Hugging Face's cache; any other path comes back as it is."""
+    folder = os.path.join(path, "snapshots")
+    if not os.path.basename(path.rstrip("/")).startswith("models--") or not (revisions := names(folder)):
+        return path
+    found = [os.path.join(folder, revision) for revision in revisions]
+    if len(found) > 1:
+        raise InputError(f"`{path}` holds {len(found)} revisions of the model", _one_of(found))
+    return found[0]
+
+
+def _nearby(path: str) -> InputError | None:
+    """What to say where there is no model at `path`, but one near it."""
+    here = names(path)
+    if models := [os.path.join(path, name) for name in models_of_run(path)]:
+        return InputError(f"`{path}` is the folder of a run", _one_of(models, "give a model in it:"))
+    if others := [os.path.join(path, name) for name in here if name.endswith(".safetensors")]:
+        return InputError(f"`{path}` has no `{OUR_FILE}`", _one_of(others))
+    if below := [folder for name in here[:_LOOKED_AT] if _is_model(folder := os.path.join(path, name))]:
+        return InputError(f"`{path}` is no model, but has one in a folder of it", _one_of(below))
+    if not here and not is_file(path) and _is_model(folder := os.path.dirname(path) or "."):
+        return InputError(f"there is no `{path}`, but its folder is a model", f"give `{folder}`")
+    return None
+
+
+def _is_model(folder: str) -> bool:
+    here = names(folder)
+    return any(name in (*_SAFETENSORS, *keras_hub.FILES, _SAVED_MODEL) or name.endswith(".ckpt.index") for name in here)
+
+
+def _one_of(paths: list[str], told: str = "give") -> str:
+    return f"{told} {' or '.join(f'`{path}`' for path in paths[:_SHOWN])}"
+
+
+def read_config(path: str) -> BertConfig:
+    """The configuration in a `bert_config.json`, or in a `config.json` of Hugging Face, whose names mean other things.
+
+    Raises InputError, which names the file, where it describes another network.
+    """
+    content = read_json_object(path, "a bert_config.json")
+    return _huggingface_config(path) if huggingface.is_config(content) else bert_config.read(path)
+
+
+def _huggingface_config(path: str) -> BertConfig:
+    content = _object(path)
+    try:
+        return huggingface.from_huggingface_config(content)
+    except InputError as error:
+        raise InputError(f"`{path}`: {error.message}", error.hint) from error
+
+
+def _refuse_missing(path: str | None) -> None:
+    """Name the file that says the same in a folder of Hugging Face, where a flag asks for the one it does not have."""
+    folder, name = os.path.split(path or "")
+    if path and not is_file(path) and name in _INSTEAD and is_file(other := os.path.join(folder, _INSTEAD[name])):
+        raise InputError(f"there is no `{path}`: this is a folder of Hugging Face", f"give `{other}`")
 
 
 @dataclass(frozen=True)
@@ -290,8 +345,10 @@ def find_model(
         except InputError:
             if not may_be_gone or bert_config_file is None:
                 raise
+    for path in (bert_config_file, vocab_file):
+        _refuse_missing(path)
     if bert_config_file is not None:
-        config: BertConfig | None = bert_config.read(bert_config_file)
+        config: BertConfig | None = read_config(bert_config_file)
     else:
         config = source.config if source else None
     if config is None:

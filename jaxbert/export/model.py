@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from jaxbert.checkpoints import huggingface, model_folder, names
+from jaxbert.checkpoints.contents import groups
 from jaxbert.checkpoints.load import DenseHead, InitialWeights, check_heads, match, read_initial
 from jaxbert.checkpoints.resolve import find_model, find_source
 from jaxbert.checkpoints.sentence_transformers import pooling_texts
@@ -30,6 +31,7 @@ from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 CheckpointFormat = Literal["tf1", "tf2", "huggingface", "jaxbert"]
 ExportFormat = Literal["saved_model", "onnx", "huggingface"]
 
+_SHOWN = 8  # names in a message
 _TF_PREFIX = "bert_model.ckpt"  # as in the released archives
 _TF1_ACTIVATIONS = ("gelu", "relu", "tanh", "linear")
 
@@ -155,6 +157,8 @@ def read_model(
     initial = read_initial(source, dense_head)
     check_heads(initial, found.config)
     _check_complete(initial, found.config)
+    if dropped := [key for key in groups(source.contents)[1] if key in initial.unused]:
+        say(f"note: no weights of BERT or of its heads, so they are not written: {', '.join(dropped[:_SHOWN])}")
     texts: dict[str, str] = {}
     rules = None
     positions = found.config.max_position_embeddings
