@@ -105,6 +105,8 @@ class Source:
         if self.kind == "keras-hub":
             return self.beside(keras_hub.VOCAB_FILE)
         if self.kind != "SavedModel":
+            if self.beside(VOCAB_FILE) is None:
+                refuse_pointer(os.path.join(self.folder, TOKENIZER_JSON))
             return self.beside(VOCAB_FILE) or self.beside(TOKENIZER_JSON)
         folder = os.path.join(self.folder, "assets")
         assets = names(folder)
@@ -239,7 +241,8 @@ def _nearby(path: str) -> InputError | None:
 
 def _is_model(folder: str) -> bool:
     here = names(folder)
-    return any(name in (*_SAFETENSORS, *keras_hub.FILES, _SAVED_MODEL) or name.endswith(".ckpt.index") for name in here)
+    files = (*_SAFETENSORS, *keras_hub.FILES, _SAVED_MODEL)
+    return any(name in files or name.endswith(".data-00000-of-00001") for name in here)
 
 
 def _one_of(paths: list[str], told: str = "give") -> str:

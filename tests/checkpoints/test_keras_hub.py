@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jaxbert.checkpoints import names
+from jaxbert.checkpoints.describe import describe_model
 from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.resolve import find_model, find_source
 from jaxbert.checkpoints.sentence_transformers import Pooling
@@ -193,10 +194,26 @@ def test_another_dropout_of_the_classifier_is_said(tmp_path: Path, capsys: pytes
 
 
 def test_an_embedder_tells_its_pooling(tmp_path: Path) -> None:
-    """As a folder of sentence-transformers does."""
-    _write(tmp_path, random_weights(_CONFIG))
-    (tmp_path / "task.json").write_text(_object("BertTextEmbedder", {"pooling_mode": "mean", "normalize": True}))
-    assert find_source(str(tmp_path)).pooling == Pooling(("mean",), True)
+    """As a folder of sentence-transformers does, which the export to Hugging Face becomes."""
+    _write(tmp_path / "a", random_weights(_CONFIG))
+    (tmp_path / "a/task.json").write_text(_object("BertTextEmbedder", {"pooling_mode": "mean", "normalize": True}))
+    convert_model(str(tmp_path / "a"), "huggingface", str(tmp_path / "b"))
+    for name in ("a", "b"):
+        assert find_source(str(tmp_path / name)).pooling == Pooling(("mean",), True)
+
+
+def test_inspect_tells_all_of_it(tmp_path: Path) -> None:
+    """Format, sizes, what the head of the masked LM computes with, rules and longest sequence."""
+    _write(tmp_path, random_weights(_CONFIG, "masked LM"), head="masked LM")
+    told = "\n".join(describe_model(str(tmp_path), None, None))
+    for words in (
+        "model.weights.h5: keras-hub preset",
+        "masked LM with gelu_erf, epsilon 1e-05 in the head of the masked LM",
+        "lower-cases, keeps accents",
+        "sequences       up to 9 tokens",
+        "unaccounted     none",
+    ):
+        assert words in told
 
 
 def test_special_tokens_in_texts_are_those_of_the_tokenizer(tmp_path: Path) -> None:

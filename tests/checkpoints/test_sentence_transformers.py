@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jaxbert.checkpoints.describe import describe_model
 from jaxbert.checkpoints.huggingface import write_huggingface, write_tokenizer
 from jaxbert.checkpoints.resolve import find_source
 from jaxbert.checkpoints.sentence_transformers import Pooling, pooling_texts, read_pooling, read_settings
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
-from jaxbert.export.model import convert_model
+from jaxbert.export.model import convert_model, export_model
 from jaxbert.text.tokenizer import Rules, Tokenizer
 from jaxbert.text.vocab import read_vocab
 from tests.checkpoints.random_models import random_weights
@@ -85,6 +86,18 @@ def test_every_conversion_keeps_the_description(to: Any, place: str, tmp_path: P
     for name in ("a", "b", "c"):
         source = find_source(str(tmp_path / name))
         assert (source.pooling, source.max_seq_length, source.rules) == expected
+
+
+def test_exports_keep_the_description(tmp_path: Path) -> None:
+    """A SavedModel has pooling and length beside it, an ONNX file the same files."""
+    _model(tmp_path / "a")
+    pooling = Pooling(("cls",), False, include_prompt=False)
+    _write(tmp_path / "a", dict(pooling_texts(pooling, 12, 5)))
+    export_model(str(tmp_path / "a"), "saved_model", str(tmp_path / "b"))
+    source = find_source(str(tmp_path / "b"))
+    assert (source.kind, source.pooling, source.max_seq_length) == ("SavedModel", pooling, 5)
+    export_model(str(tmp_path / "a"), "onnx", str(tmp_path / "c"))
+    assert (read_pooling(str(tmp_path / "c")), read_settings(str(tmp_path / "c")).max_seq_length) == (pooling, 5)
 
 
 @pytest.mark.parametrize("place", ["", "0_Transformer"])
@@ -218,6 +231,8 @@ def test_a_real_folder_is_read_whole(shared: Path, tmp_path: Path) -> None:
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there")
     source = find_source(str(folder))
+    told = "\n".join(describe_model(str(folder), None, None))
+    assert "vector of text  mean of the outputs, normalized, compared by cosine\n" in told
     assert (source.pooling, source.max_seq_length) == (
         Pooling(("mean",), True, similarity="cosine", prompts={"document": "", "query": ""}),
         48,
