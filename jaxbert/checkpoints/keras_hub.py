@@ -136,7 +136,7 @@ def read_max_seq_length(folder: str) -> int | None:
 
 
 def read_task(folder: str, max_seq_length: int) -> ClassificationMetaData | None:
-    """What a classifier was trained for, None for other presets; classes have no names there.
+    """What a classifier was trained for, None for other presets; its classes are called `LABEL_0` and so on.
 
     One output without activation is a number, several are one class each, or with a sigmoid several at once.
     Raises InputError for another activation.
@@ -158,7 +158,9 @@ def read_task(folder: str, max_seq_length: int) -> ClassificationMetaData | None
         say(f"note: training takes the encoder's dropout {of_encoder:g} for the classifier too; its own is {dropout:g}")
     if activation == "linear" and classes == 1:
         return ClassificationMetaData("", 0, max_seq_length, None, "float")
-    return ClassificationMetaData("", 0, max_seq_length, classes, is_multi_label=activation == "sigmoid")
+    labels = tuple(f"LABEL_{number}" for number in range(classes))
+    several = activation == "sigmoid"
+    return ClassificationMetaData("", 0, max_seq_length, classes, label_list=labels, is_multi_label=several)
 
 
 def read_pooling(folder: str) -> Pooling | None:

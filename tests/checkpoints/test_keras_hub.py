@@ -34,6 +34,7 @@ from tests.checkpoints.random_models import Weights, assert_same, models, random
 
 _CONFIG = BertConfig(14, 6, 2, 2, 8, max_position_embeddings=10, type_vocab_size=2)
 _VOCAB = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "red", "Red", "##s", "cafe", "café", "blue", "你", "好", ".")
+_LABELS = ("LABEL_0", "LABEL_1", "LABEL_2")
 # Where keras-hub 0.32 puts the weights, as its files were seen: layer by layer, kernel or gamma first.
 _IN_LAYER = {
     "attention/self/query": "_self_attention_layer/query_dense",
@@ -163,7 +164,7 @@ def test_the_description_is_that_of_its_files(name: str, tmp_path: Path) -> None
     assert (source.kind, source.path) == ("keras-hub", str(tmp_path / "model.weights.h5"))
     assert source.rules == Rules(True, 100, library=True, strip_accents=False)
     assert source.max_seq_length == 9
-    assert source.task == ClassificationMetaData("", 0, 9, 3)
+    assert source.task == ClassificationMetaData("", 0, 9, 3, label_list=_LABELS)
     tokens = Tokenizer(find_model(str(tmp_path)).vocab, source.rules).tokens("Reds Café [SEP] 你好.")
     assert tokens == ["red", "##s", "café", *["[UNK]"] * 3, "你", "好", "."]
 
@@ -171,8 +172,8 @@ def test_the_description_is_that_of_its_files(name: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("changes", "task"),
     [
-        ({"activation": "softmax"}, ClassificationMetaData("", 0, 9, 3)),
-        ({"activation": "sigmoid"}, ClassificationMetaData("", 0, 9, 3, is_multi_label=True)),
+        ({"activation": "softmax"}, ClassificationMetaData("", 0, 9, 3, label_list=_LABELS)),
+        ({"activation": "sigmoid"}, ClassificationMetaData("", 0, 9, 3, label_list=_LABELS, is_multi_label=True)),
         ({"num_classes": 1}, ClassificationMetaData("", 0, 9, None, "float")),
     ],
 )
