@@ -196,7 +196,7 @@ def safetensors_contents(path: str, architecture: str | None = None) -> Contents
         else {prefix + key: keys[name] for key, name in huggingface.TIED.items() if prefix + key in tensors}
     )
 
-    told_prefix = f", all names with `{prefix}` in front, which is left out" if prefix else ""
+    told_prefix = f", names with `{prefix}` in front, which is left out" if prefix else ""
 
     def read(name: str, key: str) -> np.ndarray:
         if tensors[key].dtype.startswith("F8"):

@@ -42,7 +42,9 @@ def _object(path: str | None) -> dict[str, Any]:
 _HUGGINGFACE_CONFIG = "config.json"
 _SAVED_MODEL = "saved_model.pb"
 _SAFETENSORS = (OUR_FILE, f"model{INDEX_ENDING}")
-_LOOKED_AT, _SHOWN = 200, 8  # names in a folder, and those in a message
+_MODEL_FILES = {*_SAFETENSORS, *keras_hub.FILES, _SAVED_MODEL}
+_DATA_ENDING = ".data-00000-of-00001"  # of a TensorFlow checkpoint
+_LOOKED_AT, _SHOWN = 50, 8  # names in a folder, and those in a message
 _INSTEAD = {CONFIG_FILE: _HUGGINGFACE_CONFIG, VOCAB_FILE: TOKENIZER_JSON}  # what a folder of Hugging Face has
 _CASE_RULE = "do_lower_case/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -209,7 +211,7 @@ def find_source(name: str) -> Source:
         prefix = find_prefix(path)
     except InputError as error:
         raise _nearby(path) or error from error
-    for ending in (".index", ".data-00000-of-00001"):
+    for ending in (".index", _DATA_ENDING):
         refuse_pointer(prefix + ending)
     return Source("checkpoint", prefix, os.path.dirname(prefix))
 
@@ -227,22 +229,24 @@ def _snapshot(path: str) -> str:
 
 def _nearby(path: str) -> InputError | None:
     """What to say where there is no model at `path`, but one near it."""
-    here = names(path)
     if models := [os.path.join(path, name) for name in models_of_run(path)]:
         return InputError(f"`{path}` is the folder of a run", _one_of(models, "give a model in it:"))
-    if others := [os.path.join(path, name) for name in here if name.endswith(".safetensors")]:
-        return InputError(f"`{path}` has no `{OUR_FILE}`", _one_of(others))
-    if below := [folder for name in here[:_LOOKED_AT] if _is_model(folder := os.path.join(path, name))]:
-        return InputError(f"`{path}` is no model, but has one in a folder of it", _one_of(below))
-    if not here and not is_file(path) and _is_model(folder := os.path.dirname(path) or "."):
+    if is_file(path):
+        return None
+    folder, expected = (path, OUR_FILE) if is_folder(path) else os.path.split(path)
+    here = names(folder)
+    if folder != path and _MODEL_FILES & set(here):
         return InputError(f"there is no `{path}`, but its folder is a model", f"give `{folder}`")
+    if others := [os.path.join(folder, name) for name in here if name.endswith(".safetensors")]:
+        return InputError(f"`{folder}` has no `{expected}`", _one_of(others))
+    inside = [os.path.join(path, name) for name in here[:_LOOKED_AT]] if folder == path else []
+    if below := [folder for folder in inside if _is_model(names(folder))]:
+        return InputError(f"`{path}` is no model, but has one in a folder of it", _one_of(below))
     return None
 
 
-def _is_model(folder: str) -> bool:
-    here = names(folder)
-    files = (*_SAFETENSORS, *keras_hub.FILES, _SAVED_MODEL)
-    return any(name in files or name.endswith(".data-00000-of-00001") for name in here)
+def _is_model(files: list[str]) -> bool:
+    return bool(_MODEL_FILES & set(files)) or any(name.endswith(_DATA_ENDING) for name in files)
 
 
 def _one_of(paths: list[str], told: str = "give") -> str:

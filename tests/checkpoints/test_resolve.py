@@ -207,7 +207,25 @@ def test_weights_under_another_name_are_named(tiny_weights: dict[str, np.ndarray
         find_source(str(tmp_path))
     path = f"{tmp_path}/model.fp16.safetensors"
     assert caught.value.hint == f"give `{path}`"
+    with pytest.raises(InputError, match=r"has no `bert_model\.ckpt`") as caught:
+        find_source(f"{tmp_path}/bert_model.ckpt")
+    assert caught.value.hint == f"give `{path}`"
     assert find_source(path).vocab_file == f"{tmp_path}/vocab.txt"
+
+
+def test_a_misspelt_checkpoint_is_answered_with_those_there(
+    tiny_weights: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there are several the folder alone would not do; a name without a folder is no file of this one."""
+    for name in ("a.ckpt", "b.ckpt"):
+        write_bundle(f"{tmp_path}/{name}", tiny_weights)
+    with pytest.raises(InputError, match=r"no checkpoint .*c\.ckpt`") as caught:
+        find_source(f"{tmp_path}/c.ckpt")
+    assert caught.value.hint == f"give one of these: `{tmp_path}/a.ckpt`, `{tmp_path}/b.ckpt`"
+    save_file(tiny_weights, tmp_path / "model.safetensors")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="there is no checkpoint `bert-base-uncsed`"):
+        find_source("bert-base-uncsed")
 
 
 def test_a_file_of_google_asked_for_in_a_folder_of_hugging_face(
