@@ -267,7 +267,7 @@ def masked_lm(g: Operations, config: BertConfig, last: Output, positions: Value 
     sizes = tuple(g.size(read, axis) for axis in (0, 1))
     x = _dense(g, "cls/predictions/transform/dense", g.reshape(read, (-1, config.hidden_size)))
     x = ACTIVATIONS[config.masked_lm_act or config.hidden_act](g, x)
-    x = _layer_norm(g, "cls/predictions/transform", x, config.masked_lm_layer_norm_eps or LAYER_NORM_EPSILON)
+    x = _layer_norm(g, "cls/predictions/transform", x, config.masked_lm_layer_norm_eps)
     logits = _project(g, (names.WORD_EMBEDDINGS, names.MASKED_LM_BIAS), x)
     return Output(g.reshape(logits, (*sizes, config.vocab_size)), ("B", letter, config.vocab_size))
 
@@ -281,8 +281,9 @@ def _dense(g: Operations, path: str, x: Value) -> Value:
     return g.apply("add", g.apply("matmul", x, g.weight(f"{path}/kernel")), g.weight(f"{path}/bias"))
 
 
-def _layer_norm(g: Operations, path: str, x: Value, epsilon: float = LAYER_NORM_EPSILON) -> Value:
-    return g.layer_norm(x, g.weight(f"{path}/LayerNorm/gamma"), g.weight(f"{path}/LayerNorm/beta"), epsilon)
+def _layer_norm(g: Operations, path: str, x: Value, epsilon: float | None = None) -> Value:
+    gamma, beta = (g.weight(f"{path}/LayerNorm/{name}") for name in ("gamma", "beta"))
+    return g.layer_norm(x, gamma, beta, epsilon or LAYER_NORM_EPSILON)
 
 
 def _gelu(g: Operations, x: Value) -> Value:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.dropout import Site, dropout, site_bits
 from jaxbert.model.encoder import FLOAT32, Compute, Rows, encode
-from jaxbert.model.layers import ACTIVATIONS, LAYER_NORM_EPSILON, dense, layer_norm, product
+from jaxbert.model.layers import ACTIVATIONS, dense, layer_norm, product
 from jaxbert.model.weights import Tree
 
 
@@ -120,7 +120,7 @@ def masked_lm(weights: Tree, config: BertConfig, h: jax.Array) -> jax.Array:
     head = weights["cls"]["predictions"]
     h = dense(head["transform"]["dense"], h)
     h = ACTIVATIONS[config.masked_lm_act or config.hidden_act](h.astype(jnp.float32)).astype(h.dtype)
-    h = layer_norm(head["transform"]["LayerNorm"], h, config.masked_lm_layer_norm_eps or LAYER_NORM_EPSILON)
+    h = layer_norm(head["transform"]["LayerNorm"], h, config.masked_lm_layer_norm_eps)
     padding = -config.vocab_size % VOCABULARY_MULTIPLE
     kernel = jnp.pad(weights["bert"]["embeddings"]["word_embeddings"], ((0, padding), (0, 0)))
     bias = jnp.pad(head["output_bias"], (0, padding), constant_values=-1e30)

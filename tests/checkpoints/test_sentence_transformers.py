@@ -138,9 +138,10 @@ def test_the_library_s_own_settings_come_before_the_tokenizer_s(tmp_path: Path) 
     assert find_source(str(tmp_path)).max_seq_length == 8
     own = find_source(str(tmp_path)).rules
     assert own is not None
-    _write(tmp_path, {"sentence_bert_config.json": {"max_seq_length": 512, "do_lower_case": True}})
-    source = find_source(str(tmp_path))
-    assert source.max_seq_length == 512
+    for stated, longest in ((5, 5), (512, 9)):  # of 9 positions; the tokenizer says 8
+        _write(tmp_path, {"sentence_bert_config.json": {"max_seq_length": stated, "do_lower_case": True}})
+        source = find_source(str(tmp_path))
+        assert source.max_seq_length == longest
     assert source.rules is not None
     assert (source.rules.lower_case, source.rules.strip_accents) == (True, False)
     assert Tokenizer(read_vocab(str(tmp_path / "vocab.txt")), source.rules).tokens("Red Café") == ["red", "café"]
