@@ -15,6 +15,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from jaxbert.checkpoints import huggingface, names
+from jaxbert.checkpoints.other_formats import refuse_pointer
 from jaxbert.checkpoints.tf_bundle import Bundle, dtype_name
 from jaxbert.checkpoints.tf_graph import GRAPH_KEY, FoundWeights, find_weights, parse_graph
 from jaxbert.config.bert_config import BertConfig
@@ -23,6 +24,8 @@ from jaxbert.io.files import is_file, local_copy, read_json_object
 
 INDEX_ENDING = ".safetensors.index.json"
 NOTES = "notes about the model"
+KERAS_3 = "a Keras 3 model"
+_OF_KERAS_3 = re.compile(r"/_operations/\d+/|/_(kernel|embeddings)/\.ATTRIBUTES/")
 _HEAD_SIZE = 64  # of every released model
 _NOT_WEIGHTS = (  # in the order in which they are looked for
     ("optimizer slots", re.compile(r"/\.OPTIMIZER_SLOT/|/(adam|lamb)_[mv]$")),
@@ -124,7 +127,7 @@ def tf_contents(bundle: Bundle) -> Contents:
         keys, layout = found.keys, _describe(found)
         shapes = {name: names.tf1_shape(names.form_of(name), tensors[key].shape) for name, key in keys.items()}
     else:
-        keys, layout = {key: key for key in tensors if names.is_weight(key)}, "TF1 name-based"
+        keys, layout = {key: key for key in tensors if names.is_weight(key)}, _layout_without_encoder(tensors)
         shapes = {key: tensors[key].shape for key in keys}
 
     def read(name: str, key: str) -> np.ndarray:
@@ -142,6 +145,12 @@ def tf_contents(bundle: Bundle) -> Contents:
         read=read,
         undecided=found.undecided if found else None,
     )
+
+
+def _layout_without_encoder(tensors: Mapping[str, Tensor]) -> str:
+    if GRAPH_KEY not in tensors:
+        return "TF1 name-based"
+    return f"TF2 object-based, of {KERAS_3 if any(map(_OF_KERAS_3.search, tensors)) else 'an unknown model'}"
 
 
 def _find(bundle: Bundle) -> FoundWeights | None:
@@ -180,9 +189,21 @@ def safetensors_contents(path: str, architecture: str | None = None) -> Contents
             raise InputError(f"`{path}` says that `{key}` is in `{file}`, where it is not", "download the model again")
     is_ours = names.WORD_EMBEDDINGS in tensors
     keys = {key: key for key in tensors if names.is_weight(key)} if is_ours else _keys(path, tensors, architecture)
-    copies = {} if is_ours else {key: keys[name] for key, name in huggingface.TIED.items() if key in tensors}
+    prefix = "" if is_ours else huggingface.prefix_of(tensors)
+    copies = (
+        {}
+        if is_ours
+        else {prefix + key: keys[name] for key, name in huggingface.TIED.items() if prefix + key in tensors}
+    )
+
+    told_prefix = f", names with `{prefix}` in front, which is left out" if prefix else ""
 
     def read(name: str, key: str) -> np.ndarray:
+        if tensors[key].dtype.startswith("F8"):
+            raise InputError(
+                f"tensor `{key}` of `{file_of[key]}` is stored in 8 bits (`{tensors[key].dtype}`)",
+                "give the model in float32, bfloat16 or float16",
+            )
         try:
             tensor: np.ndarray = opened[file_of[key]].get_tensor(key)
         except _DAMAGE as error:
@@ -193,7 +214,7 @@ def safetensors_contents(path: str, architecture: str | None = None) -> Contents
 
     return Contents(
         source=path,
-        layout="jaxbert safetensors" if is_ours else "Hugging Face safetensors",
+        layout="jaxbert safetensors" if is_ours else "Hugging Face safetensors" + told_prefix,
         tensors=tensors,
         keys=keys,
         shapes={
@@ -209,16 +230,17 @@ def safetensors_contents(path: str, architecture: str | None = None) -> Contents
 def _keys(path: str, tensors: Mapping[str, Tensor], architecture: str | None) -> dict[str, str]:
     """TF1 name -> key of every weight under one of Hugging Face's names."""
     keys: dict[str, str] = {}
+    prefix = huggingface.prefix_of(tensors)
     for key in tensors:
-        name = huggingface.tf1_name(key)
+        name = huggingface.tf1_name(key.removeprefix(prefix))
         if name is None or (name in names.CLASSIFIER and architecture in _OTHER_CLASSIFIERS):
             continue
         if name in keys:
             raise InputError(f"`{path}` holds the same weight as `{keys[name]}` and as `{key}`", "remove one of them")
         keys[name] = key
     for key, name in huggingface.TIED.items():
-        if key in tensors:
-            keys.setdefault(name, key)
+        if prefix + key in tensors:
+            keys.setdefault(name, prefix + key)
     return keys
 
 
@@ -240,6 +262,7 @@ def _open(path: str) -> tuple[Any, dict[str, Tensor]]:
     """The file for reading tensors, and what its header says of them."""
     if not is_file(path):
         raise InputError(f"`{path}` is missing", "download the model again")
+    refuse_pointer(path)
     try:
         with local_copy(path) as here:
             opened: Any = safe_open(here, framework="numpy")

@@ -10,8 +10,7 @@ from jaxbert.checkpoints.contents import Contents, groups, sizes
 from jaxbert.checkpoints.fetch import cache_folder
 from jaxbert.checkpoints.model_folder import models_of_run, saved_steps
 from jaxbert.checkpoints.released import RELEASED
-from jaxbert.checkpoints.resolve import Source, find_source
-from jaxbert.config import bert_config
+from jaxbert.checkpoints.resolve import Source, find_source, read_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.datasets.describe import json_object
 from jaxbert.errors import InputError
@@ -22,7 +21,6 @@ from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 
 _SHOWN = 20  # added tokens that are listed
 _STATES = "checkpoints"  # below the folder of a run
-_HUGGINGFACE_KEYS = {"model_type", "architectures", "transformers_version"}
 
 
 def describe_run(path: str) -> list[str]:
@@ -59,10 +57,9 @@ def describe_configuration(path: str) -> list[str]:
     content = json_object(path)
     if content is None or "hidden_size" not in content:
         return []
-    is_theirs = bool(_HUGGINGFACE_KEYS & content.keys())
-    config = huggingface.from_huggingface_config(content) if is_theirs else bert_config.read(path)
+    config = read_config(path)
     return [
-        f"{path}: {'config.json of Hugging Face' if is_theirs else 'bert_config.json'}",
+        f"{path}: {'config.json of Hugging Face' if huggingface.is_config(content) else 'bert_config.json'}",
         f"sizes           {_listed_sizes(config)}",
         f"rest            {_settings(config)}",
     ]
@@ -94,6 +91,8 @@ def describe_model(name: str, bert_config_file: str | None, vocab_file: str | No
             yield f"trained for     {_told_task(source.task)}"
         elif source.max_seq_length is not None:
             yield f"sequences       up to {source.max_seq_length} tokens"
+        if source.pooling is not None:
+            yield f"vector of text  {source.pooling}"
     yield from _counted(contents)
     yield ""
     yield from _table(contents)
@@ -110,9 +109,12 @@ def _listed_sizes(config: BertConfig, with_heads: bool = True) -> str:
 
 def _settings(config: BertConfig) -> str:
     """What a configuration says that weights do not show."""
+    head = f", masked LM with {config.masked_lm_act}" if config.masked_lm_act else ""
+    if config.masked_lm_layer_norm_eps:
+        head += f", epsilon {config.masked_lm_layer_norm_eps:g} in the head of the masked LM"
     return (
         f"{config.hidden_act}, {config.num_attention_heads} heads,"
-        f" dropout {config.hidden_dropout_prob:g} and {config.attention_probs_dropout_prob:g}"
+        f" dropout {config.hidden_dropout_prob:g} and {config.attention_probs_dropout_prob:g}{head}"
     )
 
 
@@ -137,7 +139,7 @@ def _heads(contents: Contents) -> Iterator[str]:
 
 
 def _compared_configuration(source: Source, shown: BertConfig | None, bert_config_file: str | None) -> str:
-    config = bert_config.read(bert_config_file) if bert_config_file else source.config
+    config = read_config(bert_config_file) if bert_config_file else source.config
     if config is None:
         return "none beside it: give `--bert_config_file` to use it"
     origin = bert_config_file or ("the weights" if source.kind == "SavedModel" else "beside the weights")

@@ -24,7 +24,7 @@ _CACHE = "~/.cache/jaxbert/models"
 _ARCHIVE_ENDINGS = (".tar.gz", ".tgz")
 _TFHUB = re.compile(r"^https?://(?:www\.)?tfhub\.dev/(tensorflow/(?:small_bert/)?bert_[\w-]+)/(\d+)/?$")
 _HUGGINGFACE = re.compile(r"^hf://(\w[\w.-]*/\w[\w.-]*)$")
-_HUGGINGFACE_FILES = ("*.json", "*.safetensors", "vocab.txt")
+_HUGGINGFACE_FILES = ("*.json", "*.safetensors", "*vocab.txt")
 # Of a released model. Not the tokenizer's settings there: casing is that of the vocabulary, as in Google's archives.
 _RELEASED_FILES = ("config.json", "model.safetensors", "vocab.txt")
 
@@ -124,7 +124,7 @@ def _fetch(missing: str, library: str, by_hand: str, fetch: Callable[[Any], Any]
         client = importlib.import_module(library)
     except ImportError as error:
         raise InputError(
-            f"{missing}, and fetching it needs `{library}`", f"`pip install 'jaxbert[hub]'`, or {by_hand}"
+            f"{missing}, and fetching it needs `{library}`", f"`pip install {library}`, or {by_hand}"
         ) from error
     try:
         return str(fetch(client))

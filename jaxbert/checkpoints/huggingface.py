@@ -45,6 +45,10 @@ TIED = {
     "cls.predictions.decoder.bias": names.MASKED_LM_BIAS,
 }
 
+# What wrappers put before every name: `DataParallel`, `torch.compile`, sentence-transformers, an attribute `model`.
+_PREFIX = re.compile(
+    r"^((?:module\.|_orig_mod\.|model\.|auto_model\.|\d+\.)+)(?:bert\.)?embeddings\.word_embeddings\.weight$"
+)
 _LEAVES = {"kernel": "weight", "gamma": "weight", "beta": "bias", "bias": "bias"}
 _OLD_LEAVES = {".LayerNorm.gamma": ".LayerNorm.weight", ".LayerNorm.beta": ".LayerNorm.bias"}
 _LAYER = re.compile(r"^bert\.encoder\.layer\.(\d{1,4})\.")
@@ -74,6 +78,15 @@ def tf1_name(name: str) -> str | None:
         return ours
     ours = ours.replace("/layer_0/", f"/layer_{layer[1]}/")
     return ours if names.is_weight(ours) else None  # a number like 007 is no layer
+
+
+def prefix_of(keys: Collection[str]) -> str:
+    """What stands in front of all names of the encoder, `module.` for example; empty where nothing does.
+
+    Other prefixes, such as `roberta.`, are names of other networks.
+    """
+    found = {match[1] for key in keys if (match := _PREFIX.match(key))}
+    return found.pop() if len(found) == 1 else ""
 
 
 def to_huggingface(name: str, weight: np.ndarray) -> tuple[str, np.ndarray]:
@@ -111,6 +124,9 @@ _REQUIRED = {
     "is_decoder": False,
     "add_cross_attention": False,
 }
+# Keys that are there, and not empty, only where the weights are not those of a whole BERT in floating point.
+_ABSENT = {"pruned_heads": "attention heads were cut out", "quantization_config": "weights are stored in few bits"}
+_OF_LIBRARY = {"model_type", "architectures", "transformers_version"}  # no bert_config.json of Google has these
 # Their names of activations that mean something else with us, or that we write under another name.
 _ACTIVATIONS: dict[str, Activation] = {
     "gelu": "gelu_erf",
@@ -137,6 +153,11 @@ _ONE_LABEL, _SEVERAL_LABELS, _NUMBER = (
 )
 
 
+def is_config(content: Mapping[str, Any]) -> bool:
+    """Whether this is the content of a `config.json` of transformers, not of a `bert_config.json`."""
+    return bool(_OF_LIBRARY & content.keys())
+
+
 def from_huggingface_config(content: Mapping[str, Any]) -> BertConfig:
     """The configuration in the content of a `config.json`; InputError where it describes another network."""
     for key, needed in _REQUIRED.items():
@@ -145,6 +166,9 @@ def from_huggingface_config(content: Mapping[str, Any]) -> BertConfig:
                 f"`{key}` is `{content[key]}`: only `{needed}` is supported",
                 "only encoders of the original BERT are read",
             )
+    for key, meaning in _ABSENT.items():
+        if content.get(key):
+            raise InputError(f"`{key}` is `{json.dumps(content[key])[:100]}`: {meaning}", "give the model before that")
     content = {**_DEFAULTS, **content}
     known = {key: content[key] for key in _SAME_KEYS if key in content}
     activation = content["hidden_act"]

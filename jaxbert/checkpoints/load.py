@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 
 from jaxbert.checkpoints import names
-from jaxbert.checkpoints.contents import NOTES, Contents, groups
+from jaxbert.checkpoints.contents import KERAS_3, NOTES, Contents, groups
 from jaxbert.checkpoints.resolve import Model, Source, find_source
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.console import say
@@ -156,7 +156,8 @@ class InitialWeights:
 
     `weights` have TF1 names and shapes and are float32; they may be read-only, unaligned views of a mapped file.
     `unused` names what is in the file besides: groups with their number of tensors, then single tensors.
-    `attention_heads` is known only where kernels are stored per head.
+    `attention_heads` is known only where kernels are stored per head. `untied` is the key of the masked LM's decoder
+    where that is not the table of word embeddings, as it is with us: then the head is not among the weights.
     """
 
     weights: Mapping[str, np.ndarray]
@@ -164,6 +165,7 @@ class InitialWeights:
     unused: tuple[str, ...]
     attention_heads: int | None
     source: str
+    untied: str | None = None
 
 
 def read_initial(source: Source | str, dense_head: DenseHead | None = None) -> InitialWeights:
@@ -186,22 +188,21 @@ def read_initial(source: Source | str, dense_head: DenseHead | None = None) -> I
     return InitialWeights(
         weights=weights,
         layout=contents.layout,
-        unused=_unused(contents, keys) + untied,
+        unused=_unused(contents, keys) + ((f"masked LM with a decoder of its own ({untied})",) if untied else ()),
         attention_heads=contents.attention_heads,
         source=source.path,
+        untied=untied,
     )
 
 
-def _untied(contents: Contents, weights: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-    """Second copies of weights that are not copies: a masked LM whose decoder is not the embedding is not ours."""
+def _untied(contents: Contents, weights: Mapping[str, np.ndarray]) -> str | None:
+    """A second copy of a weight that is no copy: a masked LM whose decoder is not the embedding is not ours."""
     names_of = {key: name for name, key in contents.keys.items()}
-    return tuple(
-        f"masked LM with a decoder of its own ({copy})"
-        for copy, key in contents.copies.items()
-        if not np.array_equal(
-            _float32(contents.read(names_of[key], copy), copy, contents.source), weights[names_of[key]]
-        )
-    )
+    for copy, key in contents.copies.items():
+        second = _float32(contents.read(names_of[key], copy), copy, contents.source)
+        if not np.array_equal(second, weights[names_of[key]]):
+            return copy
+    return None
 
 
 def _unused(contents: Contents, keys: Mapping[str, str]) -> tuple[str, ...]:
@@ -220,9 +221,9 @@ def _float32(weight: np.ndarray, key: str, source: str) -> np.ndarray:
 def _no_encoder(contents: Contents) -> InputError:
     shown = ", ".join(f"`{key}`" for key in list(contents.tensors)[:4])
     return InputError(
-        f"`{contents.source}` holds no BERT encoder: no {names.WORD_EMBEDDINGS} and no layers under the names that"
-        f" official BERT code, Hugging Face or jaxbert use; it starts with {shown or 'nothing'}",
-        "give a checkpoint of BERT",
+        f"`{contents.source}` ({contents.layout}) holds no BERT encoder: no {names.WORD_EMBEDDINGS} and no layers under"
+        f" the names that official BERT code, Hugging Face or jaxbert use; it starts with {shown or 'nothing'}",
+        "save it with `save_to_preset` of keras-hub" if KERAS_3 in contents.layout else "give a checkpoint of BERT",
     )
 
 
@@ -237,6 +238,12 @@ def load(
     initial = read_initial(model.source, dense_head)
     check_heads(initial, model.config)
     expected = shapes(table)
+    if initial.untied and names.MASKED_LM_BIAS in expected and not allow_partial:
+        raise InputError(
+            f"the masked LM in `{initial.source}` has a decoder of its own (`{initial.untied}`): it is not the table of"
+            " word embeddings, as in BERT",
+            "`--allow_partial_init` starts with a new head" if allow_partial is False else "give a model of BERT",
+        )
     report = match(initial.weights, expected, initial.source, initial.unused, allow_partial)
     say(f"{report} ({initial.layout})")
     return {path: initial.weights[path] for path in report.loaded}, report

@@ -4,11 +4,11 @@
 import os
 
 from jaxbert.errors import InputError
-from jaxbert.io.files import is_file, is_folder, names, open_input
+from jaxbert.io.files import is_file, is_folder, names, open_input, read_json_object
 
 _HINT = (
-    "give a TensorFlow checkpoint (the prefix of its `.index` file, for example `bert_model.ckpt`), a hub module, or a "
-    "model folder of Hugging Face or jaxbert with safetensors files"
+    "give a TensorFlow checkpoint (the prefix of its `.index` file, for example `bert_model.ckpt`), a hub module, a "
+    "preset of keras-hub, or a model folder of Hugging Face or jaxbert with safetensors files"
 )
 _CONVERT = (
     "weights in pickles may run any code when they are opened; convert them once where PyTorch is installed: "
@@ -22,6 +22,7 @@ _NAMES = {
     "flax_model.msgpack": ("a Flax model of Hugging Face", _HINT),
     "tf_model.h5": ("a Keras model of Hugging Face", _HINT),
     "model.onnx": ("an ONNX model", _HINT),
+    "model.weights.json": ("a preset of keras-hub in several files", "save it in one: `max_shard_size=1000`"),
 }
 # And by their first bytes.
 _BEGINNINGS = {
@@ -29,7 +30,35 @@ _BEGINNINGS = {
     b"PK\x03\x04": ("a zip archive, as PyTorch, Keras 3 and NumPy write weights", _HINT),
     b"\x80\x02": ("a pickle, as old PyTorch writes weights", _CONVERT),
     b"\x1f\x8b": ("a gzip archive", "unpack it, or give it a name that ends in `.tar.gz`"),
+    b"GGUF": ("a GGUF file, as llama.cpp writes weights", _HINT),
 }
+_POINTER = b"version https://git-lfs"
+_ADAPTER = "adapter_config.json"
+
+
+def refuse_pointer(path: str) -> None:
+    """Raise InputError where the file at `path`, if there is one, only says where Git LFS keeps the file itself."""
+    if not is_file(path):
+        return
+    with open_input(path) as file:
+        beginning = file.read(len(_POINTER))
+    if beginning == _POINTER:
+        raise InputError(
+            f"`{path}` is a pointer of Git LFS: the file itself was not downloaded",
+            "`git lfs install` and `git lfs pull` in its folder, or download the file",
+        )
+
+
+def refuse_adapter(folder: str) -> None:
+    """Raise InputError where `folder` holds a LoRA adapter, or another one of `peft`, with or without its model."""
+    path = os.path.join(folder, _ADAPTER)
+    if is_file(path):
+        base = read_json_object(path, "what peft writes").get("base_model_name_or_path")
+        raise InputError(
+            f"`{folder}` holds an adapter (LoRA) for the model `{base}`, which is not read",
+            "merge it into its model once with `merge_and_unload()` of `peft`, and give the folder that"
+            " `save_pretrained` writes then",
+        )
 
 
 def refuse_other_formats(path: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from jaxbert.checkpoints import contents, huggingface
+from jaxbert.checkpoints import contents, huggingface, keras_hub, sentence_transformers
 from jaxbert.checkpoints.contents import INDEX_ENDING, Contents, safetensors_contents, tf_contents
 from jaxbert.checkpoints.fetch import locate
 from jaxbert.checkpoints.model_folder import (
@@ -18,7 +18,8 @@ from jaxbert.checkpoints.model_folder import (
     models_of_run,
 )
 from jaxbert.checkpoints.names import CLASSIFIER
-from jaxbert.checkpoints.other_formats import refuse_other_formats
+from jaxbert.checkpoints.other_formats import refuse_adapter, refuse_other_formats, refuse_pointer
+from jaxbert.checkpoints.sentence_transformers import Pooling
 from jaxbert.checkpoints.tf_bundle import Bundle, find_prefix, open_bundle
 from jaxbert.checkpoints.tokenizer_files import TOKENIZER_JSON, read_rules, tokenizer_texts
 from jaxbert.config import bert_config
@@ -41,6 +42,10 @@ def _object(path: str | None) -> dict[str, Any]:
 _HUGGINGFACE_CONFIG = "config.json"
 _SAVED_MODEL = "saved_model.pb"
 _SAFETENSORS = (OUR_FILE, f"model{INDEX_ENDING}")
+_MODEL_FILES = {*_SAFETENSORS, *keras_hub.FILES, _SAVED_MODEL}
+_DATA_ENDING = ".data-00000-of-00001"  # of a TensorFlow checkpoint
+_LOOKED_AT, _SHOWN = 50, 8  # names in a folder, and those in a message
+_INSTEAD = {CONFIG_FILE: _HUGGINGFACE_CONFIG, VOCAB_FILE: TOKENIZER_JSON}  # what a folder of Hugging Face has
 _CASE_RULE = "do_lower_case/.ATTRIBUTES/VARIABLE_VALUE"
 
 
@@ -50,11 +55,11 @@ class Source:
 
     Attributes:
         kind: how its weights are stored; a SavedModel (hub module) holds a TensorFlow checkpoint.
-        path: prefix of the checkpoint, the safetensors file, or the index of several.
+        path: prefix of the checkpoint, the file of weights, or the index of several.
         folder: where configuration and vocabulary are.
     """
 
-    kind: Literal["checkpoint", "SavedModel", "safetensors"]
+    kind: Literal["checkpoint", "SavedModel", "safetensors", "keras-hub"]
     path: str
     folder: str
 
@@ -75,7 +80,7 @@ class Source:
             architecture = architectures[0] if isinstance(architectures, list) and architectures else None
             found = safetensors_contents(self.path, architecture)
         else:
-            found = tf_contents(self._bundle)
+            found = keras_hub.contents(self.folder) if self.kind == "keras-hub" else tf_contents(self._bundle)
         if scalar := next((name for name, shape in found.shapes.items() if not shape), None):
             raise InputError(
                 f"the weight `{scalar}` in `{found.source}` is a single number", "give a checkpoint of BERT"
@@ -85,14 +90,12 @@ class Source:
     @cached_property
     def config(self) -> BertConfig | None:
         """The configuration beside the weights; that of a SavedModel, which has none, is what the weights show."""
+        if self.kind == "keras-hub":
+            return keras_hub.read_config(self.folder)
         if path := self.beside(CONFIG_FILE):
             return bert_config.read(path)
         if self.kind == "safetensors" and (path := self.beside(_HUGGINGFACE_CONFIG)):
-            content = _object(path)
-            try:
-                return huggingface.from_huggingface_config(content)
-            except InputError as error:
-                raise InputError(f"`{path}`: {error.message}", error.hint) from error
+            return _huggingface_config(path)
         return contents.sizes(self.contents) if self.kind == "SavedModel" else None
 
     @cached_property
@@ -101,7 +104,11 @@ class Source:
 
         A SavedModel keeps it among its assets: `vocab.txt`, or the only file there.
         """
+        if self.kind == "keras-hub":
+            return self.beside(keras_hub.VOCAB_FILE)
         if self.kind != "SavedModel":
+            if self.beside(VOCAB_FILE) is None:
+                refuse_pointer(os.path.join(self.folder, TOKENIZER_JSON))
             return self.beside(VOCAB_FILE) or self.beside(TOKENIZER_JSON)
         folder = os.path.join(self.folder, "assets")
         assets = names(folder)
@@ -111,23 +118,38 @@ class Source:
     @cached_property
     def rules(self) -> Rules | None:
         """How its text becomes tokens, where its files say so."""
+        if self.kind == "keras-hub":
+            return keras_hub.read_rules(self.folder)
         if self.kind == "SavedModel":
             bundle = self._bundle
             return Rules(bool(bundle.read(_CASE_RULE).all())) if _CASE_RULE in bundle.entries else None
-        return read_rules(self.folder)
+        return self._sentence_settings.rules(read_rules(self.folder))
+
+    @cached_property
+    def _sentence_settings(self) -> sentence_transformers.Settings:
+        return sentence_transformers.read_settings(self.folder)
+
+    @cached_property
+    def pooling(self) -> Pooling | None:
+        """How its outputs become the vector of a text, where it is one of sentence-transformers."""
+        if self.kind == "keras-hub":
+            return keras_hub.read_pooling(self.folder)
+        return sentence_transformers.read_pooling(self.folder)
 
     @cached_property
     def max_seq_length(self) -> int | None:
-        """The longest sequence in tokens: as its tokenizer says, at most as many as there are positions.
+        """The longest sequence in tokens: as its files say, at most as many as there are positions.
 
         None where the sizes are not known.
         """
         if self.config is None:
             return None
-        longest, positions = (
-            _object(self.beside(TOKENIZER_FILE)).get("model_max_length"),
-            self.config.max_position_embeddings,
-        )
+        positions = self.config.max_position_embeddings
+        if self.kind == "keras-hub":
+            longest = keras_hub.read_max_seq_length(self.folder)
+        else:
+            stated = self._sentence_settings.max_seq_length
+            longest = stated or _object(self.beside(TOKENIZER_FILE)).get("model_max_length")
         return min(longest, positions) if type(longest) is int and longest > 0 else positions
 
     @cached_property
@@ -136,6 +158,9 @@ class Source:
 
         Raises InputError where the two say different things, or one of them something else than the weights.
         """
+        if self.kind == "keras-hub":
+            assert self.max_seq_length is not None  # a preset has sizes
+            return keras_hub.read_task(self.folder, self.max_seq_length)
         path, theirs = self.beside(META_DATA_FILE), self._huggingface_task()
         if path is None:
             return theirs
@@ -170,24 +195,86 @@ def find_source(name: str) -> Source:
 
     Raises InputError where there is none, or one of a kind that is not read.
     """
-    path = locate(name)
+    path = sentence_transformers.encoder_folder(_snapshot(locate(name)))
     folder = path if is_folder(path) else os.path.dirname(path)
     if os.path.basename(path) == _SAVED_MODEL or is_file(os.path.join(path, _SAVED_MODEL)):
         return Source("SavedModel", find_prefix(os.path.join(folder, "variables", "variables")), folder)
+    if os.path.basename(path) in keras_hub.FILES or is_file(os.path.join(path, keras_hub.WEIGHTS_FILE)):
+        return Source("keras-hub", os.path.join(folder, keras_hub.WEIGHTS_FILE), folder)
+    refuse_adapter(folder)
     candidates = [os.path.join(path, file) for file in _SAFETENSORS] if is_folder(path) else [path]
     for file in candidates:
         if file.endswith((".safetensors", INDEX_ENDING)) and is_file(file):
             return Source("safetensors", file, folder)
-    refuse_other_formats(path)
     try:
+        refuse_other_formats(path)
         prefix = find_prefix(path)
     except InputError as error:
-        if models := [f"`{os.path.join(path, name)}`" for name in models_of_run(path)]:
-            raise InputError(
-                f"`{path}` is the folder of a run", f"give a model in it: {' or '.join(models)}"
-            ) from error
-        raise
+        raise _nearby(path) or error from error
+    for ending in (".index", _DATA_ENDING):
+        refuse_pointer(prefix + ending)
     return Source("checkpoint", prefix, os.path.dirname(prefix))
+
+
+def _snapshot(path: str) -> str:
+    """The one revision in a model's folder of Hugging Face's cache; any other path comes back as it is."""
+    folder = os.path.join(path, "snapshots")
+    if not os.path.basename(path.rstrip("/")).startswith("models--") or not (revisions := names(folder)):
+        return path
+    found = [os.path.join(folder, revision) for revision in revisions]
+    if len(found) > 1:
+        raise InputError(f"`{path}` holds {len(found)} revisions of the model", _one_of(found))
+    return found[0]
+
+
+def _nearby(path: str) -> InputError | None:
+    """What to say where there is no model at `path`, but one near it."""
+    if models := [os.path.join(path, name) for name in models_of_run(path)]:
+        return InputError(f"`{path}` is the folder of a run", _one_of(models, "give a model in it:"))
+    if is_file(path):
+        return None
+    folder, expected = (path, OUR_FILE) if is_folder(path) else os.path.split(path)
+    here = names(folder)
+    if folder != path and _MODEL_FILES & set(here):
+        return InputError(f"there is no `{path}`, but its folder is a model", f"give `{folder}`")
+    if others := [os.path.join(folder, name) for name in here if name.endswith(".safetensors")]:
+        return InputError(f"`{folder}` has no `{expected}`", _one_of(others))
+    inside = [os.path.join(path, name) for name in here[:_LOOKED_AT]] if folder == path else []
+    if below := [folder for folder in inside if _is_model(names(folder))]:
+        return InputError(f"`{path}` is no model, but has one in a folder of it", _one_of(below))
+    return None
+
+
+def _is_model(files: list[str]) -> bool:
+    return bool(_MODEL_FILES & set(files)) or any(name.endswith(_DATA_ENDING) for name in files)
+
+
+def _one_of(paths: list[str], told: str = "give") -> str:
+    return f"{told} {' or '.join(f'`{path}`' for path in paths[:_SHOWN])}"
+
+
+def read_config(path: str) -> BertConfig:
+    """The configuration in a `bert_config.json`, or in a `config.json` of Hugging Face, whose names mean other things.
+
+    Raises InputError, which names the file, where it describes another network.
+    """
+    content = read_json_object(path, "a bert_config.json")
+    return _huggingface_config(path) if huggingface.is_config(content) else bert_config.read(path)
+
+
+def _huggingface_config(path: str) -> BertConfig:
+    content = _object(path)
+    try:
+        return huggingface.from_huggingface_config(content)
+    except InputError as error:
+        raise InputError(f"`{path}`: {error.message}", error.hint) from error
+
+
+def _refuse_missing(path: str | None) -> None:
+    """Name the file that says the same in a folder of Hugging Face, where a flag asks for the one it does not have."""
+    folder, name = os.path.split(path or "")
+    if path and not is_file(path) and name in _INSTEAD and is_file(other := os.path.join(folder, _INSTEAD[name])):
+        raise InputError(f"there is no `{path}`: this is a folder of Hugging Face", f"give `{other}`")
 
 
 @dataclass(frozen=True)
@@ -265,8 +352,10 @@ def find_model(
         except InputError:
             if not may_be_gone or bert_config_file is None:
                 raise
+    for path in (bert_config_file, vocab_file):
+        _refuse_missing(path)
     if bert_config_file is not None:
-        config: BertConfig | None = bert_config.read(bert_config_file)
+        config: BertConfig | None = read_config(bert_config_file)
     else:
         config = source.config if source else None
     if config is None:

@@ -37,7 +37,5 @@ def _describe_onnx(path: str) -> list[str]:
     except ImportError as error:
         if not path.endswith(".onnx"):
             return []
-        raise InputError(
-            f"reading `{path}` needs the package `onnx`: {error}", "pip install 'jaxbert[onnx]'"
-        ) from error
+        raise InputError(f"reading `{path}` needs the package `onnx`: {error}", "pip install onnx") from error
     return describe_onnx(path)

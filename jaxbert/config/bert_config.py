@@ -40,6 +40,8 @@ class BertConfig:
         hidden_dropout_prob: share of outputs dropped, 0 <= p < 1; the classifier head uses it too.
         type_vocab_size: 16 when the file does not say; every released model says 2.
         initializer_range: standard deviation of the truncated normal that fills new weights.
+        masked_lm_act: activation in the masked LM's head where it is another; None: `hidden_act`, as in Google's code.
+        masked_lm_layer_norm_eps: epsilon of the normalization there; None: 1e-12, as everywhere else.
         extra: keys of the file that mean nothing here (`directionality`, `pooler_fc_size`, ...), kept for writing.
     """
 
@@ -54,6 +56,8 @@ class BertConfig:
     max_position_embeddings: int = 512
     type_vocab_size: int = 16
     initializer_range: float = 0.02
+    masked_lm_act: Activation | None = None
+    masked_lm_layer_norm_eps: float | None = None
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
@@ -66,6 +70,10 @@ class BertConfig:
                 raise InputError(f"`{key}` is `{getattr(self, key)}`: expected 0 <= p < 1")
         if not 0 < self.initializer_range < float("inf"):
             raise InputError(f"`initializer_range` is `{self.initializer_range}`: expected a number above 0")
+        if self.masked_lm_layer_norm_eps is not None and not 0 < self.masked_lm_layer_norm_eps < 1:
+            raise InputError(
+                f"`masked_lm_layer_norm_eps` is `{self.masked_lm_layer_norm_eps}`: expected 0 < epsilon < 1"
+            )
         if self.hidden_size % self.num_attention_heads:
             raise InputError(
                 f"`hidden_size` is `{self.hidden_size}`: expected a multiple of"
@@ -97,12 +105,14 @@ def from_dict(content: Mapping[str, Any]) -> BertConfig:
             "only encoders whose embeddings are as wide as their hidden layers can be used",
         )
     known = {key: _value(key, content[key]) for key in (*_INTEGERS, *_NUMBERS, "hidden_act") if key in content}
+    known |= {key: _value(key, content[key]) for key in _OF_MASKED_LM if content.get(key) is not None}
     return BertConfig(**known, extra={key: value for key, value in content.items() if key not in known})
 
 
 def to_json(config: BertConfig) -> str:
     """The text of a `bert_config.json`, keys in alphabetical order as in the released files."""
     content = {**config.extra, **{key: getattr(config, key) for key in (*_INTEGERS, *_NUMBERS, "hidden_act")}}
+    content |= {key: getattr(config, key) for key in _OF_MASKED_LM if getattr(config, key) is not None}
     return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -116,25 +126,26 @@ _INTEGERS = (
     "type_vocab_size",
 )
 _NUMBERS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range")
+_OF_MASKED_LM = ("masked_lm_act", "masked_lm_layer_norm_eps")  # only in files of models whose head is another
 
 
 def _value(key: str, value: Any) -> Any:
     """One checked entry. A whole number may be written `768.0`, as some writers do; true and false are no numbers."""
-    if key == "hidden_act":
-        return _activation(value)
+    if key.endswith("_act"):
+        return _activation(key, value)
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if key in _NUMBERS and number:
+    if key in (*_NUMBERS, *_OF_MASKED_LM) and number:
         return float(value)
     if number and (isinstance(value, int) or value.is_integer()):
         return int(value)
-    expected = "a number" if key in _NUMBERS else "a whole number"
+    expected = "a whole number" if key in _INTEGERS else "a number"
     raise InputError(f"`{key}` is `{json.dumps(value)}`: expected {expected}")
 
 
-def _activation(value: Any) -> Activation:
+def _activation(key: str, value: Any) -> Activation:
     if value is None:
         return "linear"
     if not isinstance(value, str) or value.lower() not in ACTIVATIONS:
         names = ", ".join(name for name in ACTIVATIONS if name)
-        raise InputError(f"`hidden_act` is `{json.dumps(value)}`: expected one of {names}")
+        raise InputError(f"`{key}` is `{json.dumps(value)}`: expected one of {names}")
     return ACTIVATIONS[value.lower()]

@@ -39,5 +39,5 @@ def _open(runner: str, options: Sequence[str]) -> tuple[Any, Any]:
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
     except ImportError as error:
-        raise InputError(f"`--runner` needs Apache Beam: {error}", "pip install 'jaxbert[beam]'") from error
+        raise InputError(f"`--runner` needs Apache Beam: {error}", "pip install apache-beam") from error
     return beam, beam.Pipeline(options=PipelineOptions([f"--runner={runner}", *options]))

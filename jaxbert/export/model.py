@@ -9,8 +9,10 @@ from typing import Literal
 import numpy as np
 
 from jaxbert.checkpoints import huggingface, model_folder, names
+from jaxbert.checkpoints.contents import groups
 from jaxbert.checkpoints.load import DenseHead, InitialWeights, check_heads, match, read_initial
 from jaxbert.checkpoints.resolve import find_model, find_source
+from jaxbert.checkpoints.sentence_transformers import pooling_texts
 from jaxbert.checkpoints.tf_bundle import STATE_FILE, write_bundle
 from jaxbert.checkpoints.tf_graph import write_tf2
 from jaxbert.checkpoints.tokenizer_files import tokenizer_texts
@@ -29,6 +31,7 @@ from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 CheckpointFormat = Literal["tf1", "tf2", "huggingface", "jaxbert"]
 ExportFormat = Literal["saved_model", "onnx", "huggingface"]
 
+_SHOWN = 8  # names in a message
 _TF_PREFIX = "bert_model.ckpt"  # as in the released archives
 _TF1_ACTIVATIONS = ("gelu", "relu", "tanh", "linear")
 
@@ -100,7 +103,8 @@ def export_model(
             if to == "saved_model":  # vocabulary and casing are in it
                 write_saved_model(folder, exported)
                 _check_written(folder, weights)
-                texts |= {name: text for name, text in model.texts.items() if name == model_folder.META_DATA_FILE}
+                within = (model_folder.VOCAB_FILE, model_folder.TOKENIZER_FILE)
+                texts |= {name: text for name, text in model.texts.items() if name not in within}
                 if exported.vocab is None:
                     say("note: no vocabulary is known, so the module comes without one")
             else:
@@ -120,7 +124,7 @@ class CompleteModel:
     Attributes:
         weights: TF1 name -> float32 array; the encoder and every head, each with all its weights.
         config: sizes of the encoder.
-        texts: content of the files that go along, by name: vocabulary, casing, metadata.
+        texts: content of the files that go along, by name: vocabulary, casing, metadata, pooling.
         task: what it was trained for, if its files say so.
         rules: how its text becomes tokens; None without a vocabulary.
         max_seq_length: the longest sequence in tokens.
@@ -153,6 +157,8 @@ def read_model(
     initial = read_initial(source, dense_head)
     check_heads(initial, found.config)
     _check_complete(initial, found.config)
+    if dropped := [key for key in groups(source.contents)[1] if key in initial.unused]:
+        say(f"note: no weights of BERT or of its heads, so they are not written: {', '.join(dropped[:_SHOWN])}")
     texts: dict[str, str] = {}
     rules = None
     positions = found.config.max_position_embeddings
@@ -163,6 +169,8 @@ def read_model(
     if found.task is not None:
         meta_file = found.beside(model_folder.META_DATA_FILE)
         texts[model_folder.META_DATA_FILE] = files.read_text(meta_file) if meta_file else found.task.to_json()
+    if source.pooling is not None:
+        texts |= pooling_texts(source.pooling, found.config.hidden_size, longest)
     return CompleteModel(initial.weights, found.config, texts, found.task, rules, longest)
 
 
@@ -192,7 +200,20 @@ def _check_complete(initial: InitialWeights, config: BertConfig) -> None:
         )
 
 
+def _refuse_other_masked_lm(model: CompleteModel, program: str) -> None:
+    """Refuse to write a masked LM whose head computes otherwise than that of `program`, whose files cannot say it."""
+    config = model.config
+    act, epsilon = config.masked_lm_act or config.hidden_act, config.masked_lm_layer_norm_eps
+    if names.MASKED_LM_BIAS in model.weights and (act != config.hidden_act or epsilon is not None):
+        raise InputError(
+            f"the head of this masked LM computes with `{act}` and an epsilon of {epsilon or 1e-12:g},"
+            f" that of {program} with `{config.hidden_act}` and 1e-12",
+            "write it with `--to=jaxbert`, or the encoder alone with `jaxbert export --model=encoder`",
+        )
+
+
 def _write_tensorflow(model: CompleteModel, to: Literal["tf1", "tf2"], prefix: str) -> None:
+    _refuse_other_masked_lm(model, "official code")
     if to == "tf1":
         write_bundle(prefix, model.weights)
     else:
@@ -208,6 +229,7 @@ def _write_tensorflow(model: CompleteModel, to: Literal["tf1", "tf2"], prefix: s
 
 def _write_huggingface(model: CompleteModel, folder: str) -> Collection[str]:
     """Write what `transformers` loads; the names of the weights that are in it."""
+    _refuse_other_masked_lm(model, "`transformers`")
     stored = huggingface.stored_names(model.weights)
     if len(stored) < len(model.weights):
         say("note: the class of `transformers` for this head has no pooler; it is left out")

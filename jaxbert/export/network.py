@@ -266,7 +266,8 @@ def masked_lm(g: Operations, config: BertConfig, last: Output, positions: Value 
     read, letter = (last.value, "S") if positions is None else (g.at_positions(last.value, positions), "P")
     sizes = tuple(g.size(read, axis) for axis in (0, 1))
     x = _dense(g, "cls/predictions/transform/dense", g.reshape(read, (-1, config.hidden_size)))
-    x = _layer_norm(g, "cls/predictions/transform", ACTIVATIONS[config.hidden_act](g, x))
+    x = ACTIVATIONS[config.masked_lm_act or config.hidden_act](g, x)
+    x = _layer_norm(g, "cls/predictions/transform", x, config.masked_lm_layer_norm_eps)
     logits = _project(g, (names.WORD_EMBEDDINGS, names.MASKED_LM_BIAS), x)
     return Output(g.reshape(logits, (*sizes, config.vocab_size)), ("B", letter, config.vocab_size))
 
@@ -280,8 +281,9 @@ def _dense(g: Operations, path: str, x: Value) -> Value:
     return g.apply("add", g.apply("matmul", x, g.weight(f"{path}/kernel")), g.weight(f"{path}/bias"))
 
 
-def _layer_norm(g: Operations, path: str, x: Value) -> Value:
-    return g.layer_norm(x, g.weight(f"{path}/LayerNorm/gamma"), g.weight(f"{path}/LayerNorm/beta"), LAYER_NORM_EPSILON)
+def _layer_norm(g: Operations, path: str, x: Value, epsilon: float | None = None) -> Value:
+    gamma, beta = (g.weight(f"{path}/LayerNorm/{name}") for name in ("gamma", "beta"))
+    return g.layer_norm(x, gamma, beta, epsilon or LAYER_NORM_EPSILON)
 
 
 def _gelu(g: Operations, x: Value) -> Value:

@@ -286,7 +286,7 @@ def _filesystem(path: str) -> Any:
     try:
         filesystem = fsspec.filesystem(scheme(path), use_listings_cache=False, **settings.get(scheme(path), {}))
     except ImportError as error:
-        raise InputError(f"`{path}` needs a library: {error}", "`pip install 'jaxbert[cloud]'`") from error
+        raise InputError(f"`{path}` needs a library: {error}", "`pip install gcsfs s3fs`") from error
     if scheme(path) == "s3":
         filesystem.retries = 1
     return filesystem

@@ -119,8 +119,8 @@ def masked_lm(weights: Tree, config: BertConfig, h: jax.Array) -> jax.Array:
     """Logits of the vocabulary, [B, P, H] -> [B, P, V'] float32; the output kernel is the table of word embeddings."""
     head = weights["cls"]["predictions"]
     h = dense(head["transform"]["dense"], h)
-    h = ACTIVATIONS[config.hidden_act](h.astype(jnp.float32)).astype(h.dtype)
-    h = layer_norm(head["transform"]["LayerNorm"], h)
+    h = ACTIVATIONS[config.masked_lm_act or config.hidden_act](h.astype(jnp.float32)).astype(h.dtype)
+    h = layer_norm(head["transform"]["LayerNorm"], h, config.masked_lm_layer_norm_eps)
     padding = -config.vocab_size % VOCABULARY_MULTIPLE
     kernel = jnp.pad(weights["bert"]["embeddings"]["word_embeddings"], ((0, padding), (0, 0)))
     bias = jnp.pad(head["output_bias"], (0, padding), constant_values=-1e30)

@@ -77,10 +77,10 @@ def _rounded_product(spec: str, x: jax.Array, y: jax.Array, dtype: jax.typing.DT
     return z
 
 
-def layer_norm(p: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
+def layer_norm(p: Mapping[str, jax.Array], x: jax.Array, epsilon: float | None = None) -> jax.Array:
     """Normalize the last axis of x [B, S, H] (arXiv 1607.06450), statistics in float32, result in the dtype of x."""
     wide = x.astype(jnp.float32)
     centered = wide - jnp.mean(wide, axis=-1, keepdims=True)
     variance = jnp.mean(jnp.square(centered), axis=-1, keepdims=True)
-    normal = centered * jax.lax.rsqrt(variance + LAYER_NORM_EPSILON)
+    normal = centered * jax.lax.rsqrt(variance + (epsilon or LAYER_NORM_EPSILON))
     return (normal * p["gamma"][None, None] + p["beta"][None, None]).astype(x.dtype)

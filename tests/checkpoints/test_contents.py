@@ -2,7 +2,7 @@
 """Folders of Hugging Face, read as `transformers` writes them and as older versions wrote them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import ml_dtypes
@@ -14,10 +14,11 @@ from safetensors.numpy import save_file
 
 from jaxbert.checkpoints import huggingface, names
 from jaxbert.checkpoints.huggingface import to_huggingface_config
-from jaxbert.checkpoints.load import read_initial
-from jaxbert.checkpoints.resolve import find_source
+from jaxbert.checkpoints.load import load, read_initial
+from jaxbert.checkpoints.resolve import Model, find_source
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
+from jaxbert.model.weights import classifier_table, pretraining_table
 from tests.checkpoints.random_models import Weights, assert_same, models, random_weights, to_tf1
 
 _CONFIG = BertConfig(11, 6, 2, 2, 8, max_position_embeddings=7, type_vocab_size=2)
@@ -104,6 +105,85 @@ def test_a_masked_lm_of_another_kind_is_left_out(tmp_path: Path) -> None:
     read = read_initial(str(tmp_path))
     assert_same(read.weights, {name: weights[name] for name in weights if not name.startswith("cls/predictions")})
     assert read.unused == ("masked LM with a decoder of its own (cls.predictions.decoder.weight)",)
+
+
+def test_a_masked_lm_of_another_kind_is_refused_where_it_is_needed(tmp_path: Path) -> None:
+    """Its new head would start at random without a word; the hint says how to want that."""
+    weights = random_weights(_CONFIG, "masked LM")
+    _save(tmp_path, _theirs(weights) | {"cls.predictions.decoder.weight": weights[names.WORD_EMBEDDINGS] + 1})
+    model = Model(find_source(str(tmp_path)), _CONFIG, None, None)
+    table = pretraining_table(_CONFIG, next_sentence=False)
+    with pytest.raises(InputError, match=r"a decoder of its own \(`cls.predictions.decoder.weight`\)") as caught:
+        load(model, table, None, allow_partial=False)
+    assert "`--allow_partial_init`" in caught.value.hint
+    assert names.MASKED_LM_BIAS not in load(model, table, None, allow_partial=True)[0]
+    assert load(model, classifier_table(_CONFIG, 2), "classifier")[1].unused
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "model.", "0.auto_model.", "module._orig_mod.", "0.model."]
+)
+@pytest.mark.parametrize("head", ["none", "pretraining"])
+def test_prefixes_of_wrappers_are_left_out(prefix: str, head: str, tmp_path: Path) -> None:
+    """Every weight of encoder and heads is found, with second copies; it is said what stood in front."""
+    weights = random_weights(_CONFIG, head)
+    tensors = {prefix + name: tensor for name, tensor in _theirs(weights).items()}
+    if head == "none":
+        tensors = {name.replace("bert.", ""): tensor for name, tensor in tensors.items()}
+    else:
+        tensors[f"{prefix}cls.predictions.decoder.weight"] = weights[names.WORD_EMBEDDINGS].copy()
+    _save(tmp_path, tensors)
+    read = read_initial(str(tmp_path))
+    assert_same(read.weights, weights)
+    assert read.unused == ()
+    assert f"`{prefix}` in front" in read.layout
+
+
+def test_a_head_may_stand_outside_of_the_prefix(tmp_path: Path) -> None:
+    """As where a model of one's own holds the encoder as an attribute; what else is there is told."""
+    weights = random_weights(_CONFIG, "classifier")
+    tensors = {f"model.{name}" if name.startswith("bert.") else name: value for name, value in _theirs(weights).items()}
+    _save(tmp_path, tensors | {"model.lstm.weight": np.zeros(2, np.float32)})
+    read = read_initial(str(tmp_path))
+    assert_same(read.weights, weights)
+    assert read.unused == ("model.lstm.weight",)
+
+
+@pytest.mark.parametrize("prefixes", [["roberta."], ["module.roberta."], ["model.", "module."]])
+def test_names_of_other_networks_are_not_taken(prefixes: list[str], tmp_path: Path) -> None:
+    """RoBERTa calls all but the prefix as BERT does and computes otherwise; of two encoders none is guessed."""
+    theirs = {name.removeprefix("bert."): tensor for name, tensor in _theirs(random_weights(_CONFIG)).items()}
+    _save(tmp_path, {prefix + name: tensor.copy() for prefix in prefixes for name, tensor in theirs.items()})
+    with pytest.raises(InputError, match="holds no BERT encoder"):
+        read_initial(str(tmp_path))
+
+
+def test_weights_in_8_bits_are_refused(tmp_path: Path) -> None:
+    """They mean nothing without their scales."""
+    tensors = _theirs(random_weights(_CONFIG))
+    name = "bert.pooler.dense.bias"
+    parts = {key: tensor.tobytes() for key, tensor in tensors.items() if key != name} | {name: bytes(6)}
+    header, start = {}, 0
+    for key, content in parts.items():
+        kind = "F8_E4M3" if key == name else "F32"
+        header[key] = {"dtype": kind, "shape": list(tensors[key].shape), "data_offsets": [start, start + len(content)]}
+        start += len(content)
+    text = json.dumps(header).encode()
+    content = len(text).to_bytes(8, "little") + text + b"".join(parts.values())
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(InputError, match=rf"`{name}` of .* is stored in 8 bits \(`F8_E4M3`\)"):
+        read_initial(str(tmp_path))
+
+
+def test_a_checkpoint_of_keras_3_is_called_that(save_tf2: Callable[..., None], tmp_path: Path) -> None:
+    """Its names are other ones; the hint says how to save it so that it can be read."""
+    save_tf2(f"{tmp_path}/ckpt", {"model/_operations/9/_query_dense/_kernel": np.zeros((2, 2), np.float32)})
+    assert find_source(str(tmp_path)).contents.layout == "TF2 object-based, of a Keras 3 model"
+    with pytest.raises(InputError, match="of a Keras 3 model") as caught:
+        read_initial(str(tmp_path))
+    assert "`save_to_preset`" in caught.value.hint
+    save_tf2(f"{tmp_path}/other", {"model/kernel": np.zeros((2, 2), np.float32)})
+    assert find_source(f"{tmp_path}/other").contents.layout == "TF2 object-based, of an unknown model"
 
 
 @pytest.mark.parametrize("architecture", ["BertForTokenClassification", "BertForMultipleChoice"])

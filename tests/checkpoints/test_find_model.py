@@ -2,13 +2,14 @@
 """The model that a command starts from: what its files say and what flags say, and its weights as a whole."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from jaxbert.checkpoints import model_folder, names
-from jaxbert.checkpoints.huggingface import write_huggingface
+from jaxbert.checkpoints.huggingface import to_huggingface_config, write_huggingface
 from jaxbert.checkpoints.load import load_whole
 from jaxbert.checkpoints.resolve import Model, find_model, find_source
 from jaxbert.checkpoints.tokenizer_files import tokenizer_texts
@@ -122,6 +123,30 @@ def test_a_configuration_that_is_given_replaces_the_one_beside_the_weights(model
     assert find_model(model, bert_config_file=config_file).config.max_position_embeddings == 9
     with pytest.raises(InputError, match="is not JSON"):
         find_model(model)
+
+
+def test_a_configuration_of_hugging_face_keeps_its_meaning(tmp_path: Path) -> None:
+    """As a flag too its `gelu` is the exact one, and another network is refused with the file's name."""
+    config = to_huggingface_config(dataclasses.replace(_CONFIG, hidden_act="gelu_erf"), "BertModel")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert find_model(None, bert_config_file=str(tmp_path / "config.json")).config.hidden_act == "gelu_erf"
+    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "roberta"}))
+    with pytest.raises(InputError, match=r"config\.json`: `model_type` is `roberta`"):
+        find_model(None, bert_config_file=str(tmp_path / "config.json"))
+
+
+@pytest.mark.parametrize(
+    ("flag", "asked", "there"),
+    [("bert_config_file", "bert_config.json", "config.json"), ("vocab_file", "vocab.txt", "tokenizer.json")],
+)
+def test_what_a_folder_of_hugging_face_has_instead_is_named(
+    flag: str, asked: str, there: str, model: str, tmp_path: Path
+) -> None:
+    """A file of Google's releases that is asked for there."""
+    (tmp_path / there).write_text("{}")
+    with pytest.raises(InputError, match=f"there is no `{tmp_path}/{asked}`") as caught:
+        find_model(model, **{flag: f"{tmp_path}/{asked}"})  # type: ignore[arg-type]
+    assert caught.value.hint == f"give `{tmp_path}/{there}`"
 
 
 def test_a_model_that_is_gone_is_named(config_file: str) -> None:

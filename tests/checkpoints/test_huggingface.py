@@ -120,6 +120,11 @@ def test_activations_keep_their_meaning(name: str, meaning: str) -> None:
         ({"is_decoder": True}, "`is_decoder` is `True`"),
         ({"hidden_act": "quick_gelu"}, "`hidden_act` is"),
         ({"hidden_size": "12"}, "`hidden_size` is"),
+        ({"pruned_heads": {"0": [1, 2]}}, r'`pruned_heads` is `\{"0": \[1, 2\]\}`: attention heads were cut out'),
+        (
+            {"quantization_config": {"load_in_8bit": True}},
+            "`quantization_config` is .*: weights are stored in few bits",
+        ),
     ],
 )
 def test_other_networks_are_refused(content: dict[str, Any], problem: str) -> None:

@@ -166,6 +166,78 @@ def test_the_folder_of_a_run_is_named(tiny_weights: dict[str, np.ndarray], tmp_p
     assert caught.value.hint == f"give a model in it: `{tmp_path}/best` or `{tmp_path}/last`"
 
 
+@pytest.mark.parametrize("below", ["checkpoint-500", "snapshots/0a1b", "model"])
+@pytest.mark.parametrize("kind", ["safetensors", "checkpoint"])
+def test_a_model_one_level_down_is_named(
+    below: str, kind: str, tiny_weights: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    """The folder that holds it is given as it is to be typed, and works."""
+    folder = tmp_path / below
+    folder.mkdir(parents=True)
+    (tmp_path / "runs").mkdir()
+    if kind == "safetensors":
+        save_file(tiny_weights, folder / "model.safetensors")
+    else:
+        write_bundle(f"{folder}/bert_model.ckpt", tiny_weights)
+    with pytest.raises(InputError, match="is no model, but has one in a folder of it") as caught:
+        find_source(str(folder.parent))
+    assert caught.value.hint == f"give `{folder}`"
+    assert find_source(str(folder)).kind == kind
+
+
+def test_the_one_revision_in_the_cache_is_taken(tiny_weights: dict[str, np.ndarray], tmp_path: Path) -> None:
+    """A model's folder in Hugging Face's cache means its revision; of several one must be named."""
+    folder = tmp_path / "models--google-bert--bert-base-cased"
+    for revision in ("0a1b", "2c3d"):
+        (folder / "snapshots" / revision).mkdir(parents=True)
+        save_file(tiny_weights, folder / "snapshots" / revision / "model.safetensors")
+        if revision == "0a1b":
+            assert find_source(f"{folder}/").path == f"{folder}/snapshots/0a1b/model.safetensors"
+    with pytest.raises(InputError, match="holds 2 revisions of the model") as caught:
+        find_source(str(folder))
+    assert caught.value.hint == f"give `{folder}/snapshots/0a1b` or `{folder}/snapshots/2c3d`"
+
+
+def test_weights_under_another_name_are_named(tiny_weights: dict[str, np.ndarray], tmp_path: Path) -> None:
+    """A folder with half-precision weights alone; the file that the hint gives is read, with the files beside it."""
+    halves = {name: weight.astype(np.float16) for name, weight in tiny_weights.items()}
+    save_file(halves, tmp_path / "model.fp16.safetensors")
+    (tmp_path / "vocab.txt").write_text("[UNK]\n")
+    with pytest.raises(InputError, match=r"has no `model\.safetensors`") as caught:
+        find_source(str(tmp_path))
+    path = f"{tmp_path}/model.fp16.safetensors"
+    assert caught.value.hint == f"give `{path}`"
+    with pytest.raises(InputError, match=r"has no `bert_model\.ckpt`") as caught:
+        find_source(f"{tmp_path}/bert_model.ckpt")
+    assert caught.value.hint == f"give `{path}`"
+    assert find_source(path).vocab_file == f"{tmp_path}/vocab.txt"
+
+
+def test_a_misspelt_checkpoint_is_answered_with_those_there(
+    tiny_weights: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there are several the folder alone would not do; a name without a folder is no file of this one."""
+    for name in ("a.ckpt", "b.ckpt"):
+        write_bundle(f"{tmp_path}/{name}", tiny_weights)
+    with pytest.raises(InputError, match=r"no checkpoint .*c\.ckpt`") as caught:
+        find_source(f"{tmp_path}/c.ckpt")
+    assert caught.value.hint == f"give one of these: `{tmp_path}/a.ckpt`, `{tmp_path}/b.ckpt`"
+    save_file(tiny_weights, tmp_path / "model.safetensors")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="there is no checkpoint `bert-base-uncsed`"):
+        find_source("bert-base-uncsed")
+
+
+def test_a_file_of_google_asked_for_in_a_folder_of_hugging_face(
+    tiny_weights: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    """The folder is the model there."""
+    save_file(tiny_weights, tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match="but its folder is a model") as caught:
+        find_source(f"{tmp_path}/bert_model.ckpt")
+    assert caught.value.hint == f"give `{tmp_path}`"
+
+
 def test_official_hub_modules(shared: Path) -> None:
     """Modules of versions 2.3 and 2.20 bring sizes, vocabulary and casing."""
     for folder in sorted((shared / "official/hub").iterdir()):
@@ -249,7 +321,7 @@ def test_without_network_the_folder_is_named(
     with pytest.raises(InputError, match=f"is not on this machine.* {problem}") as caught:
         locate(name)
     assert cache_folder(by_hand) in caught.value.hint
-    assert ("pip install 'jaxbert[hub]'" in caught.value.hint) != is_installed
+    assert (f"pip install {library}`, or" in caught.value.hint) != is_installed
     folder = Path(cache_folder(by_hand))
     folder.mkdir(parents=True)
     (folder / "vocab.txt").write_text("x")

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jaxbert.checkpoints import names
+from jaxbert.checkpoints.huggingface import write_huggingface
 from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.model_folder import write_model
 from jaxbert.cli import main
@@ -60,6 +61,20 @@ def kept_by_transformers(weights: Mapping[str, np.ndarray]) -> Weights:
     """Its classes for questions and for the masked LM alone have no pooler: there it is lost, and only it."""
     loses_pooler = {names.SQUAD[0], names.MASKED_LM_BIAS} & weights.keys() and names.NEXT_SENTENCE[0] not in weights
     return {name: array for name, array in weights.items() if not (loses_pooler and name in names.POOLER)}
+
+
+def test_a_head_that_is_dropped_is_said(convert: Convert, tmp_path: Path) -> None:
+    """What is no weight of BERT or of its heads, as the classes of tokens are, is named before it is lost."""
+    weights = random_weights(CONFIG, "classifier")
+    write_huggingface(str(tmp_path / "a"), weights, CONFIG)
+    config = json.loads((tmp_path / "a/config.json").read_text())
+    config["architectures"] = ["BertForTokenClassification"]
+    (tmp_path / "a/config.json").write_text(json.dumps(config))
+    code, _, err = convert(init_checkpoint=tmp_path / "a", to="jaxbert", output_dir=tmp_path / "b")
+    assert code == 0
+    assert "so they are not written: classifier.bias, classifier.weight" in err
+    encoder = {name: weight for name, weight in weights.items() if name not in names.CLASSIFIER}
+    assert_same(read_initial(str(tmp_path / "b")).weights, encoder)
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])

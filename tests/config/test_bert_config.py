@@ -60,6 +60,8 @@ def test_whole_numbers_may_have_a_point_and_shares_may_have_none() -> None:
         ({"initializer_range": 0}, "expected a number above 0"),
         ({"hidden_act": "prelu"}, '`hidden_act` is `"prelu"`: expected one of gelu'),
         ({"hidden_act": 3}, "expected one of gelu"),
+        ({"masked_lm_act": "prelu"}, '`masked_lm_act` is `"prelu"`: expected one of gelu'),
+        ({"masked_lm_layer_norm_eps": 0}, "`masked_lm_layer_norm_eps` is `0.0`: expected 0 < epsilon < 1"),
         ({"embedding_size": 128}, "`embedding_size` is `128`: factorised embeddings"),
     ],
 )
@@ -68,6 +70,14 @@ def test_wrong_values(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as error:
         from_dict({"vocab_size": 9, **changes})
     assert message in error.value.message
+
+
+def test_another_head_of_the_masked_lm_survives() -> None:
+    """What it computes with is written only where it is another; null means as in Google's code."""
+    assert "masked_lm" not in to_json(BertConfig(vocab_size=9))
+    config = BertConfig(vocab_size=9, masked_lm_act="gelu_erf", masked_lm_layer_norm_eps=1e-5)
+    assert from_dict(json.loads(to_json(config))) == config
+    assert from_dict({"vocab_size": 9, "masked_lm_act": None}) == BertConfig(vocab_size=9)
 
 
 def test_embedding_size_that_changes_nothing_is_accepted() -> None:

@@ -55,6 +55,21 @@ def test_the_graph_computes_what_the_model_does(kind: Kind, tmp_path: Path) -> N
         assert_close(found, our_results(model, inputs), inputs[MASK])
 
 
+def test_another_head_of_the_masked_lm_is_computed() -> None:
+    """With an activation and an epsilon of its own, as keras-hub has it."""
+    plain = exported("pretrainer")
+    config = dataclasses.replace(plain.config, masked_lm_act="gelu_erf", masked_lm_layer_norm_eps=0.1)
+    inputs = random_inputs(config, seed=0)
+    arguments = {name: inputs[ours].astype(np.int64) for ours, name in INPUTS.items()}
+    found, others = (
+        _run(onnx_model(model).SerializeToString(), arguments)[OUTPUTS["mlm_logits"]]
+        for model in (dataclasses.replace(plain, config=config), plain)
+    )
+    ours = our_results(dataclasses.replace(plain, config=config), inputs)["mlm_logits"]
+    assert_close({"mlm_logits": found}, {"mlm_logits": ours}, inputs[MASK])
+    assert np.abs(found - others).max() > 0.01
+
+
 def _message() -> Any:
     """A file without operations."""
     message = Model(ir_version=FILE_VERSION)
