@@ -145,10 +145,10 @@ def test_form_of_a_file(path: Path) -> None:
 
 
 def test_dependencies_are_what_is_imported() -> None:
-    """Every library that is imported is declared (Beam and ONNX as extras), and every declared one is imported."""
+    """Every library that is imported is declared (Beam, ONNX and Arrow as extras), and every declared one is imported."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    declared = [*project["dependencies"], *extras["beam"], *extras["onnx"]]
+    declared = [*project["dependencies"], *extras["beam"], *extras["onnx"], *extras["arrow"]]
     distributions = [re.match(r"[\w-]+", requirement)[0] for requirement in declared]  # type: ignore[index]
     libraries = {top.split(".")[0] for path in FILES for top in imported(path)} - set(sys.stdlib_module_names)
     assert libraries - {"jaxbert"} == {IMPORTED_AS.get(distribution, distribution) for distribution in distributions}
