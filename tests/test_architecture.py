@@ -145,7 +145,7 @@ def test_form_of_a_file(path: Path) -> None:
 
 
 def test_dependencies_are_what_is_imported() -> None:
-    """Every library that is imported is declared (Beam, ONNX and Arrow as extras), and every declared one is imported."""
+    """Every library that is imported is declared (some as extras), and every declared one is imported."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     declared = [*project["dependencies"], *extras["beam"], *extras["onnx"], *extras["arrow"]]

@@ -30,7 +30,7 @@ _BATCH = 1000  # rows
 _BUFFER = 1 << 20  # bytes of a column that are read at a time
 _SPLIT = re.compile(r"(?P<split>.+?)(?:-[0-9]{5}-of-(?P<parts>[0-9]{5}))?(?:-[0-9a-f]{16})?\.(?:parquet|arrow)")
 _NUMBERED = re.compile(r"[0-9]+\.parquet")
-_HINT = "pip install 'jaxbert[arrow]'"
+_HINT = "`pip install pyarrow`"
 
 
 def kind_of(path: str) -> Kind | None:

@@ -186,7 +186,7 @@ def glue_dataset(task: Task, folder: str, language: str = "en") -> TextDataset:
     chosen = task.languages if language == "all" else (language,)
     every = task.languages or ("",)
     if not _has_original(task, folder, every) and (splits := _published_splits(task, folder, every)):
-        return _published_dataset(task, splits, chosen, every)
+        return _published_dataset(task, splits, chosen if task.languages else every, every)
     return TextDataset(
         task.name,
         task.labels.names,

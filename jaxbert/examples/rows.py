@@ -6,7 +6,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from jaxbert.console import say_once
 from jaxbert.errors import InputError
@@ -143,8 +143,11 @@ def find_separator(path: str, names: Sequence[str], places: Sequence[int]) -> st
             f"`{path}`: its fields may be separated by {' or by '.join(SEPARATORS[one] for one in fitting)}",
             "write names of the columns in a first line, and give the columns by name",
         )
-    if fitting:
-        return fitting[0]
+    return fitting[0] if fitting else widest_separator(path)
+
+
+def widest_separator(path: str) -> str:
+    """What separates most fields in the first record of a CSV file."""
     return max(SEPARATORS, key=lambda separator: len(_first_record(path, separator)))
 
 
@@ -224,8 +227,7 @@ def _lines(path: str) -> Iterator[tuple[int, str]]:
     with open_input(path) as file:
         if (mark := file.read(4))[:2] in _MARKS_16:
             say_once(f"`{path}` is UTF-16, by its mark")
-            file.seek(0)
-            yield from _lines_of_16(path, io.TextIOWrapper(file, "utf-16", newline="\n"))
+            yield from _lines_of_16(path, file)
             return
         if mark == b"PK\3\4":
             raise InputError(f"`{path}` is a ZIP archive, as spreadsheets are kept", "save the table as CSV")
@@ -242,14 +244,16 @@ def _lines(path: str) -> Iterator[tuple[int, str]]:
         raise InputError(f"`{path}` is empty", "expected one example a line")
 
 
-def _lines_of_16(path: str, file: io.TextIOWrapper) -> Iterator[tuple[int, str]]:
+def _lines_of_16(path: str, file: BinaryIO) -> Iterator[tuple[int, str]]:
     number = 0
-    try:
-        for number, line in enumerate(file, 1):
-            yield number, line
-    except UnicodeError as error:
-        raise InputError(
-            f"`{path}` has the mark of UTF-16, but is not: {error} after line {number}", "save it as UTF-8"
-        ) from error
+    file.seek(0)
+    with io.TextIOWrapper(file, "utf-16", newline="\n") as lines:
+        try:
+            for number, line in enumerate(lines, 1):
+                yield number, line
+        except UnicodeError as error:
+            raise InputError(
+                f"`{path}` has the mark of UTF-16, but is not: {error} after line {number}", "save it as UTF-8"
+            ) from error
     if not number:
         raise InputError(f"`{path}` is empty", "expected one example a line")

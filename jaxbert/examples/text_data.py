@@ -48,6 +48,10 @@ def text_dataset(
         label, places = flags.label_column or "", tuple[str, ...]()
         if kind == "multi_label" and "," in label:  # a column for each class
             label, places = "", tuple(label.split(","))
+            if not all(places):
+                raise InputError(
+                    f"`--label_column={flags.label_column}` names an empty column", "name a column a class"
+                )
         return table_dataset(
             flags.train_file or "",
             flags.eval_file or "",
