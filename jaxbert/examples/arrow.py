@@ -13,6 +13,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 from jaxbert.console import say_once
 from jaxbert.errors import InputError
 from jaxbert.io import files
@@ -241,7 +243,7 @@ def _class_names(schema: Any, path: str) -> dict[str, tuple[str, ...]]:
     """Column -> names of its classes, from the schema, or else from `dataset_info.json` beside the file."""
     features: Any = None
     if said := (schema.metadata or {}).get(b"huggingface"):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # it is not what `datasets` writes
             features = json.loads(said)["info"]["features"]
     info = os.path.join(os.path.dirname(path), "dataset_info.json")
     if features is None and files.is_file(info):
@@ -269,14 +271,14 @@ def _values(field: Any, names: Sequence[str] | None, path: str) -> Callable[[Any
     types, kind = pyarrow.types, field.type
     is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
     inner = kind.value_type if is_list or types.is_dictionary(kind) else kind
-    if types.is_binary(inner) or types.is_large_binary(inner) or types.is_temporal(inner):
+    is_text = types.is_string(inner) or types.is_large_string(inner) or types.is_string_view(inner)
+    is_number = types.is_integer(inner) or types.is_floating(inner) or types.is_decimal(inner)
+    if not (is_text or is_number or types.is_boolean(inner) or types.is_nested(inner) or types.is_null(inner)):
         raise InputError(f"`{path}`: the column `{field.name}` is of type {kind}", "write it as text")
     one: Callable[[Any], Any] = lambda value: value  # noqa: E731
     if names is not None and types.is_integer(inner):
         one = functools.partial(_class_of, names, field.name, path)
     elif types.is_floating(inner):
-        import numpy as np
-
         shortest = {16: np.float16, 32: np.float32, 64: np.float64}[inner.bit_width]
         one = lambda value: None if value is None or value != value else float(str(shortest(value)))  # noqa: E731
     elif types.is_decimal(inner):

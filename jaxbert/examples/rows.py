@@ -22,6 +22,10 @@ _SEVERAL_HINT = (
     " `--fine_tuning_task_type=multi_label`"
 )
 _LONGEST = 1 << 20  # characters of a record with line breaks inside of quotes
+_NO_TEXT = {
+    b"PK\3\4": ("a ZIP archive, as spreadsheets are kept", "save the table as CSV"),
+    b"\x1f\x8b": ("compressed by gzip", "`gunzip` it first"),
+}
 _MARKS_16 = (b"\xff\xfe", b"\xfe\xff")
 # Quotes as spreadsheets write them: around a whole field, and doubled inside.
 _QUOTED = re.compile(r'"(?:[^"]++|"")*+"')
@@ -229,8 +233,9 @@ def _lines(path: str) -> Iterator[tuple[int, str]]:
             say_once(f"`{path}` is UTF-16, by its mark")
             yield from _lines_of_16(path, file)
             return
-        if mark == b"PK\3\4":
-            raise InputError(f"`{path}` is a ZIP archive, as spreadsheets are kept", "save the table as CSV")
+        for beginning, (kind, hint) in _NO_TEXT.items():
+            if mark.startswith(beginning):
+                raise InputError(f"`{path}` is {kind}", hint)
         file.seek(0)
         for number, raw in enumerate(file, 1):
             try:

@@ -147,7 +147,7 @@ def test_a_score_in_place_of_a_class(folder: Path) -> None:
         ({"input_data_dir": None}, "nothing to read"),
         ({"input_data_dir": "missing"}, "cannot read `missing"),
         ({"vocab_file": "missing"}, "cannot read `missing`"),
-        ({"fine_tuning_task_type": "regression"}, "MRPC is a classification task"),
+        ({"fine_tuning_task_type": "regression"}, "the labels of MRPC are known"),
         ({"train_file": "own.tsv"}, "`--text_a_column` and `--label_column` must be given"),
         ({f"{name}_data_output_path": None for name in ("train", "eval", "test")}, "nothing to make"),
         ({"train_data_output_path": "same", "eval_data_output_path": "same"}, "two outputs are the same file"),

@@ -12,6 +12,7 @@ import pytest
 
 from jaxbert.errors import InputError
 from jaxbert.examples.arrow import ArrowTable, find_splits, is_arrow, kind_of, open_arrow
+from jaxbert.io import storage
 from tests.examples.arrow_files import save_to_disk, write_parquet
 
 TEXTS = ["Fine", "", "größer"]
@@ -191,3 +192,16 @@ def test_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(InputError, match=r"a.parquet` \(Parquet\) needs the package `pyarrow`") as caught:
         values(open_arrow(path, "train"), "text")
     assert caught.value.hint == "`pip install pyarrow`"
+
+
+def test_remote_files(tmp_path: Path) -> None:
+    """A folder in a remote storage is read like one on disk."""
+    columns = {"label": [0, 1, 1]}
+    save_to_disk(tmp_path / "train", [columns], {"label": ["x", "y"]})
+    (tmp_path / "dataset_dict.json").write_text('{"splits": ["train"]}')
+    write_parquet(tmp_path / "hub/train-00000-of-00001.parquet", columns, {"label": ["x", "y"]}, rows=1)
+    storage.send_all(str(tmp_path), "memory://arrow")
+    for folder in ("memory://arrow", "memory://arrow/hub", "memory://arrow/hub/train-*.parquet"):
+        table = open_arrow(folder, "train")
+        assert all(path.startswith("memory://") for path in table.paths)
+        assert values(table, "label") == [["x"], ["y"], ["y"]]
