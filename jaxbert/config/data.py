@@ -32,8 +32,8 @@ class TextFlags:
     test_file: str | None = flag(None, "Examples to predict; they need no label.")
     text_a_column: str | None = flag(
         None,
-        "Column of the (first) text: its name in the first line, or its number from 0 where there is no header; a key of"
-        " JSON lines; a column of Parquet or Arrow.",
+        "Column of the (first) text: its name (in the first line, in JSON its key), or its number from 0 where there is"
+        " no header.",
     )
     text_b_column: str | None = flag(None, "Column of the second text of a pair.")
     label_column: str | None = flag(

@@ -28,11 +28,11 @@ def describe_data(path: str) -> list[str]:
     if lines := describe_table(path):
         return lines
     if len(view_input(path)) > _MOST_TEXT:
-        return []
+        return describe_json_lines(path) if beginning.lstrip()[:1] == b"{" else []
     if (content := json_object(path)) is not None:
         return _describe_metadata(path, content) if "task_type" in content else describe_squad(path, content)
-    if beginning.lstrip()[:1] == b"{":
-        return describe_json_lines(path)
+    if beginning.lstrip()[:1] == b"{" and (lines := describe_json_lines(path)):
+        return lines
     try:
         vocab = read_vocab(path)
     except InputError:

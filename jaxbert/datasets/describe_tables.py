@@ -22,7 +22,7 @@ def describe_table(path: str) -> list[str]:
     if (kind := kind_of(path)) is not None:
         table = ArrowTable(path, (path,))
         return [*_describe_columns(f"{path}: {kind}", table), _use(path, table.columns)]
-    if path.endswith(".csv"):
+    if path.lower().endswith(".csv"):
         separator = widest_separator(path)
         return _describe_text(path, f"CSV, separated by {SEPARATORS[separator]}", csv_rows(path, separator))
     if path.endswith(".tsv"):
@@ -40,8 +40,10 @@ def describe_json_lines(path: str) -> list[str]:
         return []
     if first is None:
         return []
-    keys = {name: f"{value!r:.{_SHOWN}}" for name, value in first[1].items()}
     count = sum(1 for _ in json_rows(path))
+    if count == 1 and (squad := describe_squad(path, first[1])):
+        return squad
+    keys = {name: f"{value!r:.{_SHOWN}}" for name, value in first[1].items()}
     return [f"{path}: JSON lines, {count:,} rows; the first one:", *_listed(keys), _use(path, keys)]
 
 

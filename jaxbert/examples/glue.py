@@ -211,16 +211,22 @@ def _read_set(
 
 
 def _checked_header(path: str, rows: Iterator[Row], task: Task, columns: Columns) -> Iterator[Row]:
-    """All rows. Raises InputError where the first one should name the columns, and is an example."""
+    """All rows. Raises InputError where the first one is an example in place of a header, or the other way round."""
     for line, fields in itertools.islice(rows, 1):
         place = columns.id if columns.label is None else columns.label
-        if columns.has_header and place is not None and len(fields) >= columns.needed:
+        if place is not None and len(fields) >= columns.needed:
             is_example = fields[place].isdecimal() if columns.label is None else _is_label(fields[place], task.labels)
-            if is_example:
+            if is_example and columns.has_header:
                 raise InputError(
                     f"`{path}` line {line} is an example, where {task.name} has the names of the columns:"
                     f" `{' '.join(fields)[:80]}`",
                     f"write a line of {len(fields)} names, with tabs between them, in front of it",
+                )
+            if not is_example and not columns.has_header:
+                raise InputError(
+                    f"`{path}` line {line}: `{fields[place]}` is no label of {task.name}, whose file has examples from"
+                    " the first line on",
+                    "if the line names the columns, take it away",
                 )
         yield line, fields
     yield from rows

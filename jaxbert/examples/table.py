@@ -218,6 +218,7 @@ def _refuse_suspect(found: "collections.Counter[str]", place: str, column: str, 
     Labels were counted in the order in which they come first.
     """
     listed = f"`--labels={','.join(sorted(found))}`" if len(found) <= _MOST_LISTED else "all with `--labels`"
+    can_be_given = not any("," in label for label in found)
     if _are_numbers(found):
         raise InputError(
             f"{place}: the label column `{column}` holds {len(found):,} different numbers",
@@ -235,10 +236,10 @@ def _refuse_suspect(found: "collections.Counter[str]", place: str, column: str, 
         named = " and ".join(f"`{label}` ({found[label]} times)" for label in same)
         raise InputError(
             f"{place}: the labels {named} differ only in blanks or case",
-            f"write them alike in the file; if they are different classes, give {listed}",
+            "write them alike in the file" + f"; if they are different classes, give {listed}" * can_be_given,
         )
     once = [label for label, count in found.items() if count == 1]
-    if 0 < len(once) < len(found) and all(count >= _ENOUGH for count in found.values() if count > 1):
+    if can_be_given and 0 < len(once) < len(found) and all(count >= _ENOUGH for count in found.values() if count > 1):
         is_first = once == [next(iter(found))]
         raise InputError(
             f"{place}: {', '.join(f'`{label}`' for label in once[:5])}"
@@ -252,7 +253,7 @@ def _refuse_suspect(found: "collections.Counter[str]", place: str, column: str, 
 def _are_numbers(found: "collections.Counter[str]") -> bool:
     """Whether there are so many different numbers that they are no classes."""
     try:
-        numbers = [float(label) for label in found]
+        numbers = [float(label.replace(",", ".")) for label in found]
     except ValueError:
         return False
     are_whole = all(math.isfinite(number) and number == int(number) for number in numbers)
@@ -336,7 +337,7 @@ class _TextTable:
     @functools.cached_property
     def _separator(self) -> str | None:
         """What separates fields that may be in quotes; None for tabs, with quotes as characters."""
-        if self.path.endswith(".csv"):
+        if self.path.lower().endswith(".csv"):
             needed = self._names.unlabelled.given
             places = [int(name) for name in needed] if self._by_number else []
             separator = find_separator(self.path, () if self._by_number else needed, places)

@@ -244,6 +244,16 @@ def test_an_example_in_place_of_the_header(name: str, file: str, header: str, da
         assert len(read_file()) == 2
 
 
+def test_a_header_in_place_of_an_example(tmp_path: Path) -> None:
+    """CoLA's file has none: a line of names is refused, and taken away the rest is read."""
+    write(tmp_path / "train.tsv", "source|label|mark|sentence", "gj04|1||First .")
+    with pytest.raises(InputError, match="line 1: `label` is no label of COLA") as caught:
+        read(glue_dataset(find_task("CoLA"), str(tmp_path)).train)
+    assert "take it away" in caught.value.hint
+    write(tmp_path / "train.tsv", "gj04|1||First .")
+    assert len(read(glue_dataset(find_task("CoLA"), str(tmp_path)).train)) == 1
+
+
 # Task -> columns of the texts, names of the classes in the order of their numbers, as `datasets` has them.
 PUBLISHED = {
     "COLA": (["sentence"], ["unacceptable", "acceptable"]),

@@ -237,6 +237,16 @@ def test_a_label_nearly_known(kind: LabelKind, tmp_path: Path) -> None:
         read(dataset.train)
 
 
+def test_labels_that_no_flag_can_give(tmp_path: Path) -> None:
+    """A label with a comma, which `--labels` cannot give, may be rare."""
+    path = labelled(tmp_path, ["New York, NY", *["Paris", "Rome"] * 10])
+    names = ColumnNames("text", label="label")
+    assert table_dataset(path, "", "", names).labels == ("New York, NY", "Paris", "Rome")
+    with pytest.raises(InputError, match="differ only in") as caught:
+        table_dataset(labelled(tmp_path, ["New York, NY", "new york, NY"]), "", "", names)
+    assert caught.value.hint == "write them alike in the file"
+
+
 def test_a_header_where_there_should_be_none(tmp_path: Path) -> None:
     """A first line of names is not read as an example, with a label or without."""
     path = labelled(tmp_path, ["yes", "no"])
