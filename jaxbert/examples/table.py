@@ -8,7 +8,7 @@ import itertools
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from jaxbert.console import say_once
@@ -208,16 +208,39 @@ def _collect_labels(path: str, names: ColumnNames, several: bool, kind_flag: str
         del found[label]
     if not found:
         raise InputError(f"`{path}`: the label column `{names.label}` is empty", "name another column")
+    if isinstance(table, _TextTable) and not columns.has_header:
+        _refuse_header(found, f"`{path}`")
     _refuse_suspect(found, f"`{path}`", names.label, kind_flag.format("regression"))
     return tuple(sorted(found))
 
 
-def _refuse_suspect(found: "collections.Counter[str]", place: str, column: str, regression: str) -> None:
-    """Raise InputError where what was found in the label column (label -> how often) is surely or likely no class.
+def _refuse_header(found: "collections.Counter[str]", place: str) -> None:
+    """Raise InputError where the first label is likely the name of the column.
 
-    Labels were counted in the order in which they come first.
+    It is seen once, and all others often; or it is the only one that is no number.
     """
-    listed = f"`--labels={','.join(sorted(found))}`" if len(found) <= _MOST_LISTED else "all with `--labels`"
+    first, *others = found
+    if found[first] == 1 and others and (min(found[label] for label in others) > 1 or _is_odd(first, others)):
+        raise InputError(
+            f"{place}: the first line has the label `{first}`, which no other line has",
+            "if it names the columns give them by these names, or take it away; if it is an example, give the classes:"
+            f" {_as_flag(found)}",
+        )
+
+
+def _is_odd(label: str, others: Sequence[str]) -> bool:
+    """Whether all but this one are numbers."""
+    return not _is_float(label) and all(map(_is_float, others))
+
+
+def _as_flag(found: Collection[str]) -> str:
+    """How all labels are given."""
+    return f"`--labels={','.join(sorted(found))}`" if len(found) <= _MOST_LISTED else "all with `--labels`"
+
+
+def _refuse_suspect(found: "collections.Counter[str]", place: str, column: str, regression: str) -> None:
+    """Raise InputError where what was found in the label column (label -> how often) is surely or likely no class."""
+    listed = _as_flag(found)
     can_be_given = not any("," in label for label in found)
     if _are_numbers(found):
         raise InputError(
@@ -240,24 +263,28 @@ def _refuse_suspect(found: "collections.Counter[str]", place: str, column: str, 
         )
     once = [label for label, count in found.items() if count == 1]
     if can_be_given and 0 < len(once) < len(found) and all(count >= _ENOUGH for count in found.values() if count > 1):
-        is_first = once == [next(iter(found))]
         raise InputError(
-            f"{place}: {', '.join(f'`{label}`' for label in once[:5])}"
-            + (" is the label of the first row only" if is_first else " is seen once as a label")
-            + f", all others at least {_ENOUGH} times",
-            ("if the first line is a header, give the columns by name; " if is_first else "mend or remove the row; ")
-            + f"if it is a class, give {listed}",
+            f"{place}: {', '.join(f'`{label}`' for label in once[:5])} is seen once as a label, all others at least"
+            f" {_ENOUGH} times",
+            f"mend or remove the row; if it is a class, give {listed}",
         )
 
 
 def _are_numbers(found: "collections.Counter[str]") -> bool:
     """Whether there are so many different numbers that they are no classes."""
-    try:
-        numbers = [float(label.replace(",", ".")) for label in found]
-    except ValueError:
+    if not all(map(_is_float, found)):
         return False
+    numbers = [float(label.replace(",", ".")) for label in found]
     are_whole = all(math.isfinite(number) and number == int(number) for number in numbers)
     return len(numbers) >= (_MOST_NUMBERS if are_whole else _MOST_DECIMALS)
+
+
+def _is_float(label: str) -> bool:
+    try:
+        float(label.replace(",", "."))
+    except ValueError:
+        return False
+    return True
 
 
 def _rows_and_columns(table: Table, names: ColumnNames, labels: Labels) -> tuple[Iterator[Row], Columns]:

@@ -175,7 +175,7 @@ def labelled(folder: Path, labels: list[str], header: str = "text\tlabel") -> st
             "`<br>` is seen once as a label, all others at least 10 times",
             "--labels=<br>,no,yes",
         ),
-        (["stars", *["yes", "no"] * 10], "`stars` is the label of the first row only", "is a header"),
+        (["stars", *["yes", "no"] * 10], "`stars` is seen once as a label", "remove the row"),
         ([str(number) for number in range(100)], "holds 100 different numbers", "give `--regression`"),
         ([f"{number}.5" for number in range(20)], "holds 20 different numbers", "give `--regression`"),
         ([f"class {number}" for number in range(10_001)], "holds more than 10,000 different labels", "another column"),
@@ -254,6 +254,13 @@ def test_a_header_where_there_should_be_none(tmp_path: Path) -> None:
         table_dataset(path, "", "", ColumnNames("0", label="1"))
     with pytest.raises(InputError, match="the first line is no example"):
         read(table_dataset("", "", path, ColumnNames("0"), ("x",)).test[""])
+    for labels in (["Quality", "1", "0"], ["Quality", "yes", "no", "yes", "no"]):
+        path = labelled(tmp_path, labels, header="")
+        with pytest.raises(
+            InputError, match="the first line has the label `Quality`, which no other line has"
+        ) as caught:
+            table_dataset(path, "", "", ColumnNames("0", label="1"))
+        assert f"`--labels={','.join(sorted(set(labels)))}`" in caught.value.hint
     path = labelled(tmp_path, ["yes", "no"], header="")
     assert table_dataset(path, "", "", ColumnNames("0", label="1")).labels == ("no", "yes")
 
