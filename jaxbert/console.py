@@ -39,6 +39,12 @@ def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
+@functools.cache
+def say_once(text: str) -> None:
+    """`say` what is found wherever a file is opened, but only the first time."""
+    say(text)
+
+
 @contextlib.contextmanager
 def progress() -> Iterator[Report]:
     """Shows how many examples are done: a running count on a terminal, a line now and then in a log."""

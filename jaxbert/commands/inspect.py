@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Say what a file or folder is: a model and everything in it, records, metadata, a vocabulary, a configuration."""
+"""Say what a file or folder is: a model and all that is in it, records, metadata, tables, vocabularies, settings."""
 
 import os
 from collections.abc import Iterable
@@ -8,6 +8,7 @@ from jaxbert.checkpoints.describe import describe_configuration, describe_model,
 from jaxbert.checkpoints.model_folder import has_model
 from jaxbert.config.models import InspectFlags
 from jaxbert.datasets.describe import describe_data
+from jaxbert.datasets.describe_tables import describe_splits
 from jaxbert.errors import InputError
 from jaxbert.export.onnx import MODEL_FILE
 from jaxbert.io import files
@@ -26,7 +27,7 @@ def _describe(flags: InspectFlags) -> Iterable[str]:
     elif files.is_file(onnx := os.path.join(path, MODEL_FILE)) and not has_model(path):
         lines = _describe_onnx(onnx)
     else:
-        lines = describe_run(path) or describe_released(path)
+        lines = describe_run(path) or describe_released(path) or describe_splits(path)
     return lines or describe_model(path, flags.bert_config_file, flags.vocab_file)
 
 

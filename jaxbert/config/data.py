@@ -24,12 +24,16 @@ class TextFlags:
     xnli_language: str = flag("en", "Language of the XNLI training set; `all` for its 15 languages.")
     pawsx_language: str = flag("en", "Language of the PAWS-X training set; `all` for its 7 languages.")
     train_file: str | None = flag(
-        None, "Training examples instead of a known task: .tsv, .csv or .jsonl.", group="Text data of your own"
+        None,
+        "Training examples instead of a known task: .tsv, .csv, .jsonl, Parquet, Arrow, or a folder of `datasets`.",
+        group="Text data of your own",
     )
     eval_file: str | None = flag(None, "Examples for evaluation.")
     test_file: str | None = flag(None, "Examples to predict; they need no label.")
     text_a_column: str | None = flag(
-        None, "Column of the (first) text: its name in the first line, or its number from 0 where there is no header."
+        None,
+        "Column of the (first) text: its name (in the first line, in JSON its key), or its number from 0 where there is"
+        " no header.",
     )
     text_b_column: str | None = flag(None, "Column of the second text of a pair.")
     label_column: str | None = flag(
@@ -39,7 +43,9 @@ class TextFlags:
     )
     id_column: str | None = flag(None, "Column that tells the example apart.")
     labels: str | None = flag(
-        None, "Class names in the order of their ids, separated by commas; default: those of the training file, sorted."
+        None,
+        "Class names in the order of their ids, separated by commas; default: as the training file names them, or those"
+        " in it, sorted.",
     )
 
 
@@ -50,7 +56,9 @@ class TextDataFlags(TextFlags):
     regression: bool = flag(False, "Labels are numbers.")
     multi_label: bool = flag(False, "An example may have several labels, or none.")
     data_dir: str | None = flag(
-        None, "Folder with the files of a known task as they were downloaded.", group="Text data of a known task"
+        None,
+        "Folder with the files of a known task as they were downloaded, or as the library `datasets` has them.",
+        group="Text data of a known task",
     )
     task_name: str | None = flag(None, "Which task; default: the name of the folder.", choices=TASKS)
     vocab_file: str | None = flag(None, "Vocabulary; default: `vocab.txt` in the folder of the checkpoint.")
@@ -86,10 +94,14 @@ class FineTuningDataFlags(TextFlags):
     vocab_file: str = required_flag("Vocabulary of the checkpoint, one token a line.")
     max_seq_length: int = flag(128, "Tokens in a record, [CLS] and [SEP] included; longer texts are cut.", minimum=4)
     input_data_dir: str | None = flag(
-        None, "Folder with the files of the task as they were downloaded.", group="A known task"
+        None,
+        "Folder with the files of the task as they were downloaded, or as the library `datasets` has them.",
+        group="A known task",
     )
     classification_task_name: str = flag("MNLI", "Which task.", choices=TASKS)
-    squad_data_file: str | None = flag(None, "SQuAD file, version 1.1 or 2.0, to train on.", group="SQuAD")
+    squad_data_file: str | None = flag(
+        None, "SQuAD file, version 1.1 or 2.0, to train on: JSON, Parquet, Arrow, a folder.", group="SQuAD"
+    )
     doc_stride: int = flag(128, "Tokens between the beginnings of the windows of a long context.", minimum=1)
     max_query_length: int = flag(64, "Tokens of a question; longer ones are cut.", minimum=1)
     version_2_with_negative: bool = flag(False, "SQuAD 2.0, where some questions have no answer.")

@@ -226,7 +226,9 @@ class SquadFlags(FineTuningFlags):
         None, "Training records of create_finetuning_data, globs separated by commas.", group="Data"
     )
     input_meta_data_path: str | None = flag(None, "The metadata file beside the records; it says how windows are cut.")
-    train_file: str | None = flag(None, "SQuAD file to train on, in place of records.")
+    train_file: str | None = flag(
+        None, "SQuAD file to train on, in place of records: JSON, Parquet, Arrow, or a folder of `datasets`."
+    )
     predict_file: str | None = flag(None, "SQuAD files to answer, globs separated by commas; one file to score.")
     vocab_file: str | None = flag(
         None,

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a file of data is, detected from its content: TFRecords, their metadata, a vocabulary."""
+"""What a file of data is, detected from its content: TFRecords, their metadata, a table, SQuAD, a vocabulary."""
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
+from jaxbert.datasets.describe_tables import describe_json_lines, describe_squad, describe_table
 from jaxbert.errors import InputError
 from jaxbert.io.files import open_input, read_text, view_input
 from jaxbert.text.vocab import read_vocab
@@ -24,10 +25,14 @@ def describe_data(path: str) -> list[str]:
         beginning = file.read(12)
     if len(beginning) == 12 and masked_crc(beginning[:8]) == int.from_bytes(beginning[8:], "little"):
         return list(_describe_records(path))
+    if lines := describe_table(path):
+        return lines
     if len(view_input(path)) > _MOST_TEXT:
-        return []
+        return describe_json_lines(path) if beginning.lstrip()[:1] == b"{" else []
     if (content := json_object(path)) is not None:
-        return _describe_metadata(path, content) if "task_type" in content else []
+        return _describe_metadata(path, content) if "task_type" in content else describe_squad(path, content)
+    if beginning.lstrip()[:1] == b"{" and (lines := describe_json_lines(path)):
+        return lines
     try:
         vocab = read_vocab(path)
     except InputError:

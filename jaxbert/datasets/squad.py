@@ -81,7 +81,7 @@ def make_records(
         InputError: wrong data, of the other version of SQuAD, or nothing to write.
     """
     records, meta_data = outputs
-    paragraphs = check_version(read_squad(source), version_2_with_negative, source)
+    paragraphs = check_version(read_squad(source, "train"), version_2_with_negative, source)
     with progress() as report:
         written = write_squad_records(
             records, paragraphs, recipe, workers, lambda count: report("questions", count), strict=strict

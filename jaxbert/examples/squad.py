@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SQuAD files, versions 1.1 and 2.0, as typed paragraphs with their questions."""
+"""SQuAD files, versions 1.1 and 2.0, in JSON, Parquet or Arrow, as typed paragraphs with their questions."""
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from jaxbert.errors import InputError
+from jaxbert.examples.arrow import ArrowTable, Role, is_arrow, open_arrow
 from jaxbert.io.files import read_json_object
 
 T = TypeVar("T")
@@ -48,15 +50,20 @@ class Paragraph:
     questions: tuple[Question, ...]
 
 
-def read_squad(path: str) -> Iterator[Paragraph]:
+def read_squad(path: str, role: Role = "eval") -> Iterator[Paragraph]:
     """The paragraphs of a file in order; titles, plausible answers and unknown keys are left out.
 
-    The JSON text is one value and is read as such, but each paragraph is let go once the next one is asked for.
+    A JSON text is one value and is read as such, but each paragraph is let go once the next one is asked for. Parquet
+    and Arrow files, as the library `datasets` has SQuAD, are read as a stream; of a folder with several splits the one
+    for `role`. A question a row, with `answers`: those that follow each other with the same context are a paragraph.
 
     Raises:
         InputError: not JSON, not the layout of SQuAD, a key is missing or of the wrong type, an id comes twice.
     """
     seen: set[str] = set()
+    if is_arrow(path):
+        yield from _rows_as_paragraphs(open_arrow(path, role), seen)
+        return
     for number, article in enumerate(_articles(path)):
         location = f"`{path}` article {number}"
         for index, paragraph in enumerate(_get(article, "paragraphs", list[Any], location)):
@@ -87,6 +94,35 @@ def _articles(path: str) -> Iterator[Any]:
     articles.reverse()
     while articles:
         yield articles.pop()
+
+
+def _rows_as_paragraphs(table: ArrowTable, seen: set[str]) -> Iterator[Paragraph]:
+    """Each row is an entry of `qas`. Where only some have answers, the others have none, as in version 2.0."""
+    columns = ["context", "id", "question", *(name for name in ("answers", "is_impossible") if name in table.columns)]
+    is_version_2 = "answers" in columns and {not _entries(answers) for _, (answers,) in table.rows(["answers"])} == {
+        True,
+        False,
+    }
+    for context, group in itertools.groupby(table.rows(columns), lambda row: row[1][0]):
+        rows = list(group)
+        location = f"`{table.path}` from row {rows[0][0]} on"
+        entries = [dict(zip(columns, values, strict=True)) for _, values in rows]
+        for entry in entries:
+            if "answers" in entry:
+                entry["answers"] = _entries(entry["answers"], location)
+            if is_version_2:
+                entry.setdefault("is_impossible", not entry["answers"])
+        yield _paragraph({"context": context, "qas": entries}, location, seen)
+
+
+def _entries(answers: Any, location: str = "") -> list[Any]:
+    """Answers one by one, from a list of them or from lists of their texts and starts."""
+    if not isinstance(answers, dict):
+        return [] if answers is None else list(answers)
+    texts, starts = (answers.get(key) or [] for key in ("text", "answer_start"))
+    if len(texts) != len(starts):
+        raise InputError(f"{location}: {len(texts)} texts of answers and {len(starts)} starts", "mend the row")
+    return [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
 
 
 def _paragraph(content: Any, location: str, seen: set[str]) -> Paragraph:

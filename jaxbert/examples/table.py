@@ -1,16 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data of one's own: any TSV, CSV or JSON-lines file, by saying which columns hold the texts and the label."""
+"""Data of one's own: any TSV, CSV, JSON-lines, Parquet or Arrow file, by saying which columns hold texts and label."""
 
+import collections
 import dataclasses
 import functools
-import json
+import itertools
+import math
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
+from jaxbert.console import say_once
 from jaxbert.errors import InputError
-from jaxbert.examples.rows import Row, csv_rows, json_rows, tsv_rows
+from jaxbert.examples.arrow import ArrowTable, Role, is_arrow, open_arrow
+from jaxbert.examples.rows import (
+    SEPARATORS,
+    Row,
+    csv_rows,
+    find_separator,
+    json_rows,
+    quotes_of_tsv,
+    tsv_rows,
+    typed_rows,
+)
 from jaxbert.examples.text_examples import (
     Columns,
     LabelKind,
@@ -18,20 +31,31 @@ from jaxbert.examples.text_examples import (
     TextDataset,
     TextExample,
     read_examples,
+    same_label,
     split_labels,
 )
 
 _MOST_LABELS = 10_000
+_MOST_NUMBERS, _MOST_DECIMALS = 100, 20  # classes that are numbers; with more of them it is regression
+_MOST_LISTED = 20  # labels in a hint
+_ENOUGH = 10  # examples that every other class has where one that is seen once is asked back
 _JSON_ENDINGS = (".jsonl", ".json")
 _YES, _NO = ("1", "1.0", "true"), ("0", "0.0", "false")
+# What columns are called, numbers behind apart: a first line of nothing else is no example.
+_HEADER_WORD = re.compile(
+    "(text|sentence|premise|hypothesis|question|review|title|label|labels|class|category|target|score|sentiment|topic"
+    "|gold_label|id|idx|index)_?[ab0-9]?",
+    re.IGNORECASE,
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class ColumnNames:
     """Which column is what, as the user says it.
 
-    Each is a name from the header line (or a JSON key), or a number counting from 0, -1 being the last; files whose
-    columns are given by number have no header line. "" stands for a column that does not exist.
+    Each is a name from the header line (or a JSON key, or the column of a Parquet or Arrow file), or a number counting
+    from 0, -1 being the last; text files whose columns are given by number have no header line. "" stands for a column
+    that does not exist.
 
     Attributes:
         text_a: the first text.
@@ -50,7 +74,59 @@ class ColumnNames:
     @property
     def given(self) -> tuple[str, ...]:
         """All columns that there are."""
-        return tuple(name for name in (self.text_a, self.text_b, self.label, self.id, *self.flags) if name)
+        names = (self.text_a, self.text_b, self.label, self.id, *self.flags)
+        return tuple(dict.fromkeys(name for name in names if name))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns that say what is right."""
+        return self.flags or ((self.label,) if self.label else ())
+
+    @property
+    def unlabelled(self) -> "ColumnNames":
+        """The same without the columns that say what is right."""
+        return dataclasses.replace(self, label="", flags=())
+
+
+class Chosen(NamedTuple):
+    """Rows, and where in them the columns are that were asked for."""
+
+    rows: Iterator[Row]
+    index_of: Callable[[str], int]
+    has_header: bool = False
+
+
+class Table(Protocol):
+    """A file of rows in any format, not yet read.
+
+    Attributes:
+        path: as the user gave it.
+        unit: what the numbers of its rows count.
+    """
+
+    path: str
+    unit: str
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a column."""
+
+    def choose(self, names: ColumnNames, *, several: bool) -> Chosen:
+        """The rows with these columns; the label may be a list where there may be `several`.
+
+        Raises InputError, at the latest with the first row, where a column does not exist.
+        """
+
+    def class_names(self, column: str) -> tuple[str, ...]:
+        """The classes in their order, where the file says them."""
+
+
+def open_table(path: str, names: ColumnNames, role: Role) -> Table:
+    """The table at `path`, in the format that it has."""
+    if path.endswith(_JSON_ENDINGS):
+        return _JsonTable(path)
+    if is_arrow(path):
+        return _ColumnTable(open_arrow(path, role))
+    return _TextTable(path, names)
 
 
 def table_dataset(
@@ -60,25 +136,31 @@ def table_dataset(
     names: ColumnNames,
     labels: Sequence[str] = (),
     kind: LabelKind = "classification",
+    kind_flag: str = "--{}",
 ) -> TextDataset:
     """The sets in up to three files ("" for a set that does not exist).
 
     Args:
         train_file: training examples; labels are collected from it when `labels` is empty.
         eval_file: examples for evaluation.
-        test_file: examples to predict; its label column may be missing.
+        test_file: examples to predict; its label column may be missing, or empty.
         names: the columns.
-        labels: class names in the order of their ids; none: those of the training file, sorted, or the `names.flags`.
+        labels: class names in the order of their ids; none: those that the training file says, or those in it, sorted,
+            or the `names.flags`.
         kind: what labels are.
+        kind_flag: the flag of the command that says it, with `{}` for the kind.
 
     Raises:
-        InputError: a file or column does not exist, or there is no way to know the labels.
+        InputError: a file or column does not exist, or there is no way to know the labels, or what is in their place
+            looks like something else.
     """
     is_multi_label = kind == "multi_label"
     if kind != "regression" and not labels:
-        labels = names.flags or _collect_labels(train_file, names, is_multi_label)
+        labels = names.flags or _collect_labels(train_file, names, is_multi_label, kind_flag)
     if is_multi_label and (wrong := [label for label in labels if "|" in label]):
         raise InputError(f"the label `{wrong[0]}` holds `|`, which stands between labels", "rename it")
+    if twice := [label for label, count in collections.Counter(labels).items() if count > 1]:
+        raise InputError(f"the label `{twice[0]}` is given twice", "give each class once in `--labels`")
     if names.flags and len(labels) != len(names.flags):
         raise InputError(
             f"there are {len(names.flags)} columns of labels and {len(labels)} labels: {', '.join(labels)}",
@@ -86,72 +168,137 @@ def table_dataset(
         )
     known = Labels(tuple(labels), several=is_multi_label)
     read = functools.partial(_read_table, names=names, labels=known)
+    first = train_file or eval_file or test_file
     return TextDataset(
-        os.path.splitext(os.path.basename(train_file or eval_file or test_file))[0],
+        os.path.splitext(os.path.basename(os.path.normpath(first)))[0],
         known.names,
-        train=functools.partial(read, train_file) if train_file else None,
-        dev=functools.partial(read, eval_file) if eval_file else None,
-        test={"": functools.partial(read, test_file, is_test=True)} if test_file else {},
+        train=functools.partial(read, train_file, "train") if train_file else None,
+        dev=functools.partial(read, eval_file, "eval") if eval_file else None,
+        test={"": functools.partial(read, test_file, "test")} if test_file else {},
         is_multi_label=is_multi_label,
     )
 
 
-def _read_table(path: str, names: ColumnNames, labels: Labels, is_test: bool = False) -> Iterator[TextExample]:
-    if is_test and not all(_has_column(path, name) for name in names.flags or (names.label,)):
-        names = dataclasses.replace(names, label="", flags=())
-    rows, columns = _rows_and_columns(path, names, labels)
-    yield from read_examples(path, rows, columns, labels)
+def _read_table(path: str, role: Role, names: ColumnNames, labels: Labels) -> Iterator[TextExample]:
+    table = open_table(path, names, role)
+    is_test = role == "test"
+    if is_test and not all(map(table.has, names.labels)):
+        names = names.unlabelled
+    rows, columns = _rows_and_columns(table, names, labels)
+    yield from read_examples(path, rows, columns, labels, may_lack_labels=is_test, unit=table.unit)
 
 
-def _collect_labels(path: str, names: ColumnNames, several: bool) -> tuple[str, ...]:
-    """The different labels of the file, sorted as text."""
+def _collect_labels(path: str, names: ColumnNames, several: bool, kind_flag: str) -> tuple[str, ...]:
+    """The classes of the training file: those that it says, or else the different labels in it, sorted as text."""
     if not path:
         raise InputError("the class names are not known", "give them with `--labels`, or give a training file")
+    table = open_table(path, names, "train")
+    if said := table.class_names(names.label):
+        return said
     names = ColumnNames(names.label, label=names.label)
-    rows, columns = _rows_and_columns(path, names, Labels((), several=several))
-    found: set[str] = set()
-    for example in read_examples(path, rows, dataclasses.replace(columns, label=None), Labels(())):
+    rows, columns = _rows_and_columns(table, names, Labels((), several=several))
+    columns = dataclasses.replace(columns, label=None)
+    found = collections.Counter[str]()
+    for example in read_examples(path, rows, columns, Labels(()), unit=table.unit):
         found.update(split_labels(example.text_a) if several else [example.text_a])
         if len(found) > _MOST_LABELS:
-            raise InputError(
-                f"`{path}`: the label column `{names.label}` holds more than {_MOST_LABELS} different labels",
-                "name another column, or use `--fine_tuning_task_type=regression`",
-            )
+            break
+    empty = [label for label in found if not label.strip()]  # which are refused with their line where they are read
+    for label in empty:
+        del found[label]
+    if not found:
+        raise InputError(f"`{path}`: the label column `{names.label}` is empty", "name another column")
+    if isinstance(table, _TextTable) and not columns.has_header:
+        _refuse_header(found, f"`{path}`")
+    _refuse_suspect(found, f"`{path}`", names.label, kind_flag.format("regression"))
     return tuple(sorted(found))
 
 
-def _rows_and_columns(path: str, names: ColumnNames, labels: Labels) -> tuple[Iterator[Row], Columns]:
-    """The rows of a file and where in them the named columns are."""
-    given = names.given
-    rows: Iterator[Row]
-    index_of: Callable[[str], int]
-    if path.endswith(_JSON_ENDINGS):
-        lists = names.label if labels.several else ""
-        rows = (
-            (line, [_json_field(row, name, path, line, may_be_list=name == lists) for name in given])
-            for line, row in json_rows(path)
+def _refuse_header(found: "collections.Counter[str]", place: str) -> None:
+    """Raise InputError where the first label is likely the name of the column.
+
+    It is seen once, and all others often; or it is the only one that is no number.
+    """
+    first, *others = found
+    if found[first] == 1 and others and (min(found[label] for label in others) > 1 or _is_odd(first, others)):
+        raise InputError(
+            f"{place}: the first line has the label `{first}`, which no other line has",
+            "if it names the columns give them by these names, or take it away; if it is an example, give the classes:"
+            f" {_as_flag(found)}",
         )
-        index_of, has_header = given.index, False
-    elif all(_is_number(name) for name in given):
-        rows, index_of, has_header = _fields(path), int, False
-    else:
-        _, header = next(_fields(path))
-        for name in given:
-            if name not in header:
-                listed = ", ".join(f"`{known}`" for known in header)
-                raise InputError(
-                    f"`{path}` has no column `{name}`; its first line has {listed}",
-                    "name columns as the first line does; if it is no header, give all columns by number from 0",
-                )
-        rows, index_of, has_header = _fields(path), header.index, True
+
+
+def _is_odd(label: str, others: Sequence[str]) -> bool:
+    """Whether all but this one are numbers."""
+    return not _is_float(label) and all(map(_is_float, others))
+
+
+def _as_flag(found: Collection[str]) -> str:
+    """How all labels are given."""
+    return f"`--labels={','.join(sorted(found))}`" if len(found) <= _MOST_LISTED else "all with `--labels`"
+
+
+def _refuse_suspect(found: "collections.Counter[str]", place: str, column: str, regression: str) -> None:
+    """Raise InputError where what was found in the label column (label -> how often) is surely or likely no class."""
+    listed = _as_flag(found)
+    can_be_given = not any("," in label for label in found)
+    if _are_numbers(found):
+        raise InputError(
+            f"{place}: the label column `{column}` holds {len(found):,} different numbers",
+            f"give `{regression}` to predict a number; if they are classes, give {listed}",
+        )
+    if len(found) > _MOST_LABELS:
+        raise InputError(
+            f"{place}: the label column `{column}` holds more than {_MOST_LABELS:,} different labels",
+            "name another column",
+        )
+    spellings: dict[str, list[str]] = {}
+    for label in found:
+        spellings.setdefault(same_label(label), []).append(label)
+    if same := next((labels for labels in spellings.values() if len(labels) > 1), None):
+        named = " and ".join(f"`{label}` ({found[label]} times)" for label in same)
+        raise InputError(
+            f"{place}: the labels {named} differ only in blanks or case",
+            "write them alike in the file" + f"; if they are different classes, give {listed}" * can_be_given,
+        )
+    once = [label for label, count in found.items() if count == 1]
+    if can_be_given and 0 < len(once) < len(found) and all(count >= _ENOUGH for count in found.values() if count > 1):
+        raise InputError(
+            f"{place}: {', '.join(f'`{label}`' for label in once[:5])} is seen once as a label, all others at least"
+            f" {_ENOUGH} times",
+            f"mend or remove the row; if it is a class, give {listed}",
+        )
+
+
+def _are_numbers(found: "collections.Counter[str]") -> bool:
+    """Whether there are so many different numbers that they are no classes."""
+    if not all(map(_is_float, found)):
+        return False
+    numbers = [float(label.replace(",", ".")) for label in found]
+    are_whole = all(math.isfinite(number) and number == int(number) for number in numbers)
+    return len(numbers) >= (_MOST_NUMBERS if are_whole else _MOST_DECIMALS)
+
+
+def _is_float(label: str) -> bool:
+    try:
+        float(label.replace(",", "."))
+    except ValueError:
+        return False
+    return True
+
+
+def _rows_and_columns(table: Table, names: ColumnNames, labels: Labels) -> tuple[Iterator[Row], Columns]:
+    """The rows of a table and where in them the named columns are."""
+    rows, index_of, has_header = table.choose(names, several=labels.several)
     text_b, label, id = (index_of(name) if name else None for name in (names.text_b, names.label, names.id))
     if names.flags:
-        rows, label = _with_labels(path, rows, [index_of(name) for name in names.flags], labels.names, has_header), -1
+        places = [index_of(name) for name in names.flags]
+        rows, label = _with_labels(table, rows, places, labels.names, has_header), -1
     return rows, Columns(index_of(names.text_a), text_b, label, id, has_header=has_header)
 
 
 def _with_labels(
-    path: str, rows: Iterator[Row], places: Sequence[int], names: Sequence[str], has_header: bool
+    table: Table, rows: Iterator[Row], places: Sequence[int], names: Sequence[str], has_header: bool
 ) -> Iterator[Row]:
     """Each row with one more field: the names of the classes in whose columns is a 1."""
     for number, (line, fields) in enumerate(rows):
@@ -162,31 +309,121 @@ def _with_labels(
         for value in values:
             if value not in (*_YES, *_NO):
                 raise InputError(
-                    f"`{path}` line {line}: the label `{value}` is neither 1 nor 0", "name a column for each class"
+                    f"`{table.path}` {table.unit} {line}: the label `{value}` is neither 1 nor 0",
+                    "name a column for each class",
                 )
         yield line, [*fields, "|".join(name for name, value in zip(names, values, strict=True) if value in _YES)]
 
 
-def _has_column(path: str, name: str) -> bool:
-    """Whether the first row of the file has this column."""
-    if not name or path.endswith(_JSON_ENDINGS):
-        return bool(name) and name in next(json_rows(path))[1]
-    _, first = next(_fields(path))
-    return -len(first) <= int(name) < len(first) if _is_number(name) else name in first
+class _TextTable:
+    """TSV or CSV; what separates its fields, and what quotes mean, is found in it by the columns that it must have."""
+
+    unit = "line"
+
+    def __init__(self, path: str, names: ColumnNames) -> None:
+        self.path, self._names = path, names
+        self._by_number = all(map(_is_number, names.given))
+
+    def has(self, name: str) -> bool:
+        first = self._first_row()
+        return -len(first) <= int(name) < len(first) if self._by_number else name in first
+
+    def choose(self, names: ColumnNames, *, several: bool) -> Chosen:
+        first = self._first_row()
+        listed = ", ".join(f"`{name}`" for name in first)
+        if self._by_number:
+            places = [int(name) for name in self._names.given]
+            chosen = [first[place] for place in places if -len(first) <= place < len(first)]
+            if chosen and all(_HEADER_WORD.fullmatch(field.strip()) for field in chosen):
+                raise InputError(
+                    f"`{self.path}`: the first line is no example, it names the columns {listed}",
+                    "give the columns by these names",
+                )
+            return Chosen(self._fields(), int)
+        for name in names.given:
+            if first.count(name) != 1:
+                problem = f"has several columns `{name}`" if name in first else f"has no column `{name}`"
+                raise InputError(
+                    f"`{self.path}` {problem}; its first line has {listed}",
+                    "name columns as the first line does; if it is no header, give all columns by number from 0",
+                )
+        return Chosen(self._fields(), first.index, has_header=True)
+
+    def class_names(self, column: str) -> tuple[str, ...]:
+        return ()
+
+    def _first_row(self) -> list[str]:
+        for _, fields in self._fields():
+            return fields
+        raise InputError(f"`{self.path}` holds no examples", "expected one example a line")
+
+    def _fields(self) -> Iterator[Row]:
+        separator = self._separator
+        return tsv_rows(self.path) if separator is None else csv_rows(self.path, separator)
+
+    @functools.cached_property
+    def _separator(self) -> str | None:
+        """What separates fields that may be in quotes; None for tabs, with quotes as characters."""
+        if self.path.lower().endswith(".csv"):
+            needed = self._names.unlabelled.given
+            places = [int(name) for name in needed] if self._by_number else []
+            separator = find_separator(self.path, () if self._by_number else needed, places)
+            if separator != ",":
+                say_once(f"`{self.path}` is separated by {SEPARATORS[separator]}")
+            return separator
+        quotes = quotes_of_tsv(self.path)
+        if quotes == "spreadsheet":
+            say_once(f"`{self.path}` has quotes as spreadsheets write them: they are not part of the texts")
+        elif quotes == "characters":
+            say_once(f"`{self.path}`: quotes are part of the texts, as in GLUE")
+        return "\t" if quotes == "spreadsheet" else None
 
 
-def _fields(path: str) -> Iterator[Row]:
-    return csv_rows(path) if path.endswith(".csv") else tsv_rows(path)
+class _JsonTable:
+    """JSON lines."""
+
+    unit = "line"
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def has(self, name: str) -> bool:
+        return any(name in row for _, row in itertools.islice(json_rows(self.path), 1))
+
+    def choose(self, names: ColumnNames, *, several: bool) -> Chosen:
+        return _typed(self, names, several, self._values(names.given))
+
+    def class_names(self, column: str) -> tuple[str, ...]:
+        return ()
+
+    def _values(self, columns: Sequence[str]) -> Iterator[tuple[int, list[Any]]]:
+        for line, row in json_rows(self.path):
+            yield line, [row.get(name) for name in columns]
+
+
+class _ColumnTable:
+    """Parquet or Arrow."""
+
+    unit = "row"
+
+    def __init__(self, table: ArrowTable) -> None:
+        self.path, self._table = table.path, table
+
+    def has(self, name: str) -> bool:
+        return name in self._table.columns
+
+    def choose(self, names: ColumnNames, *, several: bool) -> Chosen:
+        return _typed(self, names, several, self._table.rows(names.given))
+
+    def class_names(self, column: str) -> tuple[str, ...]:
+        return self._table.class_names.get(column, ())
+
+
+def _typed(table: Table, names: ColumnNames, several: bool, rows: Iterator[tuple[int, list[Any]]]) -> Chosen:
+    columns = names.given
+    fields = typed_rows(table.path, table.unit, rows, columns, names.label, several=several)
+    return Chosen(fields, columns.index)
 
 
 def _is_number(name: str) -> bool:
     return re.fullmatch("-?[0-9]+", name) is not None
-
-
-def _json_field(row: dict[str, Any], name: str, path: str, line: int, *, may_be_list: bool = False) -> str:
-    value = row.get(name)
-    if may_be_list and isinstance(value, list) and all(isinstance(one, str) and "|" not in one for one in value):
-        return "|".join(value)
-    if value is None or isinstance(value, list | dict):
-        raise InputError(f"`{path}` line {line}: expected text or a number at `{name}`, found `{json.dumps(value)}`")
-    return value if isinstance(value, str) else json.dumps(value)

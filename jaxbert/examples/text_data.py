@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """From flags to examples: tables of one's own where some are given, otherwise a known task in a folder."""
 
+import glob
 import os
 from collections.abc import Sequence
 
-from jaxbert.config.data import TASKS, TextFlags
+from jaxbert.config.data import TASKS, TextDataFlags, TextFlags
 from jaxbert.errors import InputError
+from jaxbert.examples.arrow import is_pattern
 from jaxbert.examples.glue import find_task, glue_dataset
 from jaxbert.examples.table import ColumnNames, table_dataset
 from jaxbert.examples.text_examples import LabelKind, TextDataset
+from jaxbert.io import files
+
+_ENDINGS = (".tsv", ".parquet", ".arrow", ".json")
+_TASKS_BY_NAME = {name.replace("-", ""): name for name in TASKS}  # `datasets` calls them sst2, stsb
 
 
 def text_dataset(
@@ -42,6 +48,10 @@ def text_dataset(
         label, places = flags.label_column or "", tuple[str, ...]()
         if kind == "multi_label" and "," in label:  # a column for each class
             label, places = "", tuple(label.split(","))
+            if not all(places):
+                raise InputError(
+                    f"`--label_column={flags.label_column}` names an empty column", "name a column a class"
+                )
         return table_dataset(
             flags.train_file or "",
             flags.eval_file or "",
@@ -49,10 +59,12 @@ def text_dataset(
             ColumnNames(flags.text_a_column or "", flags.text_b_column or "", label, flags.id_column or "", places),
             flags.labels.split(",") if flags.labels else known_labels,
             kind,
+            "--{}" if isinstance(flags, TextDataFlags) else "--fine_tuning_task_type={}",
         )
     if not folder:
         raise InputError("there is nothing to read", "give the folder of a known task, or `--train_file=...`")
-    name = task_name or os.path.basename(os.path.normpath(folder)).upper()
+    own_name = os.path.basename(os.path.normpath(folder)).upper()
+    name = task_name or _TASKS_BY_NAME.get(own_name.replace("-", ""), own_name)
     if name not in TASKS:
         raise InputError(f"the task in `{folder}` is not known", f"give `--task_name`, one of {', '.join(TASKS)}")
     language = {"XNLI": flags.xnli_language, "PAWS-X": flags.pawsx_language}.get(name, "en")
@@ -60,3 +72,15 @@ def text_dataset(
     if kind != "classification" and not (kind == "regression" and dataset.is_regression):
         raise InputError(f"the labels of {name} are known", "leave out the flag that says what labels are")
     return dataset
+
+
+def source_files(*paths: str | None) -> list[str]:
+    """The files that are read for these files, patterns and folders, to tell whether they have changed."""
+    found: list[str] = []
+    for path in filter(None, paths):
+        if files.is_folder(path):
+            inside = files.find(os.path.join(glob.escape(path), "**", "*"), recursive=True)
+            found += [name for name in inside if name.endswith(_ENDINGS)]
+        else:
+            found += files.expand(path) if is_pattern(path) else [path]
+    return found

@@ -116,29 +116,39 @@ class Labels:
     skipped: str | None = None
     several: bool = False
 
-    def parse(self, text: str, path: str, line: int) -> Label:
-        """The class name or names, or the number, that `text` spells; file and line go into the message.
+    def parse(self, text: str) -> Label:
+        """The class name or names, or the number, that `text` spells.
 
         Raises:
-            InputError: an unknown class, or not a finite number.
+            InputError: an unknown class or none, or not a finite number; the message does not say where.
         """
         if not self.names:
-            return _number(text, path, line)
+            return _number(text)
         if self.several:
-            return tuple(self._class(name, path, line) for name in split_labels(text))
-        return self._class(text, path, line)
+            return tuple(self._class(name) for name in split_labels(text))
+        return self._class(text)
 
-    def _class(self, text: str, path: str, line: int) -> str:
+    def _class(self, text: str) -> str:
         if text in self.names:
             return text
         name = dict(self.renamed).get(text, text)
-        if name not in self.names:
-            known = ", ".join(f"`{known}`" for known in self.names[:20])
+        if name in self.names:
+            return name
+        if not text.strip():
+            raise InputError("the label is empty", "write a label there, or leave the row out")
+        if near := [known for known in self.names if same_label(known) == same_label(text)]:
             raise InputError(
-                f"`{path}` line {line}: unknown label `{text}`, expected one of {known}",
-                "check that this is the file of this task and that the columns are right",
+                f"the label `{text}` differs from `{near[0]}` only in blanks or case", "write it as the others"
             )
-        return name
+        raise InputError(
+            f"unknown label `{text}`, expected one of {', '.join(f'`{known}`' for known in self.names[:20])}",
+            "check that this is the file of this task and that the columns are right",
+        )
+
+
+def same_label(text: str) -> str:
+    """The same for labels that differ in blanks or case only."""
+    return " ".join(text.split()).casefold()
 
 
 def split_labels(text: str) -> list[str]:
@@ -147,7 +157,15 @@ def split_labels(text: str) -> list[str]:
 
 
 def read_examples(
-    path: str, rows: Iterable[Row], columns: Columns, labels: Labels, language: str = "", may_skip_rows: bool = False
+    path: str,
+    rows: Iterable[Row],
+    columns: Columns,
+    labels: Labels,
+    language: str = "",
+    *,
+    may_skip_rows: bool = False,
+    may_lack_labels: bool = False,
+    unit: str = "line",
 ) -> Iterator[TextExample]:
     """The examples in the rows of one file, in order.
 
@@ -158,6 +176,8 @@ def read_examples(
         labels: how labels are read.
         language: only rows in this language; "" takes all.
         may_skip_rows: leave out rows with too few columns, as the official QQP reader does, and log how many.
+        may_lack_labels: an empty label is none, as in test sets.
+        unit: what is counted in the numbers of `rows`.
 
     Raises:
         InputError: no rows; a row with fewer or more columns than the first one; a label that cannot be read.
@@ -170,7 +190,7 @@ def read_examples(
             unlabelled += 1
         else:
             if not language or columns.language is None or fields[columns.language] == language:
-                yield _example(fields, columns, labels, count, path, line)
+                yield _example(fields, columns, labels, count, f"`{path}` {unit} {line}", may_lack_labels)
             count += 1
     if skipped:
         _LOG.warning("`%s`: %d rows with fewer than %d columns left out", path, skipped, columns.needed)
@@ -205,22 +225,28 @@ def _wrong_width(path: str, line: int, fields: Sequence[str], expected: str) -> 
     )
 
 
-def _example(fields: list[str], columns: Columns, labels: Labels, count: int, path: str, line: int) -> TextExample:
+def _example(
+    fields: list[str], columns: Columns, labels: Labels, count: int, place: str, may_lack_labels: bool
+) -> TextExample:
+    label = None
+    if columns.label is not None and (fields[columns.label].strip() or not may_lack_labels):
+        try:
+            label = labels.parse(fields[columns.label])
+        except InputError as error:
+            raise InputError(f"{place}: {error.message}", error.hint) from error
     return TextExample(
         fields[columns.text_a],
         None if columns.text_b is None else fields[columns.text_b],
-        None if columns.label is None else labels.parse(fields[columns.label], path, line),
+        label,
         str(count) if columns.id is None else fields[columns.id],
     )
 
 
-def _number(text: str, path: str, line: int) -> float:
+def _number(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise InputError(
-            f"`{path}` line {line}: the label `{text}` is not a number", "labels of regression are numbers such as 3.8"
-        )
+        raise InputError(f"the label `{text}` is not a number", "labels of regression are numbers such as 3.8")
     return value

@@ -4,7 +4,6 @@
 import contextlib
 import dataclasses
 import functools
-import glob
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +29,7 @@ from jaxbert.datasets.checks import Bounds
 from jaxbert.datasets.classification import ClassificationRecords, Recipe, RecordPaths, write_dataset
 from jaxbert.datasets.in_memory import TextExamples
 from jaxbert.errors import InputError
-from jaxbert.examples.text_data import text_dataset
+from jaxbert.examples.text_data import source_files, text_dataset
 from jaxbert.examples.text_examples import LabelKind, TextDataset
 from jaxbert.io import files
 from jaxbert.metrics.glue import mean_squared_error, score
@@ -486,9 +485,8 @@ def note_other_size(expected: int | None, found: int, paths: Sequence[str]) -> N
 
 def _make_records(flags: ClassifierFlags, dataset: TextDataset, recipe: Recipe, wanted: Sequence[str]) -> RecordPaths:
     """Records of the sets to train and evaluate on, below `--model_dir`, which are made where they are not there."""
-    sources = [flags.train_file, flags.eval_file, flags.test_file, recipe.vocab_file]
-    if flags.data_dir is not None:
-        sources += files.find(os.path.join(glob.escape(flags.data_dir), "**", "*.tsv"), recursive=True)
+    texts = source_files(flags.train_file, flags.eval_file, flags.test_file, flags.data_dir)
+    sources = [*texts, recipe.vocab_file]
     names = [field.name for field in dataclasses.fields(TextDataFlags) if field.name != "num_workers"]
     settings = ([getattr(flags, name) for name in names], recipe, wanted)
     folder = records_folder(flags.model_dir, sources, settings)

@@ -28,6 +28,7 @@ from jaxbert.datasets.building import records_folder
 from jaxbert.datasets.checks import Bounds
 from jaxbert.datasets.squad import SquadRecipe, WindowRecords, make_records
 from jaxbert.errors import InputError
+from jaxbert.examples.text_data import source_files
 from jaxbert.features.squad import QuestionFile, WindowedQuestion, WindowSettings, window_arrays
 from jaxbert.io import files
 from jaxbert.metrics.squad import dividing_threshold, is_version_2, score_v1, score_v2
@@ -451,7 +452,7 @@ def _made_records(flags: SquadFlags, model: Model, meta: SquadMetaData) -> tuple
     assert model.rules is not None
     recipe = SquadRecipe(model.vocab_file, model.rules, meta.settings)
     version_2 = meta.version_2_with_negative
-    sources, settings = [flags.train_file, recipe.vocab_file], (recipe, version_2, flags.strict)
+    sources, settings = [*source_files(flags.train_file), recipe.vocab_file], (recipe, version_2, flags.strict)
     folder = records_folder(flags.model_dir, sources, settings)
     outputs = (os.path.join(folder, "train.tf_record"), os.path.join(folder, model_folder.META_DATA_FILE))
     if not files.is_file(outputs[1]):

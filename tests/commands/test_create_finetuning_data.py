@@ -19,6 +19,7 @@ from jaxbert.errors import InputError
 from jaxbert.tfrecord.example import decode
 from jaxbert.tfrecord.files import TFRecords
 from jaxbert.tfrecord.schema import classification_schema
+from tests.examples.arrow_files import save_to_disk, write_parquet
 
 VOCAB = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\n"
 HEADER = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
@@ -108,13 +109,45 @@ def test_own_files(folder: Path) -> None:
     assert json.loads((folder / "out/meta").read_text())["task_type"] == "bert_regression"
 
 
+def test_folder_of_datasets(folder: Path) -> None:
+    """The same task as `save_to_disk` writes it gives the same records; those of the test set have no labels."""
+    run(flags(folder))
+    rows = {"train": [("a b", "c", 1), ("b", "a", 0)], "validation": [("c", "c", 1)], "test": [("b", "b", -1)]}
+    for split, found in rows.items():
+        columns = dict(zip(("sentence1", "sentence2", "label"), map(list, zip(*found, strict=True)), strict=True))
+        save_to_disk(folder / "saved" / split, [columns], {"label": ["not_equivalent", "equivalent"]})
+    (folder / "saved/dataset_dict.json").write_text(json.dumps({"splits": list(rows)}))
+    names = ("train", "eval", "test")
+    outputs = {f"{name}_data_output_path": str(folder / f"saved/out/{name}") for name in names}
+    run(
+        flags(
+            folder, input_data_dir=str(folder / "saved"), meta_data_file_path=str(folder / "saved/out/meta"), **outputs
+        )
+    )
+    for name in (*names, "meta"):
+        assert (folder / "saved/out" / name).read_bytes() == (folder / "out" / name).read_bytes()
+
+
+def test_a_score_in_place_of_a_class(folder: Path) -> None:
+    """A hundred different numbers as classes are refused with the flag of this command, which works."""
+    (folder / "own.tsv").write_text("text\tscore\n" + "".join(f"a\t{number}\n" for number in range(100)))
+    own = {"train_file": str(folder / "own.tsv"), "text_a_column": "text", "label_column": "score"}
+    others = {"eval_data_output_path": None, "test_data_output_path": None}
+    with pytest.raises(
+        InputError, match="holds 100 different numbers\nhint: give `--fine_tuning_task_type=regression`"
+    ):
+        run(flags(folder, **own, **others))
+    run(flags(folder, **own, **others, fine_tuning_task_type="regression"))
+    assert load(folder / "out/train", "float")["label_ids"] == [float(number) for number in range(100)]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"input_data_dir": None}, "nothing to read"),
         ({"input_data_dir": "missing"}, "cannot read `missing"),
         ({"vocab_file": "missing"}, "cannot read `missing`"),
-        ({"fine_tuning_task_type": "regression"}, "MRPC is a classification task"),
+        ({"fine_tuning_task_type": "regression"}, "the labels of MRPC are known"),
         ({"train_file": "own.tsv"}, "`--text_a_column` and `--label_column` must be given"),
         ({f"{name}_data_output_path": None for name in ("train", "eval", "test")}, "nothing to make"),
         ({"train_data_output_path": "same", "eval_data_output_path": "same"}, "two outputs are the same file"),
@@ -217,6 +250,24 @@ def test_version_2(squad_folder: Path) -> None:
     assert make_squad(squad_folder, "v2", "--version_2_with_negative=True") == 0
     found = squad_meta(squad_folder)
     assert (found["train_data_size"], found["version_2_with_negative"]) == (2, True)
+
+
+@pytest.mark.parametrize(("name", "others"), [("v1", []), ("v2", ["--version_2_with_negative"])])
+def test_parquet(name: str, others: list[str], squad_folder: Path) -> None:
+    """A SQuAD file as Parquet, without the key `is_impossible`, gives the same records and metadata."""
+    assert make_squad(squad_folder, name, *others) == 0
+    records, meta = (squad_folder / "records").read_bytes(), squad_meta(squad_folder)
+    (article,) = json.loads((squad_folder / f"{name}.json").read_text())["data"]
+    (paragraph,) = article["paragraphs"]
+    columns: dict[str, list[Any]] = {key: [entry[key] for entry in paragraph["qas"]] for key in ("id", "question")}
+    columns["context"] = [paragraph["context"]] * len(columns["id"])
+    columns["answers"] = [
+        {key: [answer[key] for answer in entry["answers"]] for key in ("text", "answer_start")}
+        for entry in paragraph["qas"]
+    ]
+    path = write_parquet(squad_folder / "train.parquet", columns, rows=1)
+    assert make_squad(squad_folder, name, f"--squad_data_file={path}", *others) == 0
+    assert ((squad_folder / "records").read_bytes(), squad_meta(squad_folder)) == (records, meta)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from jaxbert.checkpoints.tf_bundle import open_bundle, write_bundle
 from jaxbert.cli import main
 from jaxbert.export.onnx import write_onnx
 from tests.commands.tiny_task import Task
+from tests.examples.arrow_files import write_parquet
 from tests.export.tiny_exports import exported
 
 
@@ -74,6 +75,51 @@ def test_data_is_told(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+TABLES = {
+    "a.csv": ('text;label\n"Fine, really";good\nDull;bad\n', "CSV, separated by semicolons, 2 rows below the first"),
+    "a.tsv": ("text\tlabel\nFine\tgood\nDull\tbad\n", "TSV, 2 rows below the first"),
+    "b.tsv": ('text\tlabel\n"A\nB"\tgood\nDull\tbad\n', "TSV with the quotes of a spreadsheet, 2 rows"),
+    "a.jsonl": ('{"text": "Fine", "label": "good"}\n', "JSON lines, 1 rows"),
+    "a.json": ('{"text": "Fine", "label": "good"}\n{"text": "Dull", "label": "bad"}\n', "JSON lines, 2 rows"),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_are_told(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What kind of table, its columns, its rows, and a command that works with the flags for it."""
+    content, kind = TABLES[name]
+    (tmp_path / name).write_text(content)
+    out = _inspect(capsys, tmp_path / name)
+    assert f"{name}: {kind}" in out
+    assert "\n  text     " in out
+    assert "'good'\n" in out
+    use = f"jaxbert run_classifier --train_file={tmp_path / name} --text_a_column=text --label_column=label"
+    assert use in out
+
+
+def test_files_and_folders_of_datasets_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Columns with their types and classes, and the splits of a folder; SQuAD as JSON and as Parquet."""
+    columns = {"sentence1": ["a"], "sentence2": ["b"], "label": [0]}
+    for split in ("train", "test"):
+        path = write_parquet(tmp_path / f"own/{split}.parquet", columns, {"label": ["bad", "good"]})
+    out = _inspect(capsys, path)
+    assert f"{path}: Parquet, 1 rows\n" in out
+    assert "label                    int64: bad, good\n" in out
+    assert "--text_a_column=sentence1 --text_b_column=sentence2 --label_column=label\n" in out
+    out = _inspect(capsys, tmp_path / "own")
+    assert "own: split train, 1 rows" in out
+    assert "own: split test, 1 rows" in out
+    questions = {"id": ["1"], "context": ["c"], "question": ["q"], "answers": [{"text": ["c"], "answer_start": [0]}]}
+    path = write_parquet(tmp_path / "squad.parquet", questions)
+    assert f"jaxbert run_squad --train_file={path}" in _inspect(capsys, path)
+    content = {
+        "data": [{"paragraphs": [{"context": "c", "qas": [{"id": "1", "question": "q", "is_impossible": True}]}]}]
+    }
+    (tmp_path / "squad.json").write_text(json.dumps(content))
+    out = _inspect(capsys, tmp_path / "squad.json")
+    assert "squad.json: SQuAD, 1 questions, 0 with answers, 1 that have none\n" in out
+
+
 def test_a_released_model_is_told_before_it_is_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,11 +133,14 @@ def test_a_released_model_is_told_before_it_is_here(
 
 
 @pytest.mark.parametrize(
-    ("name", "problem"), [("train.tsv", "is no model in a known format"), ("nothing", "there is no checkpoint")]
+    ("name", "problem"), [("notes.txt", "is no model in a known format"), ("nothing", "there is no checkpoint")]
 )
-def test_other_files_end_in_a_message(name: str, problem: str, task: Task, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_files_end_in_a_message(
+    name: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A file of no known kind, and one that is not there."""
-    assert main(["inspect", str(task.text / name)]) == 2
+    (tmp_path / "notes.txt").write_text("Remember the milk.\n")
+    assert main(["inspect", str(tmp_path / name)]) == 2
     assert problem in capsys.readouterr().err
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of tasks: files, columns and labels of each, and what is wrong with files that do not fit."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from jaxbert.config import data
 from jaxbert.errors import InputError
 from jaxbert.examples.glue import TASK_NAMES, TASKS, Task, find_task, glue_dataset
 from jaxbert.examples.text_examples import Split, TextExample
+from tests.examples.arrow_files import save_to_disk, write_parquet
 
 
 def write(path: Path, *lines: str) -> str:
@@ -212,3 +214,153 @@ def test_real_files(shared: Path, name: str, sizes: tuple[int, int, int]) -> Non
     """Every row of the real files is read."""
     dataset = glue_dataset(find_task(name), str(shared / "data/glue" / name))
     assert (len(read(dataset.train)), len(read(dataset.dev)), len(read(dataset.test[""]))) == sizes
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "header", "data"),
+    [
+        ("MRPC", "train.tsv", row(5), row(5, c0="1")),
+        ("MRPC", "test.tsv", row(5), row(5, c0="0")),
+        ("STS-B", "train.tsv", row(10), row(10, c9="3.800")),
+        ("MNLI", "train.tsv", row(12), row(12, c11="-")),
+        ("XNLI", "xnli.test.tsv", row(8), row(8, c0="en", c1="neutral")),
+        ("COLA", "test.tsv", "index|sentence", "17|Fine ."),
+    ],
+)
+def test_an_example_in_place_of_the_header(name: str, file: str, header: str, data: str, tmp_path: Path) -> None:
+    """A file without the line of names does not lose its first example: it is refused, and the hint works."""
+    task = find_task(name)
+
+    def read_file() -> list[TextExample]:
+        dataset = glue_dataset(task, str(tmp_path))
+        return read(dataset.train if "train" in file else dataset.test["en" if task.languages else ""])
+
+    write(tmp_path / file, data, data)
+    with pytest.raises(InputError, match=f"line 1 is an example, where {name} has the names") as caught:
+        read_file()
+    assert f"a line of {data.count('|') + 1} names" in caught.value.hint
+    if data != row(12, c11="-"):
+        write(tmp_path / file, header, data, data)
+        assert len(read_file()) == 2
+
+
+def test_a_header_in_place_of_an_example(tmp_path: Path) -> None:
+    """CoLA's file has none: a line of names is refused, and taken away the rest is read."""
+    write(tmp_path / "train.tsv", "source|label|mark|sentence", "gj04|1||First .")
+    with pytest.raises(InputError, match="line 1: `label` is no label of COLA") as caught:
+        read(glue_dataset(find_task("CoLA"), str(tmp_path)).train)
+    assert "take it away" in caught.value.hint
+    write(tmp_path / "train.tsv", "gj04|1||First .")
+    assert len(read(glue_dataset(find_task("CoLA"), str(tmp_path)).train)) == 1
+
+
+# Task -> columns of the texts, names of the classes in the order of their numbers, as `datasets` has them.
+PUBLISHED = {
+    "COLA": (["sentence"], ["unacceptable", "acceptable"]),
+    "SST-2": (["sentence"], ["negative", "positive"]),
+    "MRPC": (["sentence1", "sentence2"], ["not_equivalent", "equivalent"]),
+    "QQP": (["question1", "question2"], ["not_duplicate", "duplicate"]),
+    "STS-B": (["sentence1", "sentence2"], []),
+    "MNLI": (["premise", "hypothesis"], ["entailment", "neutral", "contradiction"]),
+    "QNLI": (["question", "sentence"], ["entailment", "not_entailment"]),
+    "RTE": (["sentence1", "sentence2"], ["entailment", "not_entailment"]),
+    "WNLI": (["sentence1", "sentence2"], ["not_entailment", "entailment"]),
+    "AX": (["premise", "hypothesis"], ["entailment", "neutral", "contradiction"]),
+    "XNLI": (["premise", "hypothesis"], ["entailment", "neutral", "contradiction"]),
+    "PAWS-X": (["sentence1", "sentence2"], ["0", "1"]),
+}
+
+
+def published(task: str, labels: list[float], **others: list[int]) -> dict[str, list[object]]:
+    """The columns of a split with one row for each label."""
+    texts = {name: [f"{name} {index}" for index in range(len(labels))] for name in PUBLISHED[task][0]}
+    return {**texts, "label": labels, **others}
+
+
+def test_every_task_is_published() -> None:
+    """The table above has the tasks that there are."""
+    assert set(PUBLISHED) == set(TASK_NAMES)
+
+
+@pytest.mark.parametrize("name", sorted(set(PUBLISHED) - {"XNLI", "PAWS-X", "AX", "STS-B"}))
+@pytest.mark.parametrize("layout", ["hub", "saved", "beside others"])
+def test_published_tasks(name: str, layout: str, tmp_path: Path) -> None:
+    """Each split has texts, classes by their names and no labels in the test set, whose ids are those of the file."""
+    task = find_task(name)
+    texts, names = PUBLISHED[name]
+    validation = "validation_matched" if name == "MNLI" else "validation"
+    splits = {
+        "train": published(name, [*range(len(names))], idx=[*range(len(names))]),
+        validation: published(name, [0], idx=[0]),
+        "test_matched" if name == "MNLI" else "test": published(name, [-1, -1], idx=[7, 8]),
+    }
+    for split, columns in splits.items():
+        if layout == "saved":
+            save_to_disk(tmp_path / split, [columns], {"label": names})
+        else:
+            folder = tmp_path / task.published.folder if layout == "beside others" else tmp_path
+            write_parquet(folder / f"{split}-00000-of-00001.parquet", columns, {"label": names})
+    if layout == "saved":
+        (tmp_path / "dataset_dict.json").write_text(json.dumps({"splits": [*splits]}))
+    elif layout == "beside others":
+        write_parquet(tmp_path / "other/train.parquet", {"x": [1]})
+    dataset = glue_dataset(task, str(tmp_path))
+    second = len(texts) == 2
+    expected = names if "entailment" in task.labels.names else ["0", "1"]
+    assert read(dataset.train) == [
+        TextExample(f"{texts[0]} {index}", f"{texts[1]} {index}" if second else None, label, str(index))
+        for index, label in enumerate(expected)
+    ]
+    assert [example.label for example in read(dataset.dev)] == expected[:1]
+    assert [(example.label, example.id) for example in read(dataset.test[""])] == [(None, "7"), (None, "8")]
+    assert dataset.labels == task.labels.names
+
+
+def test_published_numbers_and_test_sets(tmp_path: Path) -> None:
+    """STS-B has numbers; the diagnostic set has a test set only."""
+    write_parquet(tmp_path / "stsb/train.parquet", published("STS-B", [3.8, 5.0]))
+    write_parquet(tmp_path / "stsb/test.parquet", published("STS-B", [-1.0], idx=[0]))
+    numbers = glue_dataset(find_task("STS-B"), str(tmp_path / "stsb"))
+    assert [example.label for example in read(numbers.train)] == [3.8, 5.0]
+    assert [example.label for example in read(numbers.test[""])] == [None]
+    write_parquet(tmp_path / "ax/test.parquet", published("AX", [-1], idx=[0]), {"label": PUBLISHED["AX"][1]})
+    diagnostic = glue_dataset(find_task("AX"), str(tmp_path / "ax"))
+    assert (diagnostic.train, diagnostic.dev, len(read(diagnostic.test[""]))) == (None, None, 1)
+
+
+def test_published_languages(tmp_path: Path) -> None:
+    """Tasks in several languages have a folder for each; test sets have labels; a language that lacks is refused."""
+    task = find_task("PAWS-X")
+    for language in task.languages:
+        for split in ("train", "validation", "test"):
+            columns = {"sentence1": [f"{language} {split}"], "sentence2": ["B"], "label": [1]}
+            write_parquet(tmp_path / f"{language}/{split}-00000-of-00001.parquet", columns, {"label": ["0", "1"]})
+    dataset = glue_dataset(task, str(tmp_path), "de")
+    assert read(dataset.train) == [TextExample("de train", "B", "1", "0")]
+    assert [example.text_a for example in read(dataset.dev)] == [f"{one} validation" for one in task.languages]
+    assert read(dataset.test["ko"]) == [TextExample("ko test", "B", "1", "0")]
+    (tmp_path / "ko/validation-00000-of-00001.parquet").unlink()
+    with pytest.raises(InputError, match="PAWS-X has no files of the language `ko`"):
+        read(glue_dataset(task, str(tmp_path), "de").dev)
+
+
+def test_published_classes_are_known_by_name_only(tmp_path: Path) -> None:
+    """Numbers without names are no classes of inference; names in another order are mapped; no class is refused."""
+    task, path = find_task("MNLI"), tmp_path / "train.parquet"
+    write_parquet(path, published("MNLI", [0]))
+    with pytest.raises(InputError, match="has classes by number and does not name them"):
+        read(glue_dataset(task, str(tmp_path)).train)
+    write_parquet(path, published("MNLI", [0, -1]), {"label": ["neutral", "entailment", "contradiction"]})
+    split = glue_dataset(task, str(tmp_path)).train
+    assert split is not None
+    examples = split()
+    assert next(examples).label == "neutral"
+    with pytest.raises(InputError, match=r"train.parquet` row 2: the label is empty"):
+        next(examples)
+
+
+def test_original_files_come_first(tmp_path: Path) -> None:
+    """Where there are files of both kinds those that were always read are read."""
+    write(tmp_path / "train.tsv", row(5), row(5, c0="1", c3="A", c4="B"))
+    write_parquet(tmp_path / "train.parquet", published("MRPC", [0]), {"label": PUBLISHED["MRPC"][1]})
+    assert read(glue_dataset(find_task("MRPC"), str(tmp_path)).train) == [TextExample("A", "B", "1", "0")]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of TSV, CSV and JSON-lines files."""
+"""Rows of TSV, CSV and JSON-lines files; how they are written is found out."""
 
+import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxbert.errors import InputError
-from jaxbert.examples.rows import csv_rows, json_rows, tsv_rows
+from jaxbert.examples.rows import SEPARATORS, csv_rows, find_separator, json_rows, quotes_of_tsv, tsv_rows, typed_rows
 
 fields = st.lists(st.text(st.characters(exclude_characters="\t\r\n", exclude_categories=("Cs",))), min_size=1)
 
@@ -72,3 +73,117 @@ def test_wrong_files(tmp_path: Path, reader: Callable[[str], Iterator[object]]) 
     path.write_bytes(b'{"a": 1}\n{"a": "\xe9"}\n')
     with pytest.raises(InputError, match="line 2 is not UTF-8: byte `0xe9`"):
         list(reader(str(path)))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_by_its_mark(encoding: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each reader reads UTF-16 that begins with its mark, and that is said once."""
+    texts = {
+        tsv_rows: "a\tgr\u010a\r\n\u0d0a\tc",
+        csv_rows: 'a,"gr\u010a\n"\r\n',
+        json_rows: '{"a": "\u010a"}\n\n{"a": 1}',
+    }
+    for reader, text in texts.items():
+        plain, wide = tmp_path / "plain", tmp_path / f"{reader.__name__}-wide"
+        plain.write_bytes(text.encode())
+        wide.write_bytes(("\ufeff" + text).encode(encoding))
+        for _ in range(2):
+            assert list(reader(str(wide))) == list(reader(str(plain)))
+        assert capsys.readouterr().err == f"`{wide}` is UTF-16, by its mark\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\xfea", "has the mark of UTF-16, but is not"),
+        (b"\xff\xfe", "is empty"),
+        (b"PK\3\4..", "is a ZIP archive"),
+        (b"\x1f\x8b\x08", "is compressed by gzip"),
+    ],
+)
+def test_what_is_no_text(content: bytes, message: str, tmp_path: Path) -> None:
+    """A wrong mark, nothing but a mark, and the file of a spreadsheet are refused by name."""
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        list(csv_rows(str(tmp_path / "a.csv")))
+
+
+cells = st.text(st.sampled_from("ab;,\t\"\n '"), max_size=5)
+
+
+def write_cells(path: Path, rows: list[list[str]], separator: str) -> str:
+    """The file as a spreadsheet writes it."""
+    with path.open("w", newline="") as file:
+        csv.writer(file, delimiter=separator).writerows(rows)
+    return str(path)
+
+
+@given(rows=st.lists(st.lists(cells, min_size=2, max_size=2), max_size=4), separator=st.sampled_from([*SEPARATORS]))
+def test_separators_are_found_by_names(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], separator: str
+) -> None:
+    """Whatever the cells hold, the names of the columns tell what separates them, and every cell is read as it was."""
+    path = write_cells(tmp_path_factory.getbasetemp() / "cells.csv", [["text", "label"], *rows], separator)
+    assert find_separator(path, ["text", "label"], []) == separator
+    assert [fields for _, fields in csv_rows(path, separator)] == [["text", "label"], *rows]
+
+
+def test_separators_by_number(tmp_path: Path) -> None:
+    """Without names it is what gives each row as many fields; where that is not clear it is asked back."""
+    path = tmp_path / "a.csv"
+    path.write_text("Fine, really;1\nDull;0\n")
+    assert find_separator(str(path), [], [0, 1]) == ";"
+    path.write_text("Fine; really,1\nDull,0\n")
+    assert find_separator(str(path), [], [0, -1]) == ","
+    path.write_text("2,5;Fine\n3,0;Dull\n")
+    with pytest.raises(InputError, match="may be separated by commas or by semicolons\nhint: write names"):
+        find_separator(str(path), [], [0, 1])
+
+
+@given(rows=st.lists(st.lists(st.text(st.sampled_from('ab" '), max_size=6), min_size=2, max_size=2), min_size=1))
+def test_quotes_of_a_spreadsheet(tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]]) -> None:
+    """Of what a spreadsheet wrote, with a quote in some cell, each cell is read as it was."""
+    path = write_cells(tmp_path_factory.getbasetemp() / "cells.tsv", [["text", "label"], ['"Yes"', "a"], *rows], "\t")
+    assert quotes_of_tsv(path) == "spreadsheet"
+
+
+tokens = st.lists(st.sampled_from(["a", '"', '"b', 'c"', '"d"', "it's"]), min_size=1, max_size=4).map(" ".join)
+
+
+@given(rows=st.lists(st.lists(tokens, min_size=3, max_size=3), min_size=1))
+def test_quotes_of_glue(tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]]) -> None:
+    """Texts in which quotes stand as they are in GLUE, whole or halved, are never taken for those of a spreadsheet."""
+    path = tmp_path_factory.getbasetemp() / "tokens.tsv"
+    path.write_text("".join("\t".join(row) + "\n" for row in [["a", "b", "c"], *rows]))
+    assert quotes_of_tsv(str(path)) != "spreadsheet"
+
+
+def test_quotes_by_example(tmp_path: Path) -> None:
+    """Cells of several lines or with tabs, and files all in quotes, are a spreadsheet's; those of R are not."""
+    path = tmp_path / "a.tsv"
+    for text, quotes in {
+        'text\tlabel\n"one\ntwo"\tx\n': "spreadsheet",
+        'text\tlabel\n"one\ttwo"\tx\n': "spreadsheet",
+        '"text"\t"label"\n"one"\t"x"\n': "spreadsheet",
+        'text\tlabel\n"one"\tx\n': "characters",
+        'text\tlabel\n"one\tx\ntwo"\ty\n': "characters",
+        '"text"\t"label"\n"a \\"b\\""\t"x"\n': "characters",
+        "text\tlabel\none\tx\n": "none",
+        'text\tlabel\n6" long\tx\n': "none",
+    }.items():
+        path.write_text(text)
+        assert quotes_of_tsv(str(path)) == quotes, text
+
+
+def test_typed_rows() -> None:
+    """Values are the fields of a text file; a label may be missing, or a list where there may be several."""
+    rows = [(1, ["a", 2.5]), (2, [True, None]), (3, ["c", ["x", "y"]])]
+    assert list(typed_rows("f", "row", rows, ["text", "label"], "label", several=True)) == [
+        (1, ["a", "2.5"]),
+        (2, ["true", ""]),
+        (3, ["c", "x|y"]),
+    ]
+    with pytest.raises(InputError, match=r"`f` row 3: .* `label`, found `\[\"x\", \"y\"\]`\nhint: .*`--multi_label`"):
+        list(typed_rows("f", "row", rows, ["text", "label"], "label"))
+    with pytest.raises(InputError, match="`f` row 2: expected text or a number at `label`, found `null`"):
+        list(typed_rows("f", "row", rows, ["text", "label"]))

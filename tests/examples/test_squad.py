@@ -9,6 +9,7 @@ import pytest
 
 from jaxbert.errors import InputError
 from jaxbert.examples.squad import Answer, Paragraph, Question, check_version, read_squad
+from tests.examples.arrow_files import save_to_disk, write_parquet
 
 
 def squad_file(folder: Path, *paragraphs: Any, **extra: Any) -> str:
@@ -126,3 +127,79 @@ def test_official_files(shared: Path) -> None:
         questions = [question for paragraph in paragraphs for question in paragraph.questions]
         assert len(questions) == count
         assert sum(bool(question.is_impossible) for question in questions) == impossible
+
+
+def rows(*answers: list[str] | None) -> dict[str, list[Any]]:
+    """A question a row, all about one context but the last one; None stands for a test set."""
+    count = len(answers)
+    columns: dict[str, list[Any]] = {
+        "id": [f"q{number}" for number in range(count)],
+        "title": ["T"] * count,
+        "context": [*["Ann and Bo"] * (count - 1), "Cy"],
+        "question": ["Who?"] * count,
+    }
+    if None not in answers:
+        columns["answers"] = [
+            {"text": texts, "answer_start": ["Ann and Bo".find(text) for text in texts]}
+            for texts in answers
+            if texts is not None
+        ]
+    return columns
+
+
+@pytest.mark.parametrize("form", ["structs of lists", "lists of structs", "Arrow", "folder"])
+def test_files_of_datasets(form: str, tmp_path: Path) -> None:
+    """Rows with the same context are a paragraph, in each way that answers are kept; of a folder by the role."""
+    columns, path = rows(["Ann", "Bo"], ["Bo"], ["Cy"]), str(tmp_path / "squad.parquet")
+    if form == "lists of structs":
+        columns["answers"] = [
+            [{"text": text, "answer_start": start} for text, start in zip(*entry.values(), strict=True)]
+            for entry in columns["answers"]
+        ]
+    if form == "Arrow":
+        path = save_to_disk(tmp_path / "saved", [columns])
+    elif form == "folder":
+        path = str(tmp_path)
+        write_parquet(tmp_path / "plain_text/train-00000-of-00001.parquet", rows(["Ann"]))
+        write_parquet(tmp_path / "plain_text/validation-00000-of-00001.parquet", columns, rows=1)
+    else:
+        write_parquet(Path(path), columns, rows=1)
+    assert list(read_squad(path)) == [
+        Paragraph(
+            "Ann and Bo",
+            (Question("q0", "Who?", (Answer("Ann", 0), Answer("Bo", 8))), Question("q1", "Who?", (Answer("Bo", 8),))),
+        ),
+        Paragraph("Cy", (Question("q2", "Who?", (Answer("Cy", -1),)),)),
+    ]
+    if form == "folder":
+        assert sum(len(paragraph.questions) for paragraph in read_squad(path, "train")) == 1
+
+
+def test_versions_of_datasets(tmp_path: Path) -> None:
+    """Where only some questions have answers the others have none; where no question has, it is a test set."""
+    path = tmp_path / "squad.parquet"
+    for answers, impossible in (
+        ((["Ann"], ["Bo"]), [None, None]),
+        ((["Ann"], []), [False, True]),
+        (([], []), [None, None]),
+        ((None, None), [None, None]),
+    ):
+        write_parquet(path, rows(*answers))
+        questions = [question for paragraph in read_squad(str(path)) for question in paragraph.questions]
+        assert [question.is_impossible for question in questions] == impossible
+
+
+def test_wrong_rows_of_datasets(tmp_path: Path) -> None:
+    """Columns that lack, answers without a start and an id that comes twice are refused with their place."""
+    path = tmp_path / "squad.parquet"
+    columns = rows(["Ann"], ["Bo"])
+    for changed, message in (
+        ({"question": None}, "has no column `question`; it has `id`"),
+        ({"id": ["q", "q"]}, "from row 2 on: the id `q` comes twice"),
+        ({"answers": [{"text": ["Ann"], "answer_start": []}] * 2}, "1 texts of answers and 0 starts"),
+        ({"context": [None, "Cy"]}, "from row 1 on: `context` is `null`, expected text"),
+    ):
+        edited = {name: values for name, values in {**columns, **changed}.items() if values is not None}
+        write_parquet(path, edited)
+        with pytest.raises(InputError, match=message):
+            list(read_squad(str(path)))

@@ -4,10 +4,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jaxbert.errors import InputError
 from jaxbert.examples.table import ColumnNames, table_dataset
-from jaxbert.examples.text_examples import Split, TextExample
+from jaxbert.examples.text_examples import LabelKind, Split, TextExample
+from tests.examples.arrow_files import write_parquet
 
 NAMES = ColumnNames("review", label="stars", id="key")
 
@@ -100,3 +103,189 @@ def test_labels_must_be_known(tmp_path: Path) -> None:
     path.write_text(FILES["tsv"])
     with pytest.raises(InputError, match="class names are not known"):
         table_dataset("", str(path), "", NAMES)
+
+
+def test_a_parquet_file_is_a_table_like_any_other(tmp_path: Path) -> None:
+    """The same table as Parquet gives the same examples; labels may be numbers, and lists where there are several."""
+    path = tmp_path / "reviews.parquet"
+    columns = {"key": ["x", "y"], "stars": ["good", "bad"], "review": ['I "like it', "No"]}
+    write_parquet(path, columns)
+    (tmp_path / "reviews.tsv").write_text(FILES["tsv"])
+    dataset = table_dataset(str(path), "", str(path), NAMES)
+    text = table_dataset(str(tmp_path / "reviews.tsv"), "", "", NAMES)
+    assert (dataset.name, dataset.labels, read(dataset.train)) == (text.name, text.labels, read(text.train))
+    unlabelled = write_parquet(tmp_path / "test.parquet", {"review": ["Hm"], "key": ["z"]})
+    assert read(table_dataset(str(path), "", unlabelled, NAMES).test[""]) == [TextExample("Hm", None, None, "z")]
+    write_parquet(path, {"stars": [2.5, 1], "review": ["a", "b"]})
+    names = ColumnNames("review", label="stars")
+    assert [example.label for example in read(table_dataset(str(path), "", "", names, kind="regression").train)] == [
+        2.5,
+        1,
+    ]
+    write_parquet(path, {"stars": [["x", "y"], []], "review": ["a", "b"]})
+    several = table_dataset(str(path), "", "", names, kind="multi_label")
+    assert (several.labels, [example.label for example in read(several.train)]) == (("x", "y"), [("x", "y"), ()])
+
+
+def test_classes_that_the_file_names_keep_their_order(tmp_path: Path) -> None:
+    """A Parquet file that names its classes decides their order, also of those that it does not hold."""
+    path = tmp_path / "a.parquet"
+    write_parquet(path, {"review": ["a", "b"], "stars": [2, 0]}, {"stars": ["good", "fair", "bad"]})
+    dataset = table_dataset(str(path), "", "", ColumnNames("review", label="stars"))
+    assert dataset.labels == ("good", "fair", "bad")
+    assert [example.label for example in read(dataset.train)] == ["bad", "good"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet"])
+def test_a_label_that_is_missing(name: str, tmp_path: Path) -> None:
+    """An empty label is none in a test file, and refused with its place elsewhere."""
+    path = str(tmp_path / name)
+    Path(path).write_text(
+        '{"review": "a", "stars": "x"}\n{"review": "b", "stars": null}\n'
+        if name.endswith("jsonl")
+        else "review,stars\na,x\nb,\n".replace(",", "," if name.endswith("csv") else "\t")
+    )
+    if name.endswith("parquet"):
+        write_parquet(Path(path), {"review": ["a", "b"], "stars": [0, -1]}, {"stars": ["x"]})
+    dataset = table_dataset(path, path, path, ColumnNames("review", label="stars"))
+    assert [example.label for example in read(dataset.test[""])] == ["x", None]
+    for split in (dataset.train, dataset.dev):
+        with pytest.raises(InputError, match=r"(line 3|line 2|row 2): the label is empty"):
+            read(split)
+
+
+def labelled(folder: Path, labels: list[str], header: str = "text\tlabel") -> str:
+    """A file with these labels."""
+    path = folder / "labelled.tsv"
+    path.write_text("\n".join([header] * bool(header) + [f"words\t{label}" for label in labels]) + "\n")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message", "hint"),
+    [
+        (
+            ["yes", "no", "Yes", "no"],
+            r"labels `yes` \(1 times\) and `Yes` \(1 times\) differ only in",
+            "--labels=Yes,no,yes",
+        ),
+        (["yes", "no", "no "], r"labels `no` \(1 times\) and `no ` \(1 times\)", "alike"),
+        (
+            [*["yes", "no"] * 10, "<br>"],
+            "`<br>` is seen once as a label, all others at least 10 times",
+            "--labels=<br>,no,yes",
+        ),
+        (["stars", *["yes", "no"] * 10], "`stars` is seen once as a label", "remove the row"),
+        ([str(number) for number in range(100)], "holds 100 different numbers", "give `--regression`"),
+        ([f"{number}.5" for number in range(20)], "holds 20 different numbers", "give `--regression`"),
+        ([f"class {number}" for number in range(10_001)], "holds more than 10,000 different labels", "another column"),
+        ([""] * 3, "the label column `label` is empty", "another column"),
+    ],
+)
+def test_labels_that_look_like_something_else(labels: list[str], message: str, hint: str, tmp_path: Path) -> None:
+    """What are hardly classes is asked back, with what to do."""
+    names = ColumnNames("text", label="label")
+    with pytest.raises(InputError, match=message) as caught:
+        table_dataset(labelled(tmp_path, labels), "", "", names)
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["yes", "no", "maybe"],
+        [*["yes", "no"] * 10, "rare", *["few"] * 3],
+        [str(number) for number in range(99)],
+        ["0.5", "1.0", "1.5"],
+        ["un", "deux", "-", "_"],
+    ],
+)
+def test_labels_of_small_and_odd_sets(labels: list[str], tmp_path: Path) -> None:
+    """Classes with one example in a small set, or where others are rare too, ranks and marks are classes."""
+    dataset = table_dataset(labelled(tmp_path, labels), "", "", ColumnNames("text", label="label"))
+    assert dataset.labels == tuple(sorted(set(labels)))
+
+
+@given(labels=st.lists(st.sampled_from(["yes", "Yes", "no", "1", "2.5", "rare"]), min_size=1, max_size=30))
+def test_what_labels_says_is_taken(tmp_path_factory: pytest.TempPathFactory, labels: list[str]) -> None:
+    """Whatever the labels are, all of them given are the classes, and the hint of a refusal works."""
+    path = labelled(tmp_path_factory.getbasetemp(), labels)
+    names = ColumnNames("text", label="label")
+    try:
+        given_labels = table_dataset(path, "", "", names).labels
+    except InputError as error:
+        given_labels = tuple(error.hint.partition("`--labels=")[2].rstrip("`").split(","))
+    assert sorted(given_labels) == sorted(set(labels))
+    assert [example.label for example in read(table_dataset(path, "", "", names, given_labels).train)] == labels
+
+
+def test_the_hint_is_for_the_command(tmp_path: Path) -> None:
+    """The flag for regression is that of the command that runs."""
+    path = labelled(tmp_path, [str(number) for number in range(100)])
+    flag = "--fine_tuning_task_type={}"
+    with pytest.raises(InputError) as caught:
+        table_dataset(path, "", "", ColumnNames("text", label="label"), kind_flag=flag)
+    assert "`--fine_tuning_task_type=regression`" in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["classification", "multi_label"])
+def test_a_label_nearly_known(kind: LabelKind, tmp_path: Path) -> None:
+    """A label that differs from a known one in blanks or case says so."""
+    path = labelled(tmp_path, ["yes", "Yes" if kind == "multi_label" else "Yes "])
+    dataset = table_dataset(path, "", "", ColumnNames("text", label="label"), ("no", "yes"), kind)
+    with pytest.raises(InputError, match=r"line 3: the label `Yes ?` differs from `yes` only in blanks or case"):
+        read(dataset.train)
+
+
+def test_labels_that_no_flag_can_give(tmp_path: Path) -> None:
+    """A label with a comma, which `--labels` cannot give, may be rare."""
+    path = labelled(tmp_path, ["New York, NY", *["Paris", "Rome"] * 10])
+    names = ColumnNames("text", label="label")
+    assert table_dataset(path, "", "", names).labels == ("New York, NY", "Paris", "Rome")
+    with pytest.raises(InputError, match="differ only in") as caught:
+        table_dataset(labelled(tmp_path, ["New York, NY", "new york, NY"]), "", "", names)
+    assert caught.value.hint == "write them alike in the file"
+
+
+def test_a_header_where_there_should_be_none(tmp_path: Path) -> None:
+    """A first line of names is not read as an example, with a label or without."""
+    path = labelled(tmp_path, ["yes", "no"])
+    with pytest.raises(InputError, match="the first line is no example, it names the columns `text`, `label`"):
+        table_dataset(path, "", "", ColumnNames("0", label="1"))
+    with pytest.raises(InputError, match="the first line is no example"):
+        read(table_dataset("", "", path, ColumnNames("0"), ("x",)).test[""])
+    for labels in (["Quality", "1", "0"], ["Quality", "yes", "no", "yes", "no"]):
+        path = labelled(tmp_path, labels, header="")
+        with pytest.raises(
+            InputError, match="the first line has the label `Quality`, which no other line has"
+        ) as caught:
+            table_dataset(path, "", "", ColumnNames("0", label="1"))
+        assert f"`--labels={','.join(sorted(set(labels)))}`" in caught.value.hint
+    path = labelled(tmp_path, ["yes", "no"], header="")
+    assert table_dataset(path, "", "", ColumnNames("0", label="1")).labels == ("no", "yes")
+
+
+def test_a_name_that_two_columns_have(tmp_path: Path) -> None:
+    """Which of two columns is meant is not guessed."""
+    path = tmp_path / "a.csv"
+    path.write_text("text,label,text\na,x,b\n")
+    dataset = table_dataset(str(path), "", "", ColumnNames("text", label="label"), ("x",))
+    with pytest.raises(InputError, match="has several columns `text`"):
+        read(dataset.train)
+
+
+def test_separators_and_quotes_are_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A CSV file with semicolons, one with tabs, and a TSV file of a spreadsheet give their cells, and say so once."""
+    names = ColumnNames("text", label="label")
+    for name, text, said in (
+        ("a.csv", 'text;label\n"1,5 ""m""";x\nb;y\n', "is separated by semicolons"),
+        ("b.csv", 'text\tlabel\n"1,5 ""m"""\tx\nb\ty\n', "is separated by tabs"),
+        ("c.tsv", 'text\tlabel\n"1,5 ""m"""\tx\nb\ty\n', "has quotes as spreadsheets write them"),
+    ):
+        path = tmp_path / name
+        path.write_bytes(text.encode("utf-16"))
+        dataset = table_dataset(str(path), str(path), "", names)
+        assert dataset.labels == ("x", "y")
+        assert [example.text_a for example in read(dataset.train)] == ['1,5 "m"', "b"]
+        err = capsys.readouterr().err
+        assert err.count(said) == err.count("UTF-16") == 1

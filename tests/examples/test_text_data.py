@@ -8,8 +8,9 @@ import pytest
 
 from jaxbert.config.data import TextFlags
 from jaxbert.errors import InputError
-from jaxbert.examples.text_data import text_dataset
+from jaxbert.examples.text_data import source_files, text_dataset
 from jaxbert.examples.text_examples import LabelKind, TextExample
+from tests.examples.arrow_files import write_parquet
 
 MRPC = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t1\t2\ta\tb\n"
 
@@ -63,6 +64,12 @@ def test_the_folder_says_the_task(folder: Path) -> None:
         ({"eval_file": "x.csv"}, None, "classification", "`--text_a_column` and `--label_column` must be given"),
         ({"train_file": "x.csv", "text_a_column": "a"}, None, "classification", "^`--label_column` must be given"),
         ({"test_file": "x.csv"}, None, "classification", "^`--text_a_column` must be given"),
+        (
+            {"train_file": "x.csv", "text_a_column": "0", "label_column": "1,"},
+            None,
+            "multi_label",
+            "`--label_column=1,` names an empty column",
+        ),
         ({}, None, "classification", "the task in `.*` is not known"),
         ({"xnli_language": "xx"}, "XNLI", "classification", "XNLI has no language `xx`"),
         ({}, "MRPC", "regression", "the labels of MRPC are known"),
@@ -79,3 +86,42 @@ def test_nothing_to_read() -> None:
     """Neither tables nor a folder is an error."""
     with pytest.raises(InputError, match="there is nothing to read"):
         text_dataset(TextFlags(), None, "MRPC", "classification")
+
+
+def test_names_of_folders_of_datasets(tmp_path: Path) -> None:
+    """Folders are called as on the hub, without hyphens; a folder of several tasks needs the name of one."""
+    columns = {"sentence": ["Fine"], "label": [1], "idx": [0]}
+    write_parquet(tmp_path / "glue/sst2/train.parquet", columns, {"label": ["negative", "positive"]})
+    write_parquet(tmp_path / "glue/cola/train.parquet", columns, {"label": ["unacceptable", "acceptable"]})
+    for folder, name in (("glue/sst2", None), ("glue", "SST-2")):
+        dataset = text_dataset(TextFlags(), str(tmp_path / folder), name, "classification")
+        assert dataset.name == "SST-2"
+        assert dataset.train is not None
+        assert list(dataset.train()) == [TextExample("Fine", None, "1", "0")]
+    with pytest.raises(InputError, match=r"the task in `.*/glue` is not known"):
+        text_dataset(TextFlags(), str(tmp_path / "glue"), None, "classification")
+
+
+def test_splits_of_a_folder_of_ones_own(tmp_path: Path) -> None:
+    """One folder serves for training, evaluation and prediction, each by its split."""
+    for split in ("train", "validation", "test"):
+        columns = {"text": [split], "label": [-1 if split == "test" else 0]}
+        write_parquet(tmp_path / f"own/data/{split}-00000-of-00001.parquet", columns, {"label": ["bad", "good"]})
+    folder = str(tmp_path / "own")
+    flags = TextFlags(train_file=folder, eval_file=folder, test_file=folder, text_a_column="text", label_column="label")
+    dataset = text_dataset(flags, None, None, "classification")
+    assert (dataset.name, dataset.labels) == ("own", ("bad", "good"))
+    assert dataset.train is not None
+    assert dataset.dev is not None
+    found = [*dataset.train(), *dataset.dev(), *dataset.test[""]()]
+    assert [(one.text_a, one.label) for one in found] == [("train", "bad"), ("validation", "bad"), ("test", None)]
+
+
+def test_files_that_are_read(folder: Path) -> None:
+    """Of a folder its data, of a pattern its files, and files as they are."""
+    write_parquet(folder / "hub/a/train.parquet", {"x": [1]})
+    (folder / "hub/README.md").write_text("")
+    own = str(folder / "own.csv")
+    assert source_files(own, None, str(folder / "MRPC")) == [own, str(folder / "MRPC/train.tsv")]
+    expected = [str(folder / "hub/a/train.parquet")]
+    assert source_files(str(folder / "hub")) == source_files(str(folder / "hub/a/*.parquet")) == expected
