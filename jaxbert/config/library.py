@@ -48,14 +48,17 @@ class EmbedFlags(AskedModelFlags):
         " lines with id and vector.",
         group="Vectors",
     )
-    pooling: str = flag(
-        "mean",
+    pooling: str | None = flag(
+        None,
         "The vector of a text: the mean or the largest values over its tokens, that of [CLS], or what BERT's pooler"
-        " makes of it. tokens: one for each token, as JSON lines in the form of google-research's extract_features.",
+        " makes of it. tokens: one for each token, as JSON lines in the form of google-research's extract_features."
+        " Default: as the model says (a folder of sentence-transformers), or else the mean.",
         choices=("mean", "max", "cls", "pooler", "tokens"),
     )
     layers: str = flag("-1", "Whose outputs: numbers with commas between them; -1 is the last layer, 0 the embeddings.")
-    normalize: bool = flag(False, "Give vectors the length 1.")
+    normalize: bool | None = flag(
+        None, "Give vectors the length 1; default: as the model says where `--pooling` is its own."
+    )
 
     @property
     def layer_numbers(self) -> list[int]:
@@ -79,6 +82,6 @@ class EmbedFlags(AskedModelFlags):
 class ExtractFeaturesFlags(EmbedFlags):
     """The same with the defaults of google-research's `extract_features.py`: vectors of all tokens, of four layers."""
 
-    pooling: str = flag("tokens", "As in `embed`.", choices=("mean", "max", "cls", "pooler", "tokens"))
+    pooling: str | None = flag("tokens", "As in `embed`.", choices=("mean", "max", "cls", "pooler", "tokens"))
     layers: str = flag("-1,-2,-3,-4", "Whose outputs: numbers with commas between them; -1 is the last layer.")
     max_seq_length: int | None = flag(128, "Tokens of a text, special ones included; longer texts are cut.", minimum=4)

@@ -184,32 +184,36 @@ class Model:
         self,
         texts: Iterable[Text],
         *,
-        pooling: Pooling = "mean",
+        pooling: Pooling | None = None,
         layers: int | Sequence[int] = -1,
-        normalize: bool = False,
+        normalize: bool | None = None,
     ) -> np.ndarray | list[np.ndarray]:
         """A vector for each text, or each pair of texts, in the order of the texts.
 
         Args:
             texts: any number; they are read as they are needed.
             pooling: the vector at `[CLS]`, what BERT's pooler makes of it, the mean or the largest values over all
-                tokens of a text, special ones too, or "tokens" for a vector for each of them.
+                tokens of a text, special ones too, or "tokens" for a vector for each of them. By default as the model
+                says (a folder of sentence-transformers), or else the mean.
             layers: which layer's outputs: 1 to L, or -1 for the last one; 0 are the embeddings. Several give a vector
                 for each of them.
-            normalize: whether vectors get length 1.
+            normalize: whether vectors get length 1. By default as the model says where `pooling` is its own.
 
         Returns:
             float32 [n, H], or [n, K, H] for a sequence of K layers; for "tokens" a list of [T, H] or [T, K, H].
         """
+        if pooling is None:
+            pooling, own = self._own_pooling()
+            normalize = own if normalize is None else normalize
         several = not isinstance(layers, int)
         numbers = self._layers((layers,) if isinstance(layers, int) else tuple(layers), pooling)
         weights = self._weights("pooler" if pooling == "pooler" else "encoder")
         chunks = self._chunks(texts, None)
         if pooling == "tokens":
-            made = self._streamed_tokens(self._vectors(numbers, pooling, normalize), weights, chunks)
+            made = self._streamed_tokens(self._vectors(numbers, pooling, bool(normalize)), weights, chunks)
             each = itertools.chain.from_iterable(made)
             return [vectors if several else vectors[:, 0] for vectors in each]
-        found = list(self._streamed(self._vectors(numbers, pooling, normalize), weights, chunks))
+        found = list(self._streamed(self._vectors(numbers, pooling, bool(normalize)), weights, chunks))
         hidden = self._model.config.hidden_size
         vectors = np.concatenate(found) if found else np.zeros((0, len(numbers), hidden), np.float32)
         return vectors if several else vectors[:, 0]
@@ -285,6 +289,19 @@ class Model:
                 "give a model that was trained by `run_classifier`, or a folder of Hugging Face",
             )
         return self._task
+
+    def _own_pooling(self) -> tuple[Pooling, bool]:
+        """Pooling and normalization that the model's files say; the mean as it is where they say nothing."""
+        source = self._model.source
+        own = None if source is None else source.pooling
+        if own is None:
+            return "mean", False
+        hint = "choose `pooling` and `normalize`"
+        if own.modes not in (("cls",), ("mean",), ("max",)):
+            raise InputError(f"the model pools by {' and '.join(own.modes)}, which is not computed here", hint)
+        if own.default_prompt and own.prompts.get(own.default_prompt):
+            raise InputError(f"the model wants `{own.prompts[own.default_prompt]}` in front of every text", hint)
+        return own.modes[0], own.normalize
 
     def _layers(self, layers: tuple[int, ...], pooling: str) -> tuple[int, ...]:
         most = self._model.config.num_hidden_layers

@@ -85,7 +85,7 @@ def _vectors(model: Model, texts: Sequence[Text], flags: EmbedFlags) -> np.ndarr
     one_layer = len(layers) == 1 and flags.pooling != "tokens"
     return model.embed(
         texts,
-        pooling=cast(Pooling, flags.pooling),
+        pooling=cast(Pooling | None, flags.pooling),
         layers=layers[0] if one_layer else layers,
         normalize=flags.normalize,
     )

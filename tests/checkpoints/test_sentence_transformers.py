@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import jaxbert
 from jaxbert.checkpoints.describe import describe_model
 from jaxbert.checkpoints.huggingface import write_huggingface, write_tokenizer
 from jaxbert.checkpoints.resolve import find_source
@@ -224,6 +225,21 @@ def test_sentence_transformers_reads_the_same(lower_case: bool, length: int | No
         vectors.append(model.encode([text, "reds"]))
     assert vectors[0].shape == (2, 24)
     np.testing.assert_array_equal(*vectors)
+
+
+@pytest.mark.interop
+@pytest.mark.filterwarnings("ignore:.* are longer than 7 tokens")
+@pytest.mark.parametrize("mode", ["cls", "mean", "max"])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_sentence_transformers_makes_the_same_vectors(mode: str, normalize: bool, tmp_path: Path) -> None:
+    """Of the folder as it is, without a word about pooling, within 1e-5, long texts too."""
+    library = pytest.importorskip("sentence_transformers")
+    _model(tmp_path)
+    _write(tmp_path, dict(pooling_texts(Pooling((mode,), normalize), 12, 7)))
+    texts = ["Red Café reds red red red red", "reds", "", "cafe Red"]
+    theirs = library.SentenceTransformer(str(tmp_path), device="cpu").encode(texts)
+    ours = jaxbert.load(tmp_path, compile_cache="").embed(texts)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
 
 
 def test_a_real_folder_is_read_whole(shared: Path, tmp_path: Path) -> None:

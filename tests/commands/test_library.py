@@ -15,6 +15,7 @@ import pytest
 
 import jaxbert
 from jaxbert.checkpoints.model_folder import write_model
+from jaxbert.checkpoints.sentence_transformers import Pooling, pooling_texts
 from jaxbert.config import bert_config
 from jaxbert.features.squad import WindowSettings
 from jaxbert.model.encoder import hidden_states
@@ -61,6 +62,47 @@ def test_predictions_are_those_of_the_command(task: Task, classify: Run, tmp_pat
     shares = np.array([list(one.probabilities.values()) for one in found])
     np.testing.assert_allclose(shares, expected, rtol=0, atol=TOLERANCE)
     assert [one.label for one in found] == ["abc"[number] for number in expected.argmax(1)]
+
+
+@pytest.mark.parametrize("mode", ["cls", "mean", "max"])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_vectors_are_those_that_the_model_says(mode: Any, normalize: bool, task: Task, tmp_path: Path) -> None:
+    """With files of sentence-transformers its pooling and normalization are taken, unless others are asked for."""
+    folder = model_folder(tmp_path / "model", task, "none")
+    plain = jaxbert.load(folder, compile_cache="")
+    texts = some_texts(5)
+    expected = plain.embed(texts, pooling=mode, normalize=normalize)
+    mean = plain.embed(texts)
+    np.testing.assert_array_equal(mean, plain.embed(texts, pooling="mean", normalize=False))
+    for name, text in pooling_texts(Pooling((mode,), normalize), BERT.hidden_size, None).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    model = jaxbert.load(folder, compile_cache="")
+    np.testing.assert_array_equal(model.embed(texts), expected)
+    np.testing.assert_array_equal(model.embed(texts, pooling="mean"), mean)
+    length = np.linalg.norm(model.embed(texts, normalize=True), axis=1)
+    np.testing.assert_allclose(length, 1, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("own", "problem"),
+    [
+        (Pooling(("mean", "cls"), False), "the model pools by mean and cls, which is not computed here"),
+        (Pooling(("lasttoken",), False), "the model pools by lasttoken"),
+        (Pooling(("mean",), False, prompts={"query": "query: "}, default_prompt="query"), "wants `query: ` in front"),
+    ],
+)
+def test_vectors_that_are_not_computed_are_not_others(own: Pooling, problem: str, task: Task, tmp_path: Path) -> None:
+    """A mode, or a prompt, that the model wants and we do not have is refused; what the hint says works."""
+    folder = model_folder(tmp_path / "model", task, "none")
+    for name, text in pooling_texts(own, BERT.hidden_size, None).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    model = jaxbert.load(folder, compile_cache="")
+    with pytest.raises(jaxbert.InputError, match=problem) as caught:
+        model.embed(["red"])
+    assert caught.value.hint == "choose `pooling` and `normalize`"
+    assert model.embed(["red"], pooling="mean", normalize=True).shape == (1, BERT.hidden_size)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("pooling", ["cls", "pooler", "mean", "max", "tokens"])
