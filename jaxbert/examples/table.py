@@ -217,10 +217,12 @@ def _collect_labels(path: str, names: ColumnNames, several: bool, kind_flag: str
 def _refuse_header(found: "collections.Counter[str]", place: str) -> None:
     """Raise InputError where the first label is likely the name of the column.
 
-    It is seen once, and all others often; or it is the only one that is no number.
+    It is seen once, and all others are not; or it is the only one that is no number.
     """
     first, *others = found
-    if found[first] == 1 and others and (min(found[label] for label in others) > 1 or _is_odd(first, others)):
+    if not (others and found[first] == 1 and _can_be_given(found)):
+        return
+    if min(found[label] for label in others) > 1 or _is_odd(first, others):
         raise InputError(
             f"{place}: the first line has the label `{first}`, which no other line has",
             "if it names the columns give them by these names, or take it away; if it is an example, give the classes:"
@@ -233,6 +235,11 @@ def _is_odd(label: str, others: Sequence[str]) -> bool:
     return not _is_float(label) and all(map(_is_float, others))
 
 
+def _can_be_given(found: Collection[str]) -> bool:
+    """Whether `--labels` can name all labels: commas stand between them."""
+    return not any("," in label for label in found)
+
+
 def _as_flag(found: Collection[str]) -> str:
     """How all labels are given."""
     return f"`--labels={','.join(sorted(found))}`" if len(found) <= _MOST_LISTED else "all with `--labels`"
@@ -241,7 +248,7 @@ def _as_flag(found: Collection[str]) -> str:
 def _refuse_suspect(found: "collections.Counter[str]", place: str, column: str, regression: str) -> None:
     """Raise InputError where what was found in the label column (label -> how often) is surely or likely no class."""
     listed = _as_flag(found)
-    can_be_given = not any("," in label for label in found)
+    can_be_given = _can_be_given(found)
     if _are_numbers(found):
         raise InputError(
             f"{place}: the label column `{column}` holds {len(found):,} different numbers",
