@@ -17,7 +17,7 @@ from jaxbert.checkpoints.model_folder import (
     VOCAB_FILE,
     models_of_run,
 )
-from jaxbert.checkpoints.names import CLASSIFIER
+from jaxbert.checkpoints.names import CLASSIFIER, SQUAD
 from jaxbert.checkpoints.other_formats import refuse_adapter, refuse_other_formats, refuse_pointer
 from jaxbert.checkpoints.sentence_transformers import Pooling
 from jaxbert.checkpoints.tf_bundle import Bundle, find_prefix, open_bundle
@@ -162,7 +162,8 @@ class Source:
             assert self.max_seq_length is not None  # a preset has sizes
             return keras_hub.read_task(self.folder, self.max_seq_length)
         path, theirs = self.beside(META_DATA_FILE), self._huggingface_task()
-        if path is None:
+        heads = {CLASSIFIER[0], SQUAD[0]} & self.contents.shapes.keys()
+        if path is None or not (heads or self.contents.undecided):  # without a head it is of records that lie there
             return theirs
         ours = read_meta_data(path)
         if isinstance(ours, ClassificationMetaData):

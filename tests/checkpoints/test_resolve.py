@@ -121,6 +121,16 @@ def test_a_folder_of_hugging_face_brings_configuration_and_case(
     assert source.task == ClassificationMetaData("", 0, 5, 1, label_list=("a",), is_multi_label=True)
 
 
+def test_metadata_without_a_head_is_not_of_the_model(tiny_weights: dict[str, np.ndarray], tmp_path: Path) -> None:
+    """It is that of records in the same folder; with a classifier beside it, the classifier's."""
+    meta = ClassificationMetaData("", 0, 5, 3, label_list=("a", "b", "c"))
+    write_model(str(tmp_path), tiny_weights, {"meta_data": meta.to_json()}, {})
+    assert find_source(str(tmp_path)).task is None
+    head = {CLASSIFIER[0]: np.zeros((3, 6), np.float32), CLASSIFIER[1]: np.zeros(3, np.float32)}
+    write_model(str(tmp_path), tiny_weights | head, {"meta_data": meta.to_json()}, {})
+    assert find_source(str(tmp_path)).task == meta
+
+
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
 @pytest.mark.parametrize("content", ["{", "[1]", "[" * 100_000, '{"model_type": "gpt2"}'])
 def test_damaged_settings_are_named(
