@@ -13,7 +13,7 @@ from types import FrameType
 import jaxbert
 from jaxbert.config.flag_help import help_text
 from jaxbert.config.flags import Parsed, parse
-from jaxbert.config.retired import RETIRED
+from jaxbert.config.other_flags import ELSEWHERE, RETIRED
 from jaxbert.errors import InputError, Interrupted
 
 COMMANDS = {
@@ -61,16 +61,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return 0
     except InputError as error:
-        return _ended(2, error.message, error.hint)
+        return _failed(2, error.message, error.hint)
     except KeyboardInterrupt:
-        return _ended(128 + signal.SIGINT, "stopped by Ctrl-C")
+        return _stopped(signal.SIGINT)
     except Interrupted as stop:
-        return _ended(128 + stop.signal_number, stop.message or "stopped by a signal")
+        return _stopped(stop.signal_number, stop.message)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads: let the final flush succeed
         return BROKEN_PIPE_CODE
     except Exception as error:
-        return _failed(error)
+        return _failed_ourselves(error)
     finally:
         signal.signal(signal.SIGTERM, previous)
 
@@ -108,7 +108,7 @@ def _dispatch(arguments: list[str]) -> None:
 
 
 def _run(command: str, arguments: list[str]) -> None:
-    parsed: Parsed[object] = parse(flags_of(command), arguments, RETIRED)
+    parsed: Parsed[object] = parse(flags_of(command), arguments, RETIRED, ELSEWHERE)
     for note in parsed.notes:
         print(f"note: {note}", file=sys.stderr)
     importlib.import_module(f"jaxbert.commands.{command}").run(parsed.options)
@@ -122,21 +122,28 @@ def flags_of(command: str) -> type:
 
 
 def _terminate(signal_number: int, frame: FrameType | None) -> None:
-    raise Interrupted(signal_number, "stopped by SIGTERM")
+    raise Interrupted(signal_number)
 
 
-def _ended(code: int, message: str, hint: str = "") -> int:
+def _stopped(signal_number: int, message: str = "") -> int:
+    """The user wanted it to end, which is no error."""
+    by = "Ctrl-C" if signal_number == signal.SIGINT else signal.Signals(signal_number).name
+    print(f"stopped by {by}" + (f": {message}" if message else ""), file=sys.stderr)
+    return 128 + signal_number
+
+
+def _failed(code: int, message: str, hint: str = "") -> int:
     print(f"error: {message}" + (f"\nhint: {hint}" if hint else ""), file=sys.stderr)
     return code
 
 
-def _failed(error: Exception) -> int:
+def _failed_ourselves(error: Exception) -> int:
     """A failure that is not the user's: one line, or the traceback when asked for."""
     if os.environ.get("JAXBERT_TRACEBACK") == "1":
         traceback.print_exception(error)
         return 1
     hint = "run again with the environment variable JAXBERT_TRACEBACK=1 to see where"
     if isinstance(error, OSError):
-        return _ended(1, str(error), hint)
+        return _failed(1, str(error), hint)
     first_line = next(iter(str(error).splitlines()), "")
-    return _ended(1, f"jaxbert failed, which is a mistake of ours: {type(error).__name__}: {first_line}", hint)
+    return _failed(1, f"jaxbert failed, which is a mistake of ours: {type(error).__name__}: {first_line}", hint)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the program says on standard error: lines, counts, progress bars; and how many cores it may use."""
 
+import collections
 import contextlib
 import functools
 import os
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 MEGABYTE = 1_000_000
 _LINE_EVERY = 100_000  # examples, in a log; a terminal shows a count instead
 _LINE_SECONDS = 60.0  # in a log; a terminal shows a bar instead
+_RECENT_SECONDS, _RECENT_CALLS = 60.0, 8  # what the time left is estimated from: of both, what is longer
 
 Report = Callable[[str, int], None]
 """Is told the name of a set and how many of its examples are done so far."""
@@ -108,7 +110,8 @@ class TrainingProgress:
 
     def __init__(self, first_step: int, total_steps: int, examples_per_step: int, every: int) -> None:
         self._total, self._per_step, self._every = total_steps, examples_per_step, every
-        self._since: tuple[float, int] | None = None  # time and number of the first step: compiling is not counted
+        self._came: collections.deque[tuple[float, int]] = collections.deque()  # when, and how many steps were done
+        self._seconds_per_step: float | None = None
         self._bar: Progress | None = None
         if (console := terminal()) is not None:
             from rich import progress
@@ -118,7 +121,6 @@ class TrainingProgress:
                 progress.BarColumn(),
                 progress.MofNCompleteColumn(),
                 progress.TextColumn("{task.fields[note]}"),
-                progress.TimeRemainingColumn(),
                 console=console,
             )
             self._task = self._bar.add_task("train", total=total_steps, completed=first_step, note="")
@@ -132,19 +134,33 @@ class TrainingProgress:
         if self._bar is not None:
             self._bar.stop()
 
+    def came(self, done: int) -> None:
+        """The results of the steps up to `done` are here now: from when those before came, speed and time left.
+
+        Of the last minute, and of a few steps at least: how long the first ones took, or other programs compiled,
+        tells nothing of those to come.
+        """
+        now = time.perf_counter()
+        self._came.append((now, done))
+        while len(self._came) > _RECENT_CALLS and now - self._came[0][0] > _RECENT_SECONDS:
+            self._came.popleft()
+        started, first = self._came[0]
+        if done > first:
+            self._seconds_per_step = max(now - started, 1e-9) / (done - first)
+
+    def pause(self) -> None:
+        """Something else is done before the next step: its time is not that of a step."""
+        self._came.clear()
+
     def step(self, done: int, loss: float) -> None:
         """Step number `done` had this loss."""
-        now = time.perf_counter()
-        self._since = self._since or (now, done)
-        started, first = self._since
         rate, left = "- examples/s", "-:--:--"
-        if done > first:
-            seconds_per_step = max(now - started, 1e-9) / (done - first)
-            rate = f"{self._per_step / seconds_per_step:.1f} examples/s"
-            seconds = int(seconds_per_step * (self._total - done))
+        if self._seconds_per_step is not None:
+            rate = f"{self._per_step / self._seconds_per_step:.1f} examples/s"
+            seconds = int(self._seconds_per_step * (self._total - done))
             left = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, note=f"loss {loss:.4f}  {rate}")
+            self._bar.update(self._task, completed=done, note=f"loss {loss:.4f}  {rate}  {left} left")
         elif done % self._every == 0 or done == self._total:
             say(f"step {done}/{self._total}  loss {loss:.4f}  {rate}  {left} left")
 

@@ -98,15 +98,15 @@ def test_retired_flag_is_noted_and_the_run_goes_on(
     ("error", "code", "message"),
     [
         (InputError("`x` is bad", "mend it"), 2, "error: `x` is bad\nhint: mend it\n"),
-        (KeyboardInterrupt(), 130, "error: stopped by Ctrl-C\n"),
-        (Interrupted(signal.SIGTERM, "saved at step 3"), 143, "error: saved at step 3\n"),
-        (Interrupted(signal.SIGINT), 130, "error: stopped by a signal\n"),
+        (KeyboardInterrupt(), 130, "stopped by Ctrl-C\n"),
+        (Interrupted(signal.SIGTERM, "saved at step 3"), 143, "stopped by SIGTERM: saved at step 3\n"),
+        (Interrupted(signal.SIGINT, "saved at step 3"), 130, "stopped by Ctrl-C: saved at step 3\n"),
     ],
 )
 def test_exit_codes(
     error: BaseException, code: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each way to end has its code and its message."""
+    """Each way to end has its code and its message; only wrong input is an error."""
 
     def action(flags: InspectFlags) -> None:
         raise error
@@ -141,7 +141,7 @@ def test_sigterm_ends_a_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     before = signal.getsignal(signal.SIGTERM)
     run_instead(monkeypatch, lambda flags: os.kill(os.getpid(), signal.SIGTERM))
     assert main(["inspect", "x"]) == 143
-    assert capsys.readouterr().err == "error: stopped by SIGTERM\n"
+    assert capsys.readouterr().err == "stopped by SIGTERM\n"
     assert signal.getsignal(signal.SIGTERM) is before
 
 

@@ -13,10 +13,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save
 
 from jaxbert.checkpoints import names
 from jaxbert.checkpoints.model_folder import OUR_FILE, TOKENIZER_FILE, VOCAB_FILE
+from jaxbert.checkpoints.tensors import write_tensors
 from jaxbert.checkpoints.tokenizer_files import as_library, tokenizer_config
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import Activation, BertConfig
@@ -289,8 +289,7 @@ def write_huggingface(
         tensors = {name.removeprefix(ENCODER_PREFIX): tensor for name, tensor in tensors.items()}
     settings = to_huggingface_config(config, architecture, task)
     _write_json(os.path.join(folder, "config.json"), settings)
-    with files.whole_file(os.path.join(folder, OUR_FILE)) as file:
-        file.write(save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, {"format": "pt"}))
+    write_tensors(os.path.join(folder, OUR_FILE), tensors, {"format": "pt"})
 
 
 def write_tokenizer(folder: str, rules: Rules, max_seq_length: int) -> None:

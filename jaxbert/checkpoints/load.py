@@ -232,7 +232,8 @@ def load(
 ) -> tuple[dict[str, np.ndarray], LoadReport]:
     """The weights of `table` that the files of `model` have (path -> array), and the report of `match`, which is said.
 
-    Raises InputError as `read_initial` and `match` do, and where the file shows another number of attention heads.
+    Raises InputError as `read_initial` and `match` do, where the file shows another number of attention heads, and
+    where a weight is NaN or infinite.
     """
     assert model.source is not None  # random weights are not loaded
     initial = read_initial(model.source, dense_head)
@@ -246,7 +247,18 @@ def load(
         )
     report = match(initial.weights, expected, initial.source, initial.unused, allow_partial)
     say(f"{report} ({initial.layout})")
-    return {path: initial.weights[path] for path in report.loaded}, report
+    loaded = {path: initial.weights[path] for path in report.loaded}
+    _refuse_not_finite(loaded, initial.source)
+    return loaded, report
+
+
+def _refuse_not_finite(weights: Mapping[str, np.ndarray], source: str) -> None:
+    for name, weight in weights.items():
+        if count := weight.size - np.count_nonzero(np.isfinite(weight)):
+            raise InputError(
+                f"`{name}` in `{source}` holds NaN or infinity in {count} of {weight.size} places",
+                "the training it comes from went wrong, or the file is damaged: give another checkpoint",
+            )
 
 
 def with_classes(weights: Mapping[str, np.ndarray], order: tuple[int, ...]) -> dict[str, np.ndarray]:

@@ -11,8 +11,8 @@ import os
 from collections.abc import Mapping
 
 import numpy as np
-from safetensors.numpy import save
 
+from jaxbert.checkpoints.tensors import write_tensors
 from jaxbert.io import files
 
 OUR_FILE, CONFIG_FILE, VOCAB_FILE, TOKENIZER_FILE, META_DATA_FILE, RESULTS_FILE = (
@@ -35,8 +35,7 @@ def write_model(
     """
     for name, content in texts.items():
         files.write_text(os.path.join(folder, name), content)
-    with files.whole_file(os.path.join(folder, OUR_FILE)) as file:
-        file.write(save({name: np.ascontiguousarray(weight) for name, weight in weights.items()}))
+    write_tensors(os.path.join(folder, OUR_FILE), weights)
     if results:
         write_results(folder, results)
 

@@ -26,7 +26,7 @@ from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.console import say
 from jaxbert.errors import InputError
-from jaxbert.io.files import is_file, is_folder, names, read_json_object
+from jaxbert.io.files import exists, is_file, is_folder, names, read_json_object
 from jaxbert.text.tokenizer import Rules
 from jaxbert.text.vocab import Vocab, lower_cases, read_vocab
 from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData, read_meta_data
@@ -230,8 +230,10 @@ def _snapshot(path: str) -> str:
 
 def _nearby(path: str) -> InputError | None:
     """What to say where there is no model at `path`, but one near it."""
-    if models := [os.path.join(path, name) for name in models_of_run(path)]:
-        return InputError(f"`{path}` is the folder of a run", _one_of(models, "give a model in it:"))
+    run = path if exists(path) else os.path.dirname(path)
+    if models := [os.path.join(run, name) for name in models_of_run(run)]:
+        problem = "is the folder of a run" if run == path else "is not there, but the folder of the run is"
+        return InputError(f"`{path}` {problem}", _one_of(models, "give a model in it:"))
     if is_file(path):
         return None
     folder, expected = (path, OUR_FILE) if is_folder(path) else os.path.split(path)

@@ -15,10 +15,10 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from jaxbert.batches.devices import replicate, to_devices
 from jaxbert.checkpoints.model_folder import STATE_ENDING, saved_steps
+from jaxbert.checkpoints.tensors import checksum, write_tensors
 from jaxbert.errors import InputError
 from jaxbert.io import files
 
@@ -81,7 +81,8 @@ class TrainingStates:
 class RemoteStates:
     """The folder `<model_dir>/checkpoints` where it is remote: one file `<step>.safetensors` per saved step.
 
-    All hosts call the methods together. The first one writes; each reads all of a state and keeps its own shards.
+    All hosts call the methods together. The first one writes; each reads all of a state and keeps its own shards. The
+    checksum of each array is written with it, and compared when it is read.
 
     orbax serves `gs://` only: version 0.12.8 (with tensorstore 0.1.86) refuses to save to `s3://` ("Checkpoint path
     should be absolute"), and with `use_ocdbt=False` writes the arrays into a folder named `s3:` on this machine. To
@@ -104,7 +105,7 @@ class RemoteStates:
             return
         self.wait()
         replicated = ((name, replicate(leaf)) for name, leaf in _named(state).items())  # one by one, on all hosts
-        arrays = {name: np.array(leaf) for name, leaf in replicated if jax.process_index() == 0}
+        arrays = {name: np.array(leaf, order="C") for name, leaf in replicated if jax.process_index() == 0}
         self._steps.append(step)
         old, self._steps = self._steps[: -self._keep], self._steps[-self._keep :]
         if arrays:
@@ -116,11 +117,14 @@ class RemoteStates:
         try:
             with files.local_copy(path) as here, safe_open(here, framework="numpy") as file:
                 arrays = {name: file.get_tensor(name) for name in _named(like)}
+                checksums = file.metadata() or {}  # states of earlier versions have none
             for name, leaf in _named(like).items():
                 if (array := arrays[name]).shape != leaf.shape or array.dtype != leaf.dtype:
                     raise ValueError(
                         f"`{name}` is {array.dtype} {list(array.shape)}, expected {leaf.dtype} {list(leaf.shape)}"
                     )
+                if checksums.get(name, found := checksum(array)) != found:
+                    raise ValueError(f"`{name}` has the checksum {found}, {checksums[name]} was written")
         except (SafetensorError, ValueError) as error:
             raise InputError(
                 f"the training state `{path}` cannot be restored: {error}",
@@ -143,8 +147,7 @@ class RemoteStates:
             self._sender.shutdown()
 
     def _send(self, step: int, arrays: Mapping[str, np.ndarray], old: list[int]) -> None:
-        with files.whole_file(self._path(step)) as file:
-            save_file(dict(arrays), file.name)
+        write_tensors(self._path(step), arrays, {name: checksum(array) for name, array in arrays.items()})
         for before in old:
             files.remove(self._path(before))
 

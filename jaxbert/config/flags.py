@@ -3,11 +3,12 @@
 
 import dataclasses
 import difflib
+import itertools
 import math
 import re
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from absl import flags as absl_flags
@@ -88,19 +89,26 @@ def argument(help: str) -> Any:
     return dataclasses.field(kw_only=True, metadata={"flag": Rule(help, required=True, positional=True)})
 
 
-def parse(options: type[T], argv: Sequence[str], retired: Mapping[str, str] | None = None) -> Parsed[T]:
+def parse(
+    options: type[T],
+    argv: Sequence[str],
+    retired: Mapping[str, str] | None = None,
+    elsewhere: Mapping[str, Sequence[str]] | None = None,
+) -> Parsed[T]:
     """Read the arguments of one command.
 
     Args:
         options: a frozen dataclass whose fields come from `flag`, `required_flag` and `argument`.
         argv: the arguments after the command's name.
         retired: name -> sentence for flags that are accepted, in any spelling, and do nothing.
+        elsewhere: name -> what to write here, for flags of other programs: the first sentence counts all whose flags
+            this command has.
 
     Raises:
         InputError: unknown flag, wrong type, value out of range, missing flag, too many or too few arguments.
     """
     fields = {name: rule for name, rule in rules(options).items() if not rule.positional}
-    values = absl_flags.FlagValues()  # type: ignore[no-untyped-call]  # absl's own __init__ has no annotations
+    values = absl_flags.FlagValues()
     values.set_gnu_getopt(True)
     for field, rule in fields.items():
         _define(values, field, kind(options, field), rule)
@@ -108,6 +116,7 @@ def parse(options: type[T], argv: Sequence[str], retired: Mapping[str, str] | No
     arguments, notes = _without_retired(
         _expanded(values, argv), {name: text for name, text in (retired or {}).items() if name not in live}
     )
+    _refuse_others(arguments, live, elsewhere or {})
     negations = [f"no{name}" for name in fields if kind(options, name) is bool]
     rest = _read(values, arguments, [*fields, *negations])
     positional = _named(rest, [name for name in rules(options) if name not in fields])
@@ -242,15 +251,39 @@ def _without_retired(arguments: Sequence[str], retired: Mapping[str, str]) -> tu
     for index, argument in enumerate(arguments):
         if argument == "--":
             return [*kept, *arguments[index:]], tuple(notes.values())
-        match = re.fullmatch(r"--?(\w+)(=.*)?", argument, re.DOTALL)
-        spelled = match[1] if match else ""
-        name = next((name for name in (spelled, spelled.removeprefix("no")) if name in retired), "")
-        if name:
+        if name := _spelled_of(retired, argument):
             notes[name] = f"`--{name}` has no effect: {retired[name]}"
         elif not waiting or argument.startswith("-"):
             kept.append(argument)
         waiting = bool(name) and "=" not in argument
     return kept, tuple(notes.values())
+
+
+def _spelled_of(names: Collection[str], argument: str) -> str:
+    """Which of `names` an argument spells (`--x`, `--nox`, `--x=1`); empty for none."""
+    match = re.fullmatch(r"--?(\w+)(=.*)?", argument, re.DOTALL)
+    spelled = match[1] if match else ""
+    return next((name for name in (spelled, spelled.removeprefix("no")) if name in names), "")
+
+
+def _refuse_others(arguments: Sequence[str], live: Collection[str], elsewhere: Mapping[str, Sequence[str]]) -> None:
+    """Raise `InputError` for flags that other programs have, all of them at once, with what to write here."""
+    before_values = itertools.takewhile(lambda argument: argument != "--", arguments)
+    found = dict.fromkeys(_spelled_of(elsewhere.keys() - live, argument) for argument in before_values)
+    answers = {
+        f"`--{name}`": sentence
+        for name in found
+        for sentence in [next((text for text in elsewhere.get(name, ()) if set(named_in(text)) <= {*live}), "")]
+        if sentence
+    }
+    if answers:
+        hints = "; ".join(f"for {name}: {sentence}" for name, sentence in answers.items())
+        raise InputError(f"{', '.join(answers)}: not a flag of this command", hints)
+
+
+def named_in(text: str) -> list[str]:
+    """The flags that a sentence names."""
+    return re.findall(r"`--(\w+)", text)
 
 
 def _read(values: absl_flags.FlagValues, arguments: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -170,6 +170,11 @@ class ClassificationRecords:
     def __len__(self) -> int:
         return len(self._records)
 
+    @property
+    def checksums(self) -> dict[str, str]:
+        """See `TFRecords`."""
+        return self._records.checksums
+
     def read(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
         """Features of the records with these numbers [n]: ids, mask and segments [n, S], labels [n]."""
         payloads = self._records.read(numbers)

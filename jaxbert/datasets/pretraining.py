@@ -44,6 +44,11 @@ class PretrainingRecords:
     def __len__(self) -> int:
         return len(self._records)
 
+    @property
+    def checksums(self) -> dict[str, str]:
+        """See `TFRecords`."""
+        return self._records.checksums
+
     def read(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
         """Features of the records with these numbers [n], as `pretraining_schema` names them.
 

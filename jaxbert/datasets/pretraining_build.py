@@ -186,7 +186,7 @@ def build(work: Work, workers: int, report: Report, runner: str = "", runner_opt
         except (KeyboardInterrupt, Interrupted) as stop:
             number = stop.signal_number if isinstance(stop, Interrupted) else signal.SIGINT
             done = len(work.shards) - len(work.missing())
-            message = f"stopped with {done} of {len(work.shards)} shards made; the same command goes on from there"
+            message = f"{done} of {len(work.shards)} shards are made; the same command goes on from there"
             raise Interrupted(number, message) from stop
     reports = finished(work)
     counts = sum((shard.counts for shard in reports), Counts())

@@ -186,6 +186,11 @@ class WindowRecords:
     def __len__(self) -> int:
         return len(self._records)
 
+    @property
+    def checksums(self) -> dict[str, str]:
+        """See `TFRecords`."""
+        return self._records.checksums
+
     def read(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
         """Features of the records with these numbers [n], as `squad_schema` names them."""
         payloads = self._records.read(numbers)

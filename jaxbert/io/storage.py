@@ -85,14 +85,14 @@ class RemoteBytes:
 
     The longer a file is read in order, the larger are the pieces that come at once.
 
-    Raises InputError where there is no such file.
+    Raises InputError where there is no such file, and, after any read, where it is another one than in the beginning.
     """
 
     def __init__(self, path: str) -> None:
-        found = info(path)
+        self._path, found = path, info(path)
         if found is None or found["type"] != "file":
             raise InputError(f"cannot read `{path}`: no such file", "check the path and its permissions")
-        self._path, self._size = path, int(found["size"])
+        self._size, self._version = int(found["size"]), version(found)
         self._piece, self._ahead = (0, b""), _FIRST_PIECE
 
     def __len__(self) -> int:
@@ -106,6 +106,7 @@ class RemoteBytes:
             self._ahead = min(2 * self._ahead, _PIECE) if is_next else _FIRST_PIECE
             first, end = start, min(self._size, max(stop, start + self._ahead))
             (piece,) = read_ranges([Range(self._path, first, end)])
+            self._refuse_other()
             self._piece = first, piece
         return piece[start - first : stop - first]
 
@@ -117,7 +118,16 @@ class RemoteBytes:
             ranges = [Range(self._path, start, min(start + _PIECE, self._size)) for start in row]
             for range_, piece in zip(ranges, _fetch(ranges), strict=True):
                 content[range_.start : range_.end] = piece
+        self._refuse_other()
         return content
+
+    def _refuse_other(self) -> None:
+        """Refuse a file that was replaced since it was opened: parts of two files make none."""
+        found = info(self._path)
+        if found is None or (int(found["size"]), version(found)) != (self._size, self._version):
+            raise InputError(
+                f"`{self._path}` was replaced while it was read", "run again when nobody writes it any more"
+            )
 
 
 class _Reader(io.RawIOBase):
@@ -189,9 +199,9 @@ def _fetch(ranges: Sequence[Range]) -> list[bytes]:
 @contextlib.contextmanager
 def whole_file(path: str) -> Iterator[BinaryIO]:
     """Write a file here; on success it is sent to `path`."""
-    with tempfile.NamedTemporaryFile() as file:
-        yield file  # type: ignore[misc]  # it has what files have
-        file.flush()
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, os.path.basename(path)), "wb") as file:
+            yield file
         send(file.name, path)
 
 

@@ -159,7 +159,9 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
         records.read, size, batch_size, parts, shape, flags.seed, label_targets, lengths=records.lengths[:size]
     )
     training = Training(
-        classifier.table, classifier.loss, schedule, plan, batches, "classifier", class_order=data.class_order
+        *(classifier.table, classifier.loss, schedule, plan, batches, "classifier"),
+        class_order=data.class_order,
+        data=fine_tuning.data_of_run(records.checksums, flags.train_file or flags.data_dir),
     )
     texts = data.model.texts()
     with contextlib.closing(run.fit(flags, classifier.mesh, data.model, training)) as epochs:
@@ -259,7 +261,7 @@ class Data:
 
     model: Model
     meta: ClassificationMetaData
-    train: Examples | None
+    train: ClassificationRecords | None
     held_out: Examples | None
     tests: Mapping[str, Examples]
     class_order: tuple[int, ...] | None = None

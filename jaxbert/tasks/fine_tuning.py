@@ -10,7 +10,7 @@ from jaxbert.checkpoints.tf_bundle import find_prefix
 from jaxbert.config.trainers import ClassifierFlags, FineTuningFlags, SquadFlags
 from jaxbert.console import say
 from jaxbert.errors import InputError
-from jaxbert.train import run
+from jaxbert.train import run_folder
 from jaxbert.train.loop import Plan
 from jaxbert.train.optimizers import LinearSchedule
 from jaxbert.train.run import Epoch
@@ -18,7 +18,7 @@ from jaxbert.train.run import Epoch
 
 def read_model(flags: ClassifierFlags | SquadFlags) -> Model:
     """The model that the mode begins with: the one to train, or a trained one."""
-    goes_on = flags.trains and run.check_folder(flags)
+    goes_on = flags.trains and run_folder.check(flags)
     checkpoint = flags.start_checkpoint if flags.trains else trained_checkpoint(flags)
     return find_model(
         checkpoint,
@@ -47,6 +47,13 @@ def trained_checkpoint(flags: FineTuningFlags) -> str:
         raise InputError(
             f"there is no trained model in `{flags.model_dir}`", "train first, or give `--predict_checkpoint_path`"
         ) from error
+
+
+def data_of_run(checksums: Mapping[str, str], text: str | None) -> dict[str, str]:
+    """What the run is bound to: `checksums` of its record files by their paths, or of those made of `text`."""
+    if text is None:
+        return {f"`{path}`": checksum for path, checksum in checksums.items()}
+    return {f"what is made of `{text}`": " ".join(checksums.values())}
 
 
 def plan(flags: FineTuningFlags, size: int, evaluations: int = 1) -> tuple[Plan, LinearSchedule]:

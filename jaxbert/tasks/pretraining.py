@@ -29,7 +29,7 @@ from jaxbert.io import files
 from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import pretrain
 from jaxbert.model.weights import Table, Tree, pretraining_table
-from jaxbert.train import devices, run
+from jaxbert.train import devices, run, run_folder
 from jaxbert.train.evaluate import totals
 from jaxbert.train.hosts import check_together
 from jaxbert.train.loop import Plan
@@ -54,7 +54,7 @@ SUMS = (
 
 def run_task(flags: PretrainingFlags) -> None:
     """Train from where the run stands, or from the start, to the last step; evaluate and write the model each epoch."""
-    goes_on = run.check_folder(flags)
+    goes_on = run_folder.check(flags)
     model = find_model(
         flags.start_checkpoint,
         bert_config_file=flags.bert_config_file,
@@ -79,7 +79,10 @@ def run_task(flags: PretrainingFlags) -> None:
         lengths=known.get("lengths"),
         predicted=known.get("predicted"),
     )
-    training = Training(pretrainer.table, pretrainer.loss, _schedule(flags), _plan(flags), batches, None, FOLDER)
+    bound = {f"`{path}`": checksum for path, checksum in records.records.checksums.items()}
+    training = Training(
+        *(pretrainer.table, pretrainer.loss, _schedule(flags), _plan(flags), batches, None, FOLDER), data=bound
+    )
     folder = os.path.join(flags.model_dir, FOLDER)
     with contextlib.closing(run.fit(flags, mesh, model, training)) as epochs:
         for epoch in epochs:

@@ -196,7 +196,8 @@ def _train(flags: SquadFlags, answerer: Answerer, data: "Data", held_out: Questi
     batches = TrainingBatches(
         records.read, len(records), batch_size, parts, shape, flags.seed, span_targets, lengths=records.lengths
     )
-    training = Training(answerer.table, answerer.loss, schedule, plan, batches, "squad")
+    bound = fine_tuning.data_of_run(records.checksums, flags.train_file)
+    training = Training(answerer.table, answerer.loss, schedule, plan, batches, "squad", data=bound)
     texts = data.model.texts() | {model_folder.META_DATA_FILE: data.meta.to_json()}
     if held_out is not None:
         texts[_ASKED_FILE] = _asked(flags)

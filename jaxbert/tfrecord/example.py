@@ -50,6 +50,8 @@ def decode(
 ) -> dict[str, np.ndarray]:
     """The features of n records: int64 or float32, [n, S] for lists and [n] for single numbers.
 
+    An optional feature that is missing, or is there without a list of any kind, has its default, as in TensorFlow.
+
     Args:
         payloads: serialized messages.
         schema: what to read; other features are skipped.
@@ -66,7 +68,7 @@ def decode(
             numbers = () if name is None else getattr(found[name], feature.dtype).value
             if len(numbers) == feature.count:
                 arrays[feature.name][index] = numbers
-            elif name is not None or feature.default is None:
+            elif feature.default is None or (name is not None and found[name].WhichOneof("kind")):
                 raise InputError(
                     f"{locate(index)} {_misfit(feature, name, found)}; expected {feature.count} x {feature.dtype}",
                     "the records, the metadata and the kind of task must belong together: make the records again",

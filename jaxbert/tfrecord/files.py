@@ -8,6 +8,7 @@ of the payload; numbers are little-endian.
 import array
 import bisect
 import functools
+import hashlib
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -70,6 +71,10 @@ class TFRecords:
     Remote files are read once in order to find their records; then the records of each `read` are fetched together.
     Reading is safe from several threads at once.
 
+    Attributes:
+        paths: the files.
+        checksums: path -> SHA-256 of the checksums of its payloads, in which any other payload shows.
+
     Raises:
         InputError: a file cannot be read, is compressed, ends inside a record, or has a wrong length checksum; the
             message names file, record and byte.
@@ -80,12 +85,16 @@ class TFRecords:
         self._contents = [view_input(path) for path in paths]
         self._is_remote = list(map(is_remote, paths))
         self._first: list[int] = []  # number of the first record of each file
+        self.checksums: dict[str, str] = {}
         starts, lengths = array.array("q"), array.array("q")
         for path, content in zip(self.paths, self._contents, strict=True):
             self._first.append(len(starts))
+            stored = hashlib.sha256()
             for start, length in _spans(content, path):
                 starts.append(start)
                 lengths.append(length)
+                stored.update(content[start + length : start + length + _CHECKSUM.size])
+            self.checksums[path] = stored.hexdigest()
         self._starts, self._lengths = starts, lengths
 
     def __len__(self) -> int:

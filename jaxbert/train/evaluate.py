@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxbert.batches.devices import replicate
+from jaxbert.errors import InputError
 from jaxbert.model.weights import Tree
 from jaxbert.train.step import Batch
 
@@ -45,10 +46,23 @@ def streamed_outputs(
 
 
 def _real(values: Any, examples: jax.Array) -> tuple[np.ndarray, Any]:
-    """Example numbers [n] and their values [n, ...], slots without an example left out."""
+    """Example numbers [n] and their values [n, ...], slots without an example left out.
+
+    Raises InputError where one of the values is NaN or plus infinity; what is ruled out is minus infinity.
+    """
     numbers = np.asarray(examples)
     real = numbers >= 0
-    return numbers[real], jax.tree.map(lambda array: np.asarray(array)[real], values)
+    found = jax.tree.map(lambda array: np.asarray(array)[real], values)
+    for array in (array for array in jax.tree.leaves(found) if array.dtype.kind == "f"):
+        wrong = np.isnan(array) | np.isposinf(array)
+        if wrong.any():
+            number = numbers[real][np.argwhere(wrong)[0, 0]]
+            raise InputError(
+                f"the model's output for example {number} is NaN or infinite",
+                "its weights have diverged, or are too large for `--dtype`: compute with `--dtype=fp32`, or train again"
+                " with a lower `--learning_rate`",
+            )
+    return numbers[real], found
 
 
 def totals(

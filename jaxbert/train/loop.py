@@ -17,6 +17,8 @@ from jaxbert.errors import InputError, Interrupted
 from jaxbert.train.step import Batch, State, Steps
 from jaxbert.train.summaries import Summaries
 
+DIVERGED = "begin again in another `--model_dir`, with a lower `--learning_rate`"
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -72,7 +74,8 @@ def train(
     A state is to be used before the next one is asked for, while its arrays are there. `batches` are those of
     `plan.calls`. Metrics of a call are read after the next one was sent, so the device never waits for the host. A
     signal saves the state after the steps under way and raises `Interrupted`; `agreed` turns the one that came here (0:
-    none) into the one that all hosts stop for at this step. A loss that is not a number raises `InputError`.
+    none) into the one that all hosts stop for at this step. A loss or a gradient that is no finite number raises
+    `InputError`, but for a gradient that the scale of the loss has made too large.
     """
     done = int(state["step"])
     pending: Mapping[str, jax.Array] | None = None
@@ -97,6 +100,7 @@ def train(
                 raise Interrupted(stop, again)
             if plan.ends_epoch(done):
                 yield state
+                progress.pause()
     states.wait()
 
 
@@ -106,10 +110,13 @@ def _report(
     """Show and write the metrics [T] of the last T of the steps `done`."""
     series = {name: np.asarray(values).tolist() for name, values in metrics.items()}
     count = len(series["loss"])
+    progress.came(done)
     for index, number in enumerate(range(done - count + 1, done + 1)):
         of_step = {name: values[index] for name, values in series.items()}
-        if not math.isfinite(of_step["loss"]):
-            raise InputError(f"the loss of step {number} is `{of_step['loss']}`", "lower `--learning_rate`")
+        for name in ("loss", "gradient_norm"):
+            may_overflow = name == "gradient_norm" and "scale" in of_step  # that step changed no weight
+            if not (may_overflow or math.isfinite(of_step[name])):
+                raise InputError(f"the {name.replace('_', ' ')} of step {number} is `{of_step[name]}`", DIVERGED)
         progress.step(number, of_step["loss"])
         if number % plan.log_steps == 0 or number == plan.total_steps:
             summaries.write("train", number, of_step)
@@ -133,5 +140,5 @@ class Signals:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received:
-            raise Interrupted(number, "stopped by a second signal before the state was saved")
+            raise Interrupted(number, "a second signal came before the state was saved")
         self.received = number

@@ -18,56 +18,22 @@ from jaxbert.batches.devices import own_rows, replicate, shard_rows, to_devices
 from jaxbert.batches.loader import Prefetched, TrainingBatches
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.load import DenseHead, load, with_classes
-from jaxbert.checkpoints.model_folder import saved_steps
 from jaxbert.checkpoints.resolve import Model
 from jaxbert.checkpoints.state import RemoteStates, TrainingStates
-from jaxbert.config.flags import parse, to_flagfile
 from jaxbert.config.trainers import TrainingFlags
 from jaxbert.console import say
 from jaxbert.errors import InputError
-from jaxbert.io import files
 from jaxbert.io.storage import is_remote
 from jaxbert.model.encoder import Compute
 from jaxbert.model.weights import Table, Tree, flatten, initialize, unflatten
-from jaxbert.train import devices, hosts
-from jaxbert.train.loop import Plan, train
+from jaxbert.train import devices, hosts, run_folder
+from jaxbert.train.loop import DIVERGED, Plan, train
 from jaxbert.train.optimizers import AdamW, Lamb, LinearSchedule, LossScale, Optimizer, decay_mask
 from jaxbert.train.sharding import state_shardings, with_gathered_weights, with_shardings
 from jaxbert.train.step import UNSCALED, CompiledSteps, Loss, State, Steps, initial_state, train_step
 from jaxbert.train.summaries import Summaries
 
 DTYPES = {"fp32": jnp.float32, "bf16": jnp.bfloat16, "fp16": jnp.float16}
-FLAG_FILE = "flags.txt"
-# Flags that may change from one command in a folder to the next without making it another training.
-FREE_FLAGS = frozenset(
-    {
-        "mode",
-        "model_dir",
-        "eval_data_path",
-        "eval_files",
-        "eval_batch_size",
-        "predict_file",
-        "predict_batch_size",
-        "n_best_size",
-        "max_answer_length",
-        "null_score_diff_threshold",
-        "predict_checkpoint_path",
-        "model_export_path",
-        "test_file",
-        "num_workers",
-        "log_steps",
-        "save_checkpoints_steps",
-        "keep_checkpoints",
-        "steps_per_loop",
-        "compile_cache",
-        "distribution_strategy",
-        "num_gpus",
-        "worker_hosts",
-        "task_index",
-        "tpu",
-        "mesh",
-    }
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +51,7 @@ class Training:
             other classes, whose head is not loaded.
         folder: the model folder below `--model_dir` that the task writes after each evaluation; its results tell up to
             which step all is done.
+        data: a checksum of each part of what is trained on, by what messages call it; see `run_folder.bind`.
     """
 
     table: Table
@@ -95,6 +62,7 @@ class Training:
     dense_head: DenseHead | None
     folder: str = "last"
     class_order: tuple[int, ...] | None = None
+    data: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,12 +76,11 @@ class Epoch:
     def report(self, results: Mapping[str, float], shown: Collection[str] = ()) -> None:
         """Write the metrics of these weights, and say those in `shown`, or else all.
 
-        Raises InputError where there is a loss and it is no finite number.
+        Raises InputError where one is NaN, or the loss infinite.
         """
-        if not math.isfinite(results.get("loss", 0.0)):
-            raise InputError(
-                f"the evaluation after step {self.step} has loss `{results['loss']}`", "lower `--learning_rate`"
-            )
+        for name, value in results.items():
+            if math.isnan(value) or (name == "loss" and math.isinf(value)):
+                raise InputError(f"the evaluation after step {self.step} has {name} `{value}`", DIVERGED)
         self.summaries.write("validation", self.step, results)
         told = (f"{name} {value:.4f}" for name, value in results.items() if not shown or name in shown)
         say(f"evaluation after step {self.step}: {'  '.join(told)}")
@@ -128,8 +95,12 @@ def fit(flags: TrainingFlags, mesh: Mesh, model: Model, training: Training) -> G
     with contextlib.closing(_open_states(flags)) as states:
         first = states.latest_step() or 0
         evaluated = int(model_folder.read_results(os.path.join(flags.model_dir, training.folder)).get("step", 0))
+        run_folder.bind(flags, model, training.data, training.schedule, first)
         if first >= plan.total_steps and evaluated == first:
-            say(f"training is finished: {first} of {plan.total_steps} steps are done")
+            say(
+                f"training is finished: {first} of {plan.total_steps} steps are done; a larger `--num_train_epochs`"
+                " goes on from there"
+            )
             return
         state = _start_state(states, flags, mesh, model, training)
         done = {"train": first, "validation": first if evaluated == first else first - 1}
@@ -232,34 +203,6 @@ def loss_scale(flags: TrainingFlags) -> LossScale:
     return LossScale(2.0**15, dynamic=True) if flags.loss_scale == "dynamic" else LossScale(float(flags.loss_scale))
 
 
-def check_folder(flags: TrainingFlags) -> bool:
-    """Whether `--model_dir` holds saved states of this run. Raises InputError where it is no folder for this run."""
-    files.check_folder(flags.model_dir)
-    path = os.path.join(flags.model_dir, FLAG_FILE)
-    if not saved_steps(_states_folder(flags)):
-        return False
-    if not files.is_file(path):
-        return True
-    previous = parse(type(flags), [f"--flagfile={path}"], {}).options
-    names = [field.name for field in dataclasses.fields(flags) if field.name not in FREE_FLAGS]
-    other = [name for name in names if getattr(previous, name) != getattr(flags, name)]
-    if other:
-        changes = ", ".join(f"--{name} was `{getattr(previous, name)}`, is `{getattr(flags, name)}`" for name in other)
-        raise InputError(
-            f"`{flags.model_dir}` holds another run: {changes}",
-            f"choose another `--model_dir`, or go on with `--flagfile={path}`",
-        )
-    return True
-
-
 def _open_states(flags: TrainingFlags) -> TrainingStates | RemoteStates:
-    """The saved states of `--model_dir`, beside which the flags of the run are written."""
     kind = RemoteStates if is_remote(flags.model_dir) else TrainingStates
-    states = kind(_states_folder(flags), flags.keep_checkpoints)
-    if hosts.is_first():
-        files.write_text(os.path.join(flags.model_dir, FLAG_FILE), to_flagfile(flags))
-    return states
-
-
-def _states_folder(flags: TrainingFlags) -> str:
-    return os.path.join(flags.model_dir, "checkpoints")
+    return kind(run_folder.states_folder(flags.model_dir), flags.keep_checkpoints)

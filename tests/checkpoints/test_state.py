@@ -42,6 +42,18 @@ def test_states_come_back_and_the_newest_are_kept() -> None:
     found.close()
 
 
+def test_the_layout_of_a_device_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrays that come from the device with their axes in another order in memory are the same when they come back."""
+    monkeypatch.setattr("jaxbert.checkpoints.state.replicate", lambda leaf: np.asarray(leaf, order="F"))
+    expected = state_of(1) | {"deep": {"kernel": jnp.arange(24.0).reshape(2, 3, 4)}}
+    states = RemoteStates("memory://states/layout", keep=1)
+    states.save(1, expected)
+    states.wait()
+    restored = states.restore(1, like(expected))
+    jax.tree.map(np.testing.assert_array_equal, restored, expected)
+    states.close()
+
+
 def test_a_later_change_is_not_saved() -> None:
     """What is saved is the state of that moment, though it is sent later and its memory is used again."""
     states = RemoteStates("memory://states/moment", keep=1)
@@ -56,19 +68,19 @@ def test_a_later_change_is_not_saved() -> None:
     states.close()
 
 
-@pytest.mark.parametrize("damage", ["cut", "other shape", "other names"])
+@pytest.mark.parametrize("damage", ["cut", "other shape", "other names", "other values"])
 def test_a_state_that_does_not_fit_is_named(damage: str) -> None:
-    """A cut file, and one of another model, end in a message with the path."""
+    """A cut file, one of another model, and one with other values than were saved end in a message with the path."""
     folder = f"memory://states/{damage.replace(' ', '_')}"
     states = RemoteStates(folder, keep=1)
     states.save(1, state_of(1))
     states.close()
     path = f"{folder}/1.safetensors"
     wanted = state_of(1)
-    if damage == "cut":
+    if damage in ("cut", "other values"):
         content = files.read_bytes(path)
         with files.whole_file(path) as file:
-            file.write(content[: len(content) // 2])
+            file.write(content[: len(content) // 2] if damage == "cut" else content[:-1] + bytes([content[-1] ^ 1]))
     elif damage == "other shape":
         wanted["weights"]["bias"] = jnp.ones(4)
     else:

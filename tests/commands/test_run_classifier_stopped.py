@@ -74,6 +74,8 @@ def test_stopped_at_random_goes_on(
             assert code == -number, err
         else:
             assert code == 128 + number, err
+            by = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+            assert err.splitlines()[-1].startswith(f"stopped by {by}: the state after step ")
             last = int(err.split("the state after step ")[1].split()[0])
             assert last >= step
             assert err.splitlines()[-1].endswith(f"of {STEPS} is saved; the same command goes on from there")

@@ -232,6 +232,24 @@ def test_aliases_and_defaults() -> None:
     assert {name: array.tolist() for name, array in arrays.items()} == expected
 
 
+def test_an_optional_feature_without_a_list_has_its_default() -> None:
+    """As in TensorFlow: it is there by name only; a required one, and an empty list of the kind, are refused."""
+    schema = (Feature("label", "int64"), Feature("weight", "float32", default=1.0))
+
+    def record(name: str, holder: str | None) -> bytes:
+        example = PACKED.FromString(reference({"label": [1], "weight": [0.5]}))
+        example.features.feature[name].Clear()
+        if holder:
+            getattr(example.features.feature[name], holder).SetInParent()
+        payload: bytes = example.SerializeToString()
+        return payload
+
+    assert decode([record("weight", None)], schema)["weight"].tolist() == [1.0]
+    for name, holder in (("weight", "float_list"), ("weight", "int64_list"), ("label", None)):
+        with pytest.raises(InputError, match=f"has .*`{name}`"):
+            decode([record(name, holder)], schema)
+
+
 def test_no_records() -> None:
     """An empty batch has arrays of the right shapes."""
     assert {name: array.shape for name, array in decode([], (LIST, NUMBER)).items()} == {"ids": (0, 4), "label": (0,)}

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `--model_dir` remembers of a run: flags, data, learning rates; and whether a command goes on with it.
+
+`flags.txt` is a flag file that repeats the run. `run.json` holds a checksum of all that is trained on, by what messages
+call it, and the schedule of the learning rate.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxbert.checkpoints.model_folder import models_of_run, saved_steps
+from jaxbert.checkpoints.resolve import Model
+from jaxbert.config import bert_config
+from jaxbert.config.flags import parse, to_flagfile
+from jaxbert.config.trainers import TrainingFlags
+from jaxbert.console import say
+from jaxbert.errors import InputError
+from jaxbert.io import files
+from jaxbert.train import hosts
+from jaxbert.train.optimizers import LinearSchedule
+
+FLAG_FILE, DATA_FILE = "flags.txt", "run.json"
+# Flags that may change from one command in a folder to the next without making it another training.
+FREE_FLAGS = frozenset(
+    {
+        "mode",
+        "model_dir",
+        "eval_data_path",
+        "eval_file",
+        "eval_files",
+        "eval_batch_size",
+        "predict_file",
+        "predict_batch_size",
+        "n_best_size",
+        "max_answer_length",
+        "null_score_diff_threshold",
+        "predict_checkpoint_path",
+        "model_export_path",
+        "test_file",
+        "num_workers",
+        "log_steps",
+        "save_checkpoints_steps",
+        "keep_checkpoints",
+        "steps_per_loop",
+        "compile_cache",
+        "distribution_strategy",
+        "num_gpus",
+        "worker_hosts",
+        "task_index",
+        "tpu",
+        "mesh",
+    }
+)
+
+
+def states_folder(model_dir: str) -> str:
+    """Where the states of the training are saved."""
+    return os.path.join(model_dir, "checkpoints")
+
+
+def check(flags: TrainingFlags) -> bool:
+    """Whether `--model_dir` holds saved states of this run. Raises InputError where it is no folder for this run."""
+    files.check_folder(flags.model_dir)
+    path = os.path.join(flags.model_dir, FLAG_FILE)
+    if not saved_steps(states_folder(flags.model_dir)):
+        return False
+    if not files.is_file(path):
+        return True
+    previous = _flags_of_run(flags, path)
+    names = [field.name for field in dataclasses.fields(flags) if field.name not in FREE_FLAGS]
+    other = [name for name in names if getattr(previous, name) != getattr(flags, name)]
+    if other == ["num_train_epochs"] and flags.num_train_epochs > previous.num_train_epochs:
+        return True  # the same run, trained longer
+    if other:
+        changes = ", ".join(f"--{name} was `{getattr(previous, name)}`, is `{getattr(flags, name)}`" for name in other)
+        raise InputError(
+            f"`{flags.model_dir}` holds another run: {changes}",
+            f"choose another `--model_dir`, or go on with `--flagfile={path}`"
+            + (", where a larger `--num_train_epochs` may follow" if "num_train_epochs" in other else ""),
+        )
+    return True
+
+
+def _flags_of_run(flags: TrainingFlags, path: str) -> TrainingFlags:
+    try:
+        return parse(type(flags), [f"--flagfile={path}"], {}).options
+    except InputError as error:  # flags that this command does not have
+        starts = [
+            f"`--init_checkpoint={os.path.join(flags.model_dir, name)}`" for name in models_of_run(flags.model_dir)
+        ]
+        raise InputError(
+            f"`{flags.model_dir}` is the folder of another command's run, as `{path}` shows",
+            "choose another `--model_dir`"
+            + (f"; {' or '.join(starts)} begins with the model that is there" if starts else ""),
+        ) from error
+
+
+def bind(flags: TrainingFlags, model: Model, data: Mapping[str, str], schedule: LinearSchedule, done: int) -> None:
+    """Write flags, data and schedule of a run of which `done` steps are done, for the commands that go on with it.
+
+    `data` has a checksum for each part of what is trained on. Says what becomes of the learning rate where the run is
+    made longer.
+
+    Raises:
+        InputError: the run was begun with other data, another configuration or vocabulary.
+    """
+    path = os.path.join(flags.model_dir, DATA_FILE)
+    now = {"data": dict(data), "model": _of_model(model), "schedule": dataclasses.asdict(schedule)}
+    before: Mapping[str, Any] = {}
+    if done and files.is_file(path):
+        before = files.read_json_object(path, "what a run was begun with; without this file nothing is compared")
+        previous = _schedule(before, path)
+        if changes := _changes(before, now):
+            raise _other_data(flags.model_dir, changes, done >= previous.total_steps)
+        if previous != schedule:
+            _say_other_rates(previous, schedule, done)
+    if hosts.is_first():
+        files.write_text(os.path.join(flags.model_dir, FLAG_FILE), to_flagfile(flags))
+        if now != before:
+            files.write_text(path, json.dumps(now, indent=2, ensure_ascii=False) + "\n")
+
+
+def _of_model(model: Model) -> dict[str, str]:
+    """Checksums of what training takes of the model besides its weights."""
+    parts = {"configuration": bert_config.to_json(model.config).encode()}
+    if model.vocab_file is not None:
+        parts["vocabulary"] = files.read_bytes(model.vocab_file)
+    return {name: hashlib.sha256(content).hexdigest() for name, content in parts.items()}
+
+
+def _schedule(content: Mapping[str, Any], path: str) -> LinearSchedule:
+    try:
+        if isinstance(content["data"], dict) and isinstance(content["model"], dict):
+            return LinearSchedule(**content["schedule"])
+        raise TypeError("lists in place of objects")
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"`{path}` does not hold `data`, `model` and `schedule` of a run", "remove the file to go on without it"
+        ) from error
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What of data and model is not as it was; a model whose files are gone is not compared."""
+    old, new = before["data"], now["data"]
+    changes = [f"{name} is not there any more" for name in old if name not in new]
+    changes += [f"{name} {'was changed' if name in old else 'is new'}" for name in new if old.get(name) != new[name]]
+    of_model = [name for name, checksum in now["model"].items() if before["model"].get(name, checksum) != checksum]
+    return [*(f"the {name} of the model was changed" for name in of_model), *changes]
+
+
+def _other_data(model_dir: str, changes: Sequence[str], is_finished: bool) -> InputError:
+    problem = (
+        "is finished, and was not trained on what is there now"
+        if is_finished
+        else "cannot go on with what is there now"
+    )
+    return InputError(
+        f"the run in `{model_dir}` {problem}: {', '.join(changes)}",
+        "restore what was changed, or choose another `--model_dir` to train on what is there now",
+    )
+
+
+def _say_other_rates(before: LinearSchedule, now: LinearSchedule, done: int) -> None:
+    was, becomes = (float(schedule.rate(jnp.int32(done))) for schedule in (before, now))
+    say(
+        f"note: training goes on to step {now.total_steps} in place of {before.total_steps}, with the optimizer's state"
+        f" as it is; the learning rate now falls to {now.end:g} at step {now.total_steps}: after step {done} it jumps"
+        f" from {was:.3g} to {becomes:.3g}"
+    )

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of flags that no longer mean anything, and of those that are written in another way here."""
+
+import pytest
+
+from jaxbert.cli import COMMANDS, flags_of, main
+from jaxbert.config import trainers
+from jaxbert.config.flags import named_in, parse, rules
+from jaxbert.config.other_flags import ELSEWHERE, RETIRED
+from jaxbert.config.trainers import ClassifierFlags
+
+# The flags that the official trainers share (common_flags.py and what it takes from flags_core).
+COMMON = """
+    model_dir md num_gpus ng run_eagerly distribution_strategy ds worker_hosts task_index bert_config_file tpu
+    init_checkpoint num_train_epochs steps_per_loop learning_rate end_lr optimizer_type scale_loss use_keras_compile_fit
+    hub_module_url hub_module_trainable sub_model_export_name explicit_allreduce allreduce_bytes_per_pack log_steps
+    dtype dt loss_scale ls fp16_implementation all_reduce_alg ara tf_gpu_thread_mode gt_mode per_gpu_thread_count pgtc
+    datasets_num_private_threads enable_xla gin_file gin_param
+"""
+
+
+def test_old_command_line_runs() -> None:
+    """A cloud TPU command line of the old scripts is accepted; each flag without meaning is answered by a sentence."""
+    old = "--use_tpu --tpu_name=x --num_tpu_cores 8 --iterations_per_loop=1000 --norun_eagerly --enable_xla=true"
+    parsed = parse(ClassifierFlags, ["--model_dir=m", "--mode=predict", *old.split()], RETIRED)
+    assert len(parsed.notes) == 6
+    assert all(note.endswith(".") for note in parsed.notes)
+
+
+@pytest.mark.parametrize("options", [trainers.ClassifierFlags, trainers.SquadFlags, trainers.PretrainingFlags])
+def test_every_common_flag_is_known(options: type) -> None:
+    """Each flag that the official trainers share still means something, or is answered by a sentence."""
+    live = rules(options)
+    known = {*live, *(rule.short for rule in live.values()), *RETIRED}
+    assert set(COMMON.split()) <= known
+
+
+def test_an_old_command_is_told_what_to_write(capsys: pytest.CaptureFixture[str]) -> None:
+    """All flags of the TensorFlow 1 script that mean something are answered at once, in any spelling."""
+    given = ["--do_train=true", "--nodo_eval", "--output_dir", "out", "--data_dir=MRPC", "--num_train_steps=100"]
+    assert main(["run_classifier", *given]) == 2
+    message, hint = capsys.readouterr().err.splitlines()
+    assert (
+        message == "error: `--do_train`, `--do_eval`, `--output_dir`, `--num_train_steps`: not a flag of this command"
+    )
+    for right in ("`--mode=train_and_eval`", "`--output_dir`: `--model_dir`", "`--num_train_epochs`"):
+        assert right in hint
+
+
+def test_the_answer_is_that_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each sentence names flags that the command has, and every sentence is the answer of one command at least."""
+    live = {
+        command: {*rules(flags_of(command)), *(rule.short for rule in rules(flags_of(command)).values())}
+        for command in COMMANDS
+    }
+    unused = {(name, text) for name, texts in ELSEWHERE.items() for text in texts}
+    for command, names in live.items():
+        for name in ELSEWHERE.keys() - names:
+            assert main([command, f"--{name}=1"]) == 2
+            hint = capsys.readouterr().err.partition(f"hint: for `--{name}`: ")[2].strip()
+            assert set(named_in(hint)) <= names
+            unused.discard((name, hint))
+    assert not unused
+
+
+def test_a_flag_of_the_command_is_never_one_of_others() -> None:
+    """`--warmup_steps` belongs to run_pretraining, and so does `--train_file` to run_classifier."""
+    own = ["--model_dir=m", "--input_files=r", "--warmup_steps=5"]
+    assert parse(trainers.PretrainingFlags, own, RETIRED, ELSEWHERE).options.warmup_steps == 5
+    text = ["--model_dir=m", "--train_file=t.csv"]
+    assert parse(ClassifierFlags, text, RETIRED, ELSEWHERE).options.train_file == "t.csv"

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lines of a training: speed and time left are those of recent steps."""
+
+import pytest
+
+from jaxbert import console
+from jaxbert.console import TrainingProgress
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> str:
+    """The last line."""
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def run_steps(progress: TrainingProgress, clock: list[float], steps: range, seconds: float, at_once: int = 1) -> None:
+    """Steps that take so long each; the results of several come together."""
+    for done in steps[at_once - 1 :: at_once]:
+        clock[0] += seconds * at_once
+        progress.came(done)
+        for step in range(done - at_once + 1, done + 1):
+            progress.step(step, 0.5)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that the program sees."""
+    now = [100.0]
+    monkeypatch.setattr(console.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def test_slow_first_steps_are_forgotten(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    """After 20 steps of a minute come quick ones, of an eighth of a second: soon the time left is theirs."""
+    with TrainingProgress(0, 10_000, 32, every=1) as progress:
+        run_steps(progress, clock, range(1, 21), 60.0)
+        assert told(capsys) == "step 20/10000  loss 0.5000  0.5 examples/s  166:20:00 left"
+        run_steps(progress, clock, range(21, 1001), 0.125)
+        assert told(capsys) == "step 1000/10000  loss 0.5000  256.0 examples/s  0:18:45 left"
+
+
+def test_a_pause_is_no_step(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    """An evaluation between two steps, an hour long, leaves the estimate as it was."""
+    with TrainingProgress(0, 200, 32, every=1) as progress:
+        run_steps(progress, clock, range(1, 101), 1.0)
+        progress.pause()
+        clock[0] += 3600
+        run_steps(progress, clock, range(101, 103), 1.0)
+        assert told(capsys) == "step 102/200  loss 0.5000  32.0 examples/s  0:01:38 left"
+
+
+def test_steps_that_come_together_count_as_several(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    """Ten steps in one call, 10 seconds: a second each, from the second call of a resumed run on."""
+    with TrainingProgress(50, 90, 8, every=1) as progress:
+        run_steps(progress, clock, range(51, 61), 1.0, at_once=10)
+        assert told(capsys) == "step 60/90  loss 0.5000  - examples/s  -:--:-- left"
+        run_steps(progress, clock, range(61, 81), 1.0, at_once=10)
+        assert told(capsys) == "step 80/90  loss 0.5000  8.0 examples/s  0:00:10 left"

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop ends at a loss or gradient that is no number, and saves nothing of it."""
+
+import math
+from typing import Any, cast
+
+import jax.numpy as jnp
+import pytest
+
+from jaxbert.errors import InputError
+from jaxbert.train.loop import Plan, train
+from jaxbert.train.step import State
+
+
+class Kept:
+    """Stands for saved states and for summaries: remembers the steps that it is given."""
+
+    def __init__(self) -> None:
+        self.saved: list[int] = []
+        self.written: list[int] = []
+
+    def save(self, *step_and_state: Any) -> None:
+        """Of a state or of the summaries."""
+        self.saved += [step for step in step_and_state if isinstance(step, int)]
+
+    def write(self, part: str, step: int, metrics: dict[str, float]) -> None:
+        """Of the metrics of a step."""
+        self.written.append(step)
+
+    def wait(self) -> None:
+        """Nothing to wait for."""
+
+
+def run(at_step_3: dict[str, float], **always: float) -> Kept:
+    """Five steps, each of which is saved, the third with these metrics."""
+    kept = Kept()
+
+    def steps(state: State, batch: Any) -> tuple[State, dict[str, Any]]:
+        done = int(state["step"]) + 1
+        metrics = {"loss": 1.0, "gradient_norm": 1.0, **always, **(at_step_3 if done == 3 else {})}
+        after = {**state, "step": jnp.int32(done)}
+        return cast(State, after), {name: jnp.array([value]) for name, value in metrics.items()}
+
+    state = cast(State, {"weights": {}, "moments": {}, "step": jnp.int32(0), "loss_scale": {}})
+    plan = Plan(5, 5, 1, 1, 1, 8)
+    anything = cast(Any, kept)
+    for _ in train(steps, state, [cast(Any, {})] * 5, plan, anything, anything, lambda received: 0):
+        pass
+    return kept
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(("name", "always"), [("loss", {}), ("gradient_norm", {}), ("loss", {"scale": 1024.0})])
+def test_a_number_that_is_none_ends_the_training(
+    name: str, always: dict[str, float], value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names the step; the states before it are saved, that of it is not: its weights may be no numbers."""
+    saved: list[int] = []
+    monkeypatch.setattr(Kept, "save", lambda self, *given: saved.extend(given[:1]))
+    with pytest.raises(InputError, match=f"the {name.replace('_', ' ')} of step 3 is `{value}`") as caught:
+        run({name: value}, **always)
+    assert saved == [1, 2]
+    assert "another `--model_dir`" in caught.value.hint
+
+
+def test_a_step_that_the_loss_scale_leaves_out_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    """Float16: gradients that overflow change no weight, and training goes on."""
+    kept = run({"gradient_norm": math.inf}, scale=1024.0)
+    assert kept.saved == kept.written == [1, 2, 3, 4, 5]
+    assert "step 5/5" in capsys.readouterr().err
