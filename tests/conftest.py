@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every test gets: strict arithmetic in jax, compiled programs of the session, and real data where they exist."""
 
+import contextlib
 import importlib.metadata
 import os
 import random
@@ -33,11 +34,14 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Set this process up as every command does, so that it compiles what the commands it starts compile."""
     from jaxbert.train import devices
 
     devices.prepare(os.environ)
+    if config.getoption("markexpr") == "interop":  # torch 2.14 ends a process in which TensorFlow 2.21 was there first
+        with contextlib.suppress(ImportError):
+            importlib.import_module("torch._dynamo")
 
 
 def pytest_unconfigure() -> None:

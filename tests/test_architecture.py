@@ -45,7 +45,7 @@ JAX_FREE = [
     if (path.parent.name in DATA or path.parts[-2:] == ("batches", "order.py"))
     and path.name != "pretraining_beam.py"  # what it imports is an extra
 ]
-EXTRAS = ("arrow", "beam", "keras", "onnx")  # of which the package imports something
+EXTRAS = ("arrow", "beam", "keras", "onnx", "onnxruntime")  # of which the package imports something
 COMMANDS = sorted(path for path in (PACKAGE / "commands").glob("*.py") if path.name != "__init__.py")
 # A dependency -> the name it is imported by, where the two differ.
 IMPORTED_AS = {
@@ -149,7 +149,8 @@ def test_dependencies_are_what_is_imported() -> None:
     """Every library that is imported is declared (some as extras), and every declared one is imported."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    declared = [*project["dependencies"], *(name for extra in EXTRAS for name in extras[extra])]
+    named = (name for extra in EXTRAS for name in extras[extra] if not name.startswith("jaxbert["))
+    declared = [*project["dependencies"], *named]
     distributions = [re.match(r"[\w-]+", requirement)[0] for requirement in declared]  # type: ignore[index]
     libraries = {top.split(".")[0] for path in FILES for top in imported(path)} - set(sys.stdlib_module_names)
     assert libraries - {"jaxbert"} == {IMPORTED_AS.get(distribution, distribution) for distribution in distributions}

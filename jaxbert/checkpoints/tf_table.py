@@ -27,7 +27,7 @@ _MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 _FOOTER_BYTES = 48
 _TRAILER_BYTES = 5  # compression and checksum after each block
 _SNAPPY = 1  # the other known compression byte is 0: none
-_BLOCK_BYTES = 4096  # a block is closed when it reaches this size
+_BLOCK_BYTES = 1 << 18  # a block of this size is closed, as in TensorFlow; OpenVINO misreads all but the first
 _RESTART_INTERVAL = 16  # every 16th key of a block is stored in full
 _LARGEST_EXPANSION = 64  # keys that share prefixes may take this many times the file; real ones take 2 to 5 times
 _SNAPPY_EXPANSION = 64  # one element of two or more bytes copies at most 64
@@ -110,37 +110,44 @@ def _block_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
 def write_table(path: str, entries: Mapping[bytes, bytes]) -> None:
     """Write `entries` as a table, sorted by key, uncompressed."""
     with whole_file(path) as file:
-        index: list[tuple[bytes, bytes]] = []  # last key of each data block -> its handle
-        block: list[tuple[bytes, bytes]] = []
-        size = 0
+        index, block = _Block(1), _Block(_RESTART_INTERVAL)
         for number, (key, value) in enumerate(sorted(entries.items()), 1):
-            block.append((key, value))
-            size += len(key) + len(value)
-            if size >= _BLOCK_BYTES or number == len(entries):
-                index.append((key, _write_block(file, block, _RESTART_INTERVAL)))
-                block, size = [], 0
-        footer = _write_block(file, [], 1) + _write_block(file, index, 1)
+            block.add(key, value)
+            if block.size() >= _BLOCK_BYTES or number == len(entries):
+                index.add(key, block.write(file))  # last key of each data block -> its handle
+                block = _Block(_RESTART_INTERVAL)
+        footer = _Block(1).write(file) + index.write(file)
         file.write(footer.ljust(_FOOTER_BYTES - len(_MAGIC), b"\0") + _MAGIC)
 
 
-def _write_block(file: BinaryIO, pairs: list[tuple[bytes, bytes]], restart_interval: int) -> bytes:
-    """Write keys and values as one block; its handle."""
-    block, restarts, previous = bytearray(), [0], b""
-    for index, (key, value) in enumerate(pairs):
+class _Block:
+    """Keys and values as one block; every key of number `restart_interval` * n is stored in full."""
+
+    def __init__(self, restart_interval: int) -> None:
+        self._interval, self._count, self._previous = restart_interval, 0, b""
+        self._entries, self._restarts = bytearray(), [0]
+
+    def add(self, key: bytes, value: bytes) -> None:
         shared = 0
-        if index % restart_interval:
-            while shared < min(len(previous), len(key)) and previous[shared] == key[shared]:
+        if self._count % self._interval:
+            while shared < min(len(self._previous), len(key)) and self._previous[shared] == key[shared]:
                 shared += 1
-        elif index:
-            restarts.append(len(block))
-        block += write_varint(shared) + write_varint(len(key) - shared) + write_varint(len(value))
-        block += key[shared:] + value
-        previous = key
-    block += b"".join(number.to_bytes(4, "little") for number in (*restarts, len(restarts)))
-    handle = write_varint(file.tell()) + write_varint(len(block))
-    block += b"\0"  # not compressed
-    file.write(block + masked_crc(bytes(block)).to_bytes(4, "little"))
-    return handle
+        elif self._count:
+            self._restarts.append(len(self._entries))
+        self._entries += write_varint(shared) + write_varint(len(key) - shared) + write_varint(len(value))
+        self._entries += key[shared:] + value
+        self._previous, self._count = key, self._count + 1
+
+    def size(self) -> int:
+        return len(self._entries) + 4 * len(self._restarts) + 4
+
+    def write(self, file: BinaryIO) -> bytes:
+        """Append it to the file; its handle."""
+        handle = write_varint(file.tell()) + write_varint(self.size())
+        restarts = (number.to_bytes(4, "little") for number in (*self._restarts, len(self._restarts)))
+        block = bytes(self._entries) + b"".join(restarts) + b"\0"  # not compressed
+        file.write(block + masked_crc(block).to_bytes(4, "little"))
+        return handle
 
 
 def read_varint(data: bytes, start: int) -> tuple[int, int]:

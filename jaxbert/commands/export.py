@@ -15,6 +15,8 @@ def run(flags: ExportFlags) -> None:
         cast(ExportFormat, flags.format),
         flags.output_dir,
         kind=cast(Kind | None, flags.model),
+        optimize=flags.optimize,
+        quantize=flags.quantize == "int8",
         bert_config_file=flags.bert_config_file,
         vocab_file=flags.vocab_file,
         do_lower_case=flags.do_lower_case,

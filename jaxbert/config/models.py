@@ -46,6 +46,16 @@ class ExportFlags(ModelFlags):
         "What to export of it; default: with the head that it has, or the encoder alone.",
         choices=("encoder", "classifier", "squad", "pretrainer"),
     )
+    optimize: bool = flag(
+        False,
+        "With --format=onnx: fuse operations as onnxruntime's optimizer for BERT does, for onnxruntime only; needs"
+        " `pip install 'jaxbert[onnxruntime]'`.",
+    )
+    quantize: str | None = flag(
+        None,
+        "With --format=onnx: round weights to 8 bits, a quarter of the size, and say what it costs; needs the same.",
+        choices=("int8",),
+    )
 
 
 @dataclasses.dataclass(frozen=True)

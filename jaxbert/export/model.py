@@ -21,7 +21,7 @@ from jaxbert.config.bert_config import BertConfig
 from jaxbert.console import say
 from jaxbert.errors import InputError
 from jaxbert.export.network import NAMES, Exported, Kind, choose_weights, kind_of
-from jaxbert.export.onnx import write_onnx
+from jaxbert.export.onnx import MODEL_FILE, write_onnx
 from jaxbert.export.saved_model import write_saved_model
 from jaxbert.io import files
 from jaxbert.model.weights import classifier_table, encoder_table, pretraining_table, shapes, squad_table
@@ -74,17 +74,25 @@ def export_model(
     output_dir: str,
     *,
     kind: Kind | None = None,
+    optimize: bool = False,
+    quantize: bool = False,
     bert_config_file: str | None = None,
     vocab_file: str | None = None,
     do_lower_case: bool | None = None,
 ) -> None:
     """Write the model at `checkpoint` into a new or empty folder, in a form that other programs run.
 
-    Only the weights that a model of this `kind` computes with are written; without it the heads say what it is. The
+    Only the weights that a model of this `kind` computes with are written; without it the heads say what it is.
+    `optimize` and `quantize` are for ONNX files, which onnxruntime then makes faster, and smaller by rounding. The
     other keyword arguments are those of `find_model`. Raises InputError as `read_model` does, where a weight of the
     kind is missing or not finite, and where the folder holds something.
     """
     files.refuse_filled_folder(output_dir)
+    if (optimize or quantize) and to != "onnx":
+        flag = "--optimize" if optimize else "--quantize"
+        raise InputError(
+            f"`{flag}` is for ONNX files, not for `--format={to}`", "give `--format=onnx`, or leave it out"
+        )
     dense_head = kind if kind in ("classifier", "squad") else None
     model = read_model(checkpoint, dense_head, bert_config_file, vocab_file, do_lower_case)
     kind = kind or kind_of(model.weights)
@@ -109,6 +117,8 @@ def export_model(
                     say("note: no vocabulary is known, so the module comes without one")
             else:
                 write_onnx(folder, exported)
+                if optimize or quantize:
+                    _tune(os.path.join(folder, MODEL_FILE), model.config, optimize, quantize)
                 texts |= model.texts
             _write_texts(folder, texts)
             if to == "onnx" and model.rules is not None:
@@ -225,6 +235,21 @@ def _write_tensorflow(model: CompleteModel, to: Literal["tf1", "tf2"], prefix: s
         )
     elif to == "tf1" and activation not in _TF1_ACTIVATIONS:
         say(f"note: google-research/bert does not know `hidden_act` `{activation}` and will refuse it")
+
+
+def _tune(path: str, config: BertConfig, optimize: bool, quantize: bool) -> None:
+    """Optimize, then quantize an ONNX file; the package for it is optional."""
+    try:
+        from jaxbert.export import onnx_tuning
+
+        if optimize:
+            onnx_tuning.optimize(path, config)
+        if quantize:
+            onnx_tuning.quantize(path, config)
+    except ImportError as error:
+        raise InputError(
+            f"`--optimize` and `--quantize` need onnxruntime: {error}", "`pip install 'jaxbert[onnxruntime]'`"
+        ) from error
 
 
 def _write_huggingface(model: CompleteModel, folder: str) -> Collection[str]:

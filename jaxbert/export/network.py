@@ -7,6 +7,10 @@ The network calls `Operations` as if it computed; a format's `Operations` write 
 
 writes to ONNX `MatMul_0 = MatMul(x, w)` and `Add_1 = Add(MatMul_0, b)`, and y is "Add_1". Sizes that are known only
 when the graph is run are values too, from `Operations.size`.
+
+Other programs replace groups of operations by single faster ones, and find only groups that they know. Scores are
+divided by the root of the head size, and GELU has its first factor halved, as onnxruntime's optimizer and LiteRT's
+converter look for them; the second has no other form of exact GELU.
 """
 
 import math
@@ -101,6 +105,8 @@ Plain = Literal[
     "add",
     "subtract",
     "multiply",
+    "divide",
+    "power",
     "minimum",
     "matmul",
     "batch_matmul",
@@ -111,8 +117,8 @@ Plain = Literal[
     "sigmoid",
     "gather",
 ]
-"""Operations without settings, broadcast as in numpy: `matmul` takes two matrices, `batch_matmul` two stacks of them,
-`softmax` is that of the last axis, `gather` takes a table and the indices of its rows."""
+"""Operations without settings, broadcast as in numpy: `matmul` takes what `rows` gives and a matrix, `batch_matmul` two
+stacks of matrices, `softmax` is that of the last axis, `gather` takes a table and the indices of its rows."""
 
 
 class Operations(Protocol):
@@ -130,6 +136,10 @@ class Operations(Protocol):
         """An operation without settings."""
         ...
 
+    def insert_axes(self, x: Value, axes: Sequence[int]) -> Value:
+        """Integers with new axes of length 1 at these places, one after the other."""
+        ...
+
     def to_float(self, x: Value) -> Value:
         """Integers as float32."""
         ...
@@ -140,6 +150,14 @@ class Operations(Protocol):
 
     def reshape(self, x: Value, shape: Sequence[int | Value]) -> Value:
         """`x` in another shape, whose sizes are known (one may be -1) or come from `size`."""
+        ...
+
+    def rows(self, x: Value, width: int) -> Value:
+        """x [B, S, width] as [BS, width], or unchanged where `matmul` takes that too."""
+        ...
+
+    def unrows(self, x: Value, sizes: tuple[Value, Value], width: int) -> Value:
+        """What `rows` gave, as [B, S, width] again; `sizes` are B and S."""
         ...
 
     def transpose(self, x: Value, axes: Sequence[int]) -> Value:
@@ -185,33 +203,32 @@ class Output:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What the encoder gives: the outputs of all layers [BS, H], and the sizes B and S."""
+    """What the encoder gives: the outputs of all layers [B, S, H] as `Operations.rows`, and the sizes B and S."""
 
     layers: tuple[Value, ...]
-    rows: Value
-    positions: Value
+    sizes: tuple[Value, Value]
 
 
 def encode(g: Operations, config: BertConfig, inputs: Mapping[str, Value]) -> Encoded:
     """The encoder; `inputs` are int32 or int64 [B, S] under IDS, MASK and TYPES."""
-    rows, positions = (g.size(inputs[IDS], axis) for axis in (0, 1))
+    sizes = g.size(inputs[IDS], 0), g.size(inputs[IDS], 1)
     x = g.apply("gather", g.weight(names.WORD_EMBEDDINGS), inputs[IDS])
     types = g.apply("gather", g.weight("bert/embeddings/token_type_embeddings"), inputs[TYPES])
     table = g.weight("bert/embeddings/position_embeddings")
-    x = g.apply("add", g.apply("add", x, types), g.first_rows(table, positions, config.hidden_size))
-    x = _layer_norm(g, "bert/embeddings", g.reshape(x, (-1, config.hidden_size)))
+    x = g.apply("add", g.apply("add", x, types), g.first_rows(table, sizes[1], config.hidden_size))
+    x = _layer_norm(g, "bert/embeddings", g.rows(x, config.hidden_size))
     x = g.dropout(x, config.hidden_dropout_prob)
-    masked = g.apply("subtract", g.to_float(inputs[MASK]), g.constant(1.0))  # 0 where the mask is 1, else -1
-    bias = g.reshape(g.apply("multiply", masked, g.constant(_MASKED)), (rows, 1, 1, positions))
+    mask = g.to_float(g.insert_axes(inputs[MASK], (1, 2)))
+    bias = g.apply("multiply", g.apply("subtract", g.constant(1.0), mask), g.constant(-_MASKED))
     layers = []
     for layer in range(config.num_hidden_layers):
-        x = _layer(g, config, f"bert/encoder/layer_{layer}", x, bias, (rows, positions))
+        x = _layer(g, config, f"bert/encoder/layer_{layer}", x, bias, sizes)
         layers.append(x)
-    return Encoded(tuple(layers), rows, positions)
+    return Encoded(tuple(layers), sizes)
 
 
 def _layer(g: Operations, config: BertConfig, path: str, x: Value, bias: Value, sizes: tuple[Value, Value]) -> Value:
-    """One transformer layer, [BS, H] -> [BS, H]; `bias` [B, 1, 1, S] is added to all scores."""
+    """One transformer layer, of what `rows` gives; `bias` [B, 1, 1, S] is added to all scores, `sizes` are B and S."""
     context = _attention(g, config, f"{path}/attention/self", x, bias, sizes)
     h = g.dropout(_dense(g, f"{path}/attention/output/dense", context), config.hidden_dropout_prob)
     h = _layer_norm(g, f"{path}/attention/output", g.apply("add", x, h))
@@ -223,23 +240,24 @@ def _layer(g: Operations, config: BertConfig, path: str, x: Value, bias: Value, 
 def _attention(
     g: Operations, config: BertConfig, path: str, x: Value, bias: Value, sizes: tuple[Value, Value]
 ) -> Value:
-    """Self-attention before its output projection, [BS, H] -> [BS, H]."""
+    """Self-attention before its output projection, of what `rows` gives."""
     split = (*sizes, config.num_attention_heads, config.head_size)
     q, k, v = (
         g.transpose(g.reshape(_dense(g, f"{path}/{name}", x), split), axes)
         for name, axes in (("query", (0, 2, 1, 3)), ("key", (0, 2, 3, 1)), ("value", (0, 2, 1, 3)))
     )
-    scores = g.apply("multiply", g.apply("batch_matmul", q, k), g.constant(config.head_size**-0.5))
+    scores = g.apply("divide", g.apply("batch_matmul", q, k), g.constant(math.sqrt(config.head_size)))
     probabilities = g.apply("softmax", g.apply("add", scores, bias))
     probabilities = g.dropout(probabilities, config.attention_probs_dropout_prob)
     context = g.apply("batch_matmul", probabilities, v)
-    return g.reshape(g.transpose(context, (0, 2, 1, 3)), (-1, config.hidden_size))
+    context = g.reshape(g.transpose(context, (0, 2, 1, 3)), (*sizes, config.hidden_size))
+    return g.rows(context, config.hidden_size)
 
 
 def sequence_output(g: Operations, config: BertConfig, encoded: Encoded, layer: int) -> Output:
     """The output of one layer, [B, S, H]."""
-    shape = (encoded.rows, encoded.positions, config.hidden_size)
-    return Output(g.reshape(encoded.layers[layer], shape), ("B", "S", config.hidden_size))
+    value = g.unrows(encoded.layers[layer], encoded.sizes, config.hidden_size)
+    return Output(value, ("B", "S", config.hidden_size))
 
 
 def pool(g: Operations, config: BertConfig, last: Output) -> Output:
@@ -256,20 +274,23 @@ def classify(g: Operations, config: BertConfig, pooled: Output, head: tuple[str,
 
 def answer_spans(g: Operations, encoded: Encoded) -> tuple[Output, Output]:
     """Logits [B, S] of the first and the last token of an answer."""
-    logits = g.reshape(_project(g, names.SQUAD, encoded.layers[-1]), (encoded.rows, encoded.positions, 2))
+    logits = g.unrows(_project(g, names.SQUAD, encoded.layers[-1]), encoded.sizes, 2)
     start, end = (Output(g.select(logits, 2, index), ("B", "S")) for index in (0, 1))
     return start, end
 
 
-def masked_lm(g: Operations, config: BertConfig, last: Output, positions: Value | None) -> Output:
+def masked_lm(g: Operations, config: BertConfig, encoded: Encoded, positions: Value | None) -> Output:
     """Logits of the vocabulary at `positions` [B, P], or at all S where there are none: [B, P, V]."""
-    read, letter = (last.value, "S") if positions is None else (g.at_positions(last.value, positions), "P")
-    sizes = tuple(g.size(read, axis) for axis in (0, 1))
-    x = _dense(g, "cls/predictions/transform/dense", g.reshape(read, (-1, config.hidden_size)))
+    x, sizes, letter = encoded.layers[-1], encoded.sizes, "S"
+    if positions is not None:
+        sizes, letter = (sizes[0], g.size(positions, 1)), "P"
+        last = sequence_output(g, config, encoded, -1)
+        x = g.rows(g.at_positions(last.value, positions), config.hidden_size)
+    x = _dense(g, "cls/predictions/transform/dense", x)
     x = ACTIVATIONS[config.masked_lm_act or config.hidden_act](g, x)
     x = _layer_norm(g, "cls/predictions/transform", x, config.masked_lm_layer_norm_eps)
     logits = _project(g, (names.WORD_EMBEDDINGS, names.MASKED_LM_BIAS), x)
-    return Output(g.reshape(logits, (*sizes, config.vocab_size)), ("B", letter, config.vocab_size))
+    return Output(g.unrows(logits, sizes, config.vocab_size), ("B", letter, config.vocab_size))
 
 
 def _project(g: Operations, head: tuple[str, str], x: Value) -> Value:
@@ -288,14 +309,14 @@ def _layer_norm(g: Operations, path: str, x: Value, epsilon: float | None = None
 
 def _gelu(g: Operations, x: Value) -> Value:
     """x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))."""
-    cube = g.apply("multiply", g.apply("multiply", g.apply("multiply", x, x), x), g.constant(0.044715))
+    cube = g.apply("multiply", g.apply("power", x, g.constant(3.0)), g.constant(0.044715))
     inner = g.apply("multiply", g.apply("add", x, cube), g.constant(math.sqrt(2 / math.pi)))
     return _half_plus(g, x, g.apply("tanh", inner))
 
 
 def _gelu_erf(g: Operations, x: Value) -> Value:
     """x / 2 * (1 + erf(x / sqrt(2)))."""
-    return _half_plus(g, x, g.apply("erf", g.apply("multiply", x, g.constant(math.sqrt(0.5)))))
+    return _half_plus(g, x, g.apply("erf", g.apply("divide", x, g.constant(math.sqrt(2)))))
 
 
 def _half_plus(g: Operations, x: Value, y: Value) -> Value:
@@ -373,7 +394,7 @@ def _head_results(g: Operations, model: Exported, encoded: Encoded, positions: V
     if model.kind == "classifier":
         pooled = pool(g, model.config, last)
         return {"sentence_prediction": classify(g, model.config, pooled, names.CLASSIFIER, model.classes)}
-    results = {"mlm_logits": masked_lm(g, model.config, last, positions)}
+    results = {"mlm_logits": masked_lm(g, model.config, encoded, positions)}
     if model.has_next_sentence:
         pooled = pool(g, model.config, last)
         results["next_sentence"] = classify(g, model.config, pooled, names.NEXT_SENTENCE, 2)

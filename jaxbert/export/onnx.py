@@ -108,6 +108,8 @@ _PLAIN: dict[Plain, str] = {
     "add": "Add",
     "subtract": "Sub",
     "multiply": "Mul",
+    "divide": "Div",
+    "power": "Pow",
     "minimum": "Min",
     "matmul": "MatMul",
     "batch_matmul": "MatMul",
@@ -126,7 +128,8 @@ Attributes = Mapping[str, int | float | Sequence[int]]
 class OnnxGraph:
     """A graph that grows by one of BERT's operations with each call; see `Operations` for what they are.
 
-    `message` is where it is written; `weights` have TF1 names and shapes.
+    Where nodes could be chosen they are those that `onnxruntime.transformers.optimizer` finds in files from PyTorch: it
+    fuses no others. `message` is where it is written; `weights` have TF1 names and shapes.
     """
 
     def __init__(self, message: Any, weights: Mapping[str, np.ndarray]) -> None:
@@ -147,17 +150,34 @@ class OnnxGraph:
         """The operation of the table."""
         return self._node(_PLAIN[operation], inputs)
 
+    def insert_axes(self, x: Value, axes: Sequence[int]) -> Value:
+        """An Unsqueeze for each axis."""
+        for axis in axes:
+            x = self._node("Unsqueeze", [x, self._constant(np.array([axis], np.int64))])
+        return x
+
     def to_float(self, x: Value) -> Value:
         """Cast."""
         return self._node("Cast", [x], {"to": FLOAT})
 
     def size(self, x: Value, axis: int) -> Value:
-        """Shape, of this axis alone."""
-        return self._node("Shape", [x], {"start": axis, "end": axis + 1})
+        """Gather of Shape."""
+        if ("shape", x) not in self._seen:
+            self._seen["shape", x] = self._node("Shape", [x])
+        index = self._constant(np.array(axis, np.int64))
+        return self.insert_axes(self._node("Gather", [self._seen["shape", x], index]), [0])
 
     def reshape(self, x: Value, shape: Sequence[int | Value]) -> Value:
         """Reshape."""
         return self._node("Reshape", [x, self._vector(shape)])
+
+    def rows(self, x: Value, width: int) -> Value:
+        """`x`: MatMul takes stacks of rows."""
+        return x
+
+    def unrows(self, x: Value, sizes: tuple[Value, Value], width: int) -> Value:
+        """`x`, as in `rows`."""
+        return x
 
     def transpose(self, x: Value, axes: Sequence[int]) -> Value:
         """Transpose."""
@@ -168,8 +188,10 @@ class OnnxGraph:
         return self._node("Gather", [x, self._constant(np.array(index, np.int64))], {"axis": axis})
 
     def first_rows(self, table: Value, count: Value, width: int) -> Value:
-        """Slice."""
-        return self._node("Slice", [table, self._constant(np.zeros(1, np.int64)), count])
+        """Gather of the first positions [1, S] of all."""
+        positions = self._constant(np.arange(len(self._weights[table]))[None])
+        zero, one = (self._constant(np.array([number], np.int64)) for number in (0, 1))
+        return self._node("Gather", [table, self._node("Slice", [positions, zero, count, one, one])])
 
     def at_positions(self, x: Value, positions: Value) -> Value:
         """GatherND, row by row of the batch."""

@@ -152,6 +152,8 @@ _PLAIN: dict[Plain, tuple[str, str]] = {
     "add": ("AddV2", "z"),
     "subtract": ("Sub", "z"),
     "multiply": ("Mul", "z"),
+    "divide": ("RealDiv", "z"),
+    "power": ("Pow", "z"),
     "minimum": ("Minimum", "z"),
     "matmul": ("MatMul", "product"),
     "batch_matmul": ("BatchMatMulV2", "output"),
@@ -250,6 +252,13 @@ class TensorflowFunction:
         op, result = _PLAIN[operation]
         return self._node(op, result, inputs, _OF_FLOATS)
 
+    def insert_axes(self, x: Value, axes: Sequence[int]) -> Value:
+        """An ExpandDims for each axis."""
+        types = {"T": of_type(INT32), "Tdim": of_type(INT32)}
+        for axis in axes:
+            x = self._node("ExpandDims", "output", [x, self._constant(np.array(axis, np.int32))], types)
+        return x
+
     def to_float(self, x: Value) -> Value:
         """Cast."""
         return self._node("Cast", "y", [x], {"SrcT": of_type(INT32), "DstT": of_type(FLOAT)})
@@ -265,6 +274,14 @@ class TensorflowFunction:
         """Reshape."""
         types = _OF_FLOATS | {"Tshape": of_type(INT32)}
         return self._node("Reshape", "output", [x, self._vector(shape)], types)
+
+    def rows(self, x: Value, width: int) -> Value:
+        """Reshape: MatMul takes two axes, and a stack of products is slower."""
+        return self.reshape(x, (-1, width))
+
+    def unrows(self, x: Value, sizes: tuple[Value, Value], width: int) -> Value:
+        """Reshape."""
+        return self.reshape(x, (*sizes, width))
 
     def transpose(self, x: Value, axes: Sequence[int]) -> Value:
         """Transpose."""

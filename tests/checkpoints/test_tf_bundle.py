@@ -224,6 +224,22 @@ def test_tensorflow_reads_what_is_written(num_shards: int, folder: Path) -> None
         assert (read.shape, read.tolist()) == (tensor.shape, tensor.tolist()), name
 
 
+@pytest.mark.interop
+def test_blocks_are_those_of_tensorflow(folder: Path) -> None:
+    """Of an index of several blocks, all but the handles at its end is what TensorFlow writes, byte for byte."""
+    tensorflow = pytest.importorskip("tensorflow")
+    tensors = {f"bert/encoder/layer_{n}/attention/kernel": np.full((2, 3), n, np.float32) for n in range(20_000)}
+    ours, theirs = (str(folder / name) for name in ("blocks", "blocks_of_tensorflow"))
+    write_bundle(ours, tensors)
+    names = sorted(tensors)
+    values = [tensorflow.constant(tensors[name]) for name in names]
+    tensorflow.raw_ops.SaveV2(prefix=theirs, tensor_names=names, shape_and_slices=[""] * len(names), tensors=values)
+    one, other = (Path(f"{prefix}.index").read_bytes() for prefix in (ours, theirs))
+    assert len(one) > 3 << 18
+    data = (len(one) >> 18) << 18
+    assert one[:data] == other[:data]
+
+
 def _touch(folder: Path, *names: str) -> None:
     for name in names:
         (folder / name).touch()

@@ -49,6 +49,21 @@ def test_what_is_written_is_read(entries: dict[bytes, bytes], folder: Path) -> N
     assert list(read_table(path).items()) == sorted(entries.items())
 
 
+@pytest.mark.parametrize(("count", "blocks"), [(80, 1), (255, 1), (265, 2), (600, 3)])
+def test_blocks_are_of_256_kib(count: int, blocks: int, folder: Path) -> None:
+    """A new block begins only where one has that many bytes as stored: what keys share does not count."""
+    path = folder / "blocks"
+    entries = {b"shared/" * 20 + b"%06d" % n: bytes(1000) for n in range(count)}
+    write_table(str(path), entries)
+    content = path.read_bytes()
+    _, end = read_varint(content[-48:], 0)
+    offset, end = read_varint(content[-48:], read_varint(content[-48:], end)[1])
+    length, _ = read_varint(content[-48:], end)
+    index = content[offset : offset + length]
+    assert int.from_bytes(index[-4:], "little") == blocks  # each entry of the index is stored in full
+    assert read_table(str(path)) == entries
+
+
 def test_a_block_is_laid_out_as_documented(folder: Path) -> None:
     """The bytes of the example at the top of the module: shared prefixes, then the keys in full and their number."""
     path = folder / "example"

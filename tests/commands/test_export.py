@@ -2,6 +2,8 @@
 """export from folder to folder: what is written, that it is read back, what is refused; and from run_classifier."""
 
 import dataclasses
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,6 +135,39 @@ def test_a_failure_leaves_nothing(run: Export, tmp_path: Path, monkeypatch: pyte
     code, _, err = run(init_checkpoint=source, format="saved_model", output_dir=tmp_path / "out")
     assert code == 1
     assert "does not read back the same in ['bert/pooler/dense/bias']" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_onnxruntime_tunes_what_is_exported(run: Export, tmp_path: Path) -> None:
+    """With both flags, each says what it did and how the results changed; the folder has the same files."""
+    source = _model(tmp_path / "model", "classifier")
+    code, out, err = run(
+        init_checkpoint=source, format="onnx", output_dir=tmp_path / "out", optimize=True, quantize="int8"
+    )
+    assert (code, out) == (0, "")
+    optimized, quantized = err.splitlines()[-3:-1]
+    assert re.match(
+        r"optimized by onnxruntime .* 2 Attention, .*; largest difference .*, smallest cosine 1\.0000", optimized
+    )
+    assert re.match(r"quantized by onnxruntime .*; largest difference .*, smallest cosine (1\.0|0\.9)\d*, ", quantized)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES["onnx"]
+
+
+@pytest.mark.parametrize("flag", [{"optimize": True}, {"quantize": "int8"}])
+def test_other_formats_are_not_tuned(flag: dict[str, object], run: Export, tmp_path: Path) -> None:
+    """The flags are refused by name, before anything is read or written."""
+    result = run(init_checkpoint=tmp_path / "none", format="huggingface", output_dir=tmp_path / "out", **flag)
+    assert_refused(result, f"`--{next(iter(flag))}` is for ONNX files, not for `--format=huggingface`", "--format=onnx")
+    assert not (tmp_path / "out").exists()
+
+
+def test_onnxruntime_is_asked_for(run: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is not installed the extra is named, and nothing is written."""
+    monkeypatch.delitem(sys.modules, "jaxbert.export.onnx_tuning", raising=False)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    source = _model(tmp_path / "model", "none")
+    result = run(init_checkpoint=source, format="onnx", output_dir=tmp_path / "out", optimize=True)
+    assert_refused(result, "need onnxruntime", "pip install 'jaxbert[onnxruntime]'")
     assert not (tmp_path / "out").exists()
 
 
