@@ -37,8 +37,9 @@ def describe_data(path: str) -> list[str]:
         vocab = read_vocab(path)
     except InputError:
         return []
-    casing = "has capitals: text keeps its casing" if vocab.is_cased else "has no capitals: text is lower-cased"
-    return [f"{path}: vocabulary of {len(vocab)} tokens; it {casing}"]
+    casing = "keeps its case" if vocab.is_cased else "is lower-cased"
+    share = f"{vocab.cased_share:.1%} of its words have capitals or accents"
+    return [f"{path}: vocabulary of {len(vocab)} tokens; {share}: text {casing}"]
 
 
 def json_object(path: str) -> dict[str, Any] | None:

@@ -98,6 +98,17 @@ def mask_anew(
     return {**features, **mask(features["input_ids"], lengths, keys, masking, vocab)}
 
 
+def whole_words_note(masking: Masking, inside_words: int, tokens: int) -> str:
+    """What to say where whole words are masked and hardly any token continues a word; empty where there is nothing."""
+    if not masking.whole_words or masking.max_ngram > 1 or inside_words >= 0.01 * tokens:
+        return ""
+    little = "hardly anything" if inside_words else "nothing"
+    return (
+        f"`--do_whole_word_mask` changes {little}: {inside_words / tokens:.2%} of the tokens continue a word (each"
+        " Chinese character is one)"
+    )
+
+
 def mask(
     ids: np.ndarray, lengths: np.ndarray, keys: np.ndarray, masking: Masking, vocab: MaskVocab
 ) -> dict[str, np.ndarray]:
