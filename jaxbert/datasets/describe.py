@@ -10,7 +10,7 @@ from jaxbert.errors import InputError
 from jaxbert.io.files import open_input, read_text, view_input
 from jaxbert.text.vocab import read_vocab
 from jaxbert.tfrecord.example import parse_example
-from jaxbert.tfrecord.files import masked_crc, stream
+from jaxbert.tfrecord.files import is_records, stream
 from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 
 _MOST_TEXT = 1 << 25  # bytes; vocabularies and JSON files are smaller
@@ -21,9 +21,7 @@ def describe_data(path: str) -> list[str]:
 
     Raises InputError where it is one of them and damaged.
     """
-    with open_input(path) as file:
-        beginning = file.read(12)
-    if len(beginning) == 12 and masked_crc(beginning[:8]) == int.from_bytes(beginning[8:], "little"):
+    if is_records(path):
         return list(_describe_records(path))
     if lines := describe_table(path):
         return lines

@@ -26,12 +26,13 @@ class TextCounts:
     def __add__(self, other: "TextCounts") -> "TextCounts":
         return TextCounts(*(a + b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
 
-    def notes(self, limit: int, texts: str = "texts") -> Iterator[str]:
-        """Lines for the user; `limit` is how many tokens a text may have."""
+    def notes(self, source: str, limit: int, texts: str = "texts") -> Iterator[str]:
+        """Lines for the user; `source` is the file they are about, and `limit` how many tokens a text may have."""
+        where = f" `{source}`:" if source else ""
         if self.cut:
-            yield f"note: {self.cut:,} of {self.texts:,} {texts} are longer than {limit} tokens and are cut"
+            yield f"note:{where} {self.cut:,} of {self.texts:,} {texts} are longer than {limit} tokens and are cut"
         if note := unknown_note(self.unknown, self.tokens):
-            yield f"note: {note}"
+            yield f"note:{where} {note}"
 
 
 def unknown_note(unknown: int, tokens: int) -> str:
