@@ -133,7 +133,7 @@ def write_text_records(
 
 
 def _converter(recipe: Recipe) -> Callable[[Sequence[TextExample]], tuple[TextCounts, bytes]]:
-    """Examples -> counts of their texts and the bytes of their records, with one tokenizer for all, which remembers words."""
+    """Examples -> counts of their texts and the bytes of their records, with one tokenizer for all."""
     tokenizer = open_tokenizer(recipe.vocab_file, recipe.rules)
     ids_of_labels = label_ids(recipe.labels)
     num_flags = len(recipe.labels) if recipe.is_multi_label else None
