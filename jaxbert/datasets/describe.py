@@ -23,6 +23,8 @@ def describe_data(path: str) -> list[str]:
     """
     if is_records(path):
         return list(_describe_records(path))
+    with open_input(path) as file:
+        beginning = file.read(12)
     if lines := describe_table(path):
         return lines
     if len(view_input(path)) > _MOST_TEXT:
