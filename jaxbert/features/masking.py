@@ -17,7 +17,7 @@ import numpy as np
 from jaxbert.features.splitmix import stream_key, words
 from jaxbert.text.vocab import Vocab
 
-_FEW_INSIDE = 0.05  # of all tokens; in Chinese about 1 % continue a word, all of them in words of other scripts
+_FEW_INSIDE = 0.03  # of all tokens; in Chinese about 1 % continue a word, all of them in words of other scripts
 
 
 @dataclasses.dataclass(frozen=True)

@@ -324,8 +324,8 @@ class Model:
             features, counted = convert(examples, self._tokenizer, self.max_seq_length, {})
             counts += counted
             yield features
-        for note in counts.notes("", self.max_seq_length):
-            warnings.warn(note.removeprefix("note: "), stacklevel=4)
+        if counts.cut:
+            warnings.warn(f"{counts.cut} texts are longer than {self.max_seq_length} tokens and are cut", stacklevel=4)
 
     def _streamed(self, compute: streams.Compute, weights: Tree, chunks: Iterator[Arrays]) -> Iterator[Any]:
         with self._lock:
