@@ -34,7 +34,7 @@ def read_mrpc(folder: str, vocab: str) -> dict[str, np.ndarray]:
     examples = glue_dataset(find_task("MRPC"), folder).train
     assert examples is not None
     tokenizer = Tokenizer(read_vocab(vocab))
-    features = convert(list(examples()), tokenizer, LENGTH, label_ids(("0", "1")))
+    features, _ = convert(list(examples()), tokenizer, LENGTH, label_ids(("0", "1")))
     names = {"ids": "input_ids", "types": "segment_ids", "labels": "label_ids"}
     arrays = {short: features[name] for short, name in names.items()}
     return arrays | {"lengths": np.count_nonzero(features["input_mask"], axis=1)}

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.side_by_side import Worker, median_and_spread, write_results
-from jaxbert.examples.corpus import read_documents, shards
+from jaxbert.examples.corpus import read_documents, shards, text_files
 
 FLAGS = ["--max_seq_length=128", "--max_predictions_per_seq=20", "--dupe_factor=5", "--random_seed=12345"]
 
@@ -33,8 +33,8 @@ def prepare(folder: Path, megabytes: float, path: Path) -> float:
     files = sorted(str(file) for file in folder.iterdir())
     with path.open("w") as target:
         while size < limit:
-            for shard in shards(files, "documents", 100_000):
-                for document in read_documents(shard, "documents")[0]:
+            for shard in shards(text_files(files, "documents"), 100_000):
+                for document in read_documents(shard)[0]:
                     size += target.write("\n".join(document) + "\n\n")
                 if size >= limit:
                     break

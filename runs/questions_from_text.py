@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jaxbert.examples.corpus import Format, read_documents, shards
+from jaxbert.examples.corpus import read_documents, shards, text_files
 from jaxbert.io.files import expand
 
 SHARD = 1 << 26  # bytes read together
@@ -64,10 +64,10 @@ def main(folder: str, wikipedia: str, novels: str) -> None:
         print(f"{path}: {len(paragraphs)} questions")
 
 
-def _contexts(pattern: str, form: Format, kind: Kind) -> Iterator[list[str]]:
+def _contexts(pattern: str, form: str, kind: Kind) -> Iterator[list[str]]:
     """Neighbouring sentences, together nearly as long as a context may be."""
-    for shard in shards(expand(pattern), form, SHARD):
-        for document in read_documents(shard, form)[0]:
+    for shard in shards(text_files(expand(pattern), form), SHARD):
+        for document in read_documents(shard)[0]:
             context, words = list[str](), 0
             for sentence in document:
                 count = len(sentence.split())

@@ -11,7 +11,7 @@ from jaxbert.commands import evaluate_squad
 from jaxbert.config import bert_config
 from jaxbert.config.models import EvaluateSquadFlags
 from jaxbert.errors import InputError
-from jaxbert.examples.corpus import read_documents, shards
+from jaxbert.examples.corpus import TextFile, read_documents, shards
 from jaxbert.examples.rows import json_rows
 from jaxbert.examples.squad import read_squad
 from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
@@ -29,7 +29,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "squad_meta_data": SquadMetaData.read,
     "dev.json": lambda path: list(read_squad(path)),
     "train.jsonl": lambda path: list(json_rows(path)),
-    "text.jsonl": lambda path: [list(read_documents(shard, "jsonl")[0]) for shard in shards([path], "jsonl", 10**6)],
+    "text.jsonl": lambda path: [list(read_documents(shard)[0]) for shard in shards([TextFile(path, "jsonl")], 10**6)],
     "predictions.json": _predictions,
 }
 

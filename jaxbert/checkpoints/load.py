@@ -13,12 +13,13 @@ import numpy as np
 from jaxbert.checkpoints import names
 from jaxbert.checkpoints.contents import KERAS_3, NOTES, Contents, groups
 from jaxbert.checkpoints.resolve import Model, Source, find_source
+from jaxbert.checkpoints.vocab_fit import grown
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.console import say
 from jaxbert.errors import InputError
 from jaxbert.model.weights import Table, Tree, shapes, unflatten
 
-_PARTIAL_HINT = "; `--allow_partial_init` loads what fits"
+_PARTIAL_HINT = "; `--allow_partial_init` loads what fits, `--new_tokens` is for a vocabulary that grew"
 _SHOWN = 6  # names listed in a message before "and n more"
 # Weight, axis, and the setting of bert_config.json that fixes its size.
 _SETTINGS = (
@@ -238,6 +239,9 @@ def load(
     assert model.source is not None  # random weights are not loaded
     initial = read_initial(model.source, dense_head)
     check_heads(initial, model.config)
+    weights, config = initial.weights, model.config
+    if model.new_tokens != "refuse":
+        weights = grown(weights, config.vocab_size, model.known_tokens, model.new_tokens, config.initializer_range)
     expected = shapes(table)
     if initial.untied and names.MASKED_LM_BIAS in expected and not allow_partial:
         raise InputError(
@@ -245,9 +249,9 @@ def load(
             " word embeddings, as in BERT",
             "`--allow_partial_init` starts with a new head" if allow_partial is False else "give a model of BERT",
         )
-    report = match(initial.weights, expected, initial.source, initial.unused, allow_partial)
+    report = match(weights, expected, initial.source, initial.unused, allow_partial)
     say(f"{report} ({initial.layout})")
-    loaded = {path: initial.weights[path] for path in report.loaded}
+    loaded = {path: weights[path] for path in report.loaded}
     _refuse_not_finite(loaded, initial.source)
     return loaded, report
 

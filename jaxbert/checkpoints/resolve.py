@@ -17,11 +17,12 @@ from jaxbert.checkpoints.model_folder import (
     VOCAB_FILE,
     models_of_run,
 )
-from jaxbert.checkpoints.names import CLASSIFIER, SQUAD
+from jaxbert.checkpoints.names import CLASSIFIER, SQUAD, WORD_EMBEDDINGS
 from jaxbert.checkpoints.other_formats import refuse_adapter, refuse_other_formats, refuse_pointer
 from jaxbert.checkpoints.sentence_transformers import Pooling
 from jaxbert.checkpoints.tf_bundle import Bundle, find_prefix, open_bundle
 from jaxbert.checkpoints.tokenizer_files import TOKENIZER_JSON, read_rules, tokenizer_texts
+from jaxbert.checkpoints.vocab_fit import NewTokens, check_size, check_tokens
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.console import say
@@ -289,29 +290,46 @@ class Model:
         config: its sizes.
         vocab_file: path of its vocabulary, None where it is not known.
         rules: how its text becomes tokens, None where neither its files nor a flag say so.
+        new_tokens: how word vectors start for tokens that its weights do not have.
     """
 
     source: Source | None
     config: BertConfig
     vocab_file: str | None
     rules: Rules | None
+    new_tokens: NewTokens = "refuse"
 
     @cached_property
     def vocab(self) -> Vocab:
-        """Its vocabulary. Raises InputError where it is not known, or larger than the table of embeddings."""
+        """Its vocabulary, without added tokens. Raises InputError where it is not known."""
         if self.vocab_file is None:
             raise InputError("the vocabulary is not known", "give `--vocab_file`")
-        vocab = read_vocab(self.vocab_file)
-        added = {token.id: token.content for token in self.rules.added} if self.rules else {}
-        if (size := len(vocab.with_tokens(added))) > self.config.vocab_size:
-            raise InputError(
-                f"`{self.vocab_file}` has {size} tokens, bert_config.json says `vocab_size` {self.config.vocab_size}",
-                "give the vocabulary that belongs to the checkpoint",
-            )
+        return read_vocab(self.vocab_file)
+
+    @property
+    def known_tokens(self) -> int | None:
+        """The tokens of the vocabulary that comes with the weights, None where there is none."""
         own = self.source.vocab_file if self.source else None
-        if own and own != self.vocab_file and read_vocab(own).tokens != vocab.tokens:
-            say(f"note: `{self.vocab_file}` is not the vocabulary that comes with the model, `{own}`")
-        return vocab
+        return len(read_vocab(own)) if own else None
+
+    def with_fitting_vocab(self, has_flag: bool) -> "Model":
+        """This model, with a larger table of word vectors where its vocabulary grew and `new_tokens` allows it.
+
+        Raises InputError where vocabulary and weights do not fit.
+        """
+        if self.vocab_file is None:
+            return self
+        added = {token.id: token.content for token in self.rules.added} if self.rules else {}
+        vocab, own_file = self.vocab.with_tokens(added), self.source.vocab_file if self.source else None
+        own = read_vocab(own_file) if own_file else None
+        grows = self.new_tokens != "refuse" and len(vocab) > self.config.vocab_size
+        model = replace(self, config=replace(self.config, vocab_size=len(vocab))) if grows else self
+        if self.source is not None and own is not None and own_file != self.vocab_file:
+            rows = self.source.contents.shapes.get(WORD_EMBEDDINGS, (0,))[0]
+            if grows or rows == self.config.vocab_size:  # otherwise no word vector is loaded
+                check_tokens(self.vocab, own, grows)
+        check_size(vocab, model.config.vocab_size, own and own.with_tokens(added), has_flag)
+        return model
 
     def for_text(self) -> "Model":
         """This model with its casing decided: where nobody says it, by the vocabulary. Raises as `vocab` does."""
@@ -339,14 +357,17 @@ def find_model(
     vocab_file: str | None = None,
     do_lower_case: bool | None = None,
     may_be_gone: bool = False,
+    new_tokens: NewTokens | None = None,
 ) -> Model:
     """The model at `checkpoint` (None for random weights) with what these flags say of it, resolved once for a run.
 
     A flag takes the place of the file beside the weights, which is then not read. With `may_be_gone` a checkpoint that
-    is not there any more is no error as long as `bert_config_file` is given.
+    is not there any more is no error as long as `bert_config_file` is given. `new_tokens` is for a vocabulary with more
+    tokens than the weights have; None: the command takes none.
 
     Raises:
-        InputError: there is no such model; nothing says its sizes; `do_lower_case` contradicts it.
+        InputError: there is no such model; nothing says its sizes; `do_lower_case` contradicts it; its vocabulary does
+            not fit.
     """
     source = None
     if checkpoint is not None:
@@ -364,7 +385,9 @@ def find_model(
     if config is None:
         raise InputError("the sizes of the model are not known", "give `--bert_config_file`")
     if source is None:
-        return Model(None, config, vocab_file, None if do_lower_case is None else Rules(do_lower_case))
+        given = None if do_lower_case is None else Rules(do_lower_case)
+        model = Model(None, config, vocab_file, given, new_tokens or "refuse")
+        return model.with_fitting_vocab(new_tokens is not None)
     if bert_config_file is None and source.kind == "SavedModel" and source.beside(CONFIG_FILE) is None:
         say(
             f"note: the sizes are those of the module's weights ({config.num_hidden_layers} layers, hidden"
@@ -380,4 +403,5 @@ def find_model(
         )
     if rules is None and do_lower_case is not None:
         rules = Rules(do_lower_case)
-    return Model(source, config, vocab_file or source.vocab_file, rules)
+    model = Model(source, config, vocab_file or source.vocab_file, rules, new_tokens or "refuse")
+    return model.with_fitting_vocab(new_tokens is not None)

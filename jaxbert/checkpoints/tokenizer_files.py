@@ -23,7 +23,7 @@ from jaxbert.checkpoints.model_folder import TOKENIZER_FILE, VOCAB_FILE
 from jaxbert.errors import InputError
 from jaxbert.io.files import is_file, read_json_object, read_text
 from jaxbert.text.tokenizer import AddedToken, Rules
-from jaxbert.text.vocab import CLS, MASK, PAD, SEP, UNK, Vocab, read_vocab
+from jaxbert.text.vocab import CLS, MASK, PAD, SEP, UNK, Vocab, lower_cases, read_vocab
 
 TOKENIZER_JSON = "tokenizer.json"
 _ADDED_TOKENS, _SPECIAL_TOKENS = "added_tokens.json", "special_tokens_map.json"
@@ -64,6 +64,25 @@ def read_rules(folder: str) -> Rules | None:
         split_chinese=_value(config, "tokenize_chinese_chars", (bool,), True, config_path),
         added=added,
     )
+
+
+def rules_of_vocab(vocab_file: str, do_lower_case: bool | None) -> Rules:
+    """How text becomes tokens where a vocabulary is named and no model: by the files beside `vocab.txt`.
+
+    Where these say nothing, by the user's `do_lower_case`, or by the vocabulary. Raises InputError where the user
+    contradicts the files, and as `read_rules`.
+    """
+    folder, name = os.path.split(vocab_file)
+    rules = read_rules(folder) if name in (VOCAB_FILE, TOKENIZER_JSON) else None
+    if rules is None:
+        return Rules(lower_cases(do_lower_case, read_vocab(vocab_file)))
+    if do_lower_case not in (None, rules.lower_case):
+        raise InputError(
+            f"`--do_lower_case={str(do_lower_case).lower()}`, but the files beside `{vocab_file}` say"
+            f" {str(rules.lower_case).lower()}",
+            "leave the flag out",
+        )
+    return rules
 
 
 def as_library(rules: Rules, vocab: Vocab) -> Rules:

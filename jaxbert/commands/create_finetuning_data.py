@@ -3,6 +3,7 @@
 
 from typing import cast
 
+from jaxbert.checkpoints.tokenizer_files import rules_of_vocab
 from jaxbert.config.data import FineTuningDataFlags
 from jaxbert.console import cores, progress
 from jaxbert.datasets.classification import Recipe, RecordPaths, write_dataset
@@ -11,12 +12,11 @@ from jaxbert.examples.text_data import text_dataset
 from jaxbert.examples.text_examples import LabelKind
 from jaxbert.features.squad import WindowSettings
 from jaxbert.text.tokenizer import Rules
-from jaxbert.text.vocab import lower_cases, read_vocab
 
 
 def run(flags: FineTuningDataFlags) -> None:
     """Read the data, write the records, then the metadata; print what was made."""
-    rules = Rules(lower_cases(flags.do_lower_case, read_vocab(flags.vocab_file)))
+    rules = rules_of_vocab(flags.vocab_file, flags.do_lower_case)
     make = _make_squad if flags.fine_tuning_task_type == "squad" else _make_classification
     for line in make(flags, rules, flags.num_workers or cores()):
         print(line)

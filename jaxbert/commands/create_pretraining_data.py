@@ -3,12 +3,12 @@
 
 import shlex
 import time
-from typing import cast
 
+from jaxbert.checkpoints.tokenizer_files import rules_of_vocab
 from jaxbert.config.data import PretrainingDataFlags
 from jaxbert.console import cores, say, text_progress
 from jaxbert.datasets.pretraining_build import MEGABYTE, Recipe, build, prepare, problems, summary
-from jaxbert.examples.corpus import Format
+from jaxbert.examples.corpus import text_files
 from jaxbert.features.masking import Masking
 from jaxbert.features.pretraining import PairRecipe
 from jaxbert.io.files import expand
@@ -24,8 +24,7 @@ def run(flags: PretrainingDataFlags) -> None:
             say(f"note: {shortage}")
     recipe = Recipe(
         flags.vocab_file,
-        flags.do_lower_case,
-        cast(Format, flags.input_format),
+        rules_of_vocab(flags.vocab_file, flags.do_lower_case),
         PairRecipe(
             flags.max_seq_length, flags.dupe_factor, flags.short_seq_prob, flags.random_seed, flags.same_draws_as_google
         ),
@@ -34,7 +33,8 @@ def run(flags: PretrainingDataFlags) -> None:
         flags.gzip_compress,
         flags.use_v2_feature_names,
     )
-    work = prepare(expand(flags.input_file), recipe, flags.outputs, flags.shard_mb * MEGABYTE)
+    texts = text_files(expand(flags.input_file), flags.input_format)
+    work = prepare(texts, recipe, flags.outputs, flags.shard_mb * MEGABYTE)
     started, before = time.perf_counter(), len(work.shards) - len(work.missing())
     if before:
         say(f"{before} of {len(work.shards)} shards are there from an interrupted run; going on")

@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make a vocabulary from text."""
 
-from typing import cast
-
 from jaxbert.config.data import VocabFlags
-from jaxbert.examples.corpus import Format, read_sentences
+from jaxbert.examples.corpus import read_sentences, text_files
 from jaxbert.io.files import expand, write_text
 from jaxbert.text.vocab_training import train_vocab
 
 
 def run(flags: VocabFlags) -> None:
     """Read the text, learn the pieces, write them, and say how many."""
-    paths = expand(flags.input_file)
+    texts = text_files(expand(flags.input_file), flags.input_format)
     tokens = train_vocab(
-        lambda: read_sentences(paths, cast(Format, flags.input_format)),
+        lambda: read_sentences(texts),
         flags.vocab_size,
         do_lower_case=flags.do_lower_case,
         num_unused=flags.num_unused,

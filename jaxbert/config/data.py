@@ -16,7 +16,8 @@ class TextFlags:
 
     do_lower_case: bool | None = flag(
         None,
-        "Lower-case the text and drop accents; default: as the model says, or else unless the vocabulary has capitals.",
+        "Lower-case the text and drop accents; default: as the model says, or else unless 5 % of the words of the"
+        " vocabulary have capitals.",
         group="From text to tokens",
     )
     num_workers: int = flag(0, "Processes that make records at the same time; 0: one on each core.", minimum=0)
@@ -143,15 +144,20 @@ class PretrainingDataFlags:
 
     input_file: str = required_flag("Text files: globs, separated by commas; read in this order.")
     input_format: str = flag(
-        "lines",
-        "lines: a sentence a line, a blank line between documents. documents: every file is a document of running text."
+        "auto",
+        "auto: as the beginning of each file shows, lines where it shows nothing. lines: a sentence a line,"
+        " a blank line between documents. documents: every file is a document of running text."
         " jsonl: a document a line, in `text`. wikiextractor: what WikiExtractor writes, <doc ...> to </doc>.",
-        choices=("lines", "documents", "jsonl", "wikiextractor"),
+        choices=("auto", "lines", "documents", "jsonl", "wikiextractor"),
         group="What to make",
     )
     output_file: str = required_flag("Record files to write, separated by commas; the records go to them in turn.")
     vocab_file: str = required_flag("Vocabulary, one token a line.")
-    do_lower_case: bool = flag(True, "Lower-case the text and drop accents; true for uncased vocabularies.")
+    do_lower_case: bool | None = flag(
+        None,
+        "Lower-case the text and drop accents; default: as the files beside the vocabulary say, or else unless 5 % of"
+        " its words have capitals.",
+    )
     max_seq_length: int = flag(128, "Tokens in a record, [CLS] and [SEP] included.", minimum=5, maximum=1 << 16)
     dupe_factor: int = flag(10, "How often every document is used, each time cut and masked anew.", minimum=1)
     short_seq_prob: float = flag(
@@ -215,9 +221,9 @@ class VocabFlags:
 
     input_file: str = required_flag("Text files: globs, separated by commas.")
     input_format: str = flag(
-        "lines",
+        "auto",
         "How the files are written; as in `create_pretraining_data`.",
-        choices=("lines", "documents", "jsonl", "wikiextractor"),
+        choices=("auto", "lines", "documents", "jsonl", "wikiextractor"),
     )
     output_file: str = required_flag("The vocabulary to write, one token a line: `vocab.txt`.")
     vocab_size: int = flag(30522, "Tokens, special ones included; the default is BERT's, uncased.", minimum=6)

@@ -17,7 +17,8 @@ class ModelFlags:
     )
     vocab_file: str | None = flag(None, "The vocabulary to go with it; default: the one in the checkpoint's folder.")
     do_lower_case: bool | None = flag(
-        None, "Whether its text is lower-cased; default: as the model says, or unless the vocabulary has capitals."
+        None,
+        "Whether its text is lower-cased; default: as the model says, or unless 5 % of its vocabulary has capitals.",
     )
 
 

@@ -29,6 +29,12 @@ class TrainingFlags:
         None, "Sizes of the model; default: what the checkpoint comes with, such as `bert_config.json` in its folder."
     )
     allow_partial_init: bool = flag(False, "Go on although weights of the encoder are missing in --init_checkpoint.")
+    new_tokens: str = flag(
+        "refuse",
+        "Tokens that --vocab_file has behind those of --init_checkpoint: whether their word vectors start as the mean"
+        " of the others, or at random.",
+        choices=("refuse", "mean", "random"),
+    )
 
     model_dir: str = required_flag(
         "Folder for everything the run writes; the same command run again continues from what is there.",
@@ -237,7 +243,8 @@ class SquadFlags(FineTuningFlags):
     )
     do_lower_case: bool | None = flag(
         None,
-        "Lower-case the text and drop accents; default: as the model says, or else unless the vocabulary has capitals.",
+        "Lower-case the text and drop accents; default: as the model says, or else unless 5 % of the words of the"
+        " vocabulary have capitals.",
     )
     max_seq_length: int | None = flag(
         None, "Tokens in a window, special ones included; default: 384.", minimum=5, group="Data"
@@ -313,7 +320,9 @@ class PretrainingFlags(TrainingFlags):
         group="Model",
     )
     do_lower_case: bool | None = flag(
-        None, "Whether the text of the records was lower-cased; it is written beside the model; default: not known."
+        None,
+        "Whether the text of the records was lower-cased; it is written beside the model; default: as the model says,"
+        " or else as the records show, or the vocabulary.",
     )
 
     num_train_epochs: float = flag(3.0, "Times --num_steps_per_epoch.", minimum=0.0, group="Training")

@@ -69,16 +69,19 @@ class Check:
         mask = features["input_mask"] != 0
         last_position = mask.shape[1] - 1 - np.argmax(mask[:, ::-1], axis=1)
         self.refuse(~mask[:, 0], "starts with padding in place of [CLS]", "was the mask written wrongly?")
-        for values, bound, name in (
-            (np.where(mask, features["input_ids"], 0), bounds.vocab_size, "vocab_size"),
-            (np.where(mask, features["segment_ids"], 0), bounds.type_vocab_size, "type_vocab_size"),
-            (last_position[:, None], bounds.max_position_embeddings, "max_position_embeddings"),
+        vocabulary = "give the vocabulary and the configuration with which the records were made"
+        shorter = (
+            f"make the records again with `--max_seq_length={bounds.max_position_embeddings}`, or give another model"
+        )
+        for values, bound, name, hint in (
+            (np.where(mask, features["input_ids"], 0), bounds.vocab_size, "vocab_size", vocabulary),
+            (np.where(mask, features["segment_ids"], 0), bounds.type_vocab_size, "type_vocab_size", vocabulary),
+            (last_position[:, None], bounds.max_position_embeddings, "max_position_embeddings", shorter),
         ):
             outside = (values < 0) | (values >= bound)
             wrong = np.any(outside, axis=1)
             self.refuse(
                 wrong,
-                f"does not fit the model: it needs `{name}` above {values[wrong].max(initial=0)},"
-                f" bert_config.json says {bound}",
-                "give the vocabulary and the configuration that belong to the checkpoint",
+                f"does not fit the model: it needs `{name}` above {values[wrong].max(initial=0)}, there are {bound}",
+                hint,
             )

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from jaxbert.console import Report
+from jaxbert.console import Report, say
 from jaxbert.datasets.building import in_chunks
 from jaxbert.datasets.checks import Bounds, Check, CheckAll, Found, check_all, open_records
 from jaxbert.errors import InputError
 from jaxbert.examples.text_examples import Split, TextDataset, TextExample
 from jaxbert.features.classification import convert, label_ids
+from jaxbert.features.counts import TextCounts
 from jaxbert.io.files import processes, whole_file, write_text
 from jaxbert.text.tokenizer import Rules, open_tokenizer
 from jaxbert.tfrecord.example import decode, encode
@@ -106,6 +107,8 @@ def write_text_records(
 ) -> int:
     """Write one record for each example, in order; the bytes do not depend on the number of workers.
 
+    What the user should know of the texts is said: how many are cut, and whether many of their tokens are unknown.
+
     Args:
         path: the file to write.
         examples: read as they are needed.
@@ -118,25 +121,27 @@ def write_text_records(
     """
     workers = processes(workers, [recipe.vocab_file])
     parts = in_chunks(examples, functools.partial(_converter, recipe), workers, _CHUNK, _WORTH_WORKERS)
-    count = 0
+    counts = TextCounts()
     with whole_file(path) as file, contextlib.closing(parts):
-        for size, content in parts:
+        for part, content in parts:
             file.write(content)
-            count += size
-            report(count)
-    return count
+            counts += part
+            report(counts.texts)
+    for note in counts.notes(path, recipe.max_seq_length):
+        say(note)
+    return counts.texts
 
 
-def _converter(recipe: Recipe) -> Callable[[Sequence[TextExample]], tuple[int, bytes]]:
-    """Examples -> their number and the bytes of their records, with one tokenizer that remembers words for them all."""
+def _converter(recipe: Recipe) -> Callable[[Sequence[TextExample]], tuple[TextCounts, bytes]]:
+    """Examples -> counts of their texts and the bytes of their records, with one tokenizer for all."""
     tokenizer = open_tokenizer(recipe.vocab_file, recipe.rules)
     ids_of_labels = label_ids(recipe.labels)
     num_flags = len(recipe.labels) if recipe.is_multi_label else None
     schema = classification_schema(recipe.max_seq_length, "int" if recipe.labels else "float", num_flags=num_flags)
 
-    def frames(examples: Sequence[TextExample]) -> tuple[int, bytes]:
-        arrays = convert(examples, tokenizer, recipe.max_seq_length, ids_of_labels, recipe.is_multi_label)
-        return len(examples), b"".join(map(frame, encode(arrays, schema)))
+    def frames(examples: Sequence[TextExample]) -> tuple[TextCounts, bytes]:
+        arrays, counts = convert(examples, tokenizer, recipe.max_seq_length, ids_of_labels, recipe.is_multi_label)
+        return counts, b"".join(map(frame, encode(arrays, schema)))
 
     return frames
 

@@ -10,7 +10,7 @@ from jaxbert.errors import InputError
 from jaxbert.io.files import open_input, read_text, view_input
 from jaxbert.text.vocab import read_vocab
 from jaxbert.tfrecord.example import parse_example
-from jaxbert.tfrecord.files import masked_crc, stream
+from jaxbert.tfrecord.files import is_records, stream
 from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 
 _MOST_TEXT = 1 << 25  # bytes; vocabularies and JSON files are smaller
@@ -21,10 +21,10 @@ def describe_data(path: str) -> list[str]:
 
     Raises InputError where it is one of them and damaged.
     """
+    if is_records(path):
+        return list(_describe_records(path))
     with open_input(path) as file:
         beginning = file.read(12)
-    if len(beginning) == 12 and masked_crc(beginning[:8]) == int.from_bytes(beginning[8:], "little"):
-        return list(_describe_records(path))
     if lines := describe_table(path):
         return lines
     if len(view_input(path)) > _MOST_TEXT:
@@ -37,8 +37,9 @@ def describe_data(path: str) -> list[str]:
         vocab = read_vocab(path)
     except InputError:
         return []
-    casing = "has capitals: text keeps its casing" if vocab.is_cased else "has no capitals: text is lower-cased"
-    return [f"{path}: vocabulary of {len(vocab)} tokens; it {casing}"]
+    casing = "keeps its case" if vocab.is_cased else "is lower-cased"
+    share = f"{vocab.cased_share:.1%} of its words have capitals or accents"
+    return [f"{path}: vocabulary of {len(vocab)} tokens; {share}: text {casing}"]
 
 
 def json_object(path: str) -> dict[str, Any] | None:

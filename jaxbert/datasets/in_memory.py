@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from jaxbert.console import say
 from jaxbert.datasets.building import in_chunks
 from jaxbert.datasets.checks import Bounds, Check
 from jaxbert.datasets.classification import Recipe
 from jaxbert.errors import InputError
 from jaxbert.examples.text_examples import TextExample
 from jaxbert.features.classification import convert, label_ids
+from jaxbert.features.counts import TextCounts
 from jaxbert.io.files import processes
 from jaxbert.text.tokenizer import open_tokenizer
 
@@ -39,9 +41,10 @@ class TextExamples:
         found = list(in_chunks(self._noted(examples), make, workers, _CHUNK, _WORTH_WORKERS))
         if not found:
             raise InputError("there are no examples", "give a file with at least one")
-        self._tokens, self._types, self.lengths, self.labels = (
-            np.concatenate(parts) for parts in zip(*found, strict=True)
-        )
+        parts, counts = zip(*found, strict=True)
+        self._tokens, self._types, self.lengths, self.labels = map(np.concatenate, zip(*parts, strict=True))
+        for note in sum(counts, TextCounts()).notes("", recipe.max_seq_length):
+            say(note)
         self._starts = np.cumsum(self.lengths) - self.lengths
         self.pairs = bool(self._types.any())
 
@@ -73,17 +76,20 @@ class TextExamples:
 
 
 class _Tokenize:
-    """Examples -> their tokens and types one after the other, how many each has, and their labels."""
+    """Examples -> their tokens and types one after the other, how many each has, and their labels; and counts."""
 
     def __init__(self, recipe: Recipe, bounds: Bounds) -> None:
         self._tokenizer = open_tokenizer(recipe.vocab_file, recipe.rules)
         self._recipe, self._bounds = recipe, bounds
         self._label_ids = label_ids(recipe.labels)
 
-    def __call__(self, examples: list[TextExample]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def __call__(self, examples: list[TextExample]) -> tuple[tuple[np.ndarray, ...], TextCounts]:
         recipe = self._recipe
-        features = convert(examples, self._tokenizer, recipe.max_seq_length, self._label_ids, recipe.is_multi_label)
+        features, counts = convert(
+            examples, self._tokenizer, recipe.max_seq_length, self._label_ids, recipe.is_multi_label
+        )
         Check(lambda index: f"example `{examples[index].id}`").sequences(features, self._bounds)
         mask = features["input_mask"] != 0
         tokens, types = features["input_ids"][mask], features["segment_ids"][mask]
-        return tokens.astype(np.int32), types.astype(np.int8), np.count_nonzero(mask, axis=1), features["label_ids"]
+        lengths = np.count_nonzero(mask, axis=1)
+        return (tokens.astype(np.int32), types.astype(np.int8), lengths, features["label_ids"]), counts

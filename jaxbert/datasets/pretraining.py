@@ -103,7 +103,6 @@ def _check_masks(features: dict[str, np.ndarray], vocab_size: int, check: Check)
     outside = used & ((ids < 0) | (ids >= vocab_size))
     check.refuse(
         np.any(outside, axis=1),
-        f"does not fit the model: it masks token {ids[outside].max(initial=0)}, bert_config.json says `vocab_size`"
-        f" {vocab_size}",
+        f"does not fit the model: it masks token {ids[outside].max(initial=0)}, there are {vocab_size}",
         "give the vocabulary and the configuration that belong together",
     )

@@ -24,8 +24,9 @@ import numpy as np
 
 from jaxbert.datasets.building import in_order
 from jaxbert.errors import InputError, Interrupted
-from jaxbert.examples.corpus import Format, Shard, read_documents, shards
-from jaxbert.features.masking import Masking, mask_vocab
+from jaxbert.examples.corpus import Shard, TextFile, read_documents, shards
+from jaxbert.features.counts import unknown_note
+from jaxbert.features.masking import Masking, MaskVocab, mask_vocab, whole_words_note
 from jaxbert.features.pretraining import Instances, PairRecipe, TokenizedText, features, make_instances, tokenize
 from jaxbert.io import files
 from jaxbert.text.tokenizer import Rules, Tokenizer
@@ -35,6 +36,8 @@ from jaxbert.tfrecord.files import frame
 from jaxbert.tfrecord.schema import pretraining_schema
 
 MEGABYTE = 1_000_000
+_ONE_SENTENCE = 1.1  # sentences a document up to which that is "about one"
+_FEW = 10  # documents below which it says nothing
 _BLOCK_TOKENS = 1 << 17  # positions of the records that are laid out at once
 
 
@@ -44,8 +47,7 @@ class Recipe:
 
     Attributes:
         vocab_file: path of `vocab.txt`.
-        do_lower_case: whether text is lower-cased and loses its accents.
-        form: how the text is written.
+        rules: how text becomes tokens.
         pairs: how pairs are made.
         masking: how tokens are masked; None for records that hold the pairs as they are.
         outputs: number of files that the records go to in turn.
@@ -54,8 +56,7 @@ class Recipe:
     """
 
     vocab_file: str
-    do_lower_case: bool
-    form: Format
+    rules: Rules
     pairs: PairRecipe
     masking: Masking | None
     outputs: int = 1
@@ -79,6 +80,7 @@ class Counts:
     random_next: int = 0
     masked: int = 0
     lone_documents: int = 0
+    inside_words: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(*(a + b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
@@ -125,25 +127,25 @@ class Work:
         return inputs | {self.recipe.vocab_file, self.folder}
 
 
-def prepare(inputs: Sequence[str], recipe: Recipe, outputs: Sequence[str], shard_bytes: int) -> Work:
+def prepare(texts: Sequence[TextFile], recipe: Recipe, outputs: Sequence[str], shard_bytes: int) -> Work:
     """Cut the corpus, and open the folder for its shards: `<first output>.shards`.
 
     Raises:
         InputError: an input cannot be read; all are empty; the folder holds shards of other text or other settings.
     """
     size = _NO_LIMIT if recipe.pairs.google_order else shard_bytes
-    pieces = tuple(shards(inputs, recipe.form, size))
+    pieces = tuple(shards(texts, size))
     if not pieces:
-        raise InputError(f"there is no text in `{', '.join(inputs)}`", "the files are empty")
+        raise InputError(f"there is no text in `{', '.join(text.path for text in texts)}`", "the files are empty")
     work = Work(pieces, recipe, tuple(outputs), f"{outputs[0]}.shards")
-    _agree_on_settings(work, _settings(inputs, recipe, size))
+    _agree_on_settings(work, _settings(texts, recipe, size))
     return work
 
 
-def _settings(inputs: Sequence[str], recipe: Recipe, size: int) -> str:
+def _settings(texts: Sequence[TextFile], recipe: Recipe, size: int) -> str:
     """All that decides the shards, as JSON."""
     settings = {
-        "inputs": [[path, files.version(path)] for path in inputs],
+        "inputs": [[text.path, text.form, files.version(text.path)] for text in texts],
         "recipe": dataclasses.asdict(recipe),
         "vocab": hashlib.sha256(files.read_bytes(recipe.vocab_file)).hexdigest(),
         "shard_bytes": size,
@@ -267,6 +269,17 @@ def problems(counts: Counts, work: Work) -> Iterator[str]:
     """What looks wrong with the text."""
     if counts.wrong_bytes:
         yield f"{counts.wrong_bytes:,} bytes were not UTF-8 and were left out"
+    if note := unknown_note(counts.unknown, counts.tokens):
+        yield note
+    if work.recipe.masking and (note := whole_words_note(work.recipe.masking, counts.inside_words, counts.tokens)):
+        yield note
+    forms = {part.form for shard in work.shards for part in shard.parts}
+    if counts.documents >= _FEW and counts.sentences < _ONE_SENTENCE * counts.documents:
+        cure = "is it running text? then give `--input_format=documents`" if "lines" in forms else "are they titles?"
+        yield (
+            f"there is about one sentence a document ({counts.sentences:,} in {counts.documents:,}), so that hardly"
+            f" any text is followed by its next sentence; {cure}"
+        )
     if counts.lone_documents and counts.text_bytes > MEGABYTE // 10:
         of_all = f"{counts.lone_documents} of {len(work.shards)} shards" if len(work.shards) > 1 else "the text"
         cure = "put a blank line between documents, or raise `--shard_mb`"
@@ -280,7 +293,7 @@ def write_shard(shard: Shard, recipe: Recipe, folder: str) -> ShardReport:
         InputError: wrong input; the file cannot be written.
     """
     tokenizer = _tokenizer(recipe)
-    documents, wrong_bytes = read_documents(shard, recipe.form, join_files=recipe.pairs.google_order)
+    documents, wrong_bytes = read_documents(shard, join_files=recipe.pairs.google_order)
     text = tokenize(documents, tokenizer)
     vocab = mask_vocab(tokenizer.vocab)
     instances = make_instances(text, recipe.pairs, shard.number, recipe.masking, vocab)
@@ -298,7 +311,7 @@ def write_shard(shard: Shard, recipe: Recipe, folder: str) -> ShardReport:
                         arrays |= {"input_word_ids": arrays["input_ids"], "input_type_ids": arrays["segment_ids"]}
                     sink.write(b"".join(map(frame, encode(arrays, schema))))
             sizes.append(file.tell() - start)
-    counts = _counts(text, instances, tokenizer.vocab.unk)
+    counts = _counts(text, instances, tokenizer.vocab.unk, vocab)
     counts = dataclasses.replace(counts, text_bytes=len(shard), wrong_bytes=wrong_bytes, masked=masked)
     report = ShardReport(shard.number, tuple(sizes), counts)
     files.write_text(_report_path(folder, shard.number), json.dumps(dataclasses.asdict(report)) + "\n")
@@ -325,7 +338,7 @@ def _report_path(folder: str, number: int) -> str:
 @functools.lru_cache(maxsize=1)
 def _tokenizer(recipe: Recipe) -> Tokenizer:
     """One for all the shards of a process, whose memory then serves them all."""
-    return Tokenizer(read_vocab(recipe.vocab_file), Rules(recipe.do_lower_case))
+    return Tokenizer(read_vocab(recipe.vocab_file), recipe.rules)
 
 
 @contextlib.contextmanager
@@ -343,7 +356,7 @@ def _blocks(instances: Instances, output: int, recipe: Recipe) -> Iterator[Insta
         yield instances.take(numbers[first : first + step])
 
 
-def _counts(text: TokenizedText, instances: Instances, unk: int) -> Counts:
+def _counts(text: TokenizedText, instances: Instances, unk: int, vocab: MaskVocab) -> Counts:
     """All but what is counted while reading and writing."""
     a_start, a_end, b_start, b_end, is_random, is_short = instances.pairs.sum(axis=0).tolist()
     return Counts(
@@ -356,4 +369,5 @@ def _counts(text: TokenizedText, instances: Instances, unk: int) -> Counts:
         short=is_short,
         random_next=is_random,
         lone_documents=int(len(text.documents) == 1),
+        inside_words=int(np.count_nonzero(vocab.is_inside_word[text.ids])),
     )

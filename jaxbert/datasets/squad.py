@@ -14,6 +14,7 @@ from jaxbert.datasets.building import in_chunks
 from jaxbert.datasets.checks import Bounds, Check, CheckAll, Found, check_all, open_records
 from jaxbert.errors import InputError
 from jaxbert.examples.squad import Paragraph, check_version, read_squad
+from jaxbert.features.counts import TextCounts
 from jaxbert.features.squad import (
     FIRST_UNIQUE_ID,
     Skipped,
@@ -21,6 +22,7 @@ from jaxbert.features.squad import (
     WindowSettings,
     label_arrays,
     teach,
+    text_counts,
     window_arrays,
 )
 from jaxbert.io.files import processes, whole_file, write_text
@@ -57,11 +59,13 @@ class Written:
         questions: how many were read.
         records: how many windows were written.
         skipped: the questions left out because of their answer.
+        texts: counts of the others and their contexts.
     """
 
     questions: int
     records: int
     skipped: tuple[Skipped, ...]
+    texts: TextCounts
 
 
 def make_records(
@@ -89,6 +93,8 @@ def make_records(
     write_text(meta_data, SquadMetaData(written.records, recipe.settings, version_2_with_negative).to_json())
     for one in written.skipped:
         say(f"left out: {_named(one)}")
+    for note in written.texts.notes(source, recipe.settings.max_query_length, "questions"):
+        say(note)
     return written
 
 
@@ -117,7 +123,7 @@ def write_squad_records(
     workers = processes(workers, [recipe.vocab_file])
     parts = in_chunks(paragraphs, functools.partial(_converter, recipe), workers, _CHUNK, _WORTH_WORKERS)
     id_schema = squad_schema(0)
-    questions, records, skipped = 0, 0, list[Skipped]()
+    questions, records, skipped, texts = 0, 0, list[Skipped](), TextCounts()
     with whole_file(path) as file, contextlib.closing(parts):
         for part in parts:
             if part.skipped and strict:
@@ -126,7 +132,7 @@ def write_squad_records(
             numbered = zip(entries({"unique_ids": unique_ids}, id_schema), part.records, strict=True)
             file.write(b"".join([frame(message(unique_id + record)) for unique_id, record in numbered]))
             questions, records = questions + part.questions, records + len(part.records)
-            skipped += part.skipped
+            skipped, texts = skipped + part.skipped, texts + part.texts
             report(questions)
         if not records:
             first = f": {_named(skipped[0])}" if skipped else ""
@@ -134,7 +140,7 @@ def write_squad_records(
                 f"of {questions} questions none has an answer to write to `{path}`{first}",
                 "a test set cannot be learnt; else correct its answers",
             )
-    return Written(questions, records, tuple(skipped))
+    return Written(questions, records, tuple(skipped), texts)
 
 
 def _named(skipped: Skipped) -> str:
@@ -148,6 +154,7 @@ class _Part:
     questions: int
     records: list[bytes]
     skipped: list[Skipped]
+    texts: TextCounts
 
 
 def _converter(recipe: SquadRecipe) -> Callable[[Sequence[Paragraph]], _Part]:
@@ -161,7 +168,7 @@ def _converter(recipe: SquadRecipe) -> Callable[[Sequence[Paragraph]], _Part]:
         asked = [one for one in taught if isinstance(one, WindowedQuestion)]
         skipped = [one for one in taught if isinstance(one, Skipped)]
         arrays = window_arrays(asked, tokenizer.vocab, length) | label_arrays(asked)
-        return _Part(len(taught), entries(arrays, schema), skipped)
+        return _Part(len(taught), entries(arrays, schema), skipped, text_counts(asked, tokenizer.vocab))
 
     return convert
 

@@ -2,8 +2,9 @@
 """Text files -> documents of sentences, a shard of the corpus at a time.
 
 A corpus is far larger than memory, so it is cut into shards by byte offsets before anything is read, where documents
-end; each shard is then read by itself, in any process. Running text becomes sentences by Punkt's rules
-(`nupunkt`), and by the marks that end sentences in Chinese and Japanese.
+end; each shard is then read by itself, in any process. How a file is written is seen at its beginning, unless it is
+said. Running text becomes sentences by Punkt's rules (`nupunkt`), by the marks that end sentences in other scripts, and
+not at numbers such as "2." of a list.
 """
 
 import dataclasses
@@ -12,13 +13,25 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal, cast
 
+from jaxbert.console import say
 from jaxbert.errors import InputError
 from jaxbert.io.files import open_input, view_input
 from jaxbert.io.storage import RemoteBytes
 
 Format = Literal["lines", "documents", "jsonl", "wikiextractor"]
+FORMATS = ("lines", "documents", "jsonl", "wikiextractor")
+_LOOK = 1 << 16  # bytes at the beginning of a file that show how it is written
+_OTHER_FILES = {
+    b"\x1f\x8b": ("gzip-compressed", "unpack it: `gunzip`"),
+    b"BZh": ("bzip2-compressed", "unpack it: `bunzip2`"),
+    b"\xfd7zXZ": ("xz-compressed", "unpack it: `unxz`"),
+    b"(\xb5/\xfd": ("zstd-compressed", "unpack it: `unzstd`"),
+    b"PK\x03\x04": ("a zip archive", "unpack it: `unzip`"),
+    b"\xff\xfe": ("UTF-16", "convert it: `iconv -f utf-16 -t utf-8`"),
+    b"\xfe\xff": ("UTF-16", "convert it: `iconv -f utf-16 -t utf-8`"),
+}
 _SHARD = 8_000_000  # bytes of text in memory at a time, where the cut decides nothing
 Document = list[str]
 """Sentences, none of them blank."""
@@ -35,12 +48,21 @@ _ENDS: dict[Format, tuple[re.Pattern[bytes], ...]] = {
 
 
 @dataclasses.dataclass(frozen=True)
+class TextFile:
+    """A file of the corpus, and how it is written."""
+
+    path: str
+    form: Format
+
+
+@dataclasses.dataclass(frozen=True)
 class Part:
-    """The bytes of a file from `start` to the one before `end`."""
+    """The bytes of a file from `start` to the one before `end`, and how the file is written."""
 
     path: str
     start: int
     end: int
+    form: Format
 
     def __len__(self) -> int:
         return self.end - self.start
@@ -57,15 +79,69 @@ class Shard:
         return sum(map(len, self.parts))
 
 
-def shards(paths: Sequence[str], form: Format, size: int) -> Iterator[Shard]:
+def text_files(paths: Sequence[str], choice: str = "auto") -> list[TextFile]:
+    """The files, each with its format: `choice`, or with "auto" what its beginning shows.
+
+    `<doc ...>` begins what WikiExtractor writes, an object with a `text` JSON lines; all else is a sentence a line, as
+    nothing in running text tells it apart.
+
+    Raises:
+        InputError: a file cannot be read, is compressed or not UTF-8; with "auto" one of JSON objects without `text`.
+    """
+    found = []
+    for path in paths:
+        seen = _look(path)
+        if choice == "auto":
+            found.append(TextFile(path, seen))
+            continue
+        found.append(TextFile(path, cast(Format, choice)))
+        if seen not in ("lines", choice):
+            say(f"note: `{path}` looks like {seen}; it is read as {choice}, as `--input_format` says")
+    if choice == "auto":
+        counts = {form: sum(file.form == form for file in found) for form in FORMATS}
+        parts = [f"{count} as {form}" for form, count in counts.items() if count]
+        say(f"read by their beginnings: {', '.join(parts)} (`--input_format` says otherwise)")
+    return found
+
+
+def _look(path: str) -> Format:
+    """How a file is written, by its beginning."""
+    with open_input(path) as file:
+        beginning = file.read(_LOOK)
+    for mark, (kind, hint) in _OTHER_FILES.items():
+        if beginning.startswith(mark):
+            raise InputError(f"`{path}` is {kind}, expected text in UTF-8", hint)
+    text = beginning.decode(errors="ignore").removeprefix("\ufeff").lstrip()
+    if re.match(r"<doc\s[^\n]*>", text):
+        return "wikiextractor"
+    first = text.partition("\n")[0]
+    return "jsonl" if first.startswith("{") and _begins_json(first, path) else "lines"
+
+
+def _begins_json(line: str, path: str) -> bool:
+    """Whether a first line, which may be cut, is an object with a `text`; one without is refused."""
+    try:
+        content: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        return len(line) > _LOOK // 4 and '"text"' in line
+    if isinstance(content, dict) and isinstance(content.get("text"), str):
+        return True
+    keys = ", ".join(f"`{key}`" for key in list(content)[:10])
+    raise InputError(
+        f"`{path}` begins with a JSON object without a `text`: it has {keys or 'nothing'}",
+        'write {"text": "..."} on each line, or give `--input_format=lines` to take it as plain text',
+    )
+
+
+def shards(files: Sequence[TextFile], size: int) -> Iterator[Shard]:
     """Cut the files, taken as a row, into shards.
 
     A shard ends with the first document that ends `size` bytes or more after its begin, or with the file that does. A
     document that goes on for `size` bytes more is cut at a line end, so that memory stays bounded without blank lines.
     """
     number, parts, length = 0, list[Part](), 0
-    for path in paths:
-        for part in _parts(path, form, size, length):
+    for file in files:
+        for part in _parts(file, size, length):
             parts.append(part)
             length += len(part)
             if length >= size:
@@ -75,14 +151,14 @@ def shards(paths: Sequence[str], form: Format, size: int) -> Iterator[Shard]:
         yield Shard(number, tuple(parts))
 
 
-def _parts(path: str, form: Format, size: int, taken: int) -> Iterator[Part]:
+def _parts(file: TextFile, size: int, taken: int) -> Iterator[Part]:
     """The pieces of one file; `taken` bytes of the first shard are already there."""
-    content = view_input(path)
+    content = view_input(file.path)
     start, end = 0, len(content)
     while start < end:
         goal = start + size - taken
-        cut = _cut(content, form, goal, goal + size) if goal < end else end
-        yield Part(path, start, cut)
+        cut = _cut(content, file.form, goal, goal + size) if goal < end else end
+        yield Part(file.path, start, cut, file.form)
         start, taken = cut, 0
 
 
@@ -95,31 +171,31 @@ def _cut(content: memoryview | RemoteBytes, form: Format, goal: int, limit: int)
     return limit + found.end() if found else len(content)
 
 
-def read_documents(shard: Shard, form: Format, *, join_files: bool = False) -> tuple[Iterator[Document], int]:
+def read_documents(shard: Shard, *, join_files: bool = False) -> tuple[Iterator[Document], int]:
     """The documents of a shard, and how many of its bytes are not UTF-8.
 
     Such bytes are left out, as in the official scripts.
 
     Args:
         shard: what to read.
-        form: how the files are written.
-        join_files: whether a document goes on in the next file where no blank line ends it, as in the official scripts;
-            otherwise the end of a file is the end of a document.
+        join_files: whether a document goes on in the next file of its format where no blank line ends it, as in the
+            official scripts; otherwise the end of a file is the end of a document.
 
     Raises:
         InputError: a file cannot be read or changed since it was cut; a line of a `jsonl` file is wrong.
     """
-    texts, wrong_bytes = [], 0
+    texts, wrong_bytes = list[tuple[Part, str]](), 0
     for part in shard.parts:
         raw = _read(part)
         text = raw.decode(errors="ignore")
         if len(text) != len(raw) and len(text.encode()) != len(raw):
             wrong_bytes += len(raw) - len(text.encode())
-        texts.append(text if part.start else text.removeprefix("\ufeff"))
-    if join_files:
-        texts = ["".join(texts)]
-    sources = [f"`{part.path}` from byte {part.start}" for part in shard.parts]
-    read = (_documents(text, form, source) for source, text in zip(sources, texts, strict=False))
+        text = text if part.start else text.removeprefix("\ufeff")
+        if join_files and texts and texts[-1][0].form == part.form:
+            texts[-1] = (texts[-1][0], texts[-1][1] + text)
+        else:
+            texts.append((part, text))
+    read = (_documents(text, part.form, f"`{part.path}` from byte {part.start}") for part, text in texts)
     return itertools.chain.from_iterable(read), wrong_bytes
 
 
@@ -184,10 +260,18 @@ def _sentences(text: str) -> Document:
     return [sentence for lines in _groups(text.split("\n")) for sentence in split_sentences(" ".join(lines))]
 
 
-# After a mark that ends a sentence, and the quotes or brackets that close with it. Such text has no blanks to go by.
-_CJK_END = re.compile(
-    "(?<=[\u3002\uff01\uff1f\uff61])(?![\u3002\uff01\uff1f\uff61\u201d\u2019\u300d\u300f\uff09])"
-    "|(?<=[\u3002\uff01\uff1f\uff61][\u201d\u2019\u300d\u300f\uff09])"
+# Marks that end a sentence wherever they stand: of Chinese and Japanese, whose text has no blanks to go by, and those
+# that Punkt's rules do not know: of Hindi and its neighbours (danda), Urdu, Arabic and Persian, Armenian, Ethiopic,
+# Burmese and Khmer. Quotes and brackets that close with the sentence, and marks in a row, stay with it.
+_MARKS = "\u3002\uff01\uff1f\uff61\u0964\u0965\u06d4\u061f\u0589\u1362\u1367\u104b\u17d4\u17d5"
+_MARK = re.compile(f"[{_MARKS}][{_MARKS}!?.\u2026]*(?:[\u201d\u2019\u300d\u300f\uff09\u00bb]|[\"')\\]](?=\\s|$))*")
+# A number with a dot, at the end of what Punkt takes for a sentence: alone (of a list, perhaps in a bracket or after a
+# dash), or a German ordinal, which the word before it or behind it shows.
+_LIST_NUMBER = re.compile(r"[-*\u2013\u2022(\[\s]*\d{1,3}\.")
+_NUMBER_AT_END = re.compile(r"(?:.*\s)?(?P<before>\S+)\s+\(?\d{1,2}\.", re.DOTALL)
+_BEFORE_ORDINAL = frozenset(("am", "vom", "zum", "zur", "beim", "im", "ins", "der", "die", "das", "den", "dem", "des"))
+_AFTER_ORDINAL = re.compile(
+    "(?:Januar|J\u00e4nner|Februar|M\u00e4rz|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember|Jahrhundert)\\b"
 )
 
 
@@ -195,13 +279,34 @@ def split_sentences(paragraph: str) -> list[str]:
     """The sentences of a paragraph on one line, in order; none is blank."""
     from nupunkt import sent_tokenize  # it reads its model when imported, which text in lines does not need
 
-    pieces = (piece.strip() for piece in _CJK_END.split(paragraph))
-    found = (str(sentence).strip() for piece in pieces if piece for sentence in sent_tokenize(piece))
-    return [sentence for sentence in found if sentence]
+    cuts = [0, *(mark.end() for mark in _MARK.finditer(paragraph)), len(paragraph)]
+    pieces = (paragraph[start:end].strip() for start, end in itertools.pairwise(cuts))
+    return [sentence for piece in pieces if piece for sentence in _joined(map(str, sent_tokenize(piece)))]
 
 
-def read_sentences(paths: Sequence[str], form: Format) -> Iterator[str]:
+def _joined(sentences: Iterable[str]) -> list[str]:
+    """The sentences, put together again where only a number stands before the cut."""
+    found: list[str] = []
+    for sentence in filter(None, map(str.strip, sentences)):
+        if found and _goes_on(found[-1], sentence):
+            found[-1] = f"{found[-1]} {sentence}"
+        else:
+            found.append(sentence)
+    return found
+
+
+def _goes_on(sentence: str, following: str) -> bool:
+    """Whether the dot at the end of `sentence` is that of a number, and `following` the rest."""
+    if not sentence[-2:-1].isdecimal():
+        return False
+    if _LIST_NUMBER.fullmatch(sentence):
+        return True
+    number = _NUMBER_AT_END.fullmatch(sentence)
+    return bool(number and (number["before"].lower() in _BEFORE_ORDINAL or _AFTER_ORDINAL.match(following)))
+
+
+def read_sentences(files: Sequence[TextFile]) -> Iterator[str]:
     """Every sentence of the files; a few megabytes of text are held at a time."""
-    for shard in shards(paths, form, _SHARD):
-        documents, _ = read_documents(shard, form)
+    for shard in shards(files, _SHARD):
+        documents, _ = read_documents(shard)
         yield from itertools.chain.from_iterable(documents)

@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxbert.errors import InputError
 from jaxbert.examples.text_examples import TextExample
+from jaxbert.features.counts import TextCounts
 from jaxbert.text.tokenizer import Tokenizer
 
 
@@ -21,7 +22,7 @@ def convert(
     max_seq_length: int,
     ids_of_labels: Mapping[str, int],
     is_multi_label: bool = False,
-) -> dict[str, np.ndarray]:
+) -> tuple[dict[str, np.ndarray], TextCounts]:
     """The features of n examples, padded with zeros: `[CLS] a [SEP]`, or `[CLS] a [SEP] b [SEP]`.
 
     Args:
@@ -34,7 +35,7 @@ def convert(
     Returns:
         `input_ids`, `input_mask` and `segment_ids` (0 up to the first `[SEP]`, 1 after it) int64 [n, S]; `label_ids`
         int64 [n], float32 [n] for regression, or 1 and 0 for each class, int64 [n, C]; `is_real_example` int64 [n], all
-        1.
+        1. And the counts of the texts, whole as they are.
 
     Raises:
         InputError: a label is not a class of this task.
@@ -53,13 +54,17 @@ def convert(
     paired = second_kept > 0
     ids[rows[paired], end[paired, 0]] = tokenizer.vocab.sep
     mask = position < end + paired[:, None]
-    return {
+    features = {
         "input_ids": ids,
         "input_mask": mask.astype(np.int64),
         "segment_ids": (mask & (position >= begin)).astype(np.int64),
         "label_ids": (_several_labels if is_multi_label else _labels)(examples, ids_of_labels),
         "is_real_example": np.ones(len(examples), np.int64),
     }
+    is_cut = (kept < first_lengths) | (second_kept < second_lengths)
+    unknown = sum(int(np.count_nonzero(ids == tokenizer.vocab.unk)) for ids in (first, second))
+    counts = TextCounts(len(examples), int(is_cut.sum()), len(first) + len(second), unknown)
+    return features, counts
 
 
 def kept_lengths(first: np.ndarray, second: np.ndarray, max_seq_length: int) -> tuple[np.ndarray, np.ndarray]:

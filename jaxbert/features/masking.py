@@ -17,6 +17,8 @@ import numpy as np
 from jaxbert.features.splitmix import stream_key, words
 from jaxbert.text.vocab import Vocab
 
+_FEW_INSIDE = 0.03  # of all tokens; in Chinese about 1 % continue a word, all of them in words of other scripts
+
 
 @dataclasses.dataclass(frozen=True)
 class Masking:
@@ -96,6 +98,17 @@ def mask_anew(
         keys[of_epoch] = words(stream_key(seed, epoch), records[of_epoch])
     lengths = np.count_nonzero(features["input_mask"], axis=1)
     return {**features, **mask(features["input_ids"], lengths, keys, masking, vocab)}
+
+
+def whole_words_note(masking: Masking, inside_words: int, tokens: int) -> str:
+    """What to say where whole words are masked and hardly any token continues a word; empty where there is nothing."""
+    if not masking.whole_words or masking.max_ngram > 1 or inside_words >= _FEW_INSIDE * tokens:
+        return ""
+    little = "hardly anything" if inside_words else "nothing"
+    return (
+        f"`--do_whole_word_mask` changes {little}: {inside_words / tokens:.2%} of the tokens continue a word (each"
+        " Chinese character is one)"
+    )
 
 
 def mask(

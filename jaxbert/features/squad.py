@@ -20,6 +20,7 @@ import numpy as np
 
 from jaxbert.errors import InputError
 from jaxbert.examples.squad import Answer, Paragraph, Question, check_version, read_squad
+from jaxbert.features.counts import TextCounts
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import Vocab
 
@@ -81,6 +82,7 @@ class WindowedQuestion:
         ids: of the question, cut; int64 [Q].
         windows: the pieces in each window.
         answer: first and last piece of the answer to learn; None where there is none.
+        is_cut: whether the question was longer.
     """
 
     question: Question
@@ -88,6 +90,7 @@ class WindowedQuestion:
     ids: np.ndarray
     windows: list[range]
     answer: tuple[int, int] | None = None
+    is_cut: bool = False
 
     @property
     def offset(self) -> int:
@@ -137,7 +140,8 @@ def ask(paragraph: Paragraph, tokenizer: Tokenizer, settings: WindowSettings) ->
                 "raise `--max_seq_length`, or lower `--max_query_length`",
             )
         windows = make_windows(len(context.ids), room, settings.doc_stride)
-        yield WindowedQuestion(question, context, ids[begin : begin + length], windows)
+        is_cut = length < end - begin
+        yield WindowedQuestion(question, context, ids[begin : begin + length], windows, is_cut=is_cut)
 
 
 def make_windows(pieces: int, room: int, doc_stride: int) -> list[range]:
@@ -191,7 +195,7 @@ def teach(paragraph: Paragraph, tokenizer: Tokenizer, settings: WindowSettings) 
             yield Skipped(question.id, problem)
         else:
             pieces = answer_pieces(asked.context, question.answers[0], tokenizer)
-            yield WindowedQuestion(question, asked.context, asked.ids, asked.windows, pieces)
+            yield dataclasses.replace(asked, answer=pieces)
 
 
 def _problem(context: Context, answer: Answer) -> str:
@@ -279,6 +283,18 @@ def label_arrays(questions: Sequence[WindowedQuestion]) -> dict[str, np.ndarray]
     }
 
 
+def text_counts(questions: Sequence[WindowedQuestion], vocab: Vocab) -> TextCounts:
+    """Counts of the questions, cut ones as they are cut, and of their contexts, each counted once."""
+    contexts = {id(asked.context): asked.context.ids for asked in questions}
+    texts = [*contexts.values(), *(asked.ids for asked in questions)]
+    return TextCounts(
+        texts=len(questions),
+        cut=sum(asked.is_cut for asked in questions),
+        tokens=sum(map(len, texts)),
+        unknown=sum(int(np.count_nonzero(ids == vocab.unk)) for ids in texts),
+    )
+
+
 class QuestionFile:
     """A file of questions; making it reads and checks all of it once, and keeps only numbers.
 
@@ -289,6 +305,7 @@ class QuestionFile:
         count: number of questions.
         lengths: tokens of each window, special ones included, int64 [n].
         has_answers: whether the file says what is right, so that predictions can be scored.
+        text_counts: of questions and contexts.
 
     Raises:
         InputError: as `read_squad` and `ask`; no question at all; a question that says it has no answer although
@@ -299,11 +316,13 @@ class QuestionFile:
         self, path: str, tokenizer: Tokenizer, settings: WindowSettings, version_2_with_negative: bool
     ) -> None:
         self.path, self.tokenizer, self.settings = path, tokenizer, settings
-        self.count, self.has_answers = 0, False
+        self.count, self.has_answers, self.text_counts = 0, False, TextCounts()
         lengths: list[int] = []
         paragraphs = read_squad(path)
         for paragraph in paragraphs if version_2_with_negative else check_version(paragraphs, False, path):
-            for asked in self._ask(paragraph):
+            questions = list(self._ask(paragraph))
+            self.text_counts += text_counts(questions, tokenizer.vocab)
+            for asked in questions:
                 self.count += 1
                 self.has_answers |= bool(asked.question.answers or asked.question.is_impossible)
                 lengths += [asked.offset + len(window) + 1 for window in asked.windows]

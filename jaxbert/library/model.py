@@ -26,6 +26,7 @@ from jaxbert.errors import InputError
 from jaxbert.examples.squad import Paragraph, Question
 from jaxbert.examples.text_examples import TextExample
 from jaxbert.features.classification import convert
+from jaxbert.features.counts import TextCounts
 from jaxbert.features.squad import WindowedQuestion, ask, window_arrays
 from jaxbert.model import poolings
 from jaxbert.model.encoder import Compute, hidden_states
@@ -317,13 +318,14 @@ class Model:
         if isinstance(texts, str | tuple):
             raise InputError(f"`texts` is `{texts!r}`", "give a list of texts, or of pairs of texts: `[...]`")
         numbered = enumerate(texts)
-        cut = 0
+        counts = TextCounts()
         while part := list(itertools.islice(numbered, _CHUNK)):
             examples = [_example(text, number, pairs) for number, text in part]
-            features = convert(examples, self._tokenizer, self.max_seq_length, {})
+            features, counted = convert(examples, self._tokenizer, self.max_seq_length, {})
+            counts += counted
             yield features
-        if cut:
-            warnings.warn(f"{cut} texts are longer than {self.max_seq_length} tokens and are cut", stacklevel=4)
+        if counts.cut:
+            warnings.warn(f"{counts.cut} texts are longer than {self.max_seq_length} tokens and are cut", stacklevel=4)
 
     def _streamed(self, compute: streams.Compute, weights: Tree, chunks: Iterator[Arrays]) -> Iterator[Any]:
         with self._lock:

@@ -3,10 +3,12 @@
 
 import os
 from collections.abc import Mapping
+from typing import cast
 
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.resolve import Model, find_model
 from jaxbert.checkpoints.tf_bundle import find_prefix
+from jaxbert.checkpoints.vocab_fit import NewTokens
 from jaxbert.config.trainers import ClassifierFlags, FineTuningFlags, SquadFlags
 from jaxbert.console import say
 from jaxbert.errors import InputError
@@ -26,6 +28,7 @@ def read_model(flags: ClassifierFlags | SquadFlags) -> Model:
         vocab_file=flags.vocab_file,
         do_lower_case=flags.do_lower_case,
         may_be_gone=goes_on,
+        new_tokens=cast(NewTokens, flags.new_tokens),
     )
 
 

@@ -7,6 +7,7 @@ import functools
 import math
 import os
 from collections.abc import Mapping
+from typing import cast
 
 import jax
 import numpy as np
@@ -18,17 +19,20 @@ from jaxbert.batches.order import records_at
 from jaxbert.batches.packing import RowShape, choose_shape
 from jaxbert.batches.rows import Arrays, Layout, Targets, record_sizes, scatter
 from jaxbert.checkpoints.resolve import Model, find_model
+from jaxbert.checkpoints.vocab_fit import NewTokens
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import PretrainingFlags
 from jaxbert.console import say
 from jaxbert.datasets.checks import Bounds, CheckAll, Found
 from jaxbert.datasets.pretraining import PretrainingRecords
 from jaxbert.errors import InputError
-from jaxbert.features.masking import Masking, MaskVocab, mask_anew, mask_vocab
+from jaxbert.features.masking import Masking, MaskVocab, mask_anew, mask_vocab, whole_words_note
 from jaxbert.io import files
 from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import pretrain
 from jaxbert.model.weights import Table, Tree, pretraining_table
+from jaxbert.text.tokenizer import Rules
+from jaxbert.text.vocab import has_case, lower_cases
 from jaxbert.train import devices, run, run_folder
 from jaxbert.train.evaluate import totals
 from jaxbert.train.hosts import check_together
@@ -61,8 +65,16 @@ def run_task(flags: PretrainingFlags) -> None:
         vocab_file=flags.vocab_file,
         do_lower_case=flags.do_lower_case,
         may_be_gone=goes_on,
+        new_tokens=cast(NewTokens, flags.new_tokens),
     )
     records = open_records(flags, model, flags.input_files)
+    if model.vocab_file is None:
+        say("note: the vocabulary is not known, so that none goes with the model; give `--vocab_file`")
+    else:
+        counts = records.sample_tokens(flags.seed)
+        model = dataclasses.replace(model, rules=rules_of_records(flags, model, counts))
+        if records.draw and (note := records.draw.whole_words_note(counts)):
+            say(f"note: {note}")
     mesh = devices.mesh_of(flags, model.config)
     pretrainer = Pretrainer(model.config, flags.use_next_sentence_label, run.compute(flags), mesh)
     held_out = None
@@ -198,7 +210,8 @@ def metrics(sums: Mapping[str, float]) -> dict[str, float]:
     return results
 
 
-_SAMPLE = 8192  # records whose sizes stand for those of all
+_TOKENS_THAT_TELL = 1000  # which show case; fewer say nothing of how a text was lower-cased
+_CASE_IS_KEPT = 0.002  # share of them with capitals; of a lower-cased text none has
 
 
 def _plan(flags: PretrainingFlags) -> Plan:
@@ -233,6 +246,11 @@ class Mask:
     ) -> dict[str, np.ndarray]:
         """See `loader.Draw`."""
         return mask_anew(features, numbers, epochs, self.seed, self.masking, self.vocab)
+
+    def whole_words_note(self, counts: np.ndarray) -> str:
+        """See `masking.whole_words_note`; `counts` is how often each token is in the records."""
+        inside_words = int(counts[self.vocab.is_inside_word[: len(counts)]].sum())
+        return whole_words_note(self.masking, inside_words, int(counts.sum()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -270,6 +288,15 @@ class MaskedRecords:
         lengths, predicted = self.sample_sizes(seed)
         return choose_shape(lengths, batch_size, seed, *row_units(mesh), predicted, even=True)
 
+    def sample_tokens(self, seed: int) -> np.ndarray:
+        """How often each token is in a sample of the records, int64, before it was masked."""
+        features = self.read(records_at(np.arange(min(len(self), _SAMPLE)), len(self), seed))
+        ids = features["input_ids"].copy()
+        if "masked_lm_weights" in features:
+            record, number = np.nonzero(features["masked_lm_weights"] > 0)
+            ids[record, features["masked_lm_positions"][record, number]] = features["masked_lm_ids"][record, number]
+        return np.bincount(ids[features["input_mask"] != 0])
+
     def _sizes(self, numbers: np.ndarray) -> Found:
         tokens, predicted = record_sizes(self.read(numbers))
         if self.draw is not None:
@@ -284,7 +311,8 @@ def open_records(flags: PretrainingFlags, model: Model, patterns: str) -> Masked
         InputError: records of other sizes than the flags say; flags for masks that the records have; no vocabulary.
     """
     config = model.config
-    bounds = Bounds(config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
+    tokens = len(model.vocab) if model.vocab_file else config.vocab_size
+    bounds = Bounds(tokens, config.type_vocab_size, config.max_position_embeddings)
     paths = tuple(files.expand(patterns))
     records = PretrainingRecords(paths, bounds, flags.use_next_sentence_label)
     S, P = records.max_seq_length, records.max_predictions
@@ -301,6 +329,51 @@ def open_records(flags: PretrainingFlags, model: Model, patterns: str) -> Masked
             "leave them out, or make records with `create_pretraining_data --masking=dynamic`",
         )
     return MaskedRecords(records, None)
+
+
+def rules_of_records(flags: PretrainingFlags, model: Model, counts: np.ndarray) -> Rules:
+    """How the text of the records became tokens, which goes with the model: as the model or a flag says.
+
+    Where neither does, records say it themselves: lower-cased text has no tokens with capitals. Where they have too few
+    tokens that show it, the vocabulary decides. `counts` is how often each token is in a sample of the records.
+
+    Raises:
+        InputError: the records show another case than the model or the flag says.
+    """
+    vocab = model.vocab
+    shown: dict[bool | None, int] = {True: 0, False: 0, None: 0}
+    for id_ in np.nonzero(counts)[0].tolist():
+        shown[has_case(vocab.tokens[id_])] += int(counts[id_])
+    of_all = shown[True] + shown[False]
+    kept = None if of_all < _TOKENS_THAT_TELL else shown[True] > _CASE_IS_KEPT * of_all
+    told = f"{shown[True]:,} of {of_all:,} words of the records have capitals or accents"
+    if model.rules is None and (kept is None or not (kept or vocab.is_cased)):
+        return Rules(lower_cases(None, vocab))
+    if model.rules is None:
+        say(f"{told}: their text {'kept its case' if kept else 'was lower-cased'}, and so the model's is")
+        return Rules(not kept)
+    if kept and model.rules.lower_case:
+        raise InputError(
+            f"{told}: their text kept its case, but {_who_says(flags)} that it is lower-cased",
+            "make the records again with `create_pretraining_data --do_lower_case`"
+            + (", or leave `--do_lower_case` out" if flags.do_lower_case is not None else ""),
+        )
+    if kept is False and vocab.is_cased and not model.rules.lower_case:
+        if flags.do_lower_case is None:
+            hint = ", or give `--nodo_lower_case` here too, where the text itself has no capitals"
+        elif model.source is None or model.source.rules is None:
+            hint = ", or leave `--nodo_lower_case` out"
+        else:  # the model and the user agree
+            return model.rules
+        raise InputError(
+            f"{told}: their text was lower-cased, but {_who_says(flags)} that it keeps its case",
+            f"make the records again with `create_pretraining_data --nodo_lower_case`{hint}",
+        )
+    return model.rules
+
+
+def _who_says(flags: PretrainingFlags) -> str:
+    return "the model says" if flags.do_lower_case is None else "the flag says"
 
 
 def _other_size(flag: str, value: object, found: str, paths: tuple[str, ...]) -> InputError:

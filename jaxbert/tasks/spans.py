@@ -432,6 +432,8 @@ def _questions(flags: SquadFlags, model: Model, meta: SquadMetaData) -> tuple[Qu
                 f" `max_position_embeddings` {most}",
                 "lower `--max_seq_length`",
             )
+        for note in questions.text_counts.notes(questions.path, meta.settings.max_query_length, "questions"):
+            say(note)
     names = collections.Counter(map(answers_prefix, paths))
     if len(names) < len(paths):
         raise InputError(

@@ -37,9 +37,14 @@ def words(chunk: str, do_lower_case: bool) -> list[str]:
         return _ASCII_WORD.findall(chunk.lower() if do_lower_case else chunk)
     chunk = "".join(char for char in chunk if not _is_dropped(char))
     if do_lower_case:
-        decomposed = unicodedata.normalize("NFD", chunk.lower())
-        chunk = "".join(char for char in decomposed if unicodedata.category(char) != "Mn")
+        chunk = lowered(chunk)
     return "".join(f" {char} " if is_punctuation(char) else char for char in chunk).split()
+
+
+def lowered(text: str) -> str:
+    """In lower case and without accents."""
+    decomposed = unicodedata.normalize("NFD", text.lower())
+    return "".join(char for char in decomposed if unicodedata.category(char) != "Mn")
 
 
 def basic_tokens(text: str, do_lower_case: bool) -> list[str]:

@@ -3,21 +3,31 @@
 
 Format (tensorflow/core/lib/io/record_writer.h): length as uint64, masked crc32c of the length, payload, masked crc32c
 of the payload; numbers are little-endian.
+
+Records are read by number, which compression does not allow: a GZIP-compressed file, as the official scripts write and
+read it, is unpacked when it is opened, into a temporary file that goes when the program ends.
 """
 
 import array
 import bisect
 import functools
+import gzip
 import hashlib
+import mmap
+import os
+import shutil
 import struct
+import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import google_crc32c
 import numpy as np
 
+from jaxbert.console import say
 from jaxbert.errors import InputError
-from jaxbert.io.files import view_input, whole_file
-from jaxbert.io.storage import Range, RemoteBytes, is_remote, read_ranges
+from jaxbert.io.files import open_input, view_input, whole_file
+from jaxbert.io.storage import Range, RemoteBytes, read_ranges
 
 _HEADER = struct.Struct("<QI")
 _CHECKSUM = struct.Struct("<I")
@@ -53,13 +63,26 @@ def write_records(path: str, payloads: Iterable[bytes]) -> int:
     return count
 
 
+def is_records(path: str) -> bool:
+    """Whether a file begins with a record, compressed or not."""
+    with open_input(path) as file:
+        beginning = file.read(_HEADER.size)
+    if not beginning.startswith(_GZIP) or _is_header(beginning):
+        return _is_header(beginning)
+    with open_input(path) as packed, gzip.open(packed) as unpacked:
+        try:
+            return _is_header(unpacked.read(_HEADER.size))
+        except (EOFError, OSError, zlib.error):
+            return False
+
+
 def stream(path: str) -> Iterator[bytes]:
     """The payloads of one file in order.
 
     Raises:
         InputError: as `TFRecords`, when the record in question is reached.
     """
-    content = view_input(path)
+    content = _content(path)
     for number, (start, length) in enumerate(_spans(content, path)):
         stored = content[start : start + length + _CHECKSUM.size]
         yield _payload(stored, length, functools.partial("`{}` record {} (byte {})".format, path, number, start))
@@ -76,14 +99,14 @@ class TFRecords:
         checksums: path -> SHA-256 of the checksums of its payloads, in which any other payload shows.
 
     Raises:
-        InputError: a file cannot be read, is compressed, ends inside a record, or has a wrong length checksum; the
+        InputError: a file cannot be read, ends inside a record, or has a wrong length checksum; the
             message names file, record and byte.
     """
 
     def __init__(self, paths: Sequence[str]) -> None:
         self.paths = tuple(paths)
-        self._contents = [view_input(path) for path in paths]
-        self._is_remote = list(map(is_remote, paths))
+        self._contents = [_content(path) for path in paths]
+        self._is_remote = [isinstance(content, RemoteBytes) for content in self._contents]
         self._first: list[int] = []  # number of the first record of each file
         self.checksums: dict[str, str] = {}
         starts, lengths = array.array("q"), array.array("q")
@@ -137,6 +160,43 @@ class TFRecords:
         return bisect.bisect_right(self._first, index) - 1
 
 
+def _content(path: str) -> memoryview | RemoteBytes:
+    """The records of a file as they are framed, unpacked where it is compressed."""
+    content = view_input(path)
+    beginning = bytes(content[: _HEADER.size])
+    return _unpacked(path) if beginning.startswith(_GZIP) and not _is_header(beginning) else content
+
+
+def _is_header(beginning: bytes) -> bool:
+    """Whether these bytes are the length of a record and the right checksum of it."""
+    return len(beginning) == _HEADER.size and _HEADER.unpack(beginning)[1] == masked_crc(beginning[: _LENGTH.size])
+
+
+def _unpacked(path: str) -> memoryview:
+    """What is in a GZIP-compressed file, mapped from a temporary file that has no name any more.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    say(f"unpacking `{path}` into a temporary file in {tempfile.gettempdir()}")
+    with tempfile.TemporaryFile() as file:
+        try:
+            with open_input(path) as packed, gzip.open(packed) as unpacked:
+                shutil.copyfileobj(unpacked, file, 1 << 20)
+            file.flush()
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise InputError(
+                f"`{path}` is GZIP-compressed and damaged: {error}",
+                "copy the file again from where it came, or make it again",
+            ) from error
+        except OSError as error:
+            error.filename = error.filename or tempfile.gettempdir()  # a full disk does not say which file it was
+            raise
+        if os.fstat(file.fileno()).st_size == 0:  # an empty file cannot be mapped
+            return memoryview(b"")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
 def _spans(content: memoryview | RemoteBytes, path: str) -> Iterator[tuple[int, int]]:
     """First byte and length of each payload, hopping from header to header."""
     position, size, number = 0, len(content), 0
@@ -145,7 +205,7 @@ def _spans(content: memoryview | RemoteBytes, path: str) -> Iterator[tuple[int, 
             raise _truncated(path, number, position)
         length, crc = _HEADER.unpack(content[position : position + _HEADER.size])
         if crc != masked_crc(bytes(content[position : position + _LENGTH.size])):
-            raise _no_record(content, path, number, position)
+            raise _no_record(path, number, position)
         start = position + _HEADER.size
         position = start + length + _CHECKSUM.size
         if position > size:
@@ -172,8 +232,6 @@ def _truncated(path: str, number: int, position: int) -> InputError:
     )
 
 
-def _no_record(content: memoryview | RemoteBytes, path: str, number: int, position: int) -> InputError:
-    if position == 0 and content[:2] == _GZIP:
-        return InputError(f"`{path}` is GZIP-compressed, which is not read", "unpack it: `gunzip < file > records`")
+def _no_record(path: str, number: int, position: int) -> InputError:
     hint = "is this a TFRecord file?" if number == 0 else "copy the file again from where it came, or make it again"
     return InputError(f"`{path}` record {number} (byte {position}) has a wrong length checksum", hint)

@@ -19,7 +19,7 @@ from jaxbert.errors import InputError
 from jaxbert.model.weights import classifier_table, flatten, shapes, squad_table
 from jaxbert.text.tokenizer import Rules
 
-_CONFIG = BertConfig(6, 4, 1, 2, 8, max_position_embeddings=5, type_vocab_size=2)
+_CONFIG = BertConfig(5, 4, 1, 2, 8, max_position_embeddings=5, type_vocab_size=2)
 _VOCAB = "[UNK]\n[CLS]\n[SEP]\n[MASK]\nred\n"
 
 
@@ -112,7 +112,7 @@ def test_the_vocabulary_is_the_models_or_the_flags(
 def test_a_vocabulary_larger_than_the_embeddings_is_refused(model: str, tmp_path: Path) -> None:
     """Its last tokens would have no vector."""
     (tmp_path / "vocab").write_text(_VOCAB + "blue\ngreen\n")
-    with pytest.raises(InputError, match=r"has 7 tokens, bert_config.json says `vocab_size` 6"):
+    with pytest.raises(InputError, match=r"has 7 tokens, bert_config.json says `vocab_size` 5"):
         find_model(model, vocab_file=str(tmp_path / "vocab")).for_text()
 
 

@@ -33,7 +33,12 @@ def test_summary(flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
     assert "tokens      600, 8.333% [UNK]" in printed.out
     assert "random next" in printed.out
     assert "MB/s" in printed.out
-    assert printed.err == ""
+    assert printed.err.splitlines() == [
+        f"text is lower-cased: 0.0% of the words in `{tmp_path}/vocab.txt` have capitals or accents"
+        " (`--do_lower_case` decides otherwise)",
+        "read by their beginnings: 1 as lines (`--input_format` says otherwise)",
+        "note: 8.3% of the tokens are [UNK]: do vocabulary and `--do_lower_case` fit the text?",
+    ]
     assert (tmp_path / "one").stat().st_size > (tmp_path / "two").stat().st_size * 0.9 > 0
 
 
@@ -45,6 +50,69 @@ def test_notes(flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "is less than 0.15 x 16 = 2" in notes
     assert "10,000 bytes were not UTF-8" in notes
     assert "put a blank line between documents" in notes
+
+
+@pytest.mark.parametrize(
+    ("words", "files", "flag", "unknown"),
+    [
+        ("a b c d", {}, [], 0),
+        ("a b c d A B", {}, [], 0),
+        ("a b c d A B", {}, ["--do_lower_case"], 0),
+        ("a b c d", {"tokenizer_config.json": '{"do_lower_case": false}'}, [], 200),
+        ("a b c d", {}, ["--nodo_lower_case"], 200),
+    ],
+)
+def test_case(
+    words: str,
+    files: dict[str, str],
+    flag: list[str],
+    unknown: int,
+    flags: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Text keeps its case where a flag, the files beside the vocabulary, or else the vocabulary says so."""
+    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words.split()]))
+    (tmp_path / "text.txt").write_text("A b c\nd B\n\nc d\nb c\n\n" * 100)
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    assert main([*flags, *flag]) == 0
+    out, err = capsys.readouterr()
+    assert f"tokens      900, {unknown / 900:.3%} [UNK]" in out
+    assert ("of the tokens are [UNK]" in err) == (unknown > 9)
+
+
+def test_the_files_beside_the_vocabulary_are_not_contradicted(
+    flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A flag that says another case than the model to which the vocabulary belongs is refused."""
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    assert main([*flags, "--do_lower_case"]) == 2
+    assert "`--do_lower_case=true`, but the files beside" in capsys.readouterr().err
+
+
+def test_one_sentence_a_document(flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Blank lines between all lines are said, as nothing is then a next sentence."""
+    (tmp_path / "text.txt").write_text("a b c\n\nd a. b c d.\n\n" * 50)
+    assert main(flags) == 0
+    assert "about one sentence a document (100 in 100)" in (err := capsys.readouterr().err)
+    assert "`--input_format=documents`" in err
+    assert main([*flags, "--input_format=documents"]) == 0
+    assert "about one sentence a document" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "is_said"), [("\u4e2d\u6587\u4e2d\n\u6587\u4e2d\n\n", True), ("ab a\nab c\n\n", False)]
+)
+def test_whole_words_of_chinese(
+    text: str, is_said: bool, flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where no word has several pieces, masking whole ones changes nothing, which is said."""
+    with (tmp_path / "vocab.txt").open("a") as file:
+        file.write("##b\n\u4e2d\n\u6587\n")
+    (tmp_path / "text.txt").write_text(text * 50)
+    assert main([*flags, "--do_whole_word_mask"]) == 0
+    assert ("`--do_whole_word_mask` changes nothing" in capsys.readouterr().err) == is_said
 
 
 @pytest.mark.parametrize(

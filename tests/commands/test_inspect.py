@@ -69,7 +69,9 @@ def test_data_is_told(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
     assert "TFRecords, 24 of them" in records
     assert "input_ids                int64 [16]" in records
     assert "metadata of classification" in _inspect(capsys, task.folder / "meta_data")
-    assert "vocabulary of 13 tokens; it has no capitals" in _inspect(capsys, task.model / "vocab.txt")
+    assert "vocabulary of 13 tokens; 0.0% of its words have capitals or accents: text is lower-cased" in _inspect(
+        capsys, task.model / "vocab.txt"
+    )
     assert "bert_config.json\nsizes           1 layers, hidden 16, 2 heads" in _inspect(
         capsys, task.model / "bert_config.json"
     )

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from tests.commands.conftest import Run
 from tests.commands.same_runs import losses
-from tests.commands.tiny_pretraining import STEPS, Corpus, training
+from tests.commands.tiny_pretraining import STEPS, Corpus, make_records, training
 from tests.commands.tiny_task import Task, flags, start_command
 
 METRICS = ("masked_lm_accuracy", "masked_lm_loss", "next_sentence_accuracy", "next_sentence_loss", "loss", "perplexity")
@@ -112,6 +112,18 @@ def test_records_with_masks_as_a_start_for_others(
     code, _, err = classify(*task.records, *where)
     assert code == 0, err
     assert "not used: cls/predictions/output_bias" in err
+
+
+def test_compressed_records(corpus: Corpus, pretrain: Run, tmp_path: Path) -> None:
+    """What `--gzip_compress` writes is trained on, to the same bits as the records that are not compressed."""
+    make_records(tmp_path, "static", f"{tmp_path}/packed", source=corpus.folder, gzip_compress=True)
+    make_records(tmp_path, "static", f"{tmp_path}/plain", source=corpus.folder)
+    for name in ("packed", "plain"):
+        given = training(corpus, str(tmp_path / name), tmp_path / f"of-{name}", num_train_epochs=0.5)
+        code, _, err = pretrain(*given)
+        assert code == 0, err
+        assert (f"unpacking `{tmp_path}/packed`" in err) == (name == "packed")
+    assert losses(tmp_path / "of-packed") == losses(tmp_path / "of-plain")
 
 
 def test_evaluation_masks_do_not_change(pretrained: Path, corpus: Corpus, pretrain: Run, tmp_path: Path) -> None:

@@ -31,8 +31,14 @@ DAMAGE = [
     ("masked-1", cut, "`{}` ends inside record", "copy the file again"),
     ("masked-1", write("x" * 50), "`{}` record 0 (byte 0) has a wrong length checksum", "is this a TFRecord"),
     ("bert_config.json", Path.unlink, "cannot read `{}`", "check the path"),
-    ("bert_config.json", edit(vocab_size=9), "does not fit the model: it", "configuration"),
-    ("bert_config.json", edit(max_position_embeddings=8), "it needs `max_position_embeddings` above", ""),
+    ("bert_config.json", edit(vocab_size=9), "has 13 tokens, bert_config.json says `vocab_size` 9", '"vocab_size": 13'),
+    ("bert_config.json", edit(vocab_size=500), "has 13 tokens, bert_config.json says", '"vocab_size": 13'),
+    (
+        "bert_config.json",
+        edit(max_position_embeddings=8),
+        "it needs `max_position_embeddings` above",
+        "make the records again with `--max_seq_length=8`",
+    ),
 ]
 
 

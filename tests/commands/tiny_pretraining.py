@@ -44,11 +44,12 @@ def make_corpus(folder: Path) -> Corpus:
     return Corpus(folder, f"{folder}/masked-*", f"{folder}/whole")
 
 
-def make_records(folder: Path, masking: str, outputs: str, **other: object) -> None:
-    """Records of the corpus."""
+def make_records(folder: Path, masking: str, outputs: str, source: Path | None = None, **other: object) -> None:
+    """Records of the corpus, which is in `folder` unless another is given."""
+    folder = source or folder
     sizes = {"max_seq_length": S, "max_predictions_per_seq": P, "dupe_factor": 2, "num_workers": 1, **other}
-    source = flags(input_file=folder / "text.txt", vocab_file=folder / "vocab.txt")
-    assert main(["create_pretraining_data", *source, *flags(output_file=outputs, masking=masking, **sizes)]) == 0
+    text = flags(input_file=folder / "text.txt", vocab_file=folder / "vocab.txt")
+    assert main(["create_pretraining_data", *text, *flags(output_file=outputs, masking=masking, **sizes)]) == 0
 
 
 def training(corpus: Corpus, records: str, model_dir: Path, **other: object) -> list[str]:

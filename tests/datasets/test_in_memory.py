@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxbert.datasets import in_memory
+from jaxbert.datasets import classification, in_memory
 from jaxbert.datasets.checks import Bounds
-from jaxbert.datasets.classification import Recipe
+from jaxbert.datasets.classification import Recipe, write_text_records
 from jaxbert.datasets.in_memory import TextExamples
 from jaxbert.errors import InputError
 from jaxbert.examples.text_examples import TextExample
@@ -40,13 +40,45 @@ def examples() -> list[TextExample]:
 
 
 @pytest.mark.parametrize("worth_workers", [10**6, 1])
+def test_what_is_said_of_texts(
+    worth_workers: int,
+    recipe: Recipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Texts that are cut and a vocabulary that does not fit are said once for a set, in memory and in records."""
+    for module in (in_memory, classification):
+        monkeypatch.setattr(module, "_WORTH_WORKERS", worth_workers)
+    good, long, strange = TextExample(WORDS[0], None, "a"), TextExample(" ".join(WORDS * 9), None, "a"), "unheard of"
+    cut = "1 of 1,201 texts are longer than 12 tokens and are cut"
+    unknown = "of the tokens are [UNK]: do vocabulary and `--do_lower_case` fit the text?"
+    records = str(tmp_path / "records")
+    for examples, expected in (
+        ([good] * 1200 + [long], [cut]),
+        ([good] * 1200 + [TextExample(strange, None, "a")] * 1200, [unknown]),
+        ([good] * 1200, []),
+    ):
+        capsys.readouterr()
+        TextExamples(iter(examples), recipe, BOUNDS, workers=2)
+        said = capsys.readouterr().err.splitlines()
+        write_text_records(records, iter(examples), recipe, 2, lambda count: None)
+        of_records = capsys.readouterr().err.splitlines()
+        assert len(said) == len(of_records) == len(expected)
+        assert all(text in line for lines in (said, of_records) for text, line in zip(expected, lines, strict=True))
+        assert all(f"`{records}`" in line for line in of_records)
+
+
+@pytest.mark.parametrize("worth_workers", [10**6, 1])
 def test_features_are_those_of_records(
     recipe: Recipe, examples: list[TextExample], worth_workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Any examples in any order come as `convert` makes them, but for padding; in one process and in several."""
     monkeypatch.setattr(in_memory, "_WORTH_WORKERS", worth_workers)
     found = TextExamples(iter(examples), recipe, BOUNDS, workers=2)
-    expected = convert(examples, Tokenizer(read_vocab(recipe.vocab_file), recipe.rules), 12, label_ids(recipe.labels))
+    expected, _ = convert(
+        examples, Tokenizer(read_vocab(recipe.vocab_file), recipe.rules), 12, label_ids(recipe.labels)
+    )
     assert len(found) == len(examples)
     assert list(found.ids) == [example.id for example in examples]
     np.testing.assert_array_equal(found.lengths, expected["input_mask"].sum(axis=1))

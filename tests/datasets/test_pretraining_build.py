@@ -16,8 +16,10 @@ from jaxbert.datasets.pretraining_build import (
     prepare,
 )
 from jaxbert.errors import InputError, Interrupted
+from jaxbert.examples.corpus import TextFile
 from jaxbert.features.masking import Masking
 from jaxbert.features.pretraining import PairRecipe
+from jaxbert.text.tokenizer import Rules
 from jaxbert.tfrecord.example import decode, parse_example
 from jaxbert.tfrecord.files import TFRecords
 from jaxbert.tfrecord.schema import pretraining_schema
@@ -33,7 +35,7 @@ def ignore(*_: object) -> None:
 def recipe(tmp_path: Path) -> Recipe:
     """Short records of a vocabulary of letters."""
     (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh"]))
-    return Recipe(str(tmp_path / "vocab.txt"), True, "lines", PairRecipe(LENGTH, 2, 0.1, 5), Masking(0.15, 4))
+    return Recipe(str(tmp_path / "vocab.txt"), Rules(), PairRecipe(LENGTH, 2, 0.1, 5), Masking(0.15, 4))
 
 
 @pytest.fixture
@@ -50,9 +52,14 @@ def corpus(tmp_path: Path) -> list[str]:
     return [str(path) for path in paths]
 
 
+def files(corpus: list[str]) -> list[TextFile]:
+    """The corpus, a sentence a line."""
+    return [TextFile(path, "lines") for path in corpus]
+
+
 def made(corpus: list[str], recipe: Recipe, outputs: list[Path], shard_bytes: int = 1000, workers: int = 1) -> Counts:
     """Make the records from begin to end."""
-    work = prepare(corpus, recipe, [str(path) for path in outputs], shard_bytes)
+    work = prepare(files(corpus), recipe, [str(path) for path in outputs], shard_bytes)
     return build(work, workers, ignore)
 
 
@@ -110,7 +117,7 @@ def test_interruption(
         if done >= 600:
             raise KeyboardInterrupt
 
-    work = prepare(corpus, recipe, [str(tmp_path / "again")], 300)
+    work = prepare(files(corpus), recipe, [str(tmp_path / "again")], 300)
     with pytest.raises(Interrupted, match=r"[2-9] of \d+ shards are made") as stopped:
         build(work, workers, stop)
     assert stopped.value.signal_number == signal.SIGINT
@@ -132,14 +139,14 @@ def test_interruption(
 
 def test_other_settings(tmp_path: Path, corpus: list[str], recipe: Recipe) -> None:
     """Shards of a run with other flags or other text are not mixed in."""
-    prepare(corpus, recipe, [str(tmp_path / "records")], 1000)
-    prepare(corpus, recipe, [str(tmp_path / "records")], 1000)
+    prepare(files(corpus), recipe, [str(tmp_path / "records")], 1000)
+    prepare(files(corpus), recipe, [str(tmp_path / "records")], 1000)
     other = Recipe(**{**vars(recipe), "masking": Masking(0.2, 4)})
     with pytest.raises(InputError, match="other flags"):
-        prepare(corpus, other, [str(tmp_path / "records")], 1000)
+        prepare(files(corpus), other, [str(tmp_path / "records")], 1000)
     Path(corpus[0]).write_text("a\nb\n")
     with pytest.raises(InputError, match="other text"):
-        prepare(corpus, recipe, [str(tmp_path / "records")], 1000)
+        prepare(files(corpus), recipe, [str(tmp_path / "records")], 1000)
 
 
 def test_gzip(tmp_path: Path, corpus: list[str], recipe: Recipe) -> None:

@@ -12,6 +12,7 @@ from jaxbert.datasets.checks import Bounds
 from jaxbert.datasets.squad import SquadRecipe, WindowRecords, write_squad_records
 from jaxbert.errors import InputError
 from jaxbert.examples.squad import Answer, Paragraph, Question, read_squad
+from jaxbert.features.counts import TextCounts
 from jaxbert.features.squad import Skipped, WindowSettings
 from jaxbert.text.tokenizer import Rules
 from jaxbert.tfrecord.example import decode, encode
@@ -46,6 +47,18 @@ def load(path: Path, length: int, *, has_answers: bool = True) -> dict[str, np.n
     records = TFRecords([str(path)])
     schema = squad_schema(length, has_answers=has_answers)
     return decode(records.read(np.arange(len(records))), schema, records.locate)
+
+
+def test_counts(tmp_path: Path, recipe: SquadRecipe) -> None:
+    """Questions that are cut are counted, and tokens of questions as cut and of each context once, in any process."""
+    asked = (Question("0", "a b c", (Answer("x", 2),)), Question("1", "c", (Answer("a", 0),)))
+    texts = [Paragraph("a x c a", asked), Paragraph("b", (Question("2", "x y z", (Answer("b", 0),)),))]
+    written = write_squad_records(str(tmp_path / "records"), iter(texts), recipe, 1, ignore)
+    assert written.texts == TextCounts(texts=3, cut=2, tokens=4 + 1 + 2 + 1 + 2, unknown=1 + 2)
+    assert [line.partition(": ")[2] for line in written.texts.notes("dev.json", 2, "questions")] == [
+        "`dev.json`: 2 of 3 questions are longer than 2 tokens and are cut",
+        "`dev.json`: 30.0% of the tokens are [UNK]: do vocabulary and `--do_lower_case` fit the text?",
+    ]
 
 
 def test_record(tmp_path: Path, recipe: SquadRecipe) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from jaxbert.errors import InputError
 from jaxbert.examples.text_examples import TextExample
 from jaxbert.features.classification import convert, kept_lengths, label_ids
+from jaxbert.features.counts import TextCounts
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import make_vocab
 
@@ -18,7 +19,7 @@ CLS, SEP, A = 2, 3, 5
 
 def features(text_a: str, text_b: str | None, length: int) -> tuple[list[int], list[int]]:
     """Ids and segments of an unlabelled example, without its padding."""
-    arrays = convert([TextExample(text_a, text_b)], TOKENIZER, length, {"0": 0})
+    arrays, _ = convert([TextExample(text_a, text_b)], TOKENIZER, length, {"0": 0})
     size = arrays["input_mask"].sum()
     assert arrays["input_mask"][0].tolist() == [1] * size + [0] * (length - size)
     assert not arrays["input_ids"][0, size:].any()
@@ -49,7 +50,7 @@ words = st.lists(st.sampled_from("abcdefghij"), max_size=12).map(" ".join)
 @given(st.lists(st.tuples(words, st.none() | words), max_size=5), st.integers(4, 16))
 def test_many_at_once(pairs: list[tuple[str, str | None]], length: int) -> None:
     """Each row of the arrays is what the published script makes of that example, token by token."""
-    arrays = convert([TextExample(*pair) for pair in pairs], TOKENIZER, length, {"0": 0})
+    arrays, _ = convert([TextExample(*pair) for pair in pairs], TOKENIZER, length, {"0": 0})
     assert (
         arrays["input_ids"].shape == arrays["input_mask"].shape == arrays["segment_ids"].shape == (len(pairs), length)
     )
@@ -84,9 +85,23 @@ def test_labels() -> None:
     """A name becomes its id and a number stays one; examples without label get the first class, or 0."""
     names = [TextExample("a", label="yes"), TextExample("a", label="no"), TextExample("a")]
     ids = label_ids(("no", "yes"))
-    assert convert(names, TOKENIZER, 8, ids)["label_ids"].tolist() == [1, 0, 0]
-    numbers = convert([TextExample("a", label=2.5), TextExample("a")], TOKENIZER, 8, {})["label_ids"]
+    assert convert(names, TOKENIZER, 8, ids)[0]["label_ids"].tolist() == [1, 0, 0]
+    numbers = convert([TextExample("a", label=2.5), TextExample("a")], TOKENIZER, 8, {})[0]["label_ids"]
     assert numbers.dtype == np.float32
     assert numbers.tolist() == [2.5, 0.0]
     with pytest.raises(InputError, match="example `x`: unknown label `maybe`"):
         convert([*names, TextExample("a", label="maybe", id="x")], TOKENIZER, 8, ids)
+
+
+@given(st.lists(st.tuples(words, st.none() | words), max_size=6), st.integers(4, 12))
+def test_counts(pairs: list[tuple[str, str | None]], length: int) -> None:
+    """A text is cut exactly where it has fewer tokens than with all the room there is; all tokens are counted."""
+    examples = [TextExample(*pair) for pair in pairs]
+    arrays, counts = convert(examples, TOKENIZER, length, {"0": 0})
+    whole, _ = convert(examples, TOKENIZER, 100, {"0": 0})
+    lengths, all_tokens = (each["input_mask"].sum(axis=1) for each in (arrays, whole))
+    special = 2 + whole["segment_ids"].any(axis=1)
+    unknown = int((whole["input_ids"] == TOKENIZER.vocab.unk).sum())
+    assert counts == TextCounts(
+        len(pairs), int((lengths < all_tokens).sum()), int((all_tokens - special).sum()), unknown
+    )

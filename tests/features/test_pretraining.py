@@ -26,7 +26,7 @@ LENGTH = 32
 def read_text(path: Path, vocab: Path) -> tuple[TokenizedText, MaskVocab]:
     """A text of one sentence a line."""
     tokenizer = Tokenizer(read_vocab(str(vocab)))
-    documents, _ = read_documents(Shard(0, (Part(str(path), 0, path.stat().st_size),)), "lines")
+    documents, _ = read_documents(Shard(0, (Part(str(path), 0, path.stat().st_size, "lines"),)))
     return tokenize(documents, tokenizer), mask_vocab(tokenizer.vocab)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jaxbert.errors import InputError
-from jaxbert.text.vocab import read_vocab
+from jaxbert.text.vocab import lower_cases, make_vocab, read_vocab
 
 SPECIAL = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n"
 
@@ -70,3 +70,58 @@ def test_not_utf8(tmp_path: Path) -> None:
 def test_released_vocabularies(shared: Path, name: str, size: int) -> None:
     """The released files have the sizes of their embedding tables."""
     assert len(read_vocab(str(shared / "data/vocab" / name / "vocab.txt"))) == size
+
+
+UNCASED = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    "<S>",
+    *(f"word{number}" for number in range(200)),
+    "##x",
+    "1",
+    ".",
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "is_cased"),
+    [
+        ([], False),
+        (["COVID", "Brexit", "[X]", "##XY"], False),
+        ([f"Word{number}" for number in range(40)], True),
+        (["\u4e2d", "\u6587"] * 100, False),
+        (["\u0915\u093f\u0902", "\u0939\u0948"] * 20, True),
+        (["\uac00"] * 20, True),
+        (["f\u00fcr", "\u00e9t\u00e9"] * 20, False),
+    ],
+    ids=[
+        "uncased",
+        "few capitals",
+        "cased",
+        "Chinese",
+        "Hindi with vowel signs",
+        "Korean syllables",
+        "lower with accents",
+    ],
+)
+def test_case_is_decided_by_share(words: list[str], is_cased: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """A few capitalised words do not make a cased vocabulary; the decision is said, unless it is the user's."""
+    vocab = make_vocab([*UNCASED, *words])
+    assert vocab.is_cased == is_cased
+    assert lower_cases(None, vocab) is not is_cased
+    said = capsys.readouterr().err
+    assert said.startswith("text keeps its case: " if is_cased else "text is lower-cased: ")
+    assert lower_cases(is_cased, vocab) is is_cased
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["uncased_en", "cased_en", "multi_cased", "chinese"])
+def test_case_of_released_vocabularies(shared: Path, name: str) -> None:
+    """Those with "cased" in their name keep case, even with all free lines of the uncased one filled with names."""
+    vocab = read_vocab(str(shared / "data/vocab" / name / "vocab.txt"))
+    assert vocab.is_cased == (name in ("cased_en", "multi_cased"))
+    filled = [f"Name{index}" if token.startswith("[unused") else token for index, token in enumerate(vocab.tokens)]
+    assert make_vocab(filled).is_cased == vocab.is_cased

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxbert.errors import InputError
-from jaxbert.tfrecord.files import TFRecords, frame, stream, write_records
+from jaxbert.tfrecord.files import TFRecords, frame, is_records, stream, write_records
 
 PAYLOADS = [b"one", b"", b"three" * 100]
 
@@ -98,11 +98,8 @@ def test_message_names_file_record_and_byte(path: Path) -> None:
 
 
 def test_other_files(tmp_path: Path) -> None:
-    """Compressed and missing files, and files of another kind, are refused with a hint; an empty one has no records."""
+    """Missing files and files of another kind are refused with a hint; an empty one has no records."""
     path = tmp_path / "records"
-    path.write_bytes(gzip.compress(frame(b"abc")))
-    with pytest.raises(InputError, match="GZIP"):
-        TFRecords([str(path)])
     path.write_bytes(b"this is text, not records")
     with pytest.raises(InputError, match="is this a TFRecord file"):
         TFRecords([str(path)])
@@ -110,6 +107,45 @@ def test_other_files(tmp_path: Path) -> None:
         TFRecords([str(tmp_path / "missing")])
     path.write_bytes(b"")
     assert len(TFRecords([str(path)])) == 0
+
+
+def test_compressed(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Compressed records, of one gzip member or several, are those of the file, together with files that are not."""
+    packed = tmp_path / "packed"
+    packed.write_bytes(b"".join(gzip.compress(frame(payload)) for payload in PAYLOADS) + gzip.compress(b""))
+    records = TFRecords([str(packed), str(path)])
+    assert f"unpacking `{packed}`" in capsys.readouterr().err
+    assert records.read(np.array([5, 2, 1, 0])) == [PAYLOADS[number] for number in (2, 2, 1, 0)]
+    assert records.locate(2) == f"`{packed}` record 2"
+    assert list(stream(str(packed))) == PAYLOADS
+    assert is_records(str(packed))
+    assert is_records(str(path))
+    packed.write_bytes(gzip.compress(b"no records, only text"))
+    assert not is_records(str(packed))
+    with pytest.raises(InputError, match=r"`.*packed` record 0 .*wrong length checksum"):
+        TFRecords([str(packed)])
+    packed.write_bytes(gzip.compress(b""))
+    assert len(TFRecords([str(packed)])) == 0
+
+
+def test_damaged_compression_is_found(path: Path) -> None:
+    """A compressed file that was cut or changed anywhere is refused by name."""
+    content = gzip.compress(path.read_bytes())
+    for position in range(2, len(content)):
+        path.write_bytes(content[:position])
+        with pytest.raises(InputError, match="GZIP-compressed and damaged"):
+            TFRecords([str(path)])
+    path.write_bytes(content[:-6] + bytes([content[-6] ^ 1]) + content[-5:])
+    with pytest.raises(InputError, match="GZIP-compressed and damaged"):
+        TFRecords([str(path)])
+
+
+def test_a_long_record_is_no_compressed_file(path: Path) -> None:
+    """A record whose length begins with the two bytes that mark gzip is read as the record it is."""
+    payload = bytes(0x8B1F)
+    write_records(str(path), [payload])
+    assert path.read_bytes()[:2] == b"\x1f\x8b"
+    assert TFRecords([str(path)]).read(np.array([0])) == [payload]
 
 
 def test_failed_writing_leaves_nothing(tmp_path: Path) -> None:
