@@ -14,7 +14,8 @@ GROUPS = ("Mode", "Data", "Model", "Output", "Training", "Machine")
 
 def help_text(options: type[Any], command: str, summary: str) -> str:
     """Usage, then the required flags, then the others by group, in the order of `GROUPS` and of their fields."""
-    arguments = "".join(f" <{name}>" for name, rule in rules(options).items() if rule.positional)
+    positional = {name: rule for name, rule in rules(options).items() if rule.positional}
+    arguments = "".join(f" <{name}>" if rule.required else f" [<{name}> ...]" for name, rule in positional.items())
     usage = f"usage: jaxbert {command}{arguments} --flag=value ... [--flagfile=FILE]"
     parts = [f"jaxbert {command}: {summary}\n\n{usage}\n"]
     for heading, names in _groups(rules(options)).items():
@@ -36,9 +37,10 @@ def _groups(fields: dict[str, Rule]) -> dict[str, list[str]]:
 
 def _described(options: type[Any], name: str) -> str:
     """One flag: its spelling, default and limits on a line, what it means below."""
-    rule, of_kind = rules(options)[name], kind(options, name)
+    rule = rules(options)[name]
     if rule.positional:
         return f"  <{name}>\n{_wrapped(rule.help)}\n"
+    of_kind = kind(options, name)
     spelling = f"--[no]{name}" if of_kind is bool else f"--{name}={'|'.join(rule.choices) or TYPE_NAMES[of_kind]}"
     facts = [_default(options, name), limits(rule), f"short: --{rule.short}" if rule.short else ""]
     remarks = ", ".join(fact for fact in facts if fact)

@@ -89,6 +89,11 @@ def argument(help: str) -> Any:
     return dataclasses.field(kw_only=True, metadata={"flag": Rule(help, required=True, positional=True)})
 
 
+def arguments(help: str) -> Any:
+    """The same for a last field `tuple[str, ...]`: any number of arguments, or none."""
+    return dataclasses.field(default=(), kw_only=True, metadata={"flag": Rule(help, positional=True)})
+
+
 def parse(
     options: type[T],
     argv: Sequence[str],
@@ -119,7 +124,7 @@ def parse(
     _refuse_others(arguments, live, elsewhere or {})
     negations = [f"no{name}" for name in fields if kind(options, name) is bool]
     rest = _read(values, arguments, [*fields, *negations])
-    positional = _named(rest, [name for name in rules(options) if name not in fields])
+    positional = _named(rest, {name: rule for name, rule in rules(options).items() if rule.positional})
     given = {name: values[name].value for name in fields if values[name].present}
     missing = [f"`--{name}`" for name, rule in fields.items() if rule.required and given.get(name, "") == ""]
     if missing:
@@ -297,8 +302,12 @@ def _read(values: absl_flags.FlagValues, arguments: Sequence[str], names: Sequen
         raise InputError(str(error), "flags are spelled `--flag=value`") from error
 
 
-def _named(arguments: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+def _named(arguments: Sequence[str], fields: Mapping[str, Rule]) -> dict[str, Any]:
     """The arguments that are no flags by the names of their fields."""
+    names = [name for name, rule in fields.items() if rule.required]
+    if last := next((name for name, rule in fields.items() if not rule.required), None):
+        of_names = _named(arguments[: len(names)], {name: fields[name] for name in names})
+        return {**of_names, last: tuple(arguments[len(names) :])}
     if len(arguments) > len(names):
         raise InputError(f"`{arguments[len(names)]}` is not a flag", "flags are spelled `--flag=value`")
     if len(arguments) < len(names):

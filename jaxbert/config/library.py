@@ -3,7 +3,7 @@
 
 import dataclasses
 
-from jaxbert.config.flags import flag, required_flag
+from jaxbert.config.flags import arguments, flag, required_flag
 from jaxbert.errors import InputError
 
 
@@ -18,6 +18,41 @@ class AskedModelFlags:
     vocab_file: str | None = flag(None, "Its vocabulary; default: the one in the checkpoint's folder.")
     do_lower_case: bool | None = flag(
         None, "Whether its text is lower-cased; default: as the model says, or unless the vocabulary has capitals."
+    )
+    dtype: str = flag(
+        "fp32", "Compute dtype of matmuls and activations.", choices=("fp32", "bf16", "fp16"), group="Machine"
+    )
+    compile_cache: str = flag(
+        "~/.cache/jaxbert", "Folder where compiled programs are kept from run to run; empty: nowhere."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictFlags:
+    """Texts for a classifier or regressor."""
+
+    texts: tuple[str, ...] = arguments(
+        "Texts, `first ||| second` for a pair; default: those of --input_file, or the lines of standard input."
+    )
+    model: str = required_flag(
+        "The model: the folder of a run, or whatever the trainers take as `--init_checkpoint`.", group="Model"
+    )
+    input_file: str | None = flag(
+        None,
+        "Texts: one a line, or `first ||| second` for a pair; or a table (.tsv, .csv, .jsonl) whose columns are named.",
+        group="Texts",
+    )
+    text_a_column: str | None = flag(
+        None, "Column of the (first) text in a table: its name in the first line, or its number from 0 without header."
+    )
+    text_b_column: str | None = flag(None, "Column of the second text of a pair.")
+    id_column: str | None = flag(None, "Column that tells a text apart; default: the number of its row, from 0.")
+    output_file: str | None = flag(
+        None, "Where the lines go, JSON with id, label and probabilities; default: standard output.", group="Output"
+    )
+    with_text: bool = flag(False, "Write the text, too.")
+    max_seq_length: int | None = flag(
+        None, "Tokens of a text, special ones included; longer texts are cut; default: as the model says.", minimum=4
     )
     dtype: str = flag(
         "fp32", "Compute dtype of matmuls and activations.", choices=("fp32", "bf16", "fp16"), group="Machine"

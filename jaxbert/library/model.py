@@ -22,6 +22,7 @@ from jaxbert.batches.devices import device_mesh, to_devices
 from jaxbert.batches.rows import Arrays, Layout
 from jaxbert.checkpoints import resolve
 from jaxbert.checkpoints.load import DenseHead, match, read_initial
+from jaxbert.checkpoints.model_folder import models_of_run
 from jaxbert.errors import InputError
 from jaxbert.examples.squad import Paragraph, Question
 from jaxbert.examples.text_examples import TextExample
@@ -110,7 +111,8 @@ def load(
     Weights go to the devices, and programs are compiled, when they are first needed.
 
     Args:
-        model: a checkpoint of TensorFlow 1 or 2, a hub module, a folder of Hugging Face or ours, a released name.
+        model: the folder of a run, of which the best model is taken, or else the last; a checkpoint of TensorFlow 1 or
+            2, a hub module, a folder of Hugging Face or ours, a released name.
         bert_config_file: its sizes, where its folder does not say them.
         vocab_file: its vocabulary, where its folder has none.
         do_lower_case: whether its text is lower-cased, where its files do not say it.
@@ -123,6 +125,8 @@ def load(
     """
     devices.prepare(os.environ, compile_cache, dtype)
     path = os.fspath(model)
+    if of_run := models_of_run(path):
+        path = os.path.join(path, of_run[0])
     found = resolve.find_model(
         path, bert_config_file=bert_config_file, vocab_file=vocab_file, do_lower_case=do_lower_case
     )
@@ -132,8 +136,17 @@ def load(
     return Model(found.for_text(), max_seq_length, dtype)
 
 
+class TextsCutWarning(UserWarning):
+    """Texts are longer than the model's longest sequence, and lose their end."""
+
+
 class Model:
-    """A model that was loaded; its methods may be called from several threads, and wait for each other."""
+    """A model that was loaded; its methods may be called from several threads, and wait for each other.
+
+    Attributes:
+        max_seq_length: the longest sequence in tokens, special ones included; longer texts are cut.
+        counts: what became of all texts so far: how many were cut, how many of their tokens are `[UNK]`.
+    """
 
     def __init__(self, model: resolve.Model, max_seq_length: int | None, dtype: str) -> None:
         assert model.source is not None  # it was named
@@ -150,6 +163,7 @@ class Model:
         )
         self._placed: dict[str, jax.Array] = {}
         self._lock = threading.RLock()
+        self.counts = TextCounts()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -221,10 +235,11 @@ class Model:
 
     def tokens(self, texts: Iterable[Text]) -> list[list[str]]:
         """The tokens of each text as the model reads them, special ones included, cut at its longest sequence."""
+        examples = [_example(text, number, None) for number, text in enumerate(texts)]
+        features, _ = convert(examples, self._tokenizer, self.max_seq_length, {})
         names = self._tokenizer.vocab.tokens
         return [
             [names[id_] for id_ in ids[mask != 0].tolist()]
-            for features in self._chunks(texts, None)
             for ids, mask in zip(features["input_ids"], features["input_mask"], strict=True)
         ]
 
@@ -324,8 +339,10 @@ class Model:
             features, counted = convert(examples, self._tokenizer, self.max_seq_length, {})
             counts += counted
             yield features
+        self.counts += counts
         if counts.cut:
-            warnings.warn(f"{counts.cut} texts are longer than {self.max_seq_length} tokens and are cut", stacklevel=4)
+            said = f"{counts.cut} texts are longer than {self.max_seq_length} tokens and are cut"
+            warnings.warn(said, TextsCutWarning, stacklevel=4)
 
     def _streamed(self, compute: streams.Compute, weights: Tree, chunks: Iterator[Arrays]) -> Iterator[Any]:
         with self._lock:

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Vectors of the texts in a file, as JSON lines or as an array; the texts are read some at a time."""
+"""What a model says of the texts in a file, as JSON lines or as an array; the texts are read some at a time."""
 
+import contextlib
 import itertools
 import json
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from jaxbert.config.library import EmbedFlags
+from jaxbert.config.library import EmbedFlags, PredictFlags
 from jaxbert.console import progress, say
 from jaxbert.examples.table import ColumnNames, table_dataset
 from jaxbert.io.files import open_input, whole_file
-from jaxbert.library.model import Model, Pooling, Text, load
+from jaxbert.library.model import Model, Pooling, Prediction, Text, TextsCutWarning, load
 
 _CHUNK = 1024  # texts at a time
 _PAIR = re.compile(r"^(.*) \|\|\| (.*)$")
@@ -32,7 +34,7 @@ def embed_file(flags: EmbedFlags) -> None:
         compile_cache=flags.compile_cache,
     )
     write = _write_array if flags.output_file.endswith(".npy") else _write_lines
-    with whole_file(flags.output_file) as file, progress() as report:
+    with whole_file(flags.output_file) as file, progress() as report, _counts_said(model, flags.input_file):
         count = 0
         for count in write(file, model, flags):
             report("texts", count)
@@ -91,22 +93,85 @@ def _vectors(model: Model, texts: Sequence[Text], flags: EmbedFlags) -> np.ndarr
     )
 
 
+def predict_texts(flags: PredictFlags, standard_input: BinaryIO) -> None:
+    """Write a JSON line for each text, as soon as those before it are written.
+
+    Raises InputError where model, texts or flags are wrong.
+    """
+    model = load(
+        flags.model,
+        max_seq_length=flags.max_seq_length,
+        dtype=cast(Any, flags.dtype),
+        compile_cache=flags.compile_cache,
+    )
+    rows: Iterator[Named]
+    if flags.texts:
+        rows = ((str(number), _text(text)) for number, text in enumerate(flags.texts))
+    else:
+        rows = _rows(flags) if flags.input_file else _lines(standard_input)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_counts_said(model, flags.input_file or ""))
+        file = stack.enter_context(whole_file(flags.output_file)) if flags.output_file else None
+        for part in _parts(rows):
+            found = model.predict([text for _, text in part])
+            for (id_, text), one in zip(part, found, strict=True):
+                line = json.dumps(
+                    {"id": id_} | ({"text": text} if flags.with_text else {}) | _told(one), ensure_ascii=False
+                )
+                if file is None:
+                    print(line, flush=True)
+                else:
+                    file.write(f"{line}\n".encode())
+
+
+@contextlib.contextmanager
+def _counts_said(model: Model, source: str) -> Iterator[None]:
+    """At the end the user is told once how many texts were cut, and where much is unknown."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TextsCutWarning)
+        yield
+    for note in model.counts.notes(source, model.max_seq_length):
+        say(note)
+
+
+def _told(found: Prediction | np.floating[Any]) -> dict[str, Any]:
+    """A prediction as JSON has it, numbers in the shortest decimals of float32."""
+    if not isinstance(found, Prediction):
+        return {"number": float(str(np.float32(found)))}
+    shares = {label: float(str(np.float32(share))) for label, share in found.probabilities.items()}
+    return {"label": found.label, "probabilities": shares}
+
+
 def _chunks(flags: EmbedFlags) -> Iterator[list[Named]]:
-    rows = _table(flags) if flags.text_a_column else _lines(flags.input_file)
+    return _parts(_rows(flags))
+
+
+def _parts(rows: Iterator[Named]) -> Iterator[list[Named]]:
     return iter(lambda: list(itertools.islice(rows, _CHUNK)), [])
 
 
-def _lines(path: str) -> Iterator[Named]:
+def _rows(flags: EmbedFlags | PredictFlags) -> Iterator[Named]:
+    if flags.text_a_column:
+        yield from _table(flags)
+        return
+    assert flags.input_file is not None  # the caller looked
+    with open_input(flags.input_file) as file:
+        yield from _lines(file)
+
+
+def _lines(file: BinaryIO) -> Iterator[Named]:
     """A text a line, or a pair with `|||` between, as in extract_features.py."""
-    with open_input(path) as file:
-        for number, line in enumerate(file):
-            text = line.decode("utf-8-sig" if number == 0 else "utf-8", errors="ignore").strip()
-            pair = _PAIR.match(text)
-            yield str(number), (pair[1], pair[2]) if pair else text
+    for number, line in enumerate(file):
+        yield str(number), _text(line.decode("utf-8-sig" if number == 0 else "utf-8", errors="ignore").strip())
 
 
-def _table(flags: EmbedFlags) -> Iterator[Named]:
+def _text(text: str) -> Text:
+    pair = _PAIR.match(text)
+    return (pair[1], pair[2]) if pair else text
+
+
+def _table(flags: EmbedFlags | PredictFlags) -> Iterator[Named]:
     names = ColumnNames(flags.text_a_column or "", flags.text_b_column or "", id=flags.id_column or "")
-    dataset = table_dataset("", "", flags.input_file, names, kind="regression")
+    dataset = table_dataset("", "", flags.input_file or "", names, kind="regression")
     for example in dataset.test[""]():
         yield example.id, example.text_a if example.text_b is None else (example.text_a, example.text_b)

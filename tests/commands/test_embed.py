@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`jaxbert embed` and `extract_features`: the vectors that the library gives, in files of each kind."""
+"""`jaxbert embed`, `extract_features` and `predict`: what the library gives, in files of each kind."""
 
+import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import jaxbert
+from jaxbert.checkpoints.model_folder import write_model
 from jaxbert.cli import main
+from jaxbert.tfrecord.metadata import ClassificationMetaData
+from tests.checkpoints.random_models import random_weights
 from tests.commands.damage import assert_refused
-from tests.commands.test_library import model_folder, some_texts
+from tests.commands.test_library import BERT, LABELS, model_folder, some_texts
 from tests.commands.tiny_task import Task, flags
 
 TEXTS = [*some_texts(20), ("red blue", "green"), "", "teal ||| ", "|||"]
@@ -50,11 +55,14 @@ def test_arrays_and_lines_hold_the_vectors_of_the_library(folder: Path) -> None:
     np.testing.assert_array_equal(np.load(embed(folder, "b.npy", layers="1,0", pooling="max")), several, strict=True)
 
 
-def test_features_are_written_as_google_research_writes_them(folder: Path) -> None:
+@pytest.mark.filterwarnings("ignore::jaxbert.library.model.TextsCutWarning")
+def test_features_are_written_as_google_research_writes_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One line for each text: its tokens, and of each the values of the layers, rounded to six digits."""
     texts = [stripped(text) for text in TEXTS]
     model = jaxbert.load(folder / "model", compile_cache="")
+    capsys.readouterr()
     output = embed(folder, "f.jsonl", "extract_features", layers="-1,0", max_seq_length=8)
+    assert f"`{folder}/texts.txt`: 16 of 24 texts are longer than 8 tokens and are cut" in capsys.readouterr().err
     found = [json.loads(line) for line in output.read_text().splitlines()]
     short = jaxbert.load(folder / "model", compile_cache="", max_seq_length=8)
     vectors = short.embed(texts, pooling="tokens", layers=[-1, 0])  # type: ignore[arg-type]
@@ -99,3 +107,46 @@ def test_wrong_flags_end_in_a_message(
     code = main(["embed", *flags(**{**given, "compile_cache": "", **more})])
     assert_refused((code, *capsys.readouterr()), problem, hint)
     assert not (folder / "x.jsonl").exists()
+
+
+def test_texts_are_predicted_from_anywhere(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given in the command, on standard input, and in a file: the lines are the same; a run's folder is enough."""
+    (tmp_path / "run").mkdir()
+    model_folder(tmp_path / "run" / "best", task, "classifier", LABELS)
+    texts = ["red blue", "green ||| pink", "teal"]
+    expected = jaxbert.load(tmp_path / "run", compile_cache="").predict(["red blue", ("green", "pink"), "teal"])
+    given = flags(model=tmp_path / "run", compile_cache="")
+    (tmp_path / "texts.txt").write_text("\n".join(texts))
+    capsys.readouterr()
+    assert main(["predict", *given, *texts]) == 0
+    found = capsys.readouterr().out
+    lines = [json.loads(line) for line in found.splitlines()]
+    assert [line["label"] for line in lines] == [one.label for one in expected]  # type: ignore[union-attr]
+    for line, one in zip(lines, expected, strict=True):
+        assert line["probabilities"] == pytest.approx(one.probabilities, abs=1e-7)  # type: ignore[union-attr]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(texts).encode())))
+    assert main(["predict", *given]) == 0
+    assert capsys.readouterr().out == found
+    files = flags(input_file=tmp_path / "texts.txt", output_file=tmp_path / "out.jsonl")
+    assert main(["predict", *given, *files, "--with_text"]) == 0
+    written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [line.pop("text") for line in written] == ["red blue", ["green", "pink"], "teal"]
+    assert written == lines
+
+
+def test_numbers_are_predicted(task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A regressor gives one for each text; a model without classes is refused."""
+    meta = ClassificationMetaData("", 0, 32, None, "float")
+    weights = random_weights(BERT, "classifier", classes=1)
+    (tmp_path / "model").mkdir()
+    write_model(str(tmp_path / "model"), weights, {"meta_data": meta.to_json()}, {})
+    for name in ("vocab.txt", "bert_config.json"):
+        shutil.copy(task.model / name, tmp_path / "model")
+    assert main(["predict", f"--model={tmp_path}/model", "--compile_cache=", "red"]) == 0
+    (number,) = jaxbert.load(tmp_path / "model", compile_cache="").predict(["red"])
+    assert json.loads(capsys.readouterr().out) == {"id": "0", "number": pytest.approx(float(number), abs=1e-6)}  # type: ignore[arg-type]
+    model_folder(tmp_path / "encoder", task, "none")
+    code = main(["predict", f"--model={tmp_path}/encoder", "--compile_cache=", "red"])
+    assert_refused((code, *capsys.readouterr()), "do not say which classes", "trained by `run_classifier`")
