@@ -13,8 +13,7 @@ from jaxbert.errors import InputError
 from jaxbert.io import files
 from jaxbert.library.model import Model, load
 from jaxbert.tasks import classification, spans
-from jaxbert.tasks.fine_tuning import trained_checkpoint
-from jaxbert.train import devices
+from jaxbert.tasks.fine_tuning import run_and_export, trained_checkpoint
 
 Task = Literal["classification", "multi_label", "regression", "squad"]
 _DATA = "data"  # below the folder of a run
@@ -97,11 +96,10 @@ def _parsed(
 
 
 def _trained(flags: ClassifierFlags | SquadFlags) -> Model:
-    with devices.prepared(flags, os.environ):
-        if isinstance(flags, SquadFlags):
-            spans.run_task(flags)
-        else:
-            classification.run_task(flags)
+    if isinstance(flags, SquadFlags):
+        run_and_export(flags, spans.run_task, "squad", os.environ)
+    else:
+        run_and_export(flags, classification.run_task, "classifier", os.environ)
     return load(trained_checkpoint(flags), compile_cache=flags.compile_cache)
 
 

@@ -2,20 +2,46 @@
 """What tasks that are fine-tuned have in common: the model to begin with, how many steps, which weights are kept."""
 
 import os
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import TypeVar, cast
 
 from jaxbert.checkpoints import model_folder
+from jaxbert.checkpoints.load import DenseHead
 from jaxbert.checkpoints.resolve import Model, find_model
 from jaxbert.checkpoints.tf_bundle import find_prefix
 from jaxbert.checkpoints.vocab_fit import NewTokens
 from jaxbert.config.trainers import ClassifierFlags, FineTuningFlags, SquadFlags
 from jaxbert.console import say
 from jaxbert.errors import InputError
-from jaxbert.train import run_folder
+from jaxbert.export.model import export_model
+from jaxbert.io import files
+from jaxbert.train import devices, hosts, run_folder
 from jaxbert.train.loop import Plan
 from jaxbert.train.optimizers import LinearSchedule
 from jaxbert.train.run import Epoch
+
+Flags = TypeVar("Flags", ClassifierFlags, SquadFlags)
+
+
+def run_and_export(
+    flags: Flags, run_task: Callable[[Flags], None], kind: DenseHead, environment: MutableMapping[str, str]
+) -> None:
+    """Let `run_task` do what `--mode` says; then write the SavedModel of this kind that is asked for."""
+    if flags.export_folder is not None:
+        files.refuse_filled_folder(flags.export_folder)
+    with devices.prepared(flags, environment):
+        if flags.mode != "export_only":
+            run_task(flags)
+        if flags.export_folder is not None and hosts.is_first():
+            export_model(
+                trained_checkpoint(flags),
+                "saved_model",
+                flags.export_folder,
+                kind=kind,
+                bert_config_file=flags.bert_config_file,
+                vocab_file=flags.vocab_file,
+                do_lower_case=flags.do_lower_case,
+            )
 
 
 def read_model(flags: ClassifierFlags | SquadFlags) -> Model:
