@@ -8,16 +8,18 @@ from jaxbert.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class AskedModelFlags:
-    """The model that is asked."""
+class TextsFlags:
+    """Where texts stand in a table, how much of them is read, and how the model computes."""
 
-    init_checkpoint: str = required_flag("The model: whatever the trainers take as `--init_checkpoint`.", group="Model")
-    bert_config_file: str | None = flag(
-        None, "Sizes of the model; default: what the checkpoint comes with, such as `bert_config.json` in its folder."
+    text_a_column: str | None = flag(
+        None,
+        "Column of the (first) text in a table: its name in the first line, or its number from 0 without header.",
+        group="Texts",
     )
-    vocab_file: str | None = flag(None, "Its vocabulary; default: the one in the checkpoint's folder.")
-    do_lower_case: bool | None = flag(
-        None, "Whether its text is lower-cased; default: as the model says, or unless the vocabulary has capitals."
+    text_b_column: str | None = flag(None, "Column of the second text of a pair.")
+    id_column: str | None = flag(None, "Column that tells a text apart; default: the number of its row, from 0.")
+    max_seq_length: int | None = flag(
+        None, "Tokens of a text, special ones included; longer texts are cut; default: as the model says.", minimum=4
     )
     dtype: str = flag(
         "fp32", "Compute dtype of matmuls and activations.", choices=("fp32", "bf16", "fp16"), group="Machine"
@@ -28,7 +30,21 @@ class AskedModelFlags:
 
 
 @dataclasses.dataclass(frozen=True)
-class PredictFlags:
+class AskedModelFlags(TextsFlags):
+    """The model that is asked."""
+
+    init_checkpoint: str = required_flag("The model: whatever the trainers take as `--init_checkpoint`.", group="Model")
+    bert_config_file: str | None = flag(
+        None, "Sizes of the model; default: what the checkpoint comes with, such as `bert_config.json` in its folder."
+    )
+    vocab_file: str | None = flag(None, "Its vocabulary; default: the one in the checkpoint's folder.")
+    do_lower_case: bool | None = flag(
+        None, "Whether its text is lower-cased; default: as the model says, or unless the vocabulary has capitals."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictFlags(TextsFlags):
     """Texts for a classifier or regressor."""
 
     texts: tuple[str, ...] = arguments(
@@ -42,24 +58,10 @@ class PredictFlags:
         "Texts: one a line, or `first ||| second` for a pair; or a table (.tsv, .csv, .jsonl) whose columns are named.",
         group="Texts",
     )
-    text_a_column: str | None = flag(
-        None, "Column of the (first) text in a table: its name in the first line, or its number from 0 without header."
-    )
-    text_b_column: str | None = flag(None, "Column of the second text of a pair.")
-    id_column: str | None = flag(None, "Column that tells a text apart; default: the number of its row, from 0.")
     output_file: str | None = flag(
         None, "Where the lines go, JSON with id, label and probabilities; default: standard output.", group="Output"
     )
     with_text: bool = flag(False, "Write the text, too.")
-    max_seq_length: int | None = flag(
-        None, "Tokens of a text, special ones included; longer texts are cut; default: as the model says.", minimum=4
-    )
-    dtype: str = flag(
-        "fp32", "Compute dtype of matmuls and activations.", choices=("fp32", "bf16", "fp16"), group="Machine"
-    )
-    compile_cache: str = flag(
-        "~/.cache/jaxbert", "Folder where compiled programs are kept from run to run; empty: nowhere."
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,14 +71,6 @@ class EmbedFlags(AskedModelFlags):
     input_file: str = required_flag(
         "Texts: one a line, or `first ||| second` for a pair; or a table (.tsv, .csv, .jsonl) whose columns are named.",
         group="Texts",
-    )
-    text_a_column: str | None = flag(
-        None, "Column of the (first) text in a table: its name in the first line, or its number from 0 without header."
-    )
-    text_b_column: str | None = flag(None, "Column of the second text of a pair.")
-    id_column: str | None = flag(None, "Column that tells a text apart; default: the number of its row, from 0.")
-    max_seq_length: int | None = flag(
-        None, "Tokens of a text, special ones included; longer texts are cut; default: as the model says.", minimum=4
     )
     output_file: str = required_flag(
         "What to write: .npy for an array [texts, hidden], or [texts, layers, hidden] for several layers; else JSON"
