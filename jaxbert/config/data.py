@@ -142,12 +142,15 @@ class FineTuningDataFlags(TextFlags):
 class PretrainingDataFlags:
     """Records for pretraining, from text."""
 
-    input_file: str = required_flag("Text files: globs, separated by commas; read in this order.")
+    input_file: str = required_flag(
+        "Files of text, Parquet or Arrow, or folders of `datasets`: globs, separated by commas; read in this order."
+    )
     input_format: str = flag(
         "auto",
         "auto: as the beginning of each file shows, lines where it shows nothing. lines: a sentence a line,"
         " a blank line between documents. documents: every file is a document of running text."
-        " jsonl: a document a line, in `text`. wikiextractor: what WikiExtractor writes, <doc ...> to </doc>.",
+        " jsonl: a document a line, in `text`. wikiextractor: what WikiExtractor writes, <doc ...> to </doc>."
+        " Parquet and Arrow are always read as such: a document a row, in the column `text`.",
         choices=("auto", "lines", "documents", "jsonl", "wikiextractor"),
         group="What to make",
     )
@@ -219,7 +222,9 @@ class PretrainingDataFlags:
 class VocabFlags:
     """A vocabulary from text."""
 
-    input_file: str = required_flag("Text files: globs, separated by commas.")
+    input_file: str = required_flag(
+        "Files of text, Parquet or Arrow, or folders of `datasets`: globs, separated by commas."
+    )
     input_format: str = flag(
         "auto",
         "How the files are written; as in `create_pretraining_data`.",

@@ -282,8 +282,8 @@ def problems(counts: Counts, work: Work) -> Iterator[str]:
         )
     if counts.lone_documents and counts.text_bytes > MEGABYTE // 10:
         of_all = f"{counts.lone_documents} of {len(work.shards)} shards" if len(work.shards) > 1 else "the text"
-        cure = "put a blank line between documents, or raise `--shard_mb`"
-        yield f"one document is all of {of_all}, so its random next sentences come from itself; {cure}"
+        cure = "put a blank line between documents, or raise" if "lines" in forms else "raise"
+        yield f"one document is all of {of_all}, so its random next sentences come from itself; {cure} `--shard_mb`"
 
 
 def write_shard(shard: Shard, recipe: Recipe, folder: str) -> ShardReport:

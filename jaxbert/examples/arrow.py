@@ -4,13 +4,15 @@
 What is read is a stream of batches, never a whole file. `pyarrow` is an extra, imported where a file is opened.
 """
 
+import bisect
 import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +20,7 @@ import numpy as np
 from jaxbert.console import say_once
 from jaxbert.errors import InputError
 from jaxbert.io import files
+from jaxbert.io.storage import is_remote
 
 Role = Literal["train", "eval", "test"]
 Kind = Literal["Parquet", "Arrow file", "Arrow stream"]
@@ -28,7 +31,7 @@ _ROLES: dict[Role, tuple[str, ...]] = {
     "eval": ("validation", "dev", "valid", "eval", "validation_matched"),
     "test": ("test", "test_matched"),
 }
-_BATCH = 1000  # rows
+_BATCH = 100  # rows that are held at a time, which may be whole books
 _BUFFER = 1 << 20  # bytes of a column that are read at a time
 _SPLIT = re.compile(r"(?P<split>.+?)(?:-[0-9]{5}-of-(?P<parts>[0-9]{5}))?(?:-[0-9a-f]{16})?\.(?:parquet|arrow)")
 _NUMBERED = re.compile(r"[0-9]+\.parquet")
@@ -91,12 +94,9 @@ class ArrowTable:
         for path in self.paths:
             with _opened(path) as (schema, batches):
                 names = _class_names(schema, path)
-                for column in columns:
-                    if schema.names.count(column) != 1:
-                        listed = ", ".join(f"`{name}`" for name in schema.names)
-                        raise InputError(f"`{path}` has no column `{column}`; it has {listed}", "name one of these")
+                _check_columns(schema, columns, path)
                 values = [_values(schema.field(column), names.get(column), path) for column in columns]
-                for batch in batches(columns):
+                for batch in batches(columns, 0):
                     found = [read(batch.column(name)) for name, read in zip(columns, values, strict=True)]
                     for row in zip(*found, strict=True):
                         number += 1
@@ -106,6 +106,21 @@ class ArrowTable:
         """The number of rows."""
         first = next(iter(self.columns), None)
         return 0 if first is None else sum(1 for _ in self.rows([first]))
+
+
+def read_texts(path: str, column: str, start: int = 0) -> Iterator[list[bytes | None]]:
+    """The texts of some rows at a time, from the row `start` on, as they are in the file: UTF-8, but unchecked.
+
+    Raises:
+        InputError: there is no such column, it holds anything but text, or the file is damaged.
+    """
+    with _opened(path) as (schema, batches):
+        _check_columns(schema, [column], path, f"rename the column of the texts to `{column}`")
+        kind = schema.field(column).type
+        if not _is_text(kind):
+            raise InputError(f"`{path}`: the column `{column}` is of type {kind}, expected text", "write it as text")
+        for batch in batches([column], start):
+            yield _utf8(batch.column(column))
 
 
 def open_arrow(path: str, role: Role) -> ArrowTable:
@@ -207,8 +222,8 @@ def _saved(folder: str) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[tuple[Any, Callable[[Sequence[str]], Iterator[Any]]]]:
-    """The schema of a file, and a function from names of columns to its batches."""
+def _opened(path: str) -> Iterator[tuple[Any, Callable[[Sequence[str], int], Iterator[Any]]]]:
+    """The schema of a file, and a function from names of columns and a row to its batches from that row on."""
     kind = kind_of(path)
     with files.open_input(path) as file:
         if kind is None:
@@ -217,16 +232,44 @@ def _opened(path: str) -> Iterator[tuple[Any, Callable[[Sequence[str]], Iterator
         try:
             if kind == "Parquet":
                 content = pyarrow.parquet.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False)
-                yield content.schema_arrow, lambda columns: content.iter_batches(_BATCH, columns=[*columns])
-            elif kind == "Arrow stream":
-                stream = pyarrow.ipc.open_stream(file)
-                yield stream.schema, lambda columns: iter(stream)
+                yield content.schema_arrow, functools.partial(_parquet_batches, content)
+                return
+            # Of mapped memory nothing is copied: rows that are passed over are not even read.
+            source = file if is_remote(path) else pyarrow.BufferReader(pyarrow.py_buffer(files.map_input(path)))
+            if kind == "Arrow stream":
+                stream = pyarrow.ipc.open_stream(source)
+                yield stream.schema, lambda columns, start: _from_row(stream, start)
             else:
-                table = pyarrow.ipc.open_file(file)
-                yield table.schema, lambda columns: map(table.get_batch, range(table.num_record_batches))
-        except (pyarrow.ArrowException, OSError) as error:
+                table = pyarrow.ipc.open_file(source)
+                batches = map(table.get_batch, range(table.num_record_batches))
+                yield table.schema, lambda columns, start: _from_row(batches, start)
+        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
             reason = " ".join(str(error).split())[:300]
             raise InputError(f"`{path}` ({kind}) cannot be read: {reason}", "copy or write the file again") from error
+
+
+def _parquet_batches(content: Any, columns: Sequence[str], start: int) -> Iterator[Any]:
+    """The batches from the row `start` on; groups of rows that end before it are not read."""
+    count = content.num_row_groups
+    ends = list(itertools.accumulate(content.metadata.row_group(group).num_rows for group in range(count)))
+    group = bisect.bisect_right(ends, start)
+    batches = content.iter_batches(_BATCH, row_groups=range(group, count), columns=[*columns])
+    return _from_row(batches, start - (ends[group - 1] if group else 0))
+
+
+def _from_row(batches: Iterable[Any], start: int) -> Iterator[Any]:
+    """The batches without the first `start` rows, in pieces of some rows."""
+    for batch in batches:
+        for first in range(start, batch.num_rows, _BATCH):
+            yield batch.slice(first, _BATCH)
+        start = max(0, start - batch.num_rows)
+
+
+def _check_columns(schema: Any, columns: Sequence[str], path: str, hint: str = "name one of these") -> None:
+    for column in columns:
+        if schema.names.count(column) != 1:
+            listed = ", ".join(f"`{name}`" for name in schema.names)
+            raise InputError(f"`{path}` has no column `{column}`; it has {listed}", hint)
 
 
 def _pyarrow(path: str, kind: Kind) -> Any:
@@ -264,6 +307,26 @@ def _names(feature: Any) -> list[str] | None:
     return _names(feature.get("feature"))
 
 
+def _is_text(kind: Any) -> bool:
+    """Whether a type is text in one of its forms, or a dictionary of texts."""
+    import pyarrow
+
+    types = pyarrow.types
+    inner = kind.value_type if types.is_dictionary(kind) else kind
+    return bool(types.is_string(inner) or types.is_large_string(inner) or types.is_string_view(inner))
+
+
+def _utf8(array: Any) -> list[bytes | None]:
+    """The texts of an array as bytes."""
+    import pyarrow
+
+    binary = pyarrow.large_binary()
+    if isinstance(array, pyarrow.DictionaryArray):  # its texts first: a cast of the whole has no kernel for views
+        values = array.dictionary.cast(binary)
+        return list(pyarrow.DictionaryArray.from_arrays(array.indices, values).dictionary_decode().to_pylist())
+    return list(array.cast(binary).to_pylist())
+
+
 def _values(field: Any, names: Sequence[str] | None, path: str) -> Callable[[Any], list[Any]]:
     """How the values of a column are read from its arrays."""
     import pyarrow
@@ -271,9 +334,8 @@ def _values(field: Any, names: Sequence[str] | None, path: str) -> Callable[[Any
     types, kind = pyarrow.types, field.type
     is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
     inner = kind.value_type if is_list or types.is_dictionary(kind) else kind
-    is_text = types.is_string(inner) or types.is_large_string(inner) or types.is_string_view(inner)
     is_number = types.is_integer(inner) or types.is_floating(inner) or types.is_decimal(inner)
-    if not (is_text or is_number or types.is_boolean(inner) or types.is_nested(inner) or types.is_null(inner)):
+    if not (_is_text(inner) or is_number or types.is_boolean(inner) or types.is_nested(inner) or types.is_null(inner)):
         raise InputError(f"`{path}`: the column `{field.name}` is of type {kind}", "write it as text")
     one: Callable[[Any], Any] = lambda value: value  # noqa: E731
     if names is not None and types.is_integer(inner):

@@ -1,27 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text files -> documents of sentences, a shard of the corpus at a time.
+"""Text files, Parquet and Arrow -> documents of sentences, a shard of the corpus at a time.
 
-A corpus is far larger than memory, so it is cut into shards by byte offsets before anything is read, where documents
-end; each shard is then read by itself, in any process. How a file is written is seen at its beginning, unless it is
-said. Running text becomes sentences by Punkt's rules (`nupunkt`), by the marks that end sentences in other scripts, and
-not at numbers such as "2." of a list.
+A corpus is far larger than memory, so it is cut into shards where documents end, text by byte offsets and tables by
+rows, before anything is made of it; each shard is then read by itself, in any process. How a file is written is seen at
+its beginning, unless it is said. Running text becomes sentences by Punkt's rules (`nupunkt`), by the marks that end
+sentences in other scripts, and not at numbers such as "2." of a list.
 """
 
+import codecs
 import dataclasses
 import html
 import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 from jaxbert.console import say
 from jaxbert.errors import InputError
-from jaxbert.io.files import open_input, view_input
+from jaxbert.examples.arrow import kind_of, open_arrow, read_texts
+from jaxbert.io.files import is_folder, open_input, view_input
 from jaxbert.io.storage import RemoteBytes
 
-Format = Literal["lines", "documents", "jsonl", "wikiextractor"]
-FORMATS = ("lines", "documents", "jsonl", "wikiextractor")
+Format = Literal["lines", "documents", "jsonl", "wikiextractor", "table"]
+FORMATS = ("lines", "documents", "jsonl", "wikiextractor", "table")
+_COLUMN = "text"  # of a table
 _LOOK = 1 << 16  # bytes at the beginning of a file that show how it is written
 _OTHER_FILES = {
     b"\x1f\x8b": ("gzip-compressed", "unpack it: `gunzip`"),
@@ -69,11 +72,25 @@ class Part:
 
 
 @dataclasses.dataclass(frozen=True)
+class Rows:
+    """The rows of a table from `start` to the one before `end`, each a document, and the bytes of their texts."""
+
+    path: str
+    start: int
+    end: int
+    text_bytes: int
+    form: ClassVar[Format] = "table"
+
+    def __len__(self) -> int:
+        return self.text_bytes
+
+
+@dataclasses.dataclass(frozen=True)
 class Shard:
     """A run of the corpus that is worked on at once."""
 
     number: int
-    parts: tuple[Part, ...]
+    parts: tuple[Part | Rows, ...]
 
     def __len__(self) -> int:
         return sum(map(len, self.parts))
@@ -83,20 +100,25 @@ def text_files(paths: Sequence[str], choice: str = "auto") -> list[TextFile]:
     """The files, each with its format: `choice`, or with "auto" what its beginning shows.
 
     `<doc ...>` begins what WikiExtractor writes, an object with a `text` JSON lines; all else is a sentence a line, as
-    nothing in running text tells it apart.
+    nothing in running text tells it apart. Parquet and Arrow are tables whatever the choice, which is of text. A folder
+    of `datasets` stands for the files of its split to train on.
 
     Raises:
-        InputError: a file cannot be read, is compressed or not UTF-8; with "auto" one of JSON objects without `text`.
+        InputError: a file cannot be read, is compressed or not UTF-8; a table without texts in `text`; with "auto" a
+            file of JSON objects without `text`.
     """
     found = []
-    for path in paths:
-        seen = _look(path)
+    for path in itertools.chain.from_iterable(map(_files_of, paths)):
+        seen = _look(path, choice)
         if choice == "auto":
             found.append(TextFile(path, seen))
-            continue
-        found.append(TextFile(path, cast(Format, choice)))
-        if seen not in ("lines", choice):
-            say(f"note: `{path}` looks like {seen}; it is read as {choice}, as `--input_format` says")
+        elif seen == "table":
+            found.append(TextFile(path, seen))
+            say(f"note: `{path}` is a table and read as one; `--input_format={choice}` is about text")
+        else:
+            found.append(TextFile(path, cast(Format, choice)))
+            if seen not in ("lines", choice):
+                say(f"note: `{path}` looks like {seen}; it is read as {choice}, as `--input_format` says")
     if choice == "auto":
         counts = {form: sum(file.form == form for file in found) for form in FORMATS}
         parts = [f"{count} as {form}" for form, count in counts.items() if count]
@@ -104,8 +126,16 @@ def text_files(paths: Sequence[str], choice: str = "auto") -> list[TextFile]:
     return found
 
 
-def _look(path: str) -> Format:
+def _files_of(path: str) -> tuple[str, ...]:
+    """The file itself, or those of the data set in a folder."""
+    return open_arrow(path, "train").paths if is_folder(path) else (path,)
+
+
+def _look(path: str, choice: str) -> Format:
     """How a file is written, by its beginning."""
+    if kind_of(path):
+        next(read_texts(path, _COLUMN), None)
+        return "table"
     with open_input(path) as file:
         beginning = file.read(_LOOK)
     for mark, (kind, hint) in _OTHER_FILES.items():
@@ -115,17 +145,19 @@ def _look(path: str) -> Format:
     if re.match(r"<doc\s[^\n]*>", text):
         return "wikiextractor"
     first = text.partition("\n")[0]
-    return "jsonl" if first.startswith("{") and _begins_json(first, path) else "lines"
+    return "jsonl" if first.startswith("{") and _begins_json(first, path, choice) else "lines"
 
 
-def _begins_json(line: str, path: str) -> bool:
-    """Whether a first line, which may be cut, is an object with a `text`; one without is refused."""
+def _begins_json(line: str, path: str, choice: str) -> bool:
+    """Whether a first line, which may be cut, is an object with a `text`; one without is no text unless a flag says."""
     try:
         content: Any = json.loads(line)
     except (ValueError, RecursionError):
         return len(line) > _LOOK // 4 and '"text"' in line
     if isinstance(content, dict) and isinstance(content.get("text"), str):
         return True
+    if choice not in ("auto", "jsonl"):
+        return False
     keys = ", ".join(f"`{key}`" for key in list(content)[:10])
     raise InputError(
         f"`{path}` begins with a JSON object without a `text`: it has {keys or 'nothing'}",
@@ -134,14 +166,18 @@ def _begins_json(line: str, path: str) -> bool:
 
 
 def shards(files: Sequence[TextFile], size: int) -> Iterator[Shard]:
-    """Cut the files, taken as a row, into shards.
+    """Cut the files, taken as a row, into shards; of tables the texts are read once for it.
 
     A shard ends with the first document that ends `size` bytes or more after its begin, or with the file that does. A
     document that goes on for `size` bytes more is cut at a line end, so that memory stays bounded without blank lines.
+    No line of JSON and no row is cut.
+
+    Raises:
+        InputError: a file cannot be read; a row has no text.
     """
-    number, parts, length = 0, list[Part](), 0
+    number, parts, length = 0, list[Part | Rows](), 0
     for file in files:
-        for part in _parts(file, size, length):
+        for part in _rows(file.path, size, length) if file.form == "table" else _parts(file, size, length):
             parts.append(part)
             length += len(part)
             if length >= size:
@@ -162,6 +198,21 @@ def _parts(file: TextFile, size: int, taken: int) -> Iterator[Part]:
         start, taken = cut, 0
 
 
+def _rows(path: str, size: int, taken: int) -> Iterator[Rows]:
+    """The pieces of one table; `taken` bytes of the first shard are already there."""
+    start, end, length = 0, 0, 0
+    for text in itertools.chain.from_iterable(read_texts(path, _COLUMN)):
+        end += 1
+        if text is None:
+            raise InputError(f"`{path}` row {end} has no `{_COLUMN}`", "write the file without such rows")
+        length += len(text)
+        if taken + length >= size:
+            yield Rows(path, start, end, length)
+            start, length, taken = end, 0, 0
+    if start < end:
+        yield Rows(path, start, end, length)
+
+
 def _cut(content: memoryview | RemoteBytes, form: Format, goal: int, limit: int) -> int:
     """The offset from `goal` on where a shard ends best: a kind of end that comes before `limit`, or any line end."""
     for pattern in _ENDS[form]:
@@ -179,22 +230,21 @@ def read_documents(shard: Shard, *, join_files: bool = False) -> tuple[Iterator[
     Args:
         shard: what to read.
         join_files: whether a document goes on in the next file of its format where no blank line ends it, as in the
-            official scripts; otherwise the end of a file is the end of a document.
+            official scripts; otherwise the end of a file is the end of a document. A row of a table always is one.
 
     Raises:
         InputError: a file cannot be read or changed since it was cut; a line of a `jsonl` file is wrong.
     """
-    texts, wrong_bytes = list[tuple[Part, str]](), 0
+    texts, wrong_bytes = list[tuple[Part | Rows, str]](), 0
     for part in shard.parts:
-        raw = _read(part)
-        text = raw.decode(errors="ignore")
-        if len(text) != len(raw) and len(text.encode()) != len(raw):
-            wrong_bytes += len(raw) - len(text.encode())
-        text = text if part.start else text.removeprefix("\ufeff")
-        if join_files and texts and texts[-1][0].form == part.form:
-            texts[-1] = (texts[-1][0], texts[-1][1] + text)
-        else:
-            texts.append((part, text))
+        for raw in [_read(part)] if isinstance(part, Part) else _read_rows(part):
+            text = raw.decode(errors="ignore")
+            if len(text) != len(raw) and len(text.encode()) != len(raw):
+                wrong_bytes += len(raw) - len(text.encode())
+            if join_files and texts and texts[-1][0].form == part.form != "table":
+                texts[-1] = (texts[-1][0], texts[-1][1] + text)
+            else:
+                texts.append((part, text))
     read = (_documents(text, part.form, f"`{part.path}` from byte {part.start}") for part, text in texts)
     return itertools.chain.from_iterable(read), wrong_bytes
 
@@ -205,13 +255,21 @@ def _read(part: Part) -> bytes:
         raw = file.read(len(part))
     if len(raw) != len(part):
         raise InputError(f"`{part.path}` became shorter while it was read", "leave the input alone and start again")
-    return raw
+    return raw if part.start else raw.removeprefix(codecs.BOM_UTF8)
+
+
+def _read_rows(part: Rows) -> list[bytes]:
+    rows = itertools.chain.from_iterable(read_texts(part.path, _COLUMN, part.start))
+    texts = [text for text in itertools.islice(rows, part.end - part.start) if text is not None]
+    if len(texts) != part.end - part.start or sum(map(len, texts)) != len(part):
+        raise InputError(f"`{part.path}` changed while it was read", "leave the input alone and start again")
+    return texts
 
 
 def _documents(text: str, form: Format, source: str) -> Iterator[Document]:
     if form == "lines":
         return _groups(text.split("\n"))
-    if form == "documents":
+    if form in ("documents", "table"):
         return iter([_sentences(text)])
     if form == "jsonl":
         return (_sentences(_json_text(line, source)) for line in text.split("\n") if line.strip())

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command from text to pretraining records: its output, notes and messages, and Beam beside the local way."""
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
 from jaxbert.cli import main
+from tests.examples.arrow_files import save_to_disk, write_parquet
 
 
 @pytest.fixture
@@ -113,6 +115,40 @@ def test_whole_words_of_chinese(
     (tmp_path / "text.txt").write_text(text * 50)
     assert main([*flags, "--do_whole_word_mask"]) == 0
     assert ("`--do_whole_word_mask` changes nothing" in capsys.readouterr().err) == is_said
+
+
+@pytest.mark.parametrize("flag", ["", "--masking=dynamic", "--same_draws_as_google"])
+def test_tables_make_the_records_of_json_lines(flags: list[str], tmp_path: Path, flag: str) -> None:
+    """Parquet, Arrow and a folder of `datasets` give the records that the same documents give as JSON lines."""
+    texts = ["A b c. D a x!", "B b\n\nc d a", "", "D. C. B. A."] * 30
+    half = {"title": ["a"] * 60, "text": texts[:60]}
+    (tmp_path / "lines").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    write_parquet(tmp_path / "wiki/train-00000-of-00002.parquet", half, rows=7)
+    write_parquet(tmp_path / "wiki/train-00001-of-00002.parquet", half)
+    save_to_disk(tmp_path / "saved", [half, half])
+    contents = []
+    for source in ("lines", "wiki/*.parquet", "wiki", "saved"):
+        assert main([*flags, f"--input_file={tmp_path}/{source}", *filter(None, [flag])]) == 0
+        contents.append([(tmp_path / name).read_bytes() for name in ("one", "two")])
+    assert contents[0] == contents[1] == contents[2] == contents[3] != [b"", b""]
+
+
+def test_a_table_without_text(flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The columns that are there are named; nothing is written."""
+    write_parquet(tmp_path / "a.parquet", {"id": [1], "body": ["a"]})
+    assert main([*flags, f"--input_file={tmp_path}/a.parquet"]) == 2
+    err = capsys.readouterr().err
+    assert f"error: `{tmp_path}/a.parquet` has no column `text`; it has `id`, `body`" in err
+    assert "hint: rename the column of the texts to `text`" in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "text.txt", "vocab.txt"]
+
+
+def test_json_that_is_taken_as_text(flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The hint about objects without a text works: as lines they are read."""
+    (tmp_path / "text.txt").write_text('{"body": "a b c"}\n{"body": "d"}\n' * 9)
+    assert main(flags) == 2
+    assert "`--input_format=lines` to take it as plain text" in capsys.readouterr().err
+    assert main([*flags, "--input_format=lines"]) == 0
 
 
 @pytest.mark.parametrize(

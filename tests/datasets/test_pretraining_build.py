@@ -2,6 +2,7 @@
 """A corpus to record files: workers, interruption, turns, compression, names, wrong input."""
 
 import gzip
+import json
 import signal
 from pathlib import Path
 
@@ -16,13 +17,14 @@ from jaxbert.datasets.pretraining_build import (
     prepare,
 )
 from jaxbert.errors import InputError, Interrupted
-from jaxbert.examples.corpus import TextFile
+from jaxbert.examples.corpus import Format, TextFile
 from jaxbert.features.masking import Masking
 from jaxbert.features.pretraining import PairRecipe
 from jaxbert.text.tokenizer import Rules
 from jaxbert.tfrecord.example import decode, parse_example
 from jaxbert.tfrecord.files import TFRecords
 from jaxbert.tfrecord.schema import pretraining_schema
+from tests.examples.arrow_files import write_parquet
 
 LENGTH = 24
 
@@ -75,6 +77,23 @@ def test_workers_do_not_change_bytes(tmp_path: Path, corpus: list[str], recipe: 
     assert counts[0] == counts[1]
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
     assert not list(tmp_path.glob("*.shards"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_rows_of_tables(tmp_path: Path, recipe: Recipe, workers: int) -> None:
+    """Rows that are cut into the documents that lines are cut into make their records, on any number of workers."""
+    random = np.random.default_rng(0)
+    texts = [" ".join(random.choice(list("abcdefgh"), 30)) for _ in range(90)]
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in texts)
+    (tmp_path / "lines").write_text(lines)
+    write_parquet(tmp_path / "table", {"title": texts, "text": texts}, rows=7)
+    forms: list[tuple[str, Format, int]]
+    forms = [("lines", "jsonl", len(lines) // 9 - 1), ("table", "table", 10 * len(texts[0]))]
+    for name, form, size in forms:
+        work = prepare([TextFile(str(tmp_path / name), form)], recipe, [f"{tmp_path}/of-{name}"], size)
+        assert len(work.shards) == 9
+        build(work, workers, ignore)
+    assert (tmp_path / "of-table").read_bytes() == (tmp_path / "of-lines").read_bytes()
 
 
 def test_counts(tmp_path: Path, corpus: list[str], recipe: Recipe) -> None:

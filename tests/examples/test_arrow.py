@@ -185,6 +185,14 @@ def test_mistakes(tmp_path: Path) -> None:
     assert not is_arrow(str(tmp_path / "missing.parquet"))
 
 
+def test_text_that_is_not_utf8(tmp_path: Path) -> None:
+    """A text that is none in UTF-8 is refused, as those of other tables are."""
+    column = pyarrow.array([b"\xff"]).view(pyarrow.string())
+    pyarrow.parquet.write_table(pyarrow.table({"text": column}), tmp_path / "a")
+    with pytest.raises(InputError, match=r"a` \(Parquet\) cannot be read: 'utf-8' codec"):
+        values(open_arrow(str(tmp_path / "a"), "train"), "text")
+
+
 def test_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the package is missing it is named, with how to install it."""
     path = write_parquet(tmp_path / "a.parquet", {"text": ["x"]})

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from jaxbert.examples.arrow import open_arrow
+from jaxbert.examples.corpus import read_documents, shards, text_files
 from jaxbert.examples.glue import find_task, glue_dataset
 from jaxbert.examples.squad import Answer, read_squad
 
@@ -88,6 +89,28 @@ def test_squad_of_datasets(datasets: Any, tmp_path: Path) -> None:
         (paragraph,) = read_squad(str(tmp_path / name))
         assert [question.answers for question in paragraph.questions] == [(Answer("a", 0), Answer("b", 2)), ()]
         assert [question.is_impossible for question in paragraph.questions] == [False, True]
+
+
+def test_text_to_pretrain_on(datasets: Any, tmp_path: Path) -> None:
+    """Wikipedia's columns from `datasets`, pandas and polars are the documents of the JSON lines `datasets` writes."""
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    columns = {name: [f"{name}. {text} End." for text in TEXTS] for name in ("id", "url", "title", "text")}
+    whole = datasets.Dataset.from_dict(columns)
+    whole.to_json(tmp_path / "lines")
+    whole.to_parquet(tmp_path / "datasets.parquet", batch_size=100)
+    whole.save_to_disk(tmp_path / "saved", num_shards=3)
+    datasets.DatasetDict(train=whole, test=whole.select([0])).save_to_disk(tmp_path / "both")
+    pandas.DataFrame(columns).to_parquet(tmp_path / "pandas.parquet")
+    polars.DataFrame(columns).write_parquet(tmp_path / "polars.parquet")
+    polars.DataFrame(columns).write_ipc(tmp_path / "polars.arrow", compression="zstd")
+    names = ("lines", "datasets.parquet", "saved", "both", "pandas.parquet", "polars.parquet", "polars.arrow")
+    for size in (1000, 1 << 40):
+        found = {}
+        for name in names:
+            cut = shards(text_files([str(tmp_path / name)]), size)
+            found[name] = [document for shard in cut for document in read_documents(shard)[0]]
+        assert len(found["lines"]) == len(TEXTS)
+        assert all(documents == found["lines"] for documents in found.values())
 
 
 def test_pandas(tmp_path: Path) -> None:
