@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal, cast
 
 from jaxbert.console import say
 from jaxbert.errors import InputError
-from jaxbert.examples.arrow import kind_of, open_arrow, read_texts
+from jaxbert.examples.arrow import find_splits, kind_of, open_arrow, read_texts
 from jaxbert.io.files import is_folder, open_input, view_input
 from jaxbert.io.storage import RemoteBytes
 
@@ -35,6 +35,7 @@ _OTHER_FILES = {
     b"\xff\xfe": ("UTF-16", "convert it: `iconv -f utf-16 -t utf-8`"),
     b"\xfe\xff": ("UTF-16", "convert it: `iconv -f utf-16 -t utf-8`"),
 }
+_OBJECT_OVER_LINES = re.compile(r'\{\s*\n\s*"[^"\n]*"\s*:')
 _SHARD = 8_000_000  # bytes of text in memory at a time, where the cut decides nothing
 Document = list[str]
 """Sentences, none of them blank."""
@@ -104,8 +105,8 @@ def text_files(paths: Sequence[str], choice: str = "auto") -> list[TextFile]:
     of `datasets` stands for the files of its split to train on.
 
     Raises:
-        InputError: a file cannot be read, is compressed or not UTF-8; a table without texts in `text`; with "auto" a
-            file of JSON objects without `text`.
+        InputError: a file cannot be read, is compressed or not UTF-8; a table without texts in `text`; a folder without
+            tables; with "auto" a file of JSON objects without `text`, or over several lines.
     """
     found = []
     for path in itertools.chain.from_iterable(map(_files_of, paths)):
@@ -128,7 +129,11 @@ def text_files(paths: Sequence[str], choice: str = "auto") -> list[TextFile]:
 
 def _files_of(path: str) -> tuple[str, ...]:
     """The file itself, or those of the data set in a folder."""
-    return open_arrow(path, "train").paths if is_folder(path) else (path,)
+    if not is_folder(path):
+        return (path,)
+    if not find_splits(path):
+        raise InputError(f"`{path}` is a folder without a data set in Parquet or Arrow", f"give its files: `{path}/*`")
+    return open_arrow(path, "train").paths
 
 
 def _look(path: str, choice: str) -> Format:
@@ -144,6 +149,12 @@ def _look(path: str, choice: str) -> Format:
     text = beginning.decode(errors="ignore").removeprefix("\ufeff").lstrip()
     if re.match(r"<doc\s[^\n]*>", text):
         return "wikiextractor"
+    if _OBJECT_OVER_LINES.match(text) and choice in ("auto", "jsonl"):
+        raise InputError(
+            f"`{path}` begins with a JSON object over several lines",
+            'write {"text": "..."} on each line, give the folder if this is a file of a data set, or give'
+            " `--input_format=lines` to take it as plain text",
+        )
     first = text.partition("\n")[0]
     return "jsonl" if first.startswith("{") and _begins_json(first, path, choice) else "lines"
 

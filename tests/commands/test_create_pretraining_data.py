@@ -143,9 +143,12 @@ def test_a_table_without_text(flags: list[str], tmp_path: Path, capsys: pytest.C
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "text.txt", "vocab.txt"]
 
 
-def test_json_that_is_taken_as_text(flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The hint about objects without a text works: as lines they are read."""
-    (tmp_path / "text.txt").write_text('{"body": "a b c"}\n{"body": "d"}\n' * 9)
+@pytest.mark.parametrize("text", ['{"body": "a b c"}\n{"body": "d"}\n', '{\n "a": "b"\n}\n'])
+def test_json_that_is_taken_as_text(
+    text: str, flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The hint about JSON that is no document a line works: as lines it is read."""
+    (tmp_path / "text.txt").write_text(text * 9)
     assert main(flags) == 2
     assert "`--input_format=lines` to take it as plain text" in capsys.readouterr().err
     assert main([*flags, "--input_format=lines"]) == 0

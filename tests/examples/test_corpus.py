@@ -251,6 +251,7 @@ def test_several_formats_are_one_corpus(tmp_path: Path) -> None:
         (b"\x1f\x8b\x08\x00", "is gzip-compressed"),
         ("a".encode("utf-16"), "is UTF-16"),
         (b'{"body": "a"}\n', "without a `text`: it has `body`"),
+        (b'{\n  "text": "a"\n}\n', "a JSON object over several lines"),
     ],
 )
 def test_what_is_no_text(tmp_path: Path, content: bytes, message: str) -> None:

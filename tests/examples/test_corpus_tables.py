@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from jaxbert.errors import InputError
 from jaxbert.examples.corpus import Rows, Shard, TextFile, read_documents, read_sentences, shards, text_files
 from jaxbert.io import storage
+from jaxbert.io.files import expand
 from tests.examples.arrow_files import save_to_disk, write_parquet
 
 TEXTS = ["One is here. Two is\nthere.\n\nA heading", "", "Größe. \ufeffVier!", " \n", 'a "b"\tc'] * 40
@@ -159,6 +160,14 @@ def test_folders_of_datasets(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         found = read(f"{folder}/hub", f"{folder}/saved", f"{folder}/saved/test", size=5)
         assert found == [["Text 0."], ["Text 1."], ["Saved train."], ["Two."], ["Saved test."], ["Two."]]
     assert "the split train is read, of train, test" in capsys.readouterr().err
+
+
+def test_a_folder_of_text(tmp_path: Path) -> None:
+    """A folder without tables is refused, with a pattern for its files that serves."""
+    (tmp_path / "a.txt").write_text("One\n")
+    with pytest.raises(InputError, match="is a folder without a data set") as caught:
+        text_files([str(tmp_path)])
+    assert read(*expand(caught.value.hint.split("`")[1])) == [["One"]]
 
 
 @pytest.mark.parametrize(
