@@ -29,6 +29,7 @@ COMMANDS = {
     "predict": "classes, or numbers, of texts: given here, in a file, or on standard input",
     "embed": "write a vector for each text of a file",
     "extract_features": "the same in the form of google-research's script: vectors of tokens, of several layers",
+    "serve": "answer requests over HTTP, and show a page to try the model",
     "inspect": "say what a model file, records, metadata or a vocabulary is",
 }
 FLAGS = {  # where each command's flags are: module below jaxbert.config, and dataclass
@@ -43,6 +44,7 @@ FLAGS = {  # where each command's flags are: module below jaxbert.config, and da
     "predict": ("library", "PredictFlags"),
     "embed": ("library", "EmbedFlags"),
     "extract_features": ("library", "ExtractFeaturesFlags"),
+    "serve": ("serving", "ServeFlags"),
     "inspect": ("models", "InspectFlags"),
     "evaluate_squad": ("models", "EvaluateSquadFlags"),
 }

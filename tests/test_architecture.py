@@ -21,6 +21,7 @@ LINES = [
     {"__main__"},
     {"cli"},
     {"commands"},
+    {"serve"},
     {"library"},
     {"tasks"},
     {"export"},
@@ -45,7 +46,7 @@ JAX_FREE = [
     if (path.parent.name in DATA or path.parts[-2:] == ("batches", "order.py"))
     and path.name != "pretraining_beam.py"  # what it imports is an extra
 ]
-EXTRAS = ("arrow", "beam", "keras", "onnx", "onnxruntime")  # of which the package imports something
+EXTRAS = ("arrow", "beam", "keras", "onnx", "onnxruntime", "serve")  # of which the package imports something
 COMMANDS = sorted(path for path in (PACKAGE / "commands").glob("*.py") if path.name != "__init__.py")
 # A dependency -> the name it is imported by, where the two differ.
 IMPORTED_AS = {
@@ -53,6 +54,7 @@ IMPORTED_AS = {
     "apache-beam": "apache_beam",
     "google-crc32c": "google_crc32c",
     "orbax-checkpoint": "orbax",
+    "prometheus-client": "prometheus_client",
     "protobuf": "google",
 }
 

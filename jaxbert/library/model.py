@@ -11,7 +11,7 @@ import itertools
 import os
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -23,6 +23,8 @@ from jaxbert.batches.rows import Arrays, Layout
 from jaxbert.checkpoints import resolve
 from jaxbert.checkpoints.load import DenseHead, match, read_initial
 from jaxbert.checkpoints.model_folder import models_of_run
+from jaxbert.checkpoints.names import MASKED_LM_BIAS, SQUAD
+from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
 from jaxbert.examples.squad import Paragraph, Question
 from jaxbert.examples.text_examples import TextExample
@@ -43,6 +45,7 @@ from jaxbert.model.weights import (
     unflatten,
 )
 from jaxbert.predictions.squad import AnswerSettings, AnswerTexts, Candidates, predict
+from jaxbert.predictions.squad import Prediction as Found
 from jaxbert.tasks import streams
 from jaxbert.tasks.classification import log_softmax, logistic, thresholds
 from jaxbert.tasks.spans import SETTINGS
@@ -51,7 +54,16 @@ from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 from jaxbert.train import devices
 from jaxbert.train.run import DTYPES
 
-Text = str | tuple[str, str]
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ids:
+    """A text, or a pair, that is tokenized already: ids with special tokens, and 0 or 1 for first and second text."""
+
+    input_ids: tuple[int, ...]
+    type_ids: tuple[int, ...]
+
+
+Text = str | tuple[str, str] | Ids
 """A text, or a pair of texts."""
 Pooling = Literal["cls", "pooler", "mean", "max", "tokens"]
 
@@ -170,6 +182,53 @@ class Model:
         """The names of the classes that `predict` gives; empty where it gives numbers, or nothing."""
         return self._task.class_names if self._task else ()
 
+    @property
+    def config(self) -> BertConfig:
+        """Its sizes."""
+        return self._model.config
+
+    @property
+    def task(self) -> ClassificationMetaData | SquadMetaData | None:
+        """What it was trained for, as its files say."""
+        return self._task or self._squad
+
+    @property
+    def pooling(self) -> Pooling:
+        """How `embed` pools by default."""
+        return self._own_pooling()[0]
+
+    @property
+    def token_ids(self) -> Mapping[str, int]:
+        """The id of each token of its vocabulary."""
+        return self._tokenizer.vocab.ids
+
+    @functools.cached_property
+    def abilities(self) -> tuple[Literal["embed", "predict", "answer", "fill"], ...]:
+        """Which of its methods it has the weights for; they are put on the devices."""
+        found = self._source.contents
+        self._weights("encoder")
+        kinds: list[Literal["embed", "predict", "answer", "fill"]] = ["embed"]
+        if self._task is not None:
+            self._weights("classifier")
+            kinds.append("predict")
+        if self._squad is not None or SQUAD[0] in found.keys:
+            self._weights("squad")
+            kinds.append("answer")
+        if MASKED_LM_BIAS in found.keys and read_initial(self._source).untied is None:
+            self._weights("masked LM")
+            kinds.append("fill")
+        return tuple(kinds)
+
+    def lengths(self, texts: Sequence[Text]) -> list[int]:
+        """Tokens of each text, or pair of texts, special ones included, before anything is cut."""
+        parts = [part for text in texts for part in _parts(text)]
+        _, counts = self._tokenizer.batch_ids(parts)
+        left = iter(counts.tolist())
+        return [
+            len(text.input_ids) if isinstance(text, Ids) else 1 + sum(next(left) + 1 for _ in _parts(text))
+            for text in texts
+        ]
+
     def predict(self, texts: Iterable[Text]) -> list[Prediction] | np.ndarray:
         """A class for each text, or each pair of texts, with the probability of each class; in the order of the texts.
 
@@ -178,10 +237,20 @@ class Model:
         Raises:
             InputError: the model is no classifier; it was trained with pairs and gets none, or the other way round.
         """
+        return self.predictions(self.logits(texts))
+
+    def logits(self, texts: Iterable[Text]) -> np.ndarray:
+        """What the classifier gives before softmax or sigmoid, float32 [n, C]; of a model for numbers [n, 1].
+
+        Raises InputError as `predict`.
+        """
         task = self._classification()
         found = list(self._streamed(self._logits, self._weights("classifier"), self._chunks(texts, task.pairs)))
-        outputs = task.num_labels or 1
-        logits = np.concatenate(found) if found else np.zeros((0, outputs), np.float32)
+        return np.concatenate(found) if found else np.zeros((0, task.num_labels or 1), np.float32)
+
+    def predictions(self, logits: np.ndarray) -> list[Prediction] | np.ndarray:
+        """What `predict` says for these logits [n, C]."""
+        task = self._classification()
         if task.is_regression:
             return logits[:, 0]
         several = task.is_multi_label
@@ -255,21 +324,25 @@ class Model:
         Raises:
             InputError: the model was not trained to answer questions.
         """
+        return self.answers([(question, context)], n_best=n_best, max_answer_length=max_answer_length)[0]
+
+    def answers(
+        self, questions: Sequence[tuple[str, str]], *, n_best: int = 1, max_answer_length: int = 30
+    ) -> list[list[Answer]]:
+        """As `answer`, for many questions, each with its context."""
         weights = self._weights("squad")
         kept = self._squad
         settings = dataclasses.replace(
             kept.settings if kept else SETTINGS, max_seq_length=min(self.max_seq_length, SETTINGS.max_seq_length)
         )
-        paragraph = Paragraph(context, (Question("0", question),))
-        (asked,) = ask(paragraph, self._tokenizer, settings)
+        paragraphs = (Paragraph(context, (Question("0", question),)) for question, context in questions)
+        asked = [one for paragraph in paragraphs for one in ask(paragraph, self._tokenizer, settings)]
+        candidates = self._candidates(weights, asked, settings.max_seq_length)
         chosen = AnswerSettings(max(n_best, 20), max_answer_length, bool(kept and kept.version_2_with_negative))
-        found = predict(asked, self._candidates(weights, asked, settings.max_seq_length), chosen, self._answer_texts)
-        choices = sorted(found.n_best, key=lambda choice: bool(found.text) and not choice.text)
+        ends = list(itertools.accumulate(len(one.windows) for one in asked))
         return [
-            Answer(
-                choice.text, choice.begin, choice.begin + len(choice.text) if choice.text else -1, choice.probability
-            )
-            for choice in choices[:n_best]
+            _best(predict(one, candidates[end - len(one.windows) : end], chosen, self._answer_texts), n_best)
+            for one, end in zip(asked, ends, strict=True)
         ]
 
     def fill(self, text: str, *, top: int = 5) -> list[list[Candidate]]:
@@ -278,6 +351,31 @@ class Model:
         Raises:
             InputError: there is no `[MASK]`; the text is too long; the model has no masked language model.
         """
+        return self.fills([text], top=top)[0]
+
+    def fills(self, texts: Sequence[str], *, top: int = 5) -> list[list[list[Candidate]]]:
+        """As `fill`, for many texts."""
+        vocab, weights = self._tokenizer.vocab, self._weights("masked LM")
+        made = [self._masked(text) for text in texts]
+        by_masks: dict[int, list[int]] = {}  # texts with the same number of masks are computed together
+        for number, (_, masks) in enumerate(made):
+            by_masks.setdefault(len(masks), []).append(number)
+        found: list[list[list[Candidate]]] = [[] for _ in texts]
+        for numbers in by_masks.values():
+            features = _sequences([made[number][0] for number in numbers])
+            features["masks"] = np.array([made[number][1] for number in numbers])
+            (results,) = self._streamed(self._words(min(top, len(vocab))), weights, iter([features]))
+            for number, ids, shares in zip(
+                numbers, results["ids"].tolist(), results["probabilities"].tolist(), strict=True
+            ):
+                found[number] = [
+                    [Candidate(vocab.tokens[id_], share) for id_, share in zip(*row, strict=True)]
+                    for row in zip(ids, shares, strict=True)
+                ]
+        return found
+
+    def _masked(self, text: str) -> tuple[list[int], list[int]]:
+        """The ids of a text, and the positions of its masks."""
         vocab = self._tokenizer.vocab
         parts = [self._tokenizer.ids(part) for part in text.split("[MASK]")]
         ids = [vocab.cls, *parts[0]]
@@ -291,12 +389,7 @@ class Model:
                 f"the text has {len(masks)} `[MASK]` and {len(ids)} tokens",
                 f"write `[MASK]` where a word is missing, in a text of at most {self.max_seq_length} tokens",
             )
-        features = _sequence(ids) | {"masks": np.array([masks])}
-        (found,) = self._streamed(self._words(min(top, len(vocab))), self._weights("masked LM"), iter([features]))
-        return [
-            [Candidate(vocab.tokens[id_], share) for id_, share in zip(*row, strict=True)]
-            for row in zip(found["ids"][0].tolist(), found["probabilities"][0].tolist(), strict=True)
-        ]
+        return ids, masks
 
     def _classification(self) -> ClassificationMetaData:
         if self._task is None:
@@ -338,11 +431,30 @@ class Model:
             examples = [_example(text, number, pairs) for number, text in part]
             features, counted = convert(examples, self._tokenizer, self.max_seq_length, {})
             counts += counted
+            for row, (_, text) in enumerate(part):
+                if isinstance(text, Ids):
+                    self._put(text, features, row)
             yield features
         self.counts += counts
         if counts.cut:
             said = f"{counts.cut} texts are longer than {self.max_seq_length} tokens and are cut"
             warnings.warn(said, TextsCutWarning, stacklevel=4)
+
+    def _put(self, text: Ids, features: Arrays, row: int) -> None:
+        """Write what is tokenized already into a row of features; raises InputError where the model knows no such."""
+        size, known = len(text.input_ids), self._model.config.vocab_size
+        if not 1 <= size <= self.max_seq_length or size != len(text.type_ids):
+            raise InputError(
+                f"a text has {size} ids and {len(text.type_ids)} types",
+                f"give as many types as ids, at most {self.max_seq_length}",
+            )
+        if not all(0 <= id_ < known for id_ in text.input_ids) or not set(text.type_ids) <= {0, 1}:
+            raise InputError(
+                "a text has ids or types that the model does not know", f"ids end at {known - 1}, types at 1"
+            )
+        features["input_ids"][row, :size] = text.input_ids
+        features["segment_ids"][row, :size] = text.type_ids
+        features["input_mask"][row] = np.arange(self.max_seq_length) < size
 
     def _streamed(self, compute: streams.Compute, weights: Tree, chunks: Iterator[Arrays]) -> Iterator[Any]:
         with self._lock:
@@ -410,11 +522,11 @@ class Model:
 
         return jax.jit(spans)
 
-    def _candidates(self, weights: Tree, asked: WindowedQuestion, max_seq_length: int) -> Candidates:
-        if not asked.windows:
+    def _candidates(self, weights: Tree, asked: Sequence[WindowedQuestion], max_seq_length: int) -> Candidates:
+        if not any(one.windows for one in asked):
             none = np.zeros((0, 1))
             return Candidates(none, none, none, none, np.zeros((0, 2)))
-        features = window_arrays([asked], self._tokenizer.vocab, max_seq_length)
+        features = window_arrays(asked, self._tokenizer.vocab, max_seq_length)
         (found,) = self._streamed(self._spans, weights, iter([features]))
         return Candidates(**found)
 
@@ -453,6 +565,8 @@ class Model:
 
 def _example(text: Text, number: int, pairs: bool | None) -> TextExample:
     """The text or pair. Raises InputError where it is neither, or not what the model was trained with."""
+    if isinstance(text, Ids):
+        return TextExample("", None, None, str(number))  # `_put` writes what it is
     if isinstance(text, str):
         first, second = text, None
     elif isinstance(text, tuple | list) and len(text) == 2 and all(isinstance(part, str) for part in text):
@@ -465,10 +579,27 @@ def _example(text: Text, number: int, pairs: bool | None) -> TextExample:
     return TextExample(first, second, None, str(number))
 
 
-def _sequence(ids: Sequence[int]) -> Arrays:
-    """Features of one sequence of a single text."""
-    array = np.array([ids], np.int64)
-    return {"input_ids": array, "input_mask": np.ones_like(array), "segment_ids": np.zeros_like(array)}
+def _best(found: Found, n_best: int) -> list[Answer]:
+    """The first answers of the n-best list; no answer comes last where there is one."""
+    choices = sorted(found.n_best, key=lambda choice: bool(found.text) and not choice.text)
+    return [
+        Answer(choice.text, choice.begin, choice.begin + len(choice.text) if choice.text else -1, choice.probability)
+        for choice in choices[:n_best]
+    ]
+
+
+def _parts(text: Text) -> tuple[str, ...]:
+    """The texts of a text or pair; none of one that is tokenized already."""
+    return () if isinstance(text, Ids) else (text,) if isinstance(text, str) else text
+
+
+def _sequences(ids: Sequence[Sequence[int]]) -> Arrays:
+    """Features of n sequences of single texts."""
+    sizes = np.array([len(one) for one in ids])[:, None]
+    mask = np.arange(sizes.max()) < sizes
+    array = np.zeros(mask.shape, np.int64)
+    array[mask] = np.concatenate(ids)
+    return {"input_ids": array, "input_mask": mask.astype(np.int64), "segment_ids": np.zeros_like(array)}
 
 
 def _masks(features: Any, layout: Layout) -> Arrays:

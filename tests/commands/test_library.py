@@ -18,6 +18,7 @@ from jaxbert.checkpoints.model_folder import write_model
 from jaxbert.checkpoints.sentence_transformers import Pooling, pooling_texts
 from jaxbert.config import bert_config
 from jaxbert.features.squad import WindowSettings
+from jaxbert.library.model import Ids
 from jaxbert.model.encoder import hidden_states
 from jaxbert.model.weights import unflatten
 from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
@@ -32,10 +33,14 @@ TOLERANCE = 2e-6
 
 
 def model_folder(
-    folder: Path, task: Task, head: str, meta: ClassificationMetaData | SquadMetaData | None = None
+    folder: Path,
+    task: Task,
+    head: str,
+    meta: ClassificationMetaData | SquadMetaData | None = None,
+    classes: int = 3,
 ) -> Path:
     """A random model with a head, in a folder as our trainers write it."""
-    weights = {name: array * np.float32(0.3) for name, array in random_weights(BERT, head, classes=3).items()}
+    weights = {name: array * np.float32(0.3) for name, array in random_weights(BERT, head, classes).items()}
     folder.mkdir()
     write_model(str(folder), weights, {"meta_data": meta.to_json()} if meta else {}, {})
     for name in ("vocab.txt", "bert_config.json"):
@@ -158,6 +163,47 @@ def test_masks_are_filled(task: Task, tmp_path: Path) -> None:
     assert model.fill("red [MASK] blue [MASK]", top=2) == [first[:2], second[:2]]
     with pytest.raises(jaxbert.InputError, match=r"has 0 `\[MASK\]`"):
         model.fill("red")
+
+
+def test_many_are_answered_as_each_alone(task: Task, tmp_path: Path) -> None:
+    """Questions with contexts of any length, one without words, and texts with different numbers of masks."""
+    meta = SquadMetaData(0, WindowSettings(16, 4, 6), version_2_with_negative=False)
+    model = jaxbert.load(model_folder(tmp_path / "squad", task, "squad", meta), compile_cache="")
+    questions = [("red blue", text) for text in some_texts(8)] + [("red", " "), ("", "red")]
+    for (question, context), answers in zip(questions, model.answers(questions, n_best=3), strict=True):
+        alone = model.answer(question, context, n_best=3)
+        assert [answer.text for answer in answers] == [answer.text for answer in alone]
+        shares = [[answer.probability for answer in found] for found in (answers, alone)]
+        np.testing.assert_allclose(*shares, rtol=0, atol=TOLERANCE)
+    model = jaxbert.load(model_folder(tmp_path / "words", task, "pretraining"), compile_cache="")
+    texts = ["red [MASK]", "[MASK] [MASK] blue", "[MASK]", "red [MASK] " * 3]
+    for text, masks in zip(texts, model.fills(texts), strict=True):
+        assert [[one.token for one in mask] for mask in masks] == [
+            [one.token for one in mask] for mask in model.fill(text)
+        ]
+    assert model.fills([]) == []
+
+
+def test_ids_are_texts_that_are_tokenized(task: Task, tmp_path: Path) -> None:
+    """They have the vector of their text, or pair, among others; ids that the model does not know are refused."""
+    model = jaxbert.load(model_folder(tmp_path / "model", task, "pretraining"), compile_cache="")
+    known = model.token_ids
+    cls, sep, red, blue = (known[token] for token in ("[CLS]", "[SEP]", "red", "blue"))
+    ids = [Ids((cls, red, blue, sep), (0,) * 4), Ids((cls, red, sep, blue, sep), (0, 0, 0, 1, 1))]
+    texts: list[Any] = ["red blue", ("red", "blue")]
+    found = np.asarray(model.embed([ids[0], "green", ids[1]]))[[0, 2]]
+    np.testing.assert_allclose(found, model.embed(texts), rtol=0, atol=TOLERANCE)
+    assert model.lengths([*ids, *texts]) == [4, 5, 4, 5]
+    for wrong in (
+        Ids((99,), (0,)),
+        Ids((-1,), (0,)),
+        Ids((1,), (2,)),
+        Ids((1,), ()),
+        Ids((), ()),
+        Ids((1,) * 33, (0,) * 33),
+    ):
+        with pytest.raises(jaxbert.InputError, match="a text has"):
+            model.embed([wrong])
 
 
 def test_threads_get_their_own_results(task: Task, tmp_path: Path) -> None:

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The queue before a model: who is computed with whom, who is refused, dropped or answered."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, wait
+from typing import Any
+
+import pytest
+
+from jaxbert.errors import InputError
+from jaxbert.serve.batching import Queue
+from jaxbert.serve.forms import Call, RequestError
+
+
+class Gate:
+    """Work that gives each item back in capitals once it may, and remembers its calls."""
+
+    def __init__(self) -> None:
+        self.open, self.begun = threading.Event(), threading.Semaphore(0)
+        self.calls: list[list[str]] = []
+        self.done: list[tuple[int, int, int]] = []
+
+    def work(self, call: Call, options: tuple[tuple[str, Any], ...], items: list[str]) -> Sequence[str]:
+        """Waits, and refuses what is called `wrong`."""
+        self.calls.append(items)
+        self.begun.release()
+        assert self.open.wait(10)
+        if "wrong" in items:
+            raise InputError("`wrong` is wrong")
+        return [item.upper() for item in items]
+
+    def queue(self, most: int = 100, tokens: int = 100, idle: Iterator[Any] | None = None) -> Queue:
+        """A queue whose work is at its first request, `first`, until the gate is opened."""
+        queue = Queue(self.work, most, tokens, lambda *counts: self.done.append(counts), idle)
+        queue.put("embed", (), ["first"], 1)
+        assert self.begun.acquire(timeout=10)
+        return queue
+
+
+def answers(futures: "list[Future[Any]]") -> list[Any]:
+    """Results, or the messages of errors."""
+    wait(futures, 10)
+    return [(future.exception() and str(future.exception())) or future.result() for future in futures]
+
+
+def test_what_waits_is_computed_together_and_given_apart() -> None:
+    """Requests that want the same share a call, in their order, and each gets its own results."""
+    gate = Gate()
+    queue = gate.queue()
+    futures = [queue.put("embed", (), items, 1) for items in (["a", "b"], ["c"], ["d", "e", "f"])]
+    other = queue.put("embed", (("normalize", True),), ["g"], 1)
+    gate.open.set()
+    assert answers([*futures, other]) == [["A", "B"], ["C"], ["D", "E", "F"], ["G"]]
+    queue.close()
+    assert gate.calls == [["first"], ["a", "b", "c", "d", "e", "f"], ["g"]]
+    assert gate.done == [(1, 1, 1), (3, 6, 3), (1, 1, 1)]
+
+
+def test_a_call_is_not_larger_than_it_may_be_but_for_one_large_request() -> None:
+    """What does not fit waits for the next call, the oldest first."""
+    gate = Gate()
+    queue = gate.queue(tokens=10)
+    futures = [queue.put("embed", (), [name], tokens) for name, tokens in (("a", 6), ("b", 5), ("c", 4), ("d", 99))]
+    gate.open.set()
+    assert answers(futures) == [["A"], ["B"], ["C"], ["D"]]
+    queue.close()
+    assert gate.calls == [["first"], ["a", "c"], ["b"], ["d"]]
+
+
+def test_a_wrong_request_disturbs_nobody() -> None:
+    """Of those computed together only the wrong one fails."""
+    gate = Gate()
+    queue = gate.queue()
+    futures = [queue.put("embed", (), [name], 1) for name in ("a", "wrong", "b")]
+    gate.open.set()
+    assert answers(futures) == [["A"], "`wrong` is wrong", ["B"]]
+    queue.close()
+
+
+def test_what_is_given_up_is_not_computed_and_makes_room() -> None:
+    """A cancelled request is dropped before work; beyond the bound requests are refused, and say when to come back."""
+    gate = Gate()
+    queue = gate.queue(most=3)
+    given_up = queue.put("embed", (), ["a", "b"], 1)
+    with pytest.raises(RequestError, match="2 texts wait already") as refused:
+        queue.put("embed", (), ["c", "d"], 1)
+    assert refused.value.status == 429
+    assert given_up.cancel()
+    taken = queue.put("embed", (), ["c", "d"], 1)
+    gate.open.set()
+    assert answers([taken]) == [["C", "D"]]
+    queue.close()
+    assert gate.calls == [["first"], ["c", "d"]]
+
+
+def test_the_end_answers_what_was_taken() -> None:
+    """`close` returns when all is answered, and nothing is taken after it."""
+    gate = Gate()
+    queue = gate.queue()
+    taken = [queue.put("embed", (), [name], 1) for name in "abc"]
+    closing = threading.Thread(target=queue.close)
+    closing.start()
+    gate.open.set()
+    closing.join(10)
+    assert [future.result(0) for future in taken] == [["A"], ["B"], ["C"]]
+    with pytest.raises(RequestError, match="is ending") as refused:
+        queue.put("embed", (), ["d"], 1)
+    assert refused.value.status == 503
+
+
+def test_idle_work_is_done_between_requests() -> None:
+    """Step by step until it ends or fails; requests are answered all the while, and after it."""
+    done, failed = [], threading.Event()
+
+    def idle() -> Iterator[int]:
+        for number in range(20):
+            time.sleep(0.005)
+            done.append(number)
+            yield number
+        failed.set()
+        raise ValueError("cannot be prepared")
+
+    gate = Gate()
+    gate.open.set()
+    queue = gate.queue(idle=idle())
+    assert answers([queue.put("embed", (), [name], 1) for name in "abc"]) == [["A"], ["B"], ["C"]]
+    assert len(done) < 20
+    assert failed.wait(10)
+    assert answers([queue.put("embed", (), ["d"], 1)]) == [["D"]]
+    queue.close()
+    assert done == list(range(20))
