@@ -7,13 +7,16 @@ transformers 5 does counts (`PreTrainedTokenizerBase._from_pretrained`, `BertTok
 - For the class `BertTokenizer` (or where none is named) casing, accents and Chinese characters are those of
   `tokenizer_config.json`, the word limit is 100, and `tokenizer.json` gives the vocabulary and the added tokens only.
 - For a class that has no rules of its own (`PreTrainedTokenizerFast`, `TokenizersBackend`) `tokenizer.json` counts.
+- The class is named in `tokenizer_config.json`, or in the model's `config.json`.
 - Added tokens are those of `added_tokens_decoder` in `tokenizer_config.json`; else of `added_tokens.json` (version 4)
-  and of `tokenizer.json`.
+  and of `tokenizer.json`. Special tokens that are named without being listed there (`[CLS]` and the like, always;
+  `extra_special_tokens`; `special_tokens_map.json` of version 4) are added behind them.
 
 Our own folders hold `vocab.txt` and `tokenizer_config.json` in the same form.
 """
 
 import dataclasses
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -27,6 +30,9 @@ from jaxbert.text.vocab import CLS, MASK, PAD, SEP, UNK, Vocab, lower_cases, rea
 
 TOKENIZER_JSON = "tokenizer.json"
 _ADDED_TOKENS, _SPECIAL_TOKENS = "added_tokens.json", "special_tokens_map.json"
+_MODEL_FILE = "config.json"  # of the model; it may name the class of the tokenizer
+_LIBRARY_KEYS = {"strip_accents", "tokenize_chinese_chars", "added_tokens_decoder"}  # Google's has no such rules
+_WORD_TOKENIZERS = {"word_tokenizer_type", "subword_tokenizer_type"}  # of BertJapaneseTokenizer
 _LIBRARY_LIMIT = 100  # characters of a word in transformers
 _SPECIAL = {"unk_token": UNK, "sep_token": SEP, "pad_token": PAD, "cls_token": CLS, "mask_token": MASK}
 _BERT_CLASSES = ("BertTokenizer", "BertTokenizerFast", "DistilBertTokenizer", "DistilBertTokenizerFast")
@@ -43,16 +49,28 @@ def read_rules(folder: str) -> Rules | None:
     config_path = os.path.join(folder, TOKENIZER_FILE)
     config = _object(config_path)
     of_library = _object(os.path.join(folder, TOKENIZER_JSON))
-    if "tokenizer_class" not in config and not of_library and not is_file(os.path.join(folder, _SPECIAL_TOKENS)):
+    of_model = _object(os.path.join(folder, _MODEL_FILE))
+    is_of_library = bool(of_library or _LIBRARY_KEYS & config.keys()) or is_file(os.path.join(folder, _SPECIAL_TOKENS))
+    class_name = config.get("tokenizer_class") or of_model.get("tokenizer_class")
+    if not is_of_library and class_name is None:
         lower_case = _value(config, "do_lower_case", (bool,), None, config_path)
         return None if lower_case is None else Rules(lower_case)
-    class_name = config.get("tokenizer_class") or _BERT_CLASSES[0]
+    class_name = class_name or _BERT_CLASSES[0]
     if class_name not in (*_BERT_CLASSES, *_PLAIN_CLASSES):
         raise InputError(
             f"`{config_path}`: the tokenizer is a `{class_name}`",
             f"tokenizers of BERT are read: {', '.join((*_BERT_CLASSES, *_PLAIN_CLASSES))}",
         )
     _check_special_tokens(config, config_path)
+    for key in _WORD_TOKENIZERS & config.keys():
+        raise InputError(
+            f"`{config_path}`: `{key}` is `{config[key]}`, which is not understood", "give a model of BERT"
+        )
+    if config.get("split_special_tokens"):
+        raise InputError(
+            f"`{config_path}`: `split_special_tokens` is true, which is not understood",
+            "remove the key: then special tokens that are written in a text are found there",
+        )
     added = tuple(sorted(_added_tokens(folder, config, of_library), key=lambda token: token.id))
     if class_name in _PLAIN_CLASSES:
         return dataclasses.replace(_rules_of_library(of_library, os.path.join(folder, TOKENIZER_JSON)), added=added)
@@ -149,30 +167,55 @@ def _check_special_tokens(config: Mapping[str, Any], path: str) -> None:
             raise InputError(f"`{path}`: `{key}` is `{content}`, expected `{expected}`", "give a model of BERT")
 
 
-def _added_tokens(folder: str, config: Mapping[str, Any], of_library: Mapping[str, Any]) -> Iterator[AddedToken]:
-    """The added tokens, special ones among them, from whichever file transformers takes them."""
+def _added_tokens(folder: str, config: dict[str, Any], of_library: Mapping[str, Any]) -> Iterator[AddedToken]:
+    """The added tokens: those that a file lists with their ids, then the special ones that are only named."""
     path = os.path.join(folder, TOKENIZER_FILE)
+    found: dict[int, AddedToken] = {}
     if isinstance(decoder := config.get("added_tokens_decoder"), dict):
-        yield from (
-            _added_token({"id": id_, **token}, path) for id_, token in decoder.items() if _is_object(token, path)
-        )
-        return
-    tokens: dict[str, AddedToken] = {}
-    path = os.path.join(folder, _ADDED_TOKENS)
-    for content, id_ in _object(path).items():
-        special = content in _SPECIAL.values()
-        tokens[content] = _added_token(
-            {"id": id_, "content": content, "special": special, "normalized": not special}, path
-        )
-    path = os.path.join(folder, TOKENIZER_JSON)
-    for token in of_library.get("added_tokens") or ():
-        if _is_object(token, path):
+        listed = ({"id": id_, **token} for id_, token in decoder.items() if _is_object(token, path))
+        found = {token.id: token for token in (_added_token(one, path) for one in listed)}
+    else:
+        of_map = _object(os.path.join(folder, _SPECIAL_TOKENS))
+        # transformers 5 does not know the map's `additional_special_tokens` yet when it reads `added_tokens.json`
+        known = config | {key: value for key, value in of_map.items() if key != "additional_special_tokens"}
+        special, config = {token.content for token in _named_special(known, path)}, config | of_map
+        path = os.path.join(folder, _ADDED_TOKENS)
+        for content, id_ in _object(path).items():
+            is_special = content in special
+            token = {"id": id_, "content": content, "special": is_special, "normalized": not is_special}
             added = _added_token(token, path)
-            tokens[added.content] = added
-    if not tokens:  # vocab.txt alone: the class adds its special tokens itself
-        vocab_file = os.path.join(folder, VOCAB_FILE)
-        yield from as_library(Rules(), read_vocab(vocab_file)).added if is_file(vocab_file) else ()
-    yield from tokens.values()
+            found[added.id] = added
+        path = os.path.join(folder, TOKENIZER_JSON)
+        for token in of_library.get("added_tokens") or ():
+            if _is_object(token, path):
+                added = _added_token(token, path)
+                found[added.id] = added
+    yield from found.values()
+    contents = {token.content for token in found.values()}
+    named = [token for token in _named_special(config, path) if token.content not in contents]
+    vocab_file = next(
+        (path for name in (VOCAB_FILE, TOKENIZER_JSON) if is_file(path := os.path.join(folder, name))), ""
+    )
+    if not named or not vocab_file:
+        return
+    vocab = read_vocab(vocab_file)
+    behind = itertools.count(max(len(vocab), *(id_ + 1 for id_ in found), 0))
+    for added in named:
+        id_ = vocab.ids[added.content] if added.content in vocab.ids else next(behind)
+        yield dataclasses.replace(added, id=id_)
+
+
+def _named_special(config: Mapping[str, Any], path: str) -> list[AddedToken]:
+    """The special tokens that are named, each once, without their ids: `[CLS]` and the like, and a model's own."""
+    several = config.get("extra_special_tokens") or config.get("additional_special_tokens") or ()
+    single = {**_SPECIAL, **{key: value for key, value in config.items() if key.endswith("_token") and value}}
+    named = [*single.values(), *(several.values() if isinstance(several, dict) else several)]
+    tokens = (
+        _added_token({**(one if isinstance(one, dict) else {"content": one}), "id": 0, "special": True}, path)
+        for one in named
+        if not isinstance(one, bool)  # `add_bos_token` is a switch
+    )
+    return list({token.content: token for token in reversed(list(tokens))}.values())[::-1]
 
 
 def _is_object(token: object, path: str) -> bool:

@@ -117,6 +117,7 @@ TOKENIZER = {
         "vocab": {word: number for number, word in enumerate(WORDS)},
     },
 }
+SPECIAL = as_library(Rules(), VOCAB).added
 X = AddedToken(len(WORDS), "[X]", single_word=True, normalized=False)
 
 
@@ -130,10 +131,10 @@ def test_the_class_decides_which_file_counts(tmp_path: Path) -> None:
     """BertTokenizer takes its rules from tokenizer_config.json, a class without rules from tokenizer.json."""
     config = {"tokenizer_class": "BertTokenizerFast", "do_lower_case": True, "strip_accents": False}
     found = read_rules(write(tmp_path / "a", tokenizer_config=config, tokenizer=TOKENIZER))
-    assert found == Rules(True, 100, library=True, strip_accents=False, added=(X,))
+    assert found == Rules(True, 100, library=True, strip_accents=False, added=(*SPECIAL, X))
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "do_lower_case": True}
     found = read_rules(write(tmp_path / "b", tokenizer_config=config, tokenizer=TOKENIZER))
-    assert found == Rules(False, 7, library=True, strip_accents=True, clean_text=False, added=(X,))
+    assert found == Rules(False, 7, library=True, strip_accents=True, clean_text=False, added=(*SPECIAL, X))
 
 
 def test_added_tokens_of_version_4(tmp_path: Path) -> None:
@@ -141,14 +142,37 @@ def test_added_tokens_of_version_4(tmp_path: Path) -> None:
     config = {"tokenizer_class": "BertTokenizer"}
     found = read_rules(write(tmp_path / "a", tokenizer_config=config, added_tokens={"e1": 17, "[MASK]": 4}))
     assert found is not None
-    assert found.added == (
-        AddedToken(4, "[MASK]", normalized=False, special=True),
-        AddedToken(17, "e1"),
-    )
+    assert found.added == (*SPECIAL, AddedToken(17, "e1"))
     config |= {"added_tokens_decoder": {"17": {"content": "E1", "lstrip": True, "special": False}}}
     found = read_rules(write(tmp_path / "b", tokenizer_config=config, tokenizer=TOKENIZER))
     assert found is not None
-    assert found.added == (AddedToken(17, "E1", lstrip=True),)
+    assert found.added == (*SPECIAL, AddedToken(17, "E1", lstrip=True))
+
+
+def test_special_tokens_that_are_only_named_are_added(tmp_path: Path) -> None:
+    """Special tokens of version 4's special_tokens_map.json get the next ids, and their flags."""
+    named = {"additional_special_tokens": ["red", {"content": "[E1]", "lstrip": True, "normalized": False}]}
+    folder = write(tmp_path / "a", tokenizer_config={"do_lower_case": True}, special_tokens_map=named)
+    found = read_rules(folder)
+    assert found is not None
+    assert set(found.added) == {
+        *SPECIAL,
+        AddedToken(WORDS.index("red"), "red", normalized=False, special=True),
+        AddedToken(len(WORDS), "[E1]", lstrip=True, normalized=False, special=True),
+    }
+
+
+def test_the_class_may_be_named_by_the_model(tmp_path: Path) -> None:
+    """config.json of a Japanese BERT names its tokenizer: it is refused, not read as that of an English one."""
+    config = {"do_lower_case": False}
+    with pytest.raises(InputError, match="BertJapaneseTokenizer"):
+        read_rules(write(tmp_path / "a", tokenizer_config=config, config={"tokenizer_class": "BertJapaneseTokenizer"}))
+
+
+def test_settings_without_a_class_are_those_of_the_library(tmp_path: Path) -> None:
+    """Accents that are kept while lower-casing are no rule of Google's code, whether or not a class is named."""
+    found = read_rules(write(tmp_path / "a", tokenizer_config={"do_lower_case": True, "strip_accents": False}))
+    assert found == Rules(True, 100, library=True, strip_accents=False, added=SPECIAL)
 
 
 def test_a_folder_without_vocab_txt_is_tokenized(tmp_path: Path) -> None:
@@ -181,6 +205,8 @@ def test_a_folder_without_vocab_txt_is_tokenized(tmp_path: Path) -> None:
         ),
         ({"tokenizer_class": "BertTokenizer"}, {"added_tokens": [{"content": "x"}]}, "an added token is"),
         ({"tokenizer_class": "BertTokenizer"}, {"added_tokens": ["x"]}, "an added token is"),
+        ({"split_special_tokens": True, "strip_accents": None}, {}, "`split_special_tokens` is true"),
+        ({"word_tokenizer_type": "mecab", "strip_accents": None}, {}, "`word_tokenizer_type` is `mecab`"),
     ],
 )
 def test_what_is_not_understood_is_refused(
