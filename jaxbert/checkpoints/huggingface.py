@@ -9,6 +9,7 @@ transposed, and calls gamma and beta of a normalization weight and bias. TF1's h
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -232,6 +233,8 @@ def classification_task(content: Mapping[str, Any], outputs: int, max_seq_length
         raise InputError(
             f"`id2label` has {len(labels)} names, the classifier {outputs} outputs", "are the files from one model?"
         )
+    if twice := [label for label, count in Counter(labels).items() if count > 1]:
+        raise InputError(f"`id2label` names several classes `{twice[0]}`", "give each class a name of its own there")
     several = stated == _SEVERAL_LABELS
     return ClassificationMetaData("", 0, max_seq_length, outputs, label_list=labels, is_multi_label=several)
 

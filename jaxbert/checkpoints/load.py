@@ -252,11 +252,12 @@ def load(
     report = match(weights, expected, initial.source, initial.unused, allow_partial)
     say(f"{report} ({initial.layout})")
     loaded = {path: weights[path] for path in report.loaded}
-    _refuse_not_finite(loaded, initial.source)
+    refuse_not_finite(loaded, initial.source)
     return loaded, report
 
 
-def _refuse_not_finite(weights: Mapping[str, np.ndarray], source: str) -> None:
+def refuse_not_finite(weights: Mapping[str, np.ndarray], source: str) -> None:
+    """Raise InputError for the first of the weights that were read from `source` with NaN or infinity."""
     for name, weight in weights.items():
         if count := weight.size - np.count_nonzero(np.isfinite(weight)):
             raise InputError(

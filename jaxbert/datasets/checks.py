@@ -70,12 +70,13 @@ class Check:
         last_position = mask.shape[1] - 1 - np.argmax(mask[:, ::-1], axis=1)
         self.refuse(~mask[:, 0], "starts with padding in place of [CLS]", "was the mask written wrongly?")
         vocabulary = "give the vocabulary and the configuration with which the records were made"
+        pairs = "pairs of texts need a model with two types of tokens: give another one, or one text in each example"
         shorter = (
             f"make the records again with `--max_seq_length={bounds.max_position_embeddings}`, or give another model"
         )
         for values, bound, name, hint in (
             (np.where(mask, features["input_ids"], 0), bounds.vocab_size, "vocab_size", vocabulary),
-            (np.where(mask, features["segment_ids"], 0), bounds.type_vocab_size, "type_vocab_size", vocabulary),
+            (np.where(mask, features["segment_ids"], 0), bounds.type_vocab_size, "type_vocab_size", pairs),
             (last_position[:, None], bounds.max_position_embeddings, "max_position_embeddings", shorter),
         ):
             outside = (values < 0) | (values >= bound)

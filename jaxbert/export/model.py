@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxbert.checkpoints import huggingface, model_folder, names
 from jaxbert.checkpoints.contents import groups
-from jaxbert.checkpoints.load import DenseHead, InitialWeights, check_heads, match, read_initial
+from jaxbert.checkpoints.load import DenseHead, InitialWeights, check_heads, match, read_initial, refuse_not_finite
 from jaxbert.checkpoints.resolve import find_model, find_source
 from jaxbert.checkpoints.sentence_transformers import pooling_texts
 from jaxbert.checkpoints.tf_bundle import STATE_FILE, write_bundle
@@ -97,8 +97,6 @@ def export_model(
     model = read_model(checkpoint, dense_head, bert_config_file, vocab_file, do_lower_case)
     kind = kind or kind_of(model.weights)
     weights = choose_weights(model.weights, kind, model.config.num_hidden_layers)
-    if broken := [name for name, weight in weights.items() if not np.isfinite(weight).all()]:
-        raise InputError(f"the model is broken: `{broken[0]}` holds numbers that are not finite", "train it again")
     model = dataclasses.replace(model, weights=weights)
     with files.whole_folder(output_dir) as folder:
         if to == "huggingface":
@@ -167,6 +165,7 @@ def read_model(
     initial = read_initial(source, dense_head)
     check_heads(initial, found.config)
     _check_complete(initial, found.config)
+    refuse_not_finite(initial.weights, initial.source)
     if dropped := [key for key in groups(source.contents)[1] if key in initial.unused]:
         say(f"note: no weights of BERT or of its heads, so they are not written: {', '.join(dropped[:_SHOWN])}")
     texts: dict[str, str] = {}

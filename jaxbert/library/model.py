@@ -21,7 +21,7 @@ import numpy as np
 from jaxbert.batches.devices import device_mesh, to_devices
 from jaxbert.batches.rows import Arrays, Layout
 from jaxbert.checkpoints import resolve
-from jaxbert.checkpoints.load import DenseHead, match, read_initial
+from jaxbert.checkpoints.load import DenseHead, match, read_initial, refuse_not_finite
 from jaxbert.checkpoints.model_folder import models_of_run
 from jaxbert.checkpoints.names import MASKED_LM_BIAS, SQUAD
 from jaxbert.config.bert_config import BertConfig
@@ -546,6 +546,7 @@ class Model:
                     )
                 sharding = jax.sharding.NamedSharding(self._mesh, jax.sharding.PartitionSpec())
                 arrays = {path: initial.weights[path] for path in missing}
+                refuse_not_finite(arrays, initial.source)
                 self._placed |= to_devices(arrays, dict.fromkeys(arrays, sharding))
             return unflatten({path: self._placed[path] for path in table})
 

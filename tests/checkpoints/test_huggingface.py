@@ -169,9 +169,11 @@ def test_class_names_come_in_order(content: dict[str, Any], expected: tuple[str,
     assert huggingface.classification_task(content, 2, 9).class_names == expected
 
 
-@pytest.mark.parametrize("named", [{"0": "no", "2": "yes"}, ["no", "yes"], {"0": "no"}, {"0": "no", "1": 1}])
+@pytest.mark.parametrize(
+    "named", [{"0": "no", "2": "yes"}, ["no", "yes"], {"0": "no"}, {"0": "no", "1": 1}, {"0": "a", "1": "a"}]
+)
 def test_names_that_are_not_those_of_the_outputs_are_refused(named: object) -> None:
-    """A class without a name, or a name without an output, would be guessed."""
+    """A class without a name of its own, or a name without an output, would be guessed."""
     with pytest.raises(InputError, match="id2label"):
         huggingface.classification_task({"id2label": named}, 2, 9)
 

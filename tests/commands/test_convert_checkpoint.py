@@ -63,6 +63,16 @@ def kept_by_transformers(weights: Mapping[str, np.ndarray]) -> Weights:
     return {name: array for name, array in weights.items() if not (loses_pooler and name in names.POOLER)}
 
 
+def test_weights_that_are_no_numbers_are_not_converted(convert: Convert, tmp_path: Path) -> None:
+    """A training that went wrong is told, not handed on."""
+    weights = random_weights(CONFIG, "classifier")
+    weights[names.CLASSIFIER[0]] = np.full_like(weights[names.CLASSIFIER[0]], np.nan)
+    write_huggingface(str(tmp_path / "a"), weights, CONFIG)
+    result = convert(init_checkpoint=tmp_path / "a", to="tf1", output_dir=tmp_path / "b")
+    assert_refused(result, f"`{names.CLASSIFIER[0]}` in", "give another checkpoint")
+    assert not (tmp_path / "b").exists()
+
+
 def test_a_head_that_is_dropped_is_said(convert: Convert, tmp_path: Path) -> None:
     """What is no weight of BERT or of its heads, as the classes of tokens are, is named before it is lost."""
     weights = random_weights(CONFIG, "classifier")

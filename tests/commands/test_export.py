@@ -112,7 +112,7 @@ def test_a_model_that_diverged_is_refused(to: str, run: Export, tmp_path: Path) 
     weights["bert/pooler/dense/bias"][1] = np.nan
     write_model(str(source), weights, {}, {})
     result = run(init_checkpoint=source, format=to, output_dir=tmp_path / "out")
-    assert_refused(result, "`bert/pooler/dense/bias` holds numbers that are not finite", "train it again")
+    assert_refused(result, "`bert/pooler/dense/bias` in", "give another checkpoint")
     assert not (tmp_path / "out").exists()
 
 

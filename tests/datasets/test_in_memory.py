@@ -109,7 +109,8 @@ def test_an_example_that_does_not_fit_the_model_is_named(recipe: Recipe) -> None
     )
     with pytest.raises(InputError, match="example `y` does not fit the model: it needs `max_position_embeddings`"):
         TextExamples([short, long], recipe, Bounds(45, 2, 8), workers=1)
-    with pytest.raises(InputError, match="example `z` does not fit the model: it needs `type_vocab_size`"):
+    with pytest.raises(InputError, match="example `z` does not fit the model: it needs `type_vocab_size`") as refused:
         TextExamples([short, pair], recipe, Bounds(45, 1, 12), workers=1)
+    assert "two types of tokens" in refused.value.hint
     with pytest.raises(InputError, match="there are no examples"):
         TextExamples([], recipe, BOUNDS, workers=1)
