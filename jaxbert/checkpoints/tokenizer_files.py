@@ -19,7 +19,7 @@ import dataclasses
 import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from jaxbert.checkpoints.model_folder import TOKENIZER_FILE, VOCAB_FILE
@@ -35,6 +35,7 @@ _LIBRARY_KEYS = {"strip_accents", "tokenize_chinese_chars", "added_tokens_decode
 _WORD_TOKENIZERS = {"word_tokenizer_type", "subword_tokenizer_type"}  # of BertJapaneseTokenizer
 _LIBRARY_LIMIT = 100  # characters of a word in transformers
 _SPECIAL = {"unk_token": UNK, "sep_token": SEP, "pad_token": PAD, "cls_token": CLS, "mask_token": MASK}
+_FRAME = ((CLS, 0), ("A", 0), (SEP, 0), ("B", 1), (SEP, 1))  # parts of two texts with their types
 _BERT_CLASSES = ("BertTokenizer", "BertTokenizerFast", "DistilBertTokenizer", "DistilBertTokenizerFast")
 _PLAIN_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
 _TOKEN_FIELDS = tuple(field.name for field in dataclasses.fields(AddedToken) if field.name != "id")
@@ -256,6 +257,7 @@ def _rules_of_library(content: Mapping[str, Any], path: str) -> Rules:
     ):
         if found != expected:
             raise InputError(f"`{path}`: its {part} is `{found}`, expected `{expected}`", "give a model of BERT")
+    _check_frame(content.get("post_processor") or {}, path)
     return Rules(
         lower_case=_value(normalizer, "lowercase", (bool,), True, path),
         max_chars_per_word=int(model.get("max_input_chars_per_word", _LIBRARY_LIMIT)),
@@ -264,3 +266,21 @@ def _rules_of_library(content: Mapping[str, Any], path: str) -> Rules:
         split_chinese=_value(normalizer, "handle_chinese_chars", (bool,), True, path),
         clean_text=_value(normalizer, "clean_text", (bool,), True, path),
     )
+
+
+def _check_frame(processor: Mapping[str, Any], path: str) -> None:
+    """Texts must stand between `[CLS]` and `[SEP]`, the second one with type 1, as in every BERT."""
+    found = processor.get("type")
+    if found == "BertProcessing" and [processor.get("cls", [""])[0], processor.get("sep", [""])[0]] == [CLS, SEP]:
+        return
+    text, pair = (_template(processor.get(key) or ()) for key in ("single", "pair"))
+    if found != "TemplateProcessing" or text != _FRAME[:3] or pair != _FRAME:
+        raise InputError(
+            f"`{path}`: its post_processor (`{found}`) does not put `{CLS}` and `{SEP}` around texts as in BERT",
+            "save the tokenizer with the class `BertTokenizer`, which does",
+        )
+
+
+def _template(parts: Iterable[Mapping[str, Mapping[str, Any]]]) -> tuple[tuple[Any, Any], ...]:
+    """Name and type of each part of a TemplateProcessing."""
+    return tuple((part.get("id"), part.get("type_id")) for one in parts for part in one.values())

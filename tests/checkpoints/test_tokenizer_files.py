@@ -110,6 +110,7 @@ TOKENIZER = {
     "added_tokens": [{"id": len(WORDS), "content": "[X]", "single_word": True, "normalized": False, "special": False}],
     "normalizer": {"type": "BertNormalizer", "lowercase": False, "strip_accents": True, "clean_text": False},
     "pre_tokenizer": {"type": "BertPreTokenizer"},
+    "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]},
     "model": {
         "type": "WordPiece",
         "unk_token": "[UNK]",
@@ -202,6 +203,16 @@ def test_a_folder_without_vocab_txt_is_tokenized(tmp_path: Path) -> None:
             {"tokenizer_class": "PreTrainedTokenizerFast"},
             TOKENIZER | {"model": {"type": "BPE"}},
             "its model is `BPE`, expected `WordPiece`",
+        ),
+        (
+            {"tokenizer_class": "PreTrainedTokenizerFast"},
+            TOKENIZER | {"post_processor": None},
+            "its post_processor \\(`None`\\) does not put `\\[CLS\\]`",
+        ),
+        (
+            {"tokenizer_class": "PreTrainedTokenizerFast"},
+            TOKENIZER | {"post_processor": {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}]}},
+            "its post_processor \\(`TemplateProcessing`\\)",
         ),
         ({"tokenizer_class": "BertTokenizer"}, {"added_tokens": [{"content": "x"}]}, "an added token is"),
         ({"tokenizer_class": "BertTokenizer"}, {"added_tokens": ["x"]}, "an added token is"),
