@@ -72,6 +72,11 @@ def read_rules(folder: str) -> Rules | None:
             f"`{config_path}`: `split_special_tokens` is true, which is not understood",
             "remove the key: then special tokens that are written in a text are found there",
         )
+    if config.get("truncation_side", "right") != "right":
+        raise InputError(
+            f"`{config_path}`: `truncation_side` is `{config['truncation_side']}`",
+            "texts that are too long are cut at their end here: shorten them, and remove the key",
+        )
     added = tuple(sorted(_added_tokens(folder, config, of_library), key=lambda token: token.id))
     if class_name in _PLAIN_CLASSES:
         return dataclasses.replace(_rules_of_library(of_library, os.path.join(folder, TOKENIZER_JSON)), added=added)

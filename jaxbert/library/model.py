@@ -377,6 +377,8 @@ class Model:
     def _masked(self, text: str) -> tuple[list[int], list[int]]:
         """The ids of a text, and the positions of its masks."""
         vocab = self._tokenizer.vocab
+        if not isinstance(text, str):
+            raise InputError(f"`{str(text)[:60]}` is no text", "give one with `[MASK]` in it; `fills` takes a list")
         parts = [self._tokenizer.ids(part) for part in text.split("[MASK]")]
         ids = [vocab.cls, *parts[0]]
         masks = []

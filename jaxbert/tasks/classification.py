@@ -292,6 +292,11 @@ def _texts_to_train(flags: ClassifierFlags, model: Model) -> Data:
     dataset = text_dataset(flags, flags.data_dir, flags.task_name, flags.label_kind)
     parts = ("train",) if flags.mode == "train" else ("train", "eval")
     _refuse_missing(flags, dataset, parts)
+    if len(dataset.labels) == 1 and not dataset.is_multi_label:
+        raise InputError(
+            f"`{flags.train_file}` has one class, `{dataset.labels[0]}`, which cannot be told from another",
+            "give texts of all classes; is `--label_column` the right one?",
+        )
     recipe = _recipe(model, dataset, dataset.labels, _longest(flags, model, MAX_SEQ_LENGTH))
     order = None if dataset.is_regression else ModelClasses.of(model).kept_for(dataset.labels, dataset.is_multi_label)
     with hosts.one_after_the_first("records"):
@@ -410,6 +415,8 @@ def _records_given(flags: ClassifierFlags, model: Model) -> Data:
     else:
         meta, order = _as_trained(model, meta)
     data = _open_records(model, meta, train, held_out, flags.mode == "predict")
+    if data.held_out is not None and flags.mode != "predict":
+        _refuse_unlabelled(data.held_out.labels, meta, held_out)
     return dataclasses.replace(data, class_order=order)
 
 
@@ -457,8 +464,6 @@ def _open_records(
 
     trained_on = opened(train, meta.train_data_size)
     others = opened(held_out, None if predicts else meta.eval_data_size)
-    if others is not None and not predicts:
-        _refuse_unlabelled(others.labels, meta, held_out)
     if trained_on is not None:
         meta = dataclasses.replace(meta, pairs=trained_on.pairs)
     elif others is not None:

@@ -217,6 +217,7 @@ def test_a_folder_without_vocab_txt_is_tokenized(tmp_path: Path) -> None:
         ({"tokenizer_class": "BertTokenizer"}, {"added_tokens": [{"content": "x"}]}, "an added token is"),
         ({"tokenizer_class": "BertTokenizer"}, {"added_tokens": ["x"]}, "an added token is"),
         ({"split_special_tokens": True, "strip_accents": None}, {}, "`split_special_tokens` is true"),
+        ({"tokenizer_class": "BertTokenizer", "truncation_side": "left"}, {}, "`truncation_side` is `left`"),
         ({"word_tokenizer_type": "mecab", "strip_accents": None}, {}, "`word_tokenizer_type` is `mecab`"),
     ],
 )

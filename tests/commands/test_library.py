@@ -163,6 +163,8 @@ def test_masks_are_filled(task: Task, tmp_path: Path) -> None:
     assert model.fill("red [MASK] blue [MASK]", top=2) == [first[:2], second[:2]]
     with pytest.raises(jaxbert.InputError, match=r"has 0 `\[MASK\]`"):
         model.fill("red")
+    with pytest.raises(jaxbert.InputError, match="is no text"):
+        model.fill(["[MASK]"])  # type: ignore[arg-type]
 
 
 def test_many_are_answered_as_each_alone(task: Task, tmp_path: Path) -> None:

@@ -102,6 +102,18 @@ def test_records_of_another_kind_or_without_labels_are_refused(task: Task, class
     assert_refused(result, "all 7 records of", "--mode=predict")
 
 
+def test_one_class_is_not_learnt_but_may_be_evaluated(task: Task, classify: Run, tmp_path: Path) -> None:
+    """Texts to train on need two; texts to evaluate on have their own labels, if all are the first class, too."""
+    (tmp_path / "one.tsv").write_text("text\tlabel\n" + "".join(f"{word}\t0\n" for word in WORDS))
+    columns = flags(text_a_column="text", label_column="label", model_dir=tmp_path / "run")
+    start = flags(init_checkpoint=task.model / "bert_model.ckpt", train_file=tmp_path / "one.tsv", mode="train")
+    assert_refused(classify(*columns, *start), "has one class, `0`", "`--label_column`")
+    model = write_classifier(tmp_path / "model", task, ("0", "1"))
+    code, out, err = classify(f"--init_checkpoint={model}", *columns, *_evaluated(tmp_path / "one.tsv"))
+    assert code == 0, err
+    assert 0 <= json.loads(out)["accuracy"] <= 1
+
+
 def test_other_classes_get_a_new_head(task: Task, classify: Run, tmp_path: Path) -> None:
     """Of as many classes, too: the outputs of the start are for something else."""
     start = write_classifier(tmp_path / "start", task, ("good", "bad"))
