@@ -67,17 +67,14 @@ def read_rules(folder: str) -> Rules | None:
         raise InputError(
             f"`{config_path}`: `{key}` is `{config[key]}`, which is not understood", "give a model of BERT"
         )
-    if config.get("split_special_tokens"):
-        raise InputError(
-            f"`{config_path}`: `split_special_tokens` is true, which is not understood",
-            "remove the key: then special tokens that are written in a text are found there",
-        )
     if config.get("truncation_side", "right") != "right":
         raise InputError(
             f"`{config_path}`: `truncation_side` is `{config['truncation_side']}`",
             "texts that are too long are cut at their end here: shorten them, and remove the key",
         )
-    added = tuple(sorted(_added_tokens(folder, config, of_library), key=lambda token: token.id))
+    splits_special = _value(config, "split_special_tokens", (bool,), False, config_path)
+    found = (one for one in _added_tokens(folder, config, of_library) if not (splits_special and one.special))
+    added = tuple(sorted(found, key=lambda token: token.id))
     if class_name in _PLAIN_CLASSES:
         return dataclasses.replace(_rules_of_library(of_library, os.path.join(folder, TOKENIZER_JSON)), added=added)
     return Rules(
@@ -147,6 +144,7 @@ def tokenizer_config(rules: Rules) -> dict[str, Any]:
         "strip_accents": rules.strip_accents,
         "tokenize_chinese_chars": rules.split_chinese,
         **_SPECIAL,
+        **({} if any(token.special for token in rules.added) else {"split_special_tokens": True}),
         "added_tokens_decoder": {str(id_): token for id_, token in added.items()},
     }
 

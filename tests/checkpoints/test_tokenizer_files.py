@@ -216,7 +216,7 @@ def test_a_folder_without_vocab_txt_is_tokenized(tmp_path: Path) -> None:
         ),
         ({"tokenizer_class": "BertTokenizer"}, {"added_tokens": [{"content": "x"}]}, "an added token is"),
         ({"tokenizer_class": "BertTokenizer"}, {"added_tokens": ["x"]}, "an added token is"),
-        ({"split_special_tokens": True, "strip_accents": None}, {}, "`split_special_tokens` is true"),
+        ({"split_special_tokens": "yes", "strip_accents": None}, {}, '`split_special_tokens` is `"yes"`'),
         ({"tokenizer_class": "BertTokenizer", "truncation_side": "left"}, {}, "`truncation_side` is `left`"),
         ({"word_tokenizer_type": "mecab", "strip_accents": None}, {}, "`word_tokenizer_type` is `mecab`"),
     ],
@@ -228,6 +228,20 @@ def test_what_is_not_understood_is_refused(
     files = {"tokenizer_config": config} | ({"tokenizer": tokenizer} if tokenizer else {})
     with pytest.raises(InputError, match=problem):
         read_rules(write(tmp_path / "a", **files))
+
+
+def test_special_tokens_in_texts_may_be_text(tmp_path: Path) -> None:
+    """Where the folder says so, as transformers does it; added tokens that are not special are found all the same."""
+    added = {"16": {"content": "[E1]", "special": False}, "17": {"content": "[E2]", "special": True}}
+    config = {"tokenizer_class": "BertTokenizer", "added_tokens_decoder": added}
+    contents = {}
+    for splits in (False, True):
+        folder = write(tmp_path / str(splits), tokenizer_config={**config, "split_special_tokens": splits})
+        rules = read_rules(folder)
+        assert rules is not None
+        contents[splits] = [token.content for token in rules.added]
+    assert contents[True] == ["[E1]"]
+    assert {"[E1]", "[E2]"} <= set(contents[False])
 
 
 def test_an_added_token_with_an_id_it_cannot_have_is_refused() -> None:
