@@ -18,7 +18,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -345,7 +345,7 @@ def _tokenizer(recipe: Recipe) -> Tokenizer:
 def _compressed(file: BinaryIO) -> Iterator[BinaryIO]:
     """A gzip member of its own; members one after the other are a gzip file again."""
     with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as sink:
-        yield sink  # type: ignore[misc]  # it has the `write` that is used
+        yield cast(BinaryIO, sink)  # it has the `write` that is used
 
 
 def _blocks(instances: Instances, output: int, recipe: Recipe) -> Iterator[Instances]:

@@ -93,8 +93,8 @@ def tei_predict(body: Json, model: Model) -> Asked:
     _only_right(fields)
     parameters = _fields(fields.get("parameters") or {}, "top_k", "function_to_apply")
     inputs = fields.get("inputs")
-    several = isinstance(inputs, list) and bool(inputs) and isinstance(inputs[0], list)
-    items = [_sequence(one) for one in (inputs if several else [inputs])]  # type: ignore[union-attr]
+    lists = inputs if isinstance(inputs, list) and inputs and isinstance(inputs[0], list) else None
+    items = [_sequence(one) for one in lists or [inputs]]
     if parameters.get("function_to_apply") not in (None, "none"):
         raise InputError("`function_to_apply` is not known here", "leave it out, or give `none` for logits")
     raw = _flag(fields, "raw_scores", False) or parameters.get("function_to_apply") == "none"
@@ -103,7 +103,7 @@ def tei_predict(body: Json, model: Model) -> Asked:
 
     def reply(logits: Sequence[np.ndarray], tokens: int) -> Json:
         rows = [_scores(model, row, raw)[:best] for row in logits]
-        return rows if several or "parameters" in fields else rows[0]
+        return rows if lists or "parameters" in fields else rows[0]
 
     return Asked("logits", items, reply, (), _truncate(fields))
 
