@@ -236,7 +236,7 @@ def reviews_to_tsv(examples: Sequence[tuple[str, int]], *, with_labels: bool = T
 
 
 def reviews_config() -> BertConfig:
-    """A BERT of this world's size; there is room for more pieces than its words need."""
+    """A BERT of this world's size; demo.sh puts the size of the vocabulary in once that is made."""
     return BertConfig(
         vocab_size=512,
         hidden_size=64,
