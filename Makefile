@@ -5,11 +5,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := out/demo
+# Processes that run the tests; each command that they start has threads of its own.
+WORKERS ?= 2
 
 .PHONY: test lint demo bench test-interop tpu-check clean
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
