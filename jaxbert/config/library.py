@@ -73,8 +73,8 @@ class EmbedFlags(AskedModelFlags):
         group="Texts",
     )
     output_file: str = required_flag(
-        "What to write: .npy for an array [texts, hidden], or [texts, layers, hidden] for several layers; else JSON"
-        " lines with id and vector.",
+        "What to write: .npy for an array [texts, hidden], or [texts, layers, hidden] for several layers; .parquet for"
+        " columns id and vector; else JSON lines with id and vector.",
         group="Vectors",
     )
     pooling: str | None = flag(
@@ -100,9 +100,9 @@ class EmbedFlags(AskedModelFlags):
             self.layer_numbers  # noqa: B018
         except ValueError as error:
             raise InputError(f"`--layers={self.layers}` are no numbers", "write them like `-1,-2`") from error
-        if self.pooling == "tokens" and self.output_file.endswith(".npy"):
+        if self.pooling == "tokens" and self.output_file.endswith((".npy", ".parquet")):
             raise InputError(
-                "texts have different numbers of tokens, which an array cannot hold",
+                f"texts have different numbers of tokens, which `{self.output_file}` cannot hold",
                 "choose another `--pooling`, or give `--output_file` a name that ends in `.jsonl`",
             )
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model says of the texts in a file, as JSON lines or as an array; the texts are read some at a time."""
+"""What a model says of the texts in a file, as JSON lines, an array or Parquet; the texts are read some at a time."""
 
 import contextlib
 import itertools
 import json
+import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 
 from jaxbert.config.library import EmbedFlags, PredictFlags
 from jaxbert.console import progress, say
+from jaxbert.errors import InputError
 from jaxbert.examples.table import ColumnNames, table_dataset
 from jaxbert.io.files import open_input, whole_file
 from jaxbert.library.model import Model, Pooling, Prediction, Text, TextsCutWarning, load
@@ -33,11 +35,13 @@ def embed_file(flags: EmbedFlags) -> None:
         dtype=cast(Any, flags.dtype),
         compile_cache=flags.compile_cache,
     )
-    write = _write_array if flags.output_file.endswith(".npy") else _write_lines
+    write = {".npy": _write_array, ".parquet": _write_parquet}.get(os.path.splitext(flags.output_file)[1], _write_lines)
     with whole_file(flags.output_file) as file, progress() as report, _counts_said(model, flags.input_file):
         count = 0
         for count in write(file, model, flags):
             report("texts", count)
+        if not count:
+            raise InputError(f"`{flags.input_file}` holds no text", "give a file with texts, one a line, or a table")
     say(f"{count} texts: {flags.output_file}")
 
 
@@ -80,6 +84,32 @@ def _write_array(file: BinaryIO, model: Model, flags: EmbedFlags) -> Iterator[in
         file.write(vectors.astype("<f4").tobytes())
         count += len(rows)
         yield count
+
+
+def _write_parquet(file: BinaryIO, model: Model, flags: EmbedFlags) -> Iterator[int]:
+    """Write columns `id` and `vector`, a list of float32, or of one such list for each of several layers."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise InputError(
+            f"`{flags.output_file}` needs the package `pyarrow`: {error}",
+            "`pip install pyarrow`, or give `--output_file` a name that ends in `.jsonl` or `.npy`",
+        ) from error
+    with contextlib.ExitStack() as stack:
+        writer: Any = None
+        count = 0
+        for rows in _chunks(flags):
+            vectors = np.asarray(_vectors(model, [text for _, text in rows], flags))
+            column = pyarrow.array(vectors.reshape(-1))
+            for size in reversed(vectors.shape[1:]):
+                column = pyarrow.FixedSizeListArray.from_arrays(column, size)
+            table = pyarrow.table({"id": [id_ for id_, _ in rows], "vector": column})
+            if writer is None:
+                writer = stack.enter_context(pyarrow.parquet.ParquetWriter(file, table.schema))
+            writer.write_table(table)
+            count += len(rows)
+            yield count
 
 
 def _vectors(model: Model, texts: Sequence[Text], flags: EmbedFlags) -> np.ndarray | list[np.ndarray]:

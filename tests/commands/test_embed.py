@@ -5,8 +5,10 @@ import io
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 
 import jaxbert
@@ -51,8 +53,14 @@ def test_arrays_and_lines_hold_the_vectors_of_the_library(folder: Path) -> None:
     lines = [json.loads(line) for line in embed(folder, "a.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == [str(number) for number in range(len(TEXTS))]
     np.testing.assert_array_equal(np.array([line["vector"] for line in lines], np.float32), expected)
+    table = pyarrow.parquet.read_table(embed(folder, "a.parquet"))
+    assert table["id"].to_pylist() == [str(number) for number in range(len(TEXTS))]
+    assert table["vector"].type == pyarrow.list_(pyarrow.float32(), expected.shape[1])
+    np.testing.assert_array_equal(np.array(table["vector"].to_pylist(), np.float32), expected)
     several = model.embed(texts, layers=[1, 0], pooling="max")  # type: ignore[arg-type]
     np.testing.assert_array_equal(np.load(embed(folder, "b.npy", layers="1,0", pooling="max")), several, strict=True)
+    table = pyarrow.parquet.read_table(embed(folder, "b.parquet", layers="1,0", pooling="max"))
+    np.testing.assert_array_equal(np.array(table["vector"].to_pylist(), np.float32), several)
 
 
 @pytest.mark.filterwarnings("ignore::jaxbert.library.model.TextsCutWarning")
@@ -77,6 +85,43 @@ def test_features_are_written_as_google_research_writes_them(folder: Path, capsy
     assert model.tokens([texts[pair]]) == [["[CLS]", "red", "blue", "[SEP]", "green", "[SEP]"]]  # type: ignore[list-item]
 
 
+def test_features_equal_those_of_google_research(shared: Path, tmp_path: Path) -> None:
+    """Its own script wrote lines for this checkpoint: tokens are the same, values up to the rounding of the last digit.
+
+    Float32 sums in another order differ by up to 1e-6, which may round to the next digit or the one after it.
+    """
+    golden = Path(__file__).parents[1] / "golden"
+    inputs = shared / "official/inputs"
+    given: dict[str, object] = {
+        "init_checkpoint": shared / "official/tf1/plain/bert_model.ckpt",
+        "vocab_file": inputs / "vocab.txt",
+        "bert_config_file": inputs / "bert_config.json",
+        "input_file": golden / "extract_features.txt",
+        "layers": "-1,-2",
+        "max_seq_length": 8,
+    }
+    output = embed(tmp_path, "features.jsonl", "extract_features", **given)
+    written = (output, golden / "extract_features.jsonl")
+    lines, expected = ([json.loads(line) for line in path.read_text().splitlines()] for path in written)
+    for line, other in zip(lines, expected, strict=True):
+        own, others = (np.array([values(feature) for feature in one["features"]]) for one in (line, other))
+        np.testing.assert_allclose(own, others, rtol=0, atol=2.5e-6)
+        assert _without_values(line) == _without_values(other)
+
+
+def values(feature: dict[str, list[dict[str, list[float]]]]) -> list[list[float]]:
+    """Of each layer."""
+    return [layer["values"] for layer in feature["layers"]]
+
+
+def _without_values(line: dict[str, Any]) -> str:
+    """Everything else in a line, in its order."""
+    for feature in line["features"]:
+        for layer in feature["layers"]:
+            layer["values"] = len(layer["values"])
+    return json.dumps(line)
+
+
 def test_a_table_is_read_by_its_columns(folder: Path) -> None:
     """Ids, and both texts of a pair."""
     (folder / "texts.csv").write_text('id,one,two\nx,red,"blue, green"\ny,teal,gold\n')
@@ -93,9 +138,11 @@ def test_a_table_is_read_by_its_columns(folder: Path) -> None:
     ("more", "problem", "hint"),
     [
         ({"pooling": "tokens", "output_file": "x.npy"}, "different numbers of tokens", "`.jsonl`"),
+        ({"pooling": "tokens", "output_file": "x.parquet"}, "different numbers of tokens", "`.jsonl`"),
         ({"layers": "a"}, "`--layers=a`", "`-1,-2`"),
         ({"layers": "7"}, "`layers` is (7,)", "from 0 to 1"),
         ({"input_file": "nothing"}, "nothing", ""),
+        ({"input_file": "/dev/null"}, "`/dev/null` holds no text", "one a line"),
         ({"max_seq_length": 99}, "`max_seq_length` is 99", "the model's positions"),
     ],
 )
