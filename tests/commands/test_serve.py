@@ -27,6 +27,7 @@ from jaxbert.config.serving import ServeFlags
 from jaxbert.errors import InputError
 from jaxbert.features.squad import WindowSettings
 from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
+from tests.commands import browser
 from tests.commands.test_library import LABELS, model_folder, some_texts
 from tests.commands.tiny_task import Task, flags, start_command
 
@@ -462,6 +463,27 @@ def test_the_page_in_a_browser(server: Server, tmp_path: Path) -> None:
     a, b = server.models["words"].embed(["red", "blue green"], normalize=True)
     assert f"{a @ b:.3f}" in shown(model="words", ask="embed", text="red", second="blue green")
     assert "the text has no `[MASK]`" in shown(model="words", ask="fill", text="red")
+
+
+@pytest.mark.skipif(browser.DRIVER is None, reason="no chromedriver here")
+def test_the_page_without_a_mouse(server: Server, tmp_path: Path) -> None:
+    """The tabulator reaches every control, arrows choose what is asked, Control and Enter ask it."""
+    focused = "return document.activeElement.textContent || document.activeElement.name || document.activeElement.id"
+    with browser.browser(tmp_path / "profile") as page:
+        page.open(f"http://127.0.0.1:{server.port}/#model=words")
+        page.wait_for("return !document.getElementById('ask').hidden")
+        reached = []
+        for _ in range(4):
+            page.press(browser.TAB)
+            reached.append(page.run(focused))
+        assert reached == ["".join(server.models), "Fill in", "text", "Fill in"]
+        page.press(3 * browser.TAB + browser.RIGHT)  # around the page, to the first tab, to the second
+        assert page.run(focused) == "Compare"
+        page.press(browser.TAB + "red" + browser.TAB + "blue green")
+        page.press(browser.ENTER, held=browser.CONTROL)
+        shown = page.wait_for("return document.getElementById('result').innerText")
+    a, b = server.models["words"].embed(["red", "blue green"], normalize=True)
+    assert f"{a @ b:.3f}" in shown
 
 
 @pytest.mark.interop
