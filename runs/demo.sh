@@ -22,9 +22,6 @@ python "$(dirname "$0")/demo_questions.py" "$folder"
 # From text to a BERT of one's own: its sentences to judge have words that no labelled sentence has.
 reviews="$folder/reviews"
 jaxbert train_vocab --input_file="$reviews/text.txt" --output_file="$reviews/vocab.txt" --vocab_size=512 --num_unused=0
-config="$reviews/bert_config.json" # the text has fewer pieces than were asked for: the model gets a row for each
-sed "s/\"vocab_size\": [0-9]*/\"vocab_size\": $(($(wc -l < "$reviews/vocab.txt")))/" "$config" > "$config.new"
-mv "$config.new" "$config"
 jaxbert create_pretraining_data --input_file="$reviews/text.txt" --output_file="$reviews/train.tfrecord" \
     --vocab_file="$reviews/vocab.txt" --max_seq_length=64 --masking=dynamic --dupe_factor=1
 jaxbert run_pretraining --flagfile="$reviews/pretrain.flags"

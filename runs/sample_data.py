@@ -58,6 +58,16 @@ PRETRAINING = (
     "--nouse_next_sentence_label\n--masked_lm_prob=0.3\n--train_batch_size=64\n--num_steps_per_epoch=1200\n"
     "--num_train_epochs=1\n--learning_rate=2e-3\n--warmup_proportion=0.1\n"
 )
+# As many word vectors as the vocabulary has tokens, which is made from the text.
+REVIEWS_CONFIG = {
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 256,
+    "max_position_embeddings": 64,
+    "type_vocab_size": 2,
+    "initializer_range": 0.05,
+}
 REVIEWS_TRAINING = "--max_seq_length=64\n--train_batch_size=16\n--num_train_epochs=10\n--learning_rate=1e-3\n"
 
 ANIMALS = ("ant", "mouse", "rat", "rabbit", "cat", "fox", "dog", "goat", "lion", "horse", "bear", "elephant")  # by size
@@ -235,20 +245,6 @@ def reviews_to_tsv(examples: Sequence[tuple[str, int]], *, with_labels: bool = T
     return "index\tsentence\n" + "".join(f"{index}\t{sentence}\n" for index, (sentence, _) in enumerate(examples))
 
 
-def reviews_config() -> BertConfig:
-    """A BERT of this world's size; demo.sh puts the size of the vocabulary in once that is made."""
-    return BertConfig(
-        vocab_size=512,
-        hidden_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=256,
-        max_position_embeddings=64,
-        type_vocab_size=2,
-        initializer_range=0.05,
-    )
-
-
 def _review(chance: random.Random) -> str:
     """A few sentences that all praise, or all blame."""
     words = chance.choice((GOOD, BAD))
@@ -316,7 +312,7 @@ def _review_contents(folder: str, seed: int) -> dict[str, str]:
     return contents | {
         os.path.join(task, "test_answers.tsv"): f"index\tlabel\n{answers}",
         os.path.join(reviews, "text.txt"): review_text(seed),
-        config: bert_config.to_json(reviews_config()),
+        config: json.dumps(REVIEWS_CONFIG, indent=2),
         os.path.join(reviews, "pretrain.flags"): (
             f"--input_files={os.path.join(reviews, 'train.tfrecord')}\n"
             f"--model_dir={os.path.join(reviews, 'pretraining')}\n{sizes}{PRETRAINING}"

@@ -257,13 +257,18 @@ def _one_of(paths: list[str], told: str = "give") -> str:
     return f"{told} {' or '.join(f'`{path}`' for path in paths[:_SHOWN])}"
 
 
-def read_config(path: str) -> BertConfig:
+def read_config(path: str, vocab_file: str | None = None) -> BertConfig:
     """The configuration in a `bert_config.json`, or in a `config.json` of Hugging Face, whose names mean other things.
+
+    A `bert_config.json` without `vocab_size` is for a vocabulary of any size, that of `vocab_file`.
 
     Raises InputError, which names the file, where it describes another network.
     """
     content = read_json_object(path, "a bert_config.json")
-    return _huggingface_config(path) if huggingface.is_config(content) else bert_config.read(path)
+    if huggingface.is_config(content):
+        return _huggingface_config(path)
+    tokens = len(read_vocab(vocab_file)) if vocab_file is not None and "vocab_size" not in content else None
+    return bert_config.read(path, tokens)
 
 
 def _huggingface_config(path: str) -> BertConfig:
@@ -379,7 +384,7 @@ def find_model(
     for path in (bert_config_file, vocab_file):
         _refuse_missing(path)
     if bert_config_file is not None:
-        config: BertConfig | None = read_config(bert_config_file)
+        config: BertConfig | None = read_config(bert_config_file, vocab_file or (source.vocab_file if source else None))
     else:
         config = source.config if source else None
     if config is None:

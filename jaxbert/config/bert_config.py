@@ -86,9 +86,14 @@ class BertConfig:
         return self.hidden_size // self.num_attention_heads
 
 
-def read(path: str) -> BertConfig:
-    """The configuration in the JSON file `path`; anything wrong in it is an `InputError` that names the file."""
+def read(path: str, tokens: int | None = None) -> BertConfig:
+    """The configuration in the JSON file `path`; anything wrong in it is an `InputError` that names the file.
+
+    `tokens` is the size of the vocabulary, for a file that does not say it.
+    """
     content = files.read_json_object(path, "a bert_config.json")
+    if tokens is not None:
+        content = {"vocab_size": tokens, **content}
     try:
         return from_dict(content)
     except InputError as error:
@@ -98,7 +103,9 @@ def read(path: str) -> BertConfig:
 def from_dict(content: Mapping[str, Any]) -> BertConfig:
     """A configuration from the keys of a `bert_config.json`; unknown keys are kept in `extra`."""
     if "vocab_size" not in content:
-        raise InputError("`vocab_size` is missing", "it is the number of lines of the vocabulary file")
+        raise InputError(
+            "`vocab_size` is missing", "it is the number of lines of the vocabulary: write it, or give `--vocab_file`"
+        )
     if content.get("embedding_size") not in (None, content.get("hidden_size", 768)):
         raise InputError(
             f"`embedding_size` is `{content['embedding_size']}`: factorised embeddings are not supported",

@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import itertools
 import math
+import os
 import re
 import types
 import typing
@@ -19,6 +20,8 @@ from jaxbert.io.storage import is_remote
 
 T = TypeVar("T")
 
+_RECIPE = "recipe:"
+_RECIPES = os.path.join(os.path.dirname(__file__), "recipes")
 TRUE, FALSE = ("true", "t", "1", "yes", "y"), ("false", "f", "0", "no", "n")
 
 
@@ -166,6 +169,8 @@ class _Parser(absl_flags.ArgumentParser[Any]):
 
     def _converted(self, text: str) -> Any:
         try:
+            if self.kind is str:
+                return packaged(text)
             if self.kind is bool:
                 return _boolean(text)
             value = self.kind(text)
@@ -178,6 +183,21 @@ class _Parser(absl_flags.ArgumentParser[Any]):
 
     def _error(self, text: str, expected: str, hint: str = "") -> InputError:
         return InputError(f"`--{self.name}={text}`: expected {expected}", hint)
+
+
+def packaged(value: str) -> str:
+    """The path of the file that `recipe:NAME` stands for: flags, or sizes of a model, that are installed with jaxbert.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    name = value.removeprefix(_RECIPE)
+    if name == value:
+        return value
+    found = {os.path.splitext(file)[0]: os.path.join(_RECIPES, file) for file in sorted(os.listdir(_RECIPES))}
+    if name not in found:
+        raise InputError(f"there is no recipe `{name}`", f"there are {', '.join(found)}")
+    return found[name]
 
 
 def rules(options: type[Any]) -> dict[str, Rule]:
@@ -229,7 +249,7 @@ def _define(values: absl_flags.FlagValues, name: str, kind: type, rule: Rule) ->
 def _expanded(values: absl_flags.FlagValues, argv: Sequence[str]) -> list[str]:
     """`argv` with the content of its flag files in their place."""
     try:
-        return values.read_flags_from_files([line for argument in argv for line in _remote_lines(argument)])
+        return values.read_flags_from_files([line for argument in argv for line in _lines(argument)])
     except (absl_flags.Error, OSError) as error:
         reason = str(error.__context__ or error)
         raise InputError(
@@ -239,11 +259,14 @@ def _expanded(values: absl_flags.FlagValues, argv: Sequence[str]) -> list[str]:
         raise InputError("`--flagfile`: the file is not UTF-8 text") from error
 
 
-def _remote_lines(argument: str) -> list[str]:
-    """The lines of a remote flag file in place of `--flagfile=PATH`; absl opens those on disk itself."""
+def _lines(argument: str) -> list[str]:
+    """The argument, or the lines of a remote flag file in its place; absl opens those on disk itself."""
     name, _, path = argument.partition("=")
-    if name.lstrip("-") != "flagfile" or not is_remote(path):
+    if name.lstrip("-") != "flagfile":
         return [argument]
+    path = packaged(path)
+    if not is_remote(path):
+        return [f"{name}={path}"] if path else [argument]
     lines = (line.strip() for line in files.read_text(path).splitlines())
     return [line for line in lines if line and not line.startswith(("#", "//"))]
 

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jaxbert.config import bert_config
+from jaxbert.config import flags as flags_module
 from jaxbert.config.flags import argument, flag, parse, required_flag, to_flagfile
+from jaxbert.config.trainers import PretrainingFlags
 from jaxbert.errors import InputError
 
 
@@ -188,3 +191,50 @@ def test_flag_file_reproduces_any_options(options: Flags, tmp_path_factory: pyte
     path = tmp_path_factory.mktemp("flags") / "flags.txt"
     path.write_text(to_flagfile(options), encoding="utf-8")
     assert parse(Flags, [f"--flagfile={path}"]).options == options
+
+
+def test_recipes_come_with_the_program() -> None:
+    """`recipe:NAME` is a flag file, or the sizes of a model, that is installed; flags behind it count more."""
+    parsed = parse(
+        PretrainingFlags,
+        [
+            "--flagfile=recipe:pretrain_classic",
+            "--num_train_epochs=1",
+            "--bert_config_file=recipe:bert_tiny",
+            "--model_dir=out",
+            "--input_files=x",
+        ],
+    )
+    flags = parsed.options
+    assert (flags.train_batch_size, flags.adam_bias_correction, flags.num_train_epochs) == (256, False, 1)
+    assert flags.bert_config_file is not None
+    assert bert_config.read(flags.bert_config_file, tokens=99).num_hidden_layers == 2
+    with pytest.raises(InputError, match="`vocab_size` is missing"):
+        bert_config.read(flags.bert_config_file)
+
+
+@pytest.mark.parametrize("name", ["flagfile", "bert_config_file"])
+def test_an_unknown_recipe_is_refused(name: str) -> None:
+    """With the names of those that there are."""
+    with pytest.raises(InputError, match="there is no recipe `nothing`") as caught:
+        parse(PretrainingFlags, [f"--{name}=recipe:nothing", "--model_dir=out", "--input_files=x"])
+    assert "bert_tiny" in caught.value.hint
+
+
+@pytest.mark.parametrize("path", sorted(Path(flags_module.__file__).parent.glob("recipes/*.flags")))
+def test_each_recipe_is_of_flags_that_there_are(path: Path) -> None:
+    """And names no file."""
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    assert lines
+    parsed = parse(PretrainingFlags, [f"--flagfile=recipe:{path.stem}", "--model_dir=out", "--input_files=x"])
+    assert len(parsed.given) == len(lines) + 2
+
+
+@pytest.mark.parametrize("path", sorted(Path(flags_module.__file__).parent.glob("recipes/*.json")))
+def test_each_recipe_of_sizes_is_a_model_of_google(path: Path) -> None:
+    """Layers and widths of the released models (arXiv 1908.08962, table 1): heads of 64, four times as wide within."""
+    sizes = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "medium": (8, 512), "base": (12, 768)}
+    config = bert_config.read(str(path), tokens=99)
+    layers, hidden = {**sizes, "large": (24, 1024)}[path.stem.removeprefix("bert_")]
+    assert (config.num_hidden_layers, config.hidden_size, config.head_size) == (layers, hidden, 64)
+    assert (config.intermediate_size, config.type_vocab_size) == (4 * hidden, 2)
