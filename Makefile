@@ -1,6 +1,6 @@
 # Needs make and Python 3.11 to 3.13; everything else goes into .venv by itself.
 #   make test     the tests          make lint    form and types
-#   make demo     learn small tasks, from text to scores
+#   make demo     a pretrained model learns to judge film reviews; make demo-scratch starts from nothing
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +8,7 @@ DEMO := out/demo
 # Processes that run the tests; each command that they start has threads of its own.
 WORKERS ?= 2
 
-.PHONY: test lint demo bench test-interop tpu-check clean
+.PHONY: test lint demo demo-scratch bench test-interop tpu-check clean
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile
@@ -19,7 +19,10 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 demo: $(VENV)/run.stamp
-	PATH="$(CURDIR)/$(BIN):$$PATH" runs/demo.sh $(DEMO)
+	PATH="$(CURDIR)/$(BIN):$$PATH" runs/demo.sh $(DEMO) $(if $(SENTENCE),"$(SENTENCE)")
+
+demo-scratch: $(VENV)/run.stamp
+	PATH="$(CURDIR)/$(BIN):$$PATH" runs/demo_scratch.sh $(DEMO)/scratch
 
 bench: $(VENV)/interop.stamp
 	$(BIN)/python -m bench.classifier
