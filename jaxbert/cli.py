@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 import jaxbert
+from jaxbert.config import sweep
 from jaxbert.config.flag_help import help_text
 from jaxbert.config.flags import Parsed, parse
 from jaxbert.config.other_flags import ELSEWHERE, RETIRED
@@ -30,6 +31,8 @@ COMMANDS = {
     "embed": "write a vector for each text of a file",
     "extract_features": "the same in the form of google-research's script: vectors of tokens, of several layers",
     "serve": "answer requests over HTTP, and show a page to try the model",
+    "sweep": "run a trainer with every combination of values, several seeds each, and choose",
+    "run_glue": "fine-tune on every task of GLUE that is there, score it, make the file for the server",
     "inspect": "say what a model file, records, metadata or a vocabulary is",
 }
 FLAGS = {  # where each command's flags are: module below jaxbert.config, and dataclass
@@ -45,6 +48,8 @@ FLAGS = {  # where each command's flags are: module below jaxbert.config, and da
     "embed": ("library", "EmbedFlags"),
     "extract_features": ("library", "ExtractFeaturesFlags"),
     "serve": ("serving", "ServeFlags"),
+    "sweep": ("sweep", "SweepFlags"),
+    "run_glue": ("sweep", "GlueFlags"),
     "inspect": ("models", "InspectFlags"),
     "evaluate_squad": ("models", "EvaluateSquadFlags"),
 }
@@ -106,16 +111,30 @@ def _dispatch(arguments: list[str]) -> None:
         hint = f"did you mean `{nearest[0]}`?" if nearest else "`jaxbert --help` lists the commands"
         raise InputError(f"unknown command `{command}`", hint)
     elif any(argument in HELP for argument in rest):
-        print(help_text(flags_of(command), command, COMMANDS[command]), end="")
+        shown = "sweep [run_classifier|run_squad]" if command == "sweep" else command
+        print(help_text(flags_of(command), shown, COMMANDS[command]), end="")
     else:
         _run(command, rest)
 
 
 def _run(command: str, arguments: list[str]) -> None:
+    importlib.import_module(f"jaxbert.commands.{command}").run(_options(command, arguments))
+
+
+def _options(command: str, arguments: list[str]) -> object:
+    """What the arguments of a command say."""
+    if command == "sweep":
+        trainer, rest = (arguments[0], arguments[1:]) if arguments[:1] and arguments[0][0] != "-" else ("", arguments)
+        if trainer and trainer not in sweep.TRAINERS:
+            raise InputError(f"`{trainer}` does not train", f"one of {', '.join(sweep.TRAINERS)}")
+        trainer = trainer or sweep.TRAINERS[0]
+        return sweep.read_sweep(trainer, flags_of(trainer), rest)
+    if command == "run_glue":
+        return sweep.read_glue(arguments)
     parsed: Parsed[object] = parse(flags_of(command), arguments, RETIRED, ELSEWHERE)
     for note in parsed.notes:
         print(f"note: {note}", file=sys.stderr)
-    importlib.import_module(f"jaxbert.commands.{command}").run(parsed.options)
+    return parsed.options
 
 
 def flags_of(command: str) -> type:

@@ -23,6 +23,7 @@ LINES = [
     {"commands"},
     {"serve"},
     {"library"},
+    {"sweeps"},
     {"tasks"},
     {"export"},
     {"train"},

@@ -135,6 +135,17 @@ def parse(
     return Parsed(options(**given, **positional), frozenset(given), notes)
 
 
+def parse_known(options: type[T], argv: Sequence[str]) -> tuple[T, list[str]]:
+    """The flags of `options` among the arguments, which are spelled `--flag=value`, and the other arguments.
+
+    Flag files are opened. Raises InputError as `parse` does.
+    """
+    pattern = re.compile(rf"--?(?:{'|'.join(rules(options))})=.*", re.DOTALL)
+    expanded = _expanded(absl_flags.FlagValues(), argv)
+    own = [argument for argument in expanded if pattern.fullmatch(argument)]
+    return parse(options, own).options, [argument for argument in expanded if not pattern.fullmatch(argument)]
+
+
 def to_flagfile(options: Any) -> str:
     """The text of a flag file with which the same command gets the same `options`."""
     lines = []

@@ -3,6 +3,7 @@
 
 import dataclasses
 import math
+import os
 
 from jaxbert.config.data import TextDataFlags
 from jaxbert.config.flags import flag, required_flag
@@ -169,6 +170,15 @@ class FineTuningFlags(TrainingFlags):
         " `jaxbert export` knows more formats.",
         group="Output",
     )
+
+    records_dir: str | None = flag(
+        None, "Folder for the records that are made of texts, which runs may share; default: records in --model_dir."
+    )
+
+    @property
+    def records_folder(self) -> str:
+        """Where the records are that are made of texts."""
+        return self.records_dir or os.path.join(self.model_dir, "records")
 
     @property
     def trains(self) -> bool:

@@ -71,12 +71,12 @@ def in_chunks(
     return in_order(chunks, make, workers if len(head) == fewest else 1)
 
 
-def records_folder(model_dir: str, sources: Iterable[str | None], settings: object) -> str:
-    """A folder below `<model_dir>/records` for what comes of these files, in their present state, by these settings.
+def records_folder(folder: str, sources: Iterable[str | None], settings: object) -> str:
+    """A folder below `folder` for what comes of these files, in their present state, by these settings.
 
     The same files and settings give the same folder again, so that records are built once. `settings` must have a
     `repr` that says all of it.
     """
     states = [(files.absolute(path), files.version(path)) for path in sorted(filter(None, sources))]
     fingerprint = hashlib.sha256(repr((states, settings)).encode()).hexdigest()[:16]
-    return os.path.join(model_dir, "records", fingerprint)
+    return os.path.join(folder, fingerprint)

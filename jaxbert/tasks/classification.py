@@ -496,7 +496,7 @@ def _make_records(flags: ClassifierFlags, dataset: TextDataset, recipe: Recipe, 
     sources = [*texts, recipe.vocab_file]
     names = [field.name for field in dataclasses.fields(TextDataFlags) if field.name != "num_workers"]
     settings = ([getattr(flags, name) for name in names], recipe, wanted)
-    folder = records_folder(flags.model_dir, sources, settings)
+    folder = records_folder(flags.records_folder, sources, settings)
     made = {part: os.path.join(folder, _RECORD_FILES[part]) for part in wanted}
     paths = RecordPaths(**made, meta_data=os.path.join(folder, "meta_data"))
     if not files.is_file(paths.meta_data):

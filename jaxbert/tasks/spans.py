@@ -456,7 +456,7 @@ def _made_records(flags: SquadFlags, model: Model, meta: SquadMetaData) -> tuple
     recipe = SquadRecipe(model.vocab_file, model.rules, meta.settings)
     version_2 = meta.version_2_with_negative
     sources, settings = [*source_files(flags.train_file), recipe.vocab_file], (recipe, version_2, flags.strict)
-    folder = records_folder(flags.model_dir, sources, settings)
+    folder = records_folder(flags.records_folder, sources, settings)
     outputs = (os.path.join(folder, "train.tf_record"), os.path.join(folder, model_folder.META_DATA_FILE))
     if not files.is_file(outputs[1]):
         say(f"making records of {flags.train_file} in {folder}")

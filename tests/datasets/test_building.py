@@ -74,8 +74,8 @@ def test_folder_of_records(tmp_path: Path) -> None:
     def folder(content: str, settings: object) -> str:
         source.write_text(content)
         os.utime(source, ns=(0, 0))
-        return records_folder("model", [str(source), None], settings)
+        return records_folder("records", [str(source), None], settings)
 
     assert folder("a", 1) == folder("a", 1)
-    assert os.path.dirname(folder("a", 1)) == os.path.join("model", "records")
+    assert os.path.dirname(folder("a", 1)) == "records"
     assert len({folder("a", 1), folder("a", 2), folder("aa", 1)}) == 3

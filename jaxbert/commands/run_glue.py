@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fine-tune on every task of GLUE that is there."""
+
+import os
+
+from jaxbert.config.sweep import Glue
+from jaxbert.console import say
+from jaxbert.sweeps.glue import lines, run_glue
+
+
+def run(glue: Glue) -> None:
+    """Run what is not done, print the table."""
+    found = run_glue(glue, os.environ)
+    print("\n".join(lines(found)))
+    if found["submitted"]:
+        archive = os.path.join(glue.flags.model_dir, "submission.zip")
+        say(f"for the server: {archive} with {', '.join(found['submitted'])}")

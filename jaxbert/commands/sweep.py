@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train with every combination of values, several seeds each, and choose."""
+
+import os
+
+from jaxbert.config.sweep import Sweep
+from jaxbert.console import say
+from jaxbert.errors import InputError
+from jaxbert.sweeps import table
+from jaxbert.sweeps.runs import run_all
+
+
+def run(sweep: Sweep) -> None:
+    """Run what is not done, print the table, write it."""
+    done = run_all(sweep, os.environ)
+    found = table.summary(sweep, done)
+    path = table.write(sweep, found)
+    print("\n".join(table.lines(found)))
+    if found["best_run"]:
+        say(f"the best model is in {found['best_run']['folder']}; all figures are in {path}")
+    if found["failed"]:
+        raise InputError(
+            f"{len(found['failed'])} of {len(sweep.runs)} runs failed: {', '.join(found['failed'])}",
+            f"their messages are in {os.path.join(sweep.folder, 'logs')}; the same command tries them again",
+        )

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many trainings, each in a process of its own: one after the other, or one on each device."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxbert.checkpoints import model_folder
+from jaxbert.config.sweep import Run, Sweep
+from jaxbert.console import say
+from jaxbert.errors import InputError, Interrupted
+from jaxbert.io import files
+
+Results = dict[str, float]
+_LAST_LINES = 3  # of a run that failed, which are shown
+_POLL_SECONDS = 0.2
+_DEVICES = "import jax; print(jax.default_backend(), jax.local_device_count())"
+
+
+def run_all(sweep: Sweep, environment: Mapping[str, str]) -> dict[str, Results]:
+    """Train what is not trained yet; returns the results of each run by its name, without those that failed.
+
+    A run that was stopped goes on where it was. Signals stop those that are under way, which save what they have.
+    """
+    _refuse_another_sweep(sweep)
+    done: dict[str, Results] = {}
+    waiting = deque(sweep.runs)
+    places = _places(sweep, environment)
+    active: dict[subprocess.Popen[bytes], tuple[Run, int, float]] = {}
+    try:
+        while waiting or active:
+            while waiting and len(active) < len(places):
+                run = waiting.popleft()
+                if (found := _finished(sweep, run)) is not None:
+                    done[run.name] = found
+                    continue
+                place = next(place for place in range(len(places)) if place not in [at for _, at, _ in active.values()])
+                active[_start(sweep, run, {**environment, **places[place]})] = (run, place, time.monotonic())
+            for process in [process for process in active if process.poll() is not None]:
+                run, _, started = active.pop(process)
+                if (found := _ended(sweep, run, process.returncode, time.monotonic() - started)) is not None:
+                    done[run.name] = found
+                    _remove_weights(sweep, done)
+                say(f"{len(done)} of {len(sweep.runs)} runs are done")
+            time.sleep(_POLL_SECONDS if active else 0)
+    except (KeyboardInterrupt, Interrupted):
+        for process in active:
+            process.send_signal(signal.SIGTERM)
+        for process in active:
+            process.wait()
+        raise
+    return done
+
+
+def best_run(sweep: Sweep, done: Mapping[str, Results]) -> Run | None:
+    """The run whose evaluation is the best, the first of several; None without any."""
+    finished = [run for run in sweep.runs if run.name in done]
+    return max(finished, key=lambda run: goodness(done[run.name], metric_of(done)), default=None)
+
+
+def metric_of(done: Mapping[str, Results]) -> str:
+    """What runs are compared by: the first metric of their results, as their best epochs were chosen."""
+    return next((name for results in done.values() for name in results if name != "step"), "")
+
+
+def goodness(results: Results, metric: str) -> float:
+    """More is better."""
+    return -results[metric] if metric in ("loss", "mean_squared_error") else results[metric]
+
+
+def _places(sweep: Sweep, environment: Mapping[str, str]) -> list[dict[str, str]]:
+    """For each run at a time, what its environment has more: which devices it sees.
+
+    With one run at a time it sees all of them.
+    """
+    if sweep.flags.jobs == 1 or len(sweep.runs) == 1:
+        return [{}]
+    asked = subprocess.run(
+        [sys.executable, "-c", _DEVICES], env=environment, capture_output=True, text=True, check=True
+    )
+    platform, count = asked.stdout.split()
+    if platform == "cpu":
+        return [{}] * (sweep.flags.jobs or 1)
+    jobs = sweep.flags.jobs or int(count)
+    return [visible_device(platform, number % int(count), environment) for number in range(jobs)]
+
+
+def visible_device(platform: str, number: int, environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables by which a process sees one device only, this one of those that are visible here."""
+    if platform == "tpu":
+        visible = (environment.get("TPU_VISIBLE_CHIPS") or "").split(",")
+        chip = visible[number] if len(visible) > number and visible[number] else str(number)
+        return {"TPU_VISIBLE_CHIPS": chip, "TPU_PROCESS_BOUNDS": "1,1,1", "TPU_CHIPS_PER_PROCESS_BOUNDS": "1,1,1"}
+    name = "CUDA_VISIBLE_DEVICES" if platform in ("gpu", "cuda") else "ROCR_VISIBLE_DEVICES"
+    visible = (environment.get(name) or "").split(",")
+    return {name: visible[number] if len(visible) > number and visible[number] else str(number)}
+
+
+def _start(sweep: Sweep, run: Run, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    say(f"{run.name} is running")
+    command = [sys.executable, "-m", "jaxbert", sweep.trainer, *run.arguments]
+    os.makedirs(os.path.dirname(_log(sweep, run)), exist_ok=True)
+    with open(_log(sweep, run), "ab") as log:
+        # Ctrl-C reaches this process alone, which tells the others.
+        return subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+
+
+def _ended(sweep: Sweep, run: Run, code: int, seconds: float) -> Results | None:
+    """What came of a run; None where it failed, which is said."""
+    if code:
+        with open(_log(sweep, run), encoding="utf-8", errors="replace") as log:
+            last = "".join(deque(log, _LAST_LINES)).rstrip()
+        say(f"{run.name} failed with code {code}, see {_log(sweep, run)}:\n{last}")
+        return None
+    results = _results(run)
+    kept = {"arguments": run.arguments, "seconds": round(seconds, 1), "results": results}
+    files.write_text(_record(sweep, run), json.dumps(kept, indent=2) + "\n")
+    told = "  ".join(f"{name} {value:.4f}" for name, value in results.items() if name != "step")
+    say(f"{run.name}: {told}  ({seconds:.0f} s)")
+    return results
+
+
+def _results(run: Run) -> Results:
+    """The evaluation of its best epoch."""
+    return model_folder.read_results(os.path.join(run.options.model_dir, "best"))
+
+
+def _finished(sweep: Sweep, run: Run) -> Results | None:
+    """The results of a run that is done; None for one that is not. Raises InputError where it had other flags."""
+    if not files.is_file(_record(sweep, run)):
+        return None
+    kept: dict[str, Any] = files.read_json_object(_record(sweep, run), "the results of a run")
+    if kept["arguments"] != list(run.arguments):
+        raise InputError(
+            f"`{sweep.folder}` has a run `{run.name}` with other flags: {' '.join(kept['arguments'])}",
+            "give another `--model_dir`, or the same flags",
+        )
+    results: Results = kept["results"]
+    return results
+
+
+def _remove_weights(sweep: Sweep, done: Mapping[str, Results]) -> None:
+    """Remove training states of finished runs, and the weights of all but the best one, unless all are kept."""
+    best = best_run(sweep, done)
+    for run in sweep.runs:
+        if run.name not in done:
+            continue
+        names = ["checkpoints"] if run is best or sweep.flags.keep == "all" else ["checkpoints", "best", "last"]
+        for name in names:
+            shutil.rmtree(os.path.join(run.options.model_dir, name), ignore_errors=True)
+
+
+def _refuse_another_sweep(sweep: Sweep) -> None:
+    if model_folder.models_of_run(sweep.folder):
+        raise InputError(f"`{sweep.folder}` is the folder of one run", "give another `--model_dir`")
+
+
+def _log(sweep: Sweep, run: Run) -> str:
+    return os.path.join(sweep.folder, "logs", f"{run.name}.txt")
+
+
+def _record(sweep: Sweep, run: Run) -> str:
+    return os.path.join(sweep.folder, "results", f"{run.name}.json")
+
+
+def settings(sweep: Sweep, done: Mapping[str, Results]) -> list[tuple[tuple[tuple[str, str], ...], Sequence[Results]]]:
+    """Each setting with the results of its runs, in the order of the sweep."""
+    order = dict.fromkeys(run.setting for run in sweep.runs)
+    return [(one, [done[run.name] for run in sweep.runs if run.setting == one and run.name in done]) for one in order]

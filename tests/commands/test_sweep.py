@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`jaxbert sweep` and `run_glue`: runs equal those of the trainer alone, what is done is not done again."""
+
+import json
+import shutil
+import signal
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from jaxbert.cli import main
+from jaxbert.sweeps.runs import visible_device
+from tests.commands.damage import assert_refused
+from tests.commands.tiny_task import BATCHES, PLAIN, Task, flags, start_command
+
+
+@pytest.fixture(scope="module")
+def sweep(task: Task, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A command line of four runs, which are done; its last flag is the folder."""
+    folder = tmp_path_factory.mktemp("sweep") / "out"
+    data = flags(data_dir=task.text, init_checkpoint=task.model, max_seq_length=16)
+    line = ["sweep", "run_classifier", *data, *BATCHES, *PLAIN, "--learning_rate=1e-3,1e-2", "--seeds=2", "--jobs=2"]
+    line.append(f"--model_dir={folder}")
+    process = start_command(*line)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert len(out.splitlines()) == 3, out
+    return line
+
+
+def folder_of(sweep: list[str]) -> Path:
+    """Where its files are."""
+    return Path(sweep[-1].split("=")[1])
+
+
+def test_the_table_is_of_the_results(sweep: list[str]) -> None:
+    """Mean and deviation of each setting over its seeds; the best setting and the best run are chosen."""
+    folder = folder_of(sweep)
+    found = json.loads((folder / "sweep.json").read_text())
+    records = {path.stem: json.loads(path.read_text()) for path in (folder / "results").iterdir()}
+    accuracy = {name: record["results"]["accuracy"] for name, record in records.items()}
+    for row in found["settings"]:
+        values = [accuracy[f"learning_rate-{row['setting']['learning_rate']}_seed-{seed}"] for seed in (0, 1)]
+        assert row["mean"] == statistics.fmean(values)
+        assert row["deviation"] == statistics.stdev(values)
+    assert len(accuracy) == 4
+    assert found["best_run"]["results"]["accuracy"] == max(accuracy.values())
+    means = {row["mean"] for row in found["settings"]}
+    chosen = next(row for row in found["settings"] if row["setting"] == found["chosen"])
+    assert chosen["mean"] == max(means)
+
+
+def test_a_run_is_that_of_the_trainer_alone(sweep: list[str], task: Task, tmp_path: Path) -> None:
+    """The same flags give the same weights, bit for bit; records are shared, and only the best weights are kept."""
+    folder = folder_of(sweep)
+    best = Path(json.loads((folder / "sweep.json").read_text())["best_run"]["folder"])
+    assert [path.parent for path in folder.glob("runs/*/best")] == [best]
+    assert not [*folder.glob("runs/*/checkpoints"), *folder.glob("runs/*/records")]
+    assert len([*(folder / "records").iterdir()]) == 1
+    record = json.loads((folder / "results" / f"{best.name}.json").read_text())
+    arguments = [one for one in record["arguments"] if not one.startswith(("--model_dir", "--records_dir"))]
+    assert main(["run_classifier", *arguments, f"--model_dir={tmp_path}"]) == 0
+    expected = load_file(tmp_path / "best/model.safetensors")
+    for name, weight in load_file(best / "best/model.safetensors").items():
+        np.testing.assert_array_equal(weight, expected[name])
+
+
+def test_what_is_done_is_not_done_again(sweep: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The same command prints the same table at once; other flags under a run's name are refused."""
+    assert main(sweep) == 0
+    assert "is running" not in capsys.readouterr().err
+    code = main([*sweep, "--log_steps=2"])
+    assert_refused((code, *capsys.readouterr()), "with other flags", "another `--model_dir`")
+
+
+def test_a_run_that_fails_is_named(task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The others are done all the same; the next call tries it again."""
+    shutil.copytree(task.model, tmp_path / "bert")
+    data = flags(data_dir=task.text, max_seq_length=16, model_dir=tmp_path / "out")
+    line = ["sweep", *data, *BATCHES, *PLAIN, f"--init_checkpoint={task.model}|{tmp_path}/bert"]
+    (tmp_path / "bert/bert_config.json").write_text("{")
+    code = main(line)
+    _, err = captured = capsys.readouterr()
+    assert code == 2
+    assert "1 of 2 runs failed" in captured.err
+    assert "bert_config.json" in err  # the message of the run itself
+    shutil.copy(task.model / "bert_config.json", tmp_path / "bert/bert_config.json")
+    assert main(line) == 0
+    assert capsys.readouterr().out.count("chosen") == 1
+
+
+def test_stopped_and_gone_on(task: Task, tmp_path: Path) -> None:
+    """Ctrl-C stops the run that is under way, which saves; the same command goes on with it."""
+    data = flags(data_dir=task.text, init_checkpoint=task.model, max_seq_length=16, model_dir=tmp_path / "out")
+    line = ["sweep", *data, *BATCHES, *flags(num_train_epochs=2000, log_steps=1, seeds=2)]
+    log = tmp_path / "out/logs/seed-0.txt"
+    for begins in ("step 1/", "going on after step "):
+        process = start_command(*line)
+        while not (log.is_file() and begins in log.read_text()):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 130, err
+        assert log.read_text().splitlines()[-1].startswith("stopped by SIGTERM")
+    assert not (tmp_path / "out/results").exists()
+
+
+def test_each_run_sees_a_device_of_its_own() -> None:
+    """Of those that are visible to the command itself."""
+    assert visible_device("gpu", 1, {}) == {"CUDA_VISIBLE_DEVICES": "1"}
+    assert visible_device("gpu", 1, {"CUDA_VISIBLE_DEVICES": "4,7"}) == {"CUDA_VISIBLE_DEVICES": "7"}
+    assert visible_device("tpu", 2, {})["TPU_VISIBLE_CHIPS"] == "2"
+
+
+def test_all_tasks_of_glue_that_are_there(task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each is trained, scored and predicted; the archive holds the file for the server."""
+    shutil.copytree(task.text, tmp_path / "glue/MRPC")
+    given = flags(data_dir=tmp_path / "glue", model_dir=tmp_path / "out", init_checkpoint=task.model, max_seq_length=16)
+    assert main(["run_glue", *given, *BATCHES, *PLAIN]) == 0
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()] == ["task", "MRPC", "mean"]
+    found = json.loads((tmp_path / "out/glue.json").read_text())
+    results = found["tasks"]["MRPC"]["results"]
+    assert found["score"] == pytest.approx(50 * (results["accuracy"] + results["f1"]))
+    assert found["submitted"] == ["MRPC.tsv"]
+    assert "submission.zip" in err
+    (tmp_path / "empty").mkdir()
+    code = main(["run_glue", *flags(data_dir=tmp_path / "empty", model_dir=tmp_path / "x")])
+    assert_refused((code, *capsys.readouterr()), "has no folder of a task of GLUE", "MRPC")
