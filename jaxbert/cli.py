@@ -111,8 +111,8 @@ def _dispatch(arguments: list[str]) -> None:
         hint = f"did you mean `{nearest[0]}`?" if nearest else "`jaxbert --help` lists the commands"
         raise InputError(f"unknown command `{command}`", hint)
     elif any(argument in HELP for argument in rest):
-        shown = "sweep [run_classifier|run_squad]" if command == "sweep" else command
-        print(help_text(flags_of(command), shown, COMMANDS[command]), end="")
+        text = help_text(flags_of(command), command, COMMANDS[command])
+        print(text.replace("jaxbert sweep --", f"jaxbert sweep [{'|'.join(sweep.TRAINERS)}] --"), end="")
     else:
         _run(command, rest)
 
