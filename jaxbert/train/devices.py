@@ -161,15 +161,20 @@ def prepare(environment: MutableMapping[str, str], compile_cache: str = "", dtyp
     if is_remote(compile_cache):
         raise InputError(f"`--compile_cache={compile_cache}` is not on this machine", "give a folder that is")
     if compile_cache:
-        jax.config.update("jax_compilation_cache_dir", os.path.expanduser(compile_cache))
+        jax.config.update("jax_compilation_cache_dir", os.path.abspath(os.path.expanduser(compile_cache)))
+        # XLA's own caches would put the folder's path into the key of every program: none would be found after a move.
+        jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def multiplies_bfloat16(cpuinfo: str = "/proc/cpuinfo") -> bool:
-    """Whether this CPU has units for products of bfloat16 that XLA uses (AMX), as far as Linux says."""
+    """Whether this CPU has instructions for products of bfloat16 that XLA uses, as far as Linux says.
+
+    They are AMX's (Intel), or those of AVX-512, with which AMD's Zen 4 trains 1.6 times as fast as in float32.
+    """
     try:
         with open(cpuinfo, encoding="utf-8") as file:
-            return any("amx_bf16" in line.split() for line in file if line.startswith("flags"))
+            return any({"amx_bf16", "avx512_bf16"} & {*line.split()} for line in file if line.startswith("flags"))
     except OSError:
         return False
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the process finds out about its machine."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -8,12 +11,16 @@ import pytest
 
 from jaxbert.train.devices import FLOAT32_FLAGS, multiplies_bfloat16, prepare
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("processor\t: 0\nflags\t\t: fpu avx512f amx_bf16 amx_tile\n", True),
-        ("processor\t: 0\nflags\t\t: fpu avx2 avx512_bf16\n", False),
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx512_bf16\n", True),
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx512f\n", False),
+        ("processor\t: 0\nother\t\t: avx512_bf16\n", False),
         ("", False),
     ],
 )
@@ -23,6 +30,26 @@ def test_products_of_bfloat16_are_in_the_list_of_flags(text: str, expected: bool
     listed.write_text(text)
     assert multiplies_bfloat16(str(listed)) == expected
     assert not multiplies_bfloat16(str(tmp_path / "missing"))
+
+
+def test_kept_programs_are_found_after_a_move(tmp_path: Path) -> None:
+    """Whatever the folder is called, and from wherever its path begins, a process finds what another one compiled."""
+    code = """
+import jax, os, sys
+from jaxbert.train.devices import prepare
+prepare(os.environ, sys.argv[1])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.jit(lambda x: x @ x.T + 1)(jax.numpy.ones((8, 8)))
+"""
+    found = []
+    for name in ("programs", str(tmp_path / "moved")):
+        subprocess.run(
+            [sys.executable, "-c", code, name], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True
+        )
+        found.append({path.name for path in (tmp_path / name).iterdir()})
+        if name == "programs":
+            (tmp_path / name).rename(tmp_path / "moved")
+    assert found[0] == found[1] != set()
 
 
 def test_what_is_asked_of_xla(monkeypatch: pytest.MonkeyPatch) -> None:
