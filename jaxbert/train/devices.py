@@ -6,7 +6,9 @@ import ctypes
 import json
 import os
 import sys
+import zlib
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from pathlib import Path
 
 import jax
 from jax.sharding import Mesh
@@ -148,6 +150,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 # With these float32 is faster on CPUs: wide vectors, and products by Eigen in place of YNNPACK, which is the faster one
 # for bfloat16. XLA ends a process that gives it a flag it does not know: only versions that were tried are given them.
 FLOAT32_FLAGS = "--xla_cpu_prefer_vector_width=512 --xla_cpu_experimental_ynn_fusion_type=LIBRARY_FUSION_TYPE_REDUCE"
+_ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _TRIED = ((0, 10), (0, 11), (0, 12))
 
 
@@ -161,10 +164,41 @@ def prepare(environment: MutableMapping[str, str], compile_cache: str = "", dtyp
     if is_remote(compile_cache):
         raise InputError(f"`--compile_cache={compile_cache}` is not on this machine", "give a folder that is")
     if compile_cache:
-        jax.config.update("jax_compilation_cache_dir", os.path.abspath(os.path.expanduser(compile_cache)))
+        folder = os.path.abspath(os.path.expanduser(compile_cache))
+        _remove_cut_programs(folder)
+        jax.config.update("jax_compilation_cache_dir", folder)
         # XLA's own caches would put the folder's path into the key of every program: none would be found after a move.
         jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def _remove_cut_programs(folder: str) -> None:
+    """Remove programs that a process was killed in writing: jax would warn each time, and never write them again.
+
+    A program is looked at once, unless it is newer than the last look.
+    """
+    looked = os.path.join(folder, "looked")
+    since = os.stat(looked).st_mtime_ns if os.path.exists(looked) else 0
+    entries = [entry for entry in os.scandir(folder) if entry.name.endswith("-cache")] if os.path.isdir(folder) else []
+    for entry in entries:
+        with contextlib.suppress(OSError):  # another process may have removed it, or the folder cannot be written
+            if entry.stat().st_mtime_ns >= since and not _is_whole(entry.path):
+                os.remove(entry.path)
+    if entries:
+        with contextlib.suppress(OSError):
+            Path(looked).touch()
+
+
+def _is_whole(path: str) -> bool:
+    """Whether a file of jax's compilation cache is complete, as far as it is compressed by zlib."""
+    content = Path(path).read_bytes()
+    if content.startswith(_ZSTANDARD):  # where that package is installed, and under other names
+        return True
+    try:
+        zlib.decompress(content)
+    except zlib.error:
+        return False
+    return True
 
 
 def multiplies_bfloat16(cpuinfo: str = "/proc/cpuinfo") -> bool:

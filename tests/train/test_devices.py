@@ -11,8 +11,6 @@ import pytest
 
 from jaxbert.train.devices import FLOAT32_FLAGS, multiplies_bfloat16, prepare
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.mark.parametrize(
     ("text", "expected"),
@@ -32,8 +30,8 @@ def test_products_of_bfloat16_are_in_the_list_of_flags(text: str, expected: bool
     assert not multiplies_bfloat16(str(tmp_path / "missing"))
 
 
-def test_kept_programs_are_found_after_a_move(tmp_path: Path) -> None:
-    """Whatever the folder is called, and from wherever its path begins, a process finds what another one compiled."""
+def compile_in(folder: Path, name: str) -> dict[str, int]:
+    """Let a process compile something, or find it, with this path of the cache; the size of each program then."""
     code = """
 import jax, os, sys
 from jaxbert.train.devices import prepare
@@ -41,15 +39,20 @@ prepare(os.environ, sys.argv[1])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.jit(lambda x: x @ x.T + 1)(jax.numpy.ones((8, 8)))
 """
-    found = []
-    for name in ("programs", str(tmp_path / "moved")):
-        subprocess.run(
-            [sys.executable, "-c", code, name], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True
-        )
-        found.append({path.name for path in (tmp_path / name).iterdir()})
-        if name == "programs":
-            (tmp_path / name).rename(tmp_path / "moved")
-    assert found[0] == found[1] != set()
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, "-Werror", "-c", code, name], cwd=folder, env=environment, check=True)
+    return {path.name: path.stat().st_size for path in (folder / name).glob("*-cache")}
+
+
+def test_kept_programs_are_found(tmp_path: Path) -> None:
+    """Whatever the folder is called, and from wherever its path begins; one that is cut off is written again."""
+    first = compile_in(tmp_path, "programs")
+    assert first
+    (tmp_path / "programs").rename(tmp_path / "moved")
+    assert compile_in(tmp_path, str(tmp_path / "moved")) == first
+    for path in (tmp_path / "moved").glob("*-cache"):
+        path.write_bytes(path.read_bytes()[:-40])
+    assert compile_in(tmp_path, "moved") == first
 
 
 def test_what_is_asked_of_xla(monkeypatch: pytest.MonkeyPatch) -> None:
