@@ -21,7 +21,7 @@ import numpy as np
 from jaxbert.batches.devices import device_mesh, to_devices
 from jaxbert.batches.rows import Arrays, Layout
 from jaxbert.checkpoints import resolve
-from jaxbert.checkpoints.load import DenseHead, match, read_initial, refuse_not_finite
+from jaxbert.checkpoints.load import DenseHead, check_heads, match, read_initial, refuse_not_finite
 from jaxbert.checkpoints.model_folder import models_of_run
 from jaxbert.checkpoints.names import MASKED_LM_BIAS, SQUAD
 from jaxbert.config.bert_config import BertConfig
@@ -540,6 +540,7 @@ class Model:
             if missing:
                 dense: DenseHead | None = part if part in ("classifier", "squad") else None
                 initial = read_initial(self._source, dense)
+                check_heads(initial, self._model.config)
                 match(initial.weights, shapes({path: table[path] for path in table}), initial.source)
                 lacking = sorted(missing - set(initial.weights))
                 if lacking:

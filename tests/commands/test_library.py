@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import dataclasses
+import json
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 import jaxbert
 from jaxbert.checkpoints.model_folder import write_model
 from jaxbert.checkpoints.sentence_transformers import Pooling, pooling_texts
+from jaxbert.checkpoints.tf_graph import write_tf2
 from jaxbert.config import bert_config
 from jaxbert.features.squad import WindowSettings
 from jaxbert.library.model import Ids
@@ -250,6 +252,16 @@ def test_what_a_model_lacks_is_named(task: Task, tmp_path: Path) -> None:
     ):
         with pytest.raises(jaxbert.InputError, match=problem):
             call()
+
+
+def test_another_number_of_heads_than_the_file_shows_is_refused(task: Task, tmp_path: Path) -> None:
+    """TensorFlow 2 stores kernels by head; with other heads every result would be another."""
+    write_tf2(str(tmp_path / "bert_model.ckpt"), random_weights(BERT), BERT.num_attention_heads)
+    shutil.copy(task.model / "vocab.txt", tmp_path)
+    (tmp_path / "bert_config.json").write_text(json.dumps(CONFIG | {"num_attention_heads": 4}))
+    model = jaxbert.load(tmp_path / "bert_model.ckpt", compile_cache="")
+    with pytest.raises(jaxbert.InputError, match="has 2 attention heads, bert_config.json says"):
+        model.embed(["red"])
 
 
 def test_the_name_alone_imports_nothing_heavy() -> None:
