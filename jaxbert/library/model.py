@@ -48,7 +48,7 @@ from jaxbert.predictions.squad import AnswerSettings, AnswerTexts, Candidates, p
 from jaxbert.predictions.squad import Prediction as Found
 from jaxbert.tasks import streams
 from jaxbert.tasks.classification import log_softmax, logistic, thresholds
-from jaxbert.tasks.spans import SETTINGS
+from jaxbert.tasks.spans import SETTINGS, kept_threshold
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 from jaxbert.train import devices
@@ -128,7 +128,8 @@ def load(
         bert_config_file: its sizes, where its folder does not say them.
         vocab_file: its vocabulary, where its folder has none.
         do_lower_case: whether its text is lower-cased, where its files do not say it.
-        max_seq_length: the longest sequence in tokens; longer texts are cut; by default as the model says.
+        max_seq_length: the longest sequence in tokens; longer texts are cut, and contexts read in windows of that
+            length; by default as the model says.
         dtype: of matmuls and activations.
         compile_cache: folder where compiled programs are kept; "" for nowhere.
 
@@ -170,8 +171,11 @@ class Model:
         self._task = model.task if isinstance(model.task, ClassificationMetaData) else None
         self._squad = model.task if isinstance(model.task, SquadMetaData) else None
         said = self._task.max_seq_length if self._task else self._source.max_seq_length
-        self.max_seq_length = max_seq_length or min(
-            said or SETTINGS.max_seq_length, model.config.max_position_embeddings
+        positions = model.config.max_position_embeddings
+        self.max_seq_length = max_seq_length or min(said or SETTINGS.max_seq_length, positions)
+        windows = self._squad.settings if self._squad else SETTINGS
+        self._windows = dataclasses.replace(
+            windows, max_seq_length=max_seq_length or min(windows.max_seq_length, self.max_seq_length)
         )
         self._placed: dict[str, jax.Array] = {}
         self._lock = threading.RLock()
@@ -331,14 +335,10 @@ class Model:
     ) -> list[list[Answer]]:
         """As `answer`, for many questions, each with its context."""
         weights = self._weights("squad")
-        kept = self._squad
-        settings = dataclasses.replace(
-            kept.settings if kept else SETTINGS, max_seq_length=min(self.max_seq_length, SETTINGS.max_seq_length)
-        )
         paragraphs = (Paragraph(context, (Question("0", question),)) for question, context in questions)
-        asked = [one for paragraph in paragraphs for one in ask(paragraph, self._tokenizer, settings)]
-        candidates = self._candidates(weights, asked, settings.max_seq_length)
-        chosen = AnswerSettings(max(n_best, 20), max_answer_length, bool(kept and kept.version_2_with_negative))
+        asked = [one for paragraph in paragraphs for one in ask(paragraph, self._tokenizer, self._windows)]
+        candidates = self._candidates(weights, asked)
+        chosen = AnswerSettings(max(n_best, 20), max_answer_length, *self._no_answer)
         ends = list(itertools.accumulate(len(one.windows) for one in asked))
         return [
             _best(predict(one, candidates[end - len(one.windows) : end], chosen, self._answer_texts), n_best)
@@ -524,11 +524,17 @@ class Model:
 
         return jax.jit(spans)
 
-    def _candidates(self, weights: Tree, asked: Sequence[WindowedQuestion], max_seq_length: int) -> Candidates:
+    @functools.cached_property
+    def _no_answer(self) -> tuple[bool, float]:
+        """Whether a question may have no answer, and the threshold from which on it has none."""
+        may_lack = self._squad is not None and self._squad.version_2_with_negative
+        return may_lack, kept_threshold(self._model) if may_lack else 0.0
+
+    def _candidates(self, weights: Tree, asked: Sequence[WindowedQuestion]) -> Candidates:
         if not any(one.windows for one in asked):
             none = np.zeros((0, 1))
             return Candidates(none, none, none, none, np.zeros((0, 2)))
-        features = window_arrays(asked, self._tokenizer.vocab, max_seq_length)
+        features = window_arrays(asked, self._tokenizer.vocab, self._windows.max_seq_length)
         (found,) = self._streamed(self._spans, weights, iter([features]))
         return Candidates(**found)
 
@@ -584,8 +590,8 @@ def _example(text: Text, number: int, pairs: bool | None) -> TextExample:
 
 
 def _best(found: Found, n_best: int) -> list[Answer]:
-    """The first answers of the n-best list; no answer comes last where there is one."""
-    choices = sorted(found.n_best, key=lambda choice: bool(found.text) and not choice.text)
+    """The first answers of the n-best list; no answer comes last where there is one, and else first."""
+    choices = sorted(found.n_best, key=lambda choice: bool(choice.text) != bool(found.text))
     return [
         Answer(choice.text, choice.begin, choice.begin + len(choice.text) if choice.text else -1, choice.probability)
         for choice in choices[:n_best]

@@ -302,7 +302,7 @@ def _predict(flags: SquadFlags, answerer: Answerer, model: Model, questions: tup
     weights, version_2 = _load(answerer, model), answerer.version_2_with_negative
     threshold = flags.null_score_diff_threshold
     if threshold is None:
-        threshold = _kept_threshold(model)
+        threshold = kept_threshold(model)
     for one in questions:
         prefix = answers_prefix(one.path) if len(questions) > 1 else ""
         with progress() as report:
@@ -329,7 +329,11 @@ def _keep_threshold(model: Model, threshold: float) -> None:
         say(f"note: {error.message}; give `--null_score_diff_threshold={threshold}` to predict with it")
 
 
-def _kept_threshold(model: Model) -> float:
+def kept_threshold(model: Model) -> float:
+    """The threshold for no answer that the results of a trained model hold; 0 without one.
+
+    Raises InputError where it is no number.
+    """
     assert model.source is not None  # it predicts
     folder = model.source.folder
     threshold: object = model_folder.read_results(folder).get(THRESHOLD, 0.0)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import jaxbert
-from jaxbert.checkpoints.model_folder import write_model
+from jaxbert.checkpoints.model_folder import read_results, write_model, write_results
 from jaxbert.checkpoints.sentence_transformers import Pooling, pooling_texts
 from jaxbert.checkpoints.tf_graph import write_tf2
 from jaxbert.config import bert_config
@@ -23,6 +23,7 @@ from jaxbert.features.squad import WindowSettings
 from jaxbert.library.model import Ids
 from jaxbert.model.encoder import hidden_states
 from jaxbert.model.weights import unflatten
+from jaxbert.tasks.spans import THRESHOLD
 from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 from tests.checkpoints.random_models import random_weights
 from tests.commands.conftest import Run
@@ -152,6 +153,24 @@ def test_answers_are_parts_of_their_context(task: Task, tmp_path: Path) -> None:
     assert [answer.text for answer in answers] == [context[answer.start : answer.end] for answer in answers]
     assert [answer.probability for answer in answers] == sorted((one.probability for one in answers), reverse=True)
     assert [answer.text for answer in model.answer("red", " ")] == [""]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("threshold", [None, -1e9])
+def test_answers_are_those_of_the_command(
+    version: int, threshold: float | None, answering: dict[int, Path], squad_files: Path, squad: Run, tmp_path: Path
+) -> None:
+    """In windows as the model was trained with, and with the threshold for no answer that its results hold."""
+    shutil.copytree(answering[version] / "best", tmp_path / "best")
+    if threshold is not None:
+        write_results(str(tmp_path / "best"), read_results(str(tmp_path / "best")) | {THRESHOLD: threshold})
+    questions = squad_files / f"dev-v{version}.json"
+    assert squad("--mode=predict", *flags(model_dir=tmp_path, predict_file=questions))[0] == 0
+    expected = json.loads((tmp_path / "predictions.json").read_text())
+    paragraphs = json.loads(questions.read_text())["data"][0]["paragraphs"]
+    asked = [(one["qas"][0]["question"], one["context"]) for one in paragraphs]
+    found = jaxbert.load(tmp_path, compile_cache="").answers(asked)
+    assert [answer.text for (answer,) in found] == [expected[one["qas"][0]["id"]] for one in paragraphs]
 
 
 def test_masks_are_filled(task: Task, tmp_path: Path) -> None:
