@@ -35,7 +35,7 @@ def batches_by_length(
         most = _rounded(max(positions // row_length, 1), devices)
         for first in range(0, len(packed), most):
             rows = packed[first : first + most]
-            sizes = (min(_rounded(len(rows), devices), most), row_length, row_length // _SHORTEST)
+            sizes = (_rounded(len(rows), devices), row_length, row_length // _SHORTEST)
             numbers = np.array([index for row in rows for index in row], np.int64)
             order = iter(range(len(numbers)))
             own = [[next(order) for _ in row] for row in rows]
@@ -81,4 +81,9 @@ def _filled(rows: list[list[int]], left: Sequence[int], counts: np.ndarray, row_
 
 def _rounded(rows: int, devices: int) -> int:
     """The next power of two times the number of devices."""
-    return devices << max(-(-rows // devices) - 1, 0).bit_length()
+    return devices * next_power_of_two(-(-rows // devices))
+
+
+def next_power_of_two(number: int) -> int:
+    """The smallest power of two that is not below a number from 1 on."""
+    return 1 << (number - 1).bit_length()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sentences and sentence pairs as tokens in memory, read by number like the records of a file."""
 
+import dataclasses
 import functools
 from collections.abc import Iterable, Iterator
 
@@ -21,8 +22,38 @@ _CHUNK = 1000  # examples; handed to a worker at once
 _WORTH_WORKERS = 50_000  # examples; below, one core is done before others have helped much
 
 
+@dataclasses.dataclass(frozen=True)
+class Sequences:
+    """Sequences without their padding: 5 bytes a token.
+
+    Attributes:
+        tokens: ids of all tokens, one sequence after the other, int32.
+        types: 0 or 1 for the first and the second text, int8.
+        lengths: tokens of each sequence [n], int64.
+    """
+
+    tokens: np.ndarray
+    types: np.ndarray
+    lengths: np.ndarray
+
+    def read(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
+        """Features of the sequences with these numbers [n]: ids, mask and segments [n, S], S that of the longest."""
+        lengths = self.lengths[numbers]
+        mask = np.arange(self.lengths.max()) < lengths[:, None]
+        before = np.cumsum(lengths) - lengths  # tokens of the sequences that come first in what is asked for
+        tokens = np.repeat(self._starts[numbers] - before, lengths) + np.arange(lengths.sum())
+        ids, segments = np.zeros(mask.shape, np.int64), np.zeros(mask.shape, np.int64)
+        ids[mask], segments[mask] = self.tokens[tokens], self.types[tokens]
+        return {"input_ids": ids, "input_mask": mask.astype(np.int64), "segment_ids": segments}
+
+    @functools.cached_property
+    def _starts(self) -> np.ndarray:
+        starts: np.ndarray = np.cumsum(self.lengths) - self.lengths
+        return starts
+
+
 class TextExamples:
-    """The examples of one set. Padding is not kept: an example takes 5 bytes a token.
+    """The examples of one set.
 
     Attributes:
         lengths: tokens of each example [n], int64.
@@ -42,32 +73,19 @@ class TextExamples:
         if not found:
             raise InputError("there are no examples", "give a file with at least one")
         parts, counts = zip(*found, strict=True)
-        self._tokens, self._types, self.lengths, self.labels = map(np.concatenate, zip(*parts, strict=True))
+        *arrays, self.labels = map(np.concatenate, zip(*parts, strict=True))
+        self._sequences = Sequences(*arrays)
+        self.lengths = self._sequences.lengths
         for note in sum(counts, TextCounts()).notes("", recipe.max_seq_length):
             say(note)
-        self._starts = np.cumsum(self.lengths) - self.lengths
-        self.pairs = bool(self._types.any())
+        self.pairs = bool(self._sequences.types.any())
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def read(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
-        """Features of the examples with these numbers [n]: ids, mask and segments [n, S], labels [n].
-
-        S is the length of the longest example of the set.
-        """
-        lengths = self.lengths[numbers]
-        mask = np.arange(self.lengths.max()) < lengths[:, None]
-        before = np.cumsum(lengths) - lengths  # tokens of the examples that come first in what is asked for
-        tokens = np.repeat(self._starts[numbers] - before, lengths) + np.arange(lengths.sum())
-        ids, segments = np.zeros(mask.shape, np.int64), np.zeros(mask.shape, np.int64)
-        ids[mask], segments[mask] = self._tokens[tokens], self._types[tokens]
-        return {
-            "input_ids": ids,
-            "input_mask": mask.astype(np.int64),
-            "segment_ids": segments,
-            "label_ids": self.labels[numbers],
-        }
+        """Features of the examples with these numbers [n]: ids, mask and segments [n, S], labels [n]."""
+        return self._sequences.read(numbers) | {"label_ids": self.labels[numbers]}
 
     def _noted(self, examples: Iterable[TextExample]) -> Iterator[TextExample]:
         for example in examples:

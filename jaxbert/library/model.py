@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxbert.batches.by_length import next_power_of_two
 from jaxbert.batches.devices import device_mesh, to_devices
 from jaxbert.batches.rows import Arrays, Layout
 from jaxbert.checkpoints import resolve
@@ -354,23 +355,28 @@ class Model:
         return self.fills([text], top=top)[0]
 
     def fills(self, texts: Sequence[str], *, top: int = 5) -> list[list[list[Candidate]]]:
-        """As `fill`, for many texts."""
+        """As `fill`, for many texts.
+
+        Numbers of masks and of candidates are rounded up to powers of two, so that few programs are compiled.
+        """
+        if top < 1:
+            raise InputError(f"`top` is {top}", "expected at least 1")
         vocab, weights = self._tokenizer.vocab, self._weights("masked LM")
+        words = self._words(min(next_power_of_two(top), len(vocab)))
         made = [self._masked(text) for text in texts]
-        by_masks: dict[int, list[int]] = {}  # texts with the same number of masks are computed together
+        by_slots: dict[int, list[int]] = {}
         for number, (_, masks) in enumerate(made):
-            by_masks.setdefault(len(masks), []).append(number)
+            by_slots.setdefault(next_power_of_two(len(masks)), []).append(number)
         found: list[list[list[Candidate]]] = [[] for _ in texts]
-        for numbers in by_masks.values():
+        for slots, numbers in by_slots.items():
             features = _sequences([made[number][0] for number in numbers])
-            features["masks"] = np.array([made[number][1] for number in numbers])
-            (results,) = self._streamed(self._words(min(top, len(vocab))), weights, iter([features]))
-            for number, ids, shares in zip(
-                numbers, results["ids"].tolist(), results["probabilities"].tolist(), strict=True
-            ):
+            features["masks"] = np.array([np.resize(made[number][1], slots) for number in numbers])
+            (results,) = self._streamed(words, weights, iter([features]))
+            for number, ids, shares in zip(numbers, results["ids"], results["probabilities"], strict=True):
+                size = len(made[number][1])
+                rows = zip(ids[:size, :top].tolist(), shares[:size, :top].tolist(), strict=True)
                 found[number] = [
-                    [Candidate(vocab.tokens[id_], share) for id_, share in zip(*row, strict=True)]
-                    for row in zip(ids, shares, strict=True)
+                    [Candidate(vocab.tokens[id_], share) for id_, share in zip(*row, strict=True)] for row in rows
                 ]
         return found
 
@@ -500,12 +506,12 @@ class Model:
         return functools.lru_cache(maxsize=None)(self._make_words)
 
     def _make_words(self, top: int) -> streams.Compute:
-        config, compute = self._model.config, self._compute
+        config, compute, tokens = self._model.config, self._compute, len(self._tokenizer.vocab)
 
         def words(weights: Tree, rows: Any) -> dict[str, jax.Array]:
             slots = rows["cls_positions"].shape
             logits, _ = pretrain(weights, config, rows, next_sentence=False, compute=compute)
-            values, ids = jax.lax.top_k(jax.nn.softmax(logits), top)
+            values, ids = jax.lax.top_k(jax.nn.softmax(logits[..., :tokens]), top)  # rows behind fill up the table
             shape = (*slots, -1, top)
             return {"ids": ids.reshape(shape), "probabilities": values.reshape(shape)}
 

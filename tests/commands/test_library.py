@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from jaxbert.tasks.spans import THRESHOLD
 from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 from tests.checkpoints.random_models import random_weights
 from tests.commands.conftest import Run
-from tests.commands.tiny_task import CONFIG, WORDS, Task, flags
+from tests.commands.tiny_task import CONFIG, SPECIAL, WORDS, Task, flags
 
 BERT = bert_config.from_dict(CONFIG)
 LABELS = ClassificationMetaData("", 0, 32, 3, label_list=("a", "b", "c"))
@@ -182,10 +183,37 @@ def test_masks_are_filled(task: Task, tmp_path: Path) -> None:
         assert shares == sorted(shares, reverse=True)
         assert sum(shares) == pytest.approx(1, abs=1e-6)
     assert model.fill("red [MASK] blue [MASK]", top=2) == [first[:2], second[:2]]
+    with pytest.raises(jaxbert.InputError, match="`top` is 0"):
+        model.fill("red [MASK]", top=0)
     with pytest.raises(jaxbert.InputError, match=r"has 0 `\[MASK\]`"):
         model.fill("red")
     with pytest.raises(jaxbert.InputError, match="is no text"):
         model.fill(["[MASK]"])  # type: ignore[arg-type]
+
+
+def test_masks_are_filled_with_tokens_that_there_are(task: Task, tmp_path: Path) -> None:
+    """A table of word vectors may have rows behind the vocabulary: no word is among them, however likely."""
+    config = dataclasses.replace(BERT, vocab_size=16)
+    weights = random_weights(config, "pretraining")
+    weights["cls/predictions/output_bias"][BERT.vocab_size :] = 100
+    write_model(str(tmp_path), weights, {"bert_config.json": bert_config.to_json(config)}, {})
+    shutil.copy(task.model / "vocab.txt", tmp_path)
+    (found,) = jaxbert.load(tmp_path, compile_cache="").fill("red [MASK]", top=16)
+    assert sorted(candidate.token for candidate in found) == sorted(SPECIAL + WORDS)
+    assert sum(candidate.probability for candidate in found) == pytest.approx(1, abs=1e-6)
+
+
+def test_any_numbers_of_masks_and_candidates_take_few_programs(
+    task: Task, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever asks cannot have a program compiled for each number."""
+    model = jaxbert.load(model_folder(tmp_path / "model", task, "pretraining"), compile_cache="")
+    texts = ["[MASK] " * number for number in range(9, 17)]
+    with jax.log_compiles():
+        expected = model.fills(texts, top=8)
+        for number in (5, 6, 7):
+            assert model.fills(texts, top=number) == [[mask[:number] for mask in masks] for masks in expected]
+    assert sum("Compiling jit(words)" in record.getMessage() for record in caplog.records) == 1
 
 
 def test_many_are_answered_as_each_alone(task: Task, tmp_path: Path) -> None:
