@@ -9,20 +9,16 @@ import dataclasses
 import functools
 import itertools
 import os
-import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxbert.batches.by_length import next_power_of_two
-from jaxbert.batches.devices import device_mesh, to_devices
-from jaxbert.batches.rows import Arrays, Layout
+from jaxbert.batches.rows import Arrays
 from jaxbert.checkpoints import resolve
-from jaxbert.checkpoints.load import DenseHead, check_heads, match, read_initial, refuse_not_finite
+from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.model_folder import models_of_run
 from jaxbert.checkpoints.names import MASKED_LM_BIAS, SQUAD
 from jaxbert.config.bert_config import BertConfig
@@ -32,28 +28,15 @@ from jaxbert.examples.text_examples import TextExample
 from jaxbert.features.classification import convert
 from jaxbert.features.counts import TextCounts
 from jaxbert.features.squad import WindowedQuestion, ask, window_arrays
-from jaxbert.model import poolings
-from jaxbert.model.encoder import Compute, hidden_states
-from jaxbert.model.heads import answer_spans, best_positions, classify, pool, pretrain
-from jaxbert.model.weights import (
-    Table,
-    Tree,
-    classifier_table,
-    encoder_table,
-    pretraining_table,
-    shapes,
-    squad_table,
-    unflatten,
-)
-from jaxbert.predictions.squad import AnswerSettings, AnswerTexts, Candidates, predict
+from jaxbert.library.programs import BEST_POSITIONS, Programs
+from jaxbert.model.weights import Tree
+from jaxbert.predictions.squad import NO_CANDIDATES, AnswerSettings, AnswerTexts, Candidates, predict
 from jaxbert.predictions.squad import Prediction as Found
-from jaxbert.tasks import streams
 from jaxbert.tasks.classification import log_softmax, logistic, thresholds
 from jaxbert.tasks.spans import SETTINGS, kept_threshold
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 from jaxbert.train import devices
-from jaxbert.train.run import DTYPES
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -166,8 +149,6 @@ class Model:
         assert model.source is not None  # it was named
         assert model.rules is not None  # `for_text`
         self._model, self._source = model, model.source
-        self._compute = Compute(DTYPES[dtype])
-        self._mesh = device_mesh(jax.local_devices())
         self._tokenizer = Tokenizer(model.vocab, model.rules)
         self._task = model.task if isinstance(model.task, ClassificationMetaData) else None
         self._squad = model.task if isinstance(model.task, SquadMetaData) else None
@@ -178,8 +159,8 @@ class Model:
         self._windows = dataclasses.replace(
             windows, max_seq_length=max_seq_length or min(windows.max_seq_length, self.max_seq_length)
         )
-        self._placed: dict[str, jax.Array] = {}
-        self._lock = threading.RLock()
+        outputs = self._task.num_labels if self._task else None
+        self._programs = Programs(self._source, model.config, outputs or 1, dtype)
         self.counts = TextCounts()
 
     @property
@@ -211,16 +192,16 @@ class Model:
     def abilities(self) -> tuple[Literal["embed", "predict", "answer", "fill"], ...]:
         """Which of its methods it has the weights for; they are put on the devices."""
         found = self._source.contents
-        self._weights("encoder")
+        self._programs.weights("encoder")
         kinds: list[Literal["embed", "predict", "answer", "fill"]] = ["embed"]
         if self._task is not None:
-            self._weights("classifier")
+            self._programs.weights("classifier")
             kinds.append("predict")
         if self._squad is not None or SQUAD[0] in found.keys:
-            self._weights("squad")
+            self._programs.weights("squad")
             kinds.append("answer")
         if MASKED_LM_BIAS in found.keys and read_initial(self._source).untied is None:
-            self._weights("masked LM")
+            self._programs.weights("masked LM")
             kinds.append("fill")
         return tuple(kinds)
 
@@ -250,7 +231,10 @@ class Model:
         Raises InputError as `predict`.
         """
         task = self._classification()
-        found = list(self._streamed(self._logits, self._weights("classifier"), self._chunks(texts, task.pairs)))
+        programs, counts = self._programs, list[TextCounts]()
+        chunks = self._chunks(texts, task.pairs, counts)
+        found = programs.outputs(programs.logits, programs.weights("classifier"), chunks)
+        self._count(counts)
         return np.concatenate(found) if found else np.zeros((0, task.num_labels or 1), np.float32)
 
     def predictions(self, logits: np.ndarray) -> list[Prediction] | np.ndarray:
@@ -296,13 +280,14 @@ class Model:
             normalize = own if normalize is None else normalize
         several = not isinstance(layers, int)
         numbers = self._layers((layers,) if isinstance(layers, int) else tuple(layers), pooling)
-        weights = self._weights("pooler" if pooling == "pooler" else "encoder")
-        chunks = self._chunks(texts, None)
+        programs, counts = self._programs, list[TextCounts]()
+        weights = programs.weights("pooler" if pooling == "pooler" else "encoder")
+        compute = programs.vectors(numbers, pooling, bool(normalize))
+        outputs = programs.token_outputs if pooling == "tokens" else programs.outputs
+        found = outputs(compute, weights, self._chunks(texts, None, counts))
+        self._count(counts)
         if pooling == "tokens":
-            made = self._streamed_tokens(self._vectors(numbers, pooling, bool(normalize)), weights, chunks)
-            each = itertools.chain.from_iterable(made)
-            return [vectors if several else vectors[:, 0] for vectors in each]
-        found = list(self._streamed(self._vectors(numbers, pooling, bool(normalize)), weights, chunks))
+            return [vectors if several else vectors[:, 0] for vectors in found]
         hidden = self._model.config.hidden_size
         vectors = np.concatenate(found) if found else np.zeros((0, len(numbers), hidden), np.float32)
         return vectors if several else vectors[:, 0]
@@ -335,11 +320,11 @@ class Model:
         self, questions: Sequence[tuple[str, str]], *, n_best: int = 1, max_answer_length: int = 30
     ) -> list[list[Answer]]:
         """As `answer`, for many questions, each with its context."""
-        weights = self._weights("squad")
+        weights = self._programs.weights("squad")
         paragraphs = (Paragraph(context, (Question("0", question),)) for question, context in questions)
         asked = [one for paragraph in paragraphs for one in ask(paragraph, self._tokenizer, self._windows)]
         candidates = self._candidates(weights, asked)
-        chosen = AnswerSettings(max(n_best, 20), max_answer_length, *self._no_answer)
+        chosen = AnswerSettings(max(n_best, BEST_POSITIONS), max_answer_length, *self._no_answer)
         ends = list(itertools.accumulate(len(one.windows) for one in asked))
         return [
             _best(predict(one, candidates[end - len(one.windows) : end], chosen, self._answer_texts), n_best)
@@ -361,8 +346,8 @@ class Model:
         """
         if top < 1:
             raise InputError(f"`top` is {top}", "expected at least 1")
-        vocab, weights = self._tokenizer.vocab, self._weights("masked LM")
-        words = self._words(min(next_power_of_two(top), len(vocab)))
+        vocab, weights = self._tokenizer.vocab, self._programs.weights("masked LM")
+        words = self._programs.words(min(next_power_of_two(top), len(vocab)), len(vocab))
         made = [self._masked(text) for text in texts]
         by_slots: dict[int, list[int]] = {}
         for number, (_, masks) in enumerate(made):
@@ -371,7 +356,7 @@ class Model:
         for slots, numbers in by_slots.items():
             features = _sequences([made[number][0] for number in numbers])
             features["masks"] = np.array([np.resize(made[number][1], slots) for number in numbers])
-            (results,) = self._streamed(words, weights, iter([features]))
+            (results,) = self._programs.outputs(words, weights, [features])
             for number, ids, shares in zip(numbers, results["ids"], results["probabilities"], strict=True):
                 size = len(made[number][1])
                 rows = zip(ids[:size, :top].tolist(), shares[:size, :top].tolist(), strict=True)
@@ -429,24 +414,28 @@ class Model:
             raise InputError("the pooler stands on the last layer", "leave out `layers`")
         return numbers
 
-    def _chunks(self, texts: Iterable[Text], pairs: bool | None) -> Iterator[Arrays]:
-        """Features of the texts, some at a time; says how many are cut."""
+    def _chunks(self, texts: Iterable[Text], pairs: bool | None, counts: list[TextCounts]) -> Iterator[Arrays]:
+        """Features of the texts, some at a time; what becomes of these goes into `counts`."""
         if isinstance(texts, str | tuple):
             raise InputError(f"`texts` is `{texts!r}`", "give a list of texts, or of pairs of texts: `[...]`")
         numbered = enumerate(texts)
-        counts = TextCounts()
         while part := list(itertools.islice(numbered, _CHUNK)):
             examples = [_example(text, number, pairs) for number, text in part]
             features, counted = convert(examples, self._tokenizer, self.max_seq_length, {})
-            counts += counted
+            counts.append(counted)
             for row, (_, text) in enumerate(part):
                 if isinstance(text, Ids):
                     self._put(text, features, row)
             yield features
-        self.counts += counts
-        if counts.cut:
-            said = f"{counts.cut} texts are longer than {self.max_seq_length} tokens and are cut"
-            warnings.warn(said, TextsCutWarning, stacklevel=4)
+
+    def _count(self, counts: Iterable[TextCounts]) -> None:
+        """Add to the counts of all texts, and say how many of these were cut."""
+        total = sum(counts, TextCounts())
+        with self._programs.lock:
+            self.counts += total
+        if total.cut:
+            said = f"{total.cut} texts are longer than {self.max_seq_length} tokens and are cut"
+            warnings.warn(said, TextsCutWarning, stacklevel=3)
 
     def _put(self, text: Ids, features: Arrays, row: int) -> None:
         """Write what is tokenized already into a row of features; raises InputError where the model knows no such."""
@@ -464,71 +453,9 @@ class Model:
         features["segment_ids"][row, :size] = text.type_ids
         features["input_mask"][row] = np.arange(self.max_seq_length) < size
 
-    def _streamed(self, compute: streams.Compute, weights: Tree, chunks: Iterator[Arrays]) -> Iterator[Any]:
-        with self._lock:
-            positions = self._model.config.max_position_embeddings
-            yield from streams.outputs(compute, weights, chunks, self._mesh, positions, _masks)
-
-    def _streamed_tokens(self, compute: streams.Compute, weights: Tree, chunks: Iterator[Arrays]) -> Iterator[Any]:
-        with self._lock:
-            positions = self._model.config.max_position_embeddings
-            yield from streams.token_outputs(compute, weights, chunks, self._mesh, positions, _masks)
-
-    @functools.cached_property
-    def _logits(self) -> streams.Compute:
-        config, compute = self._model.config, self._compute
-        return jax.jit(lambda weights, rows: classify(weights, config, rows, compute=compute))
-
-    @functools.cached_property
-    def _vectors(self) -> Any:
-        return functools.lru_cache(maxsize=None)(self._make_vectors)
-
-    def _make_vectors(self, layers: tuple[int, ...], pooling: str, normalize: bool) -> streams.Compute:
-        config, compute = self._model.config, self._compute
-
-        def one(weights: Tree, rows: Any, h: jax.Array) -> jax.Array:
-            if pooling == "pooler":
-                return pool(weights["bert"]["pooler"], poolings.at_cls(h, rows))
-            if pooling == "tokens":
-                return h
-            pooled = {"cls": poolings.at_cls, "mean": poolings.mean, "max": poolings.largest}[pooling]
-            return pooled(h, rows)
-
-        def vectors(weights: Tree, rows: Any) -> jax.Array:
-            states = hidden_states(weights["bert"], config, rows, layers, compute)
-            stacked = jnp.stack([one(weights, rows, h).astype(jnp.float32) for h in states], axis=2)
-            return poolings.unit(stacked) if normalize else stacked
-
-        return jax.jit(vectors)
-
-    @functools.cached_property
-    def _words(self) -> Any:
-        return functools.lru_cache(maxsize=None)(self._make_words)
-
-    def _make_words(self, top: int) -> streams.Compute:
-        config, compute, tokens = self._model.config, self._compute, len(self._tokenizer.vocab)
-
-        def words(weights: Tree, rows: Any) -> dict[str, jax.Array]:
-            slots = rows["cls_positions"].shape
-            logits, _ = pretrain(weights, config, rows, next_sentence=False, compute=compute)
-            values, ids = jax.lax.top_k(jax.nn.softmax(logits[..., :tokens]), top)  # rows behind fill up the table
-            shape = (*slots, -1, top)
-            return {"ids": ids.reshape(shape), "probabilities": values.reshape(shape)}
-
-        return jax.jit(words)
-
     @functools.cached_property
     def _answer_texts(self) -> AnswerTexts:
         return AnswerTexts(self._tokenizer)
-
-    @functools.cached_property
-    def _spans(self) -> streams.Compute:
-        config, compute = self._model.config, self._compute
-
-        def spans(weights: Tree, rows: Any) -> dict[str, jax.Array]:
-            return best_positions(answer_spans(weights, config, rows, compute=compute), rows, 20)
-
-        return jax.jit(spans)
 
     @functools.cached_property
     def _no_answer(self) -> tuple[bool, float]:
@@ -538,45 +465,10 @@ class Model:
 
     def _candidates(self, weights: Tree, asked: Sequence[WindowedQuestion]) -> Candidates:
         if not any(one.windows for one in asked):
-            none = np.zeros((0, 1))
-            return Candidates(none, none, none, none, np.zeros((0, 2)))
+            return NO_CANDIDATES
         features = window_arrays(asked, self._tokenizer.vocab, self._windows.max_seq_length)
-        (found,) = self._streamed(self._spans, weights, iter([features]))
+        (found,) = self._programs.outputs(self._programs.spans, weights, [features])
         return Candidates(**found)
-
-    def _weights(self, part: Literal["encoder", "pooler", "classifier", "squad", "masked LM"]) -> Tree:
-        """The weights of a part on the devices, each put there once."""
-        with self._lock:
-            table = self._table(part)
-            missing = {path for path in table if path not in self._placed}
-            if missing:
-                dense: DenseHead | None = part if part in ("classifier", "squad") else None
-                initial = read_initial(self._source, dense)
-                check_heads(initial, self._model.config)
-                match(initial.weights, shapes({path: table[path] for path in table}), initial.source)
-                lacking = sorted(missing - set(initial.weights))
-                if lacking:
-                    raise InputError(
-                        f"`{initial.source}` has no {part}: {', '.join(lacking[:4])}", "give a model that has"
-                    )
-                sharding = jax.sharding.NamedSharding(self._mesh, jax.sharding.PartitionSpec())
-                arrays = {path: initial.weights[path] for path in missing}
-                refuse_not_finite(arrays, initial.source)
-                self._placed |= to_devices(arrays, dict.fromkeys(arrays, sharding))
-            return unflatten({path: self._placed[path] for path in table})
-
-    def _table(self, part: str) -> Table:
-        config = self._model.config
-        encoder = encoder_table(config)
-        without_pooler = {path: weight for path, weight in encoder.items() if "/pooler/" not in path}
-        if part == "classifier":
-            return classifier_table(config, self._classification().num_labels or 1)
-        if part == "squad":
-            return {path: weight for path, weight in squad_table(config).items() if "/pooler/" not in path}
-        if part == "masked LM":
-            masked = pretraining_table(config, next_sentence=False)
-            return {path: weight for path, weight in masked.items() if "/pooler/" not in path}
-        return encoder if part == "pooler" else without_pooler
 
 
 def _example(text: Text, number: int, pairs: bool | None) -> TextExample:
@@ -616,11 +508,3 @@ def _sequences(ids: Sequence[Sequence[int]]) -> Arrays:
     array = np.zeros(mask.shape, np.int64)
     array[mask] = np.concatenate(ids)
     return {"input_ids": array, "input_mask": mask.astype(np.int64), "segment_ids": np.zeros_like(array)}
-
-
-def _masks(features: Any, layout: Layout) -> Arrays:
-    """Positions [B, N M] of the masks in rows, where there are any."""
-    if "masks" not in features:
-        return {}
-    masks = features["masks"] + layout.start_of[:, None]
-    return {"masked_lm_positions": layout.per_sequence(masks).reshape(layout.sizes[0], -1)}

@@ -66,6 +66,11 @@ class Candidates:
         return Candidates(*(getattr(self, field.name)[windows] for field in dataclasses.fields(self)))
 
 
+_NONE = np.zeros((0, 1))
+NO_CANDIDATES = Candidates(_NONE, _NONE, _NONE, _NONE, np.zeros((0, 2)))
+"""Of a context without a word, which has no windows."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Choice:
     """One entry of the n-best list; the text "" means no answer.
@@ -303,7 +308,6 @@ def in_question_order(
 def _taken(waiting: dict[int, list[np.ndarray]], first: int, count: int) -> Candidates:
     """The candidates of `count` windows, which then wait no more."""
     if not count:
-        none = np.zeros((0, 1))
-        return Candidates(none, none, none, none, np.zeros((0, 2)))
+        return NO_CANDIDATES
     rows: Sequence[list[np.ndarray]] = [waiting.pop(window) for window in range(first, first + count)]
     return Candidates(*map(np.stack, zip(*rows, strict=True)))

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The weights of a loaded model on the devices, and the compiled programs of which its answers are made."""
+
+import functools
+import threading
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxbert.batches.devices import device_mesh, to_devices
+from jaxbert.batches.rows import Arrays, Layout
+from jaxbert.checkpoints.load import DenseHead, check_heads, match, read_initial, refuse_not_finite
+from jaxbert.checkpoints.names import POOLER
+from jaxbert.checkpoints.resolve import Source
+from jaxbert.config.bert_config import BertConfig
+from jaxbert.errors import InputError
+from jaxbert.model import poolings
+from jaxbert.model.encoder import Compute, hidden_states
+from jaxbert.model.heads import answer_spans, best_positions, classify, pool, pretrain
+from jaxbert.model.weights import (
+    Table,
+    Tree,
+    classifier_table,
+    encoder_table,
+    pretraining_table,
+    shapes,
+    squad_table,
+    unflatten,
+)
+from jaxbert.tasks import streams
+from jaxbert.train.run import DTYPES
+
+Part = Literal["encoder", "pooler", "classifier", "squad", "masked LM"]
+BEST_POSITIONS = 20  # of each window, among which answers are looked for
+
+
+class Programs:
+    """Weights are put on the devices, and programs compiled, when they are first asked for; safe in several threads.
+
+    Attributes:
+        lock: is held while something is computed.
+        vectors: (layers, pooling, normalize) -> a program for vectors [B, N, K, H] float32 of K layers, or of all
+            tokens [B, S, K, H].
+        words: (how many, how many tokens there are) -> a program for the `ids` and `probabilities` [B, N, M, top] of
+            the likeliest tokens for each of M masks of a sequence.
+    """
+
+    def __init__(self, source: Source, config: BertConfig, class_outputs: int, dtype: str) -> None:
+        self.lock = threading.RLock()
+        self._source, self._config, self._class_outputs = source, config, class_outputs
+        self._compute = Compute(DTYPES[dtype])
+        self._mesh = device_mesh(jax.local_devices())
+        self._placed: dict[str, jax.Array] = {}
+        self.vectors = functools.cache(self._vectors)
+        self.words = functools.cache(self._words)
+
+    def outputs(self, compute: streams.Compute, weights: Tree, chunks: Iterable[Arrays]) -> list[Any]:
+        """See `streams.outputs`."""
+        with self.lock:
+            positions = self._config.max_position_embeddings
+            return list(streams.outputs(compute, weights, chunks, self._mesh, positions, _masks))
+
+    def token_outputs(self, compute: streams.Compute, weights: Tree, chunks: Iterable[Arrays]) -> list[np.ndarray]:
+        """See `streams.token_outputs`; the sequences of all chunks."""
+        with self.lock:
+            positions = self._config.max_position_embeddings
+            found = streams.token_outputs(compute, weights, chunks, self._mesh, positions, _masks)
+            return [vectors for chunk in found for vectors in chunk]
+
+    def weights(self, part: Part) -> Tree:
+        """The weights of a part, each put on the devices once. Raises InputError where the model lacks some."""
+        with self.lock:
+            table = self._table(part)
+            missing = {path for path in table if path not in self._placed}
+            if missing:
+                dense: DenseHead | None = part if part in ("classifier", "squad") else None
+                initial = read_initial(self._source, dense)
+                check_heads(initial, self._config)
+                match(initial.weights, shapes(table), initial.source)
+                lacking = sorted(missing - set(initial.weights))
+                if lacking:
+                    raise InputError(
+                        f"`{initial.source}` has no {part}: {', '.join(lacking[:4])}", "give a model that has"
+                    )
+                sharding = jax.sharding.NamedSharding(self._mesh, jax.sharding.PartitionSpec())
+                arrays = {path: initial.weights[path] for path in missing}
+                refuse_not_finite(arrays, initial.source)
+                self._placed |= to_devices(arrays, dict.fromkeys(arrays, sharding))
+            return unflatten({path: self._placed[path] for path in table})
+
+    @functools.cached_property
+    def logits(self) -> streams.Compute:
+        """What the classifier gives, [B, N, C]."""
+        config, compute = self._config, self._compute
+        return jax.jit(lambda weights, rows: classify(weights, config, rows, compute=compute))
+
+    @functools.cached_property
+    def spans(self) -> streams.Compute:
+        """The best places of an answer, see `heads.best_positions`."""
+        config, compute = self._config, self._compute
+
+        def spans(weights: Tree, rows: Any) -> dict[str, jax.Array]:
+            return best_positions(answer_spans(weights, config, rows, compute=compute), rows, BEST_POSITIONS)
+
+        return jax.jit(spans)
+
+    def _vectors(self, layers: tuple[int, ...], pooling: str, normalize: bool) -> streams.Compute:
+        config, compute = self._config, self._compute
+
+        def one(weights: Tree, rows: Any, h: jax.Array) -> jax.Array:
+            if pooling == "pooler":
+                return pool(weights["bert"]["pooler"], poolings.at_cls(h, rows))
+            if pooling == "tokens":
+                return h
+            pooled = {"cls": poolings.at_cls, "mean": poolings.mean, "max": poolings.largest}[pooling]
+            return pooled(h, rows)
+
+        def vectors(weights: Tree, rows: Any) -> jax.Array:
+            states = hidden_states(weights["bert"], config, rows, layers, compute)
+            stacked = jnp.stack([one(weights, rows, h).astype(jnp.float32) for h in states], axis=2)
+            return poolings.unit(stacked) if normalize else stacked
+
+        return jax.jit(vectors)
+
+    def _words(self, top: int, tokens: int) -> streams.Compute:
+        config, compute = self._config, self._compute
+
+        def words(weights: Tree, rows: Any) -> dict[str, jax.Array]:
+            slots = rows["cls_positions"].shape
+            logits, _ = pretrain(weights, config, rows, next_sentence=False, compute=compute)
+            values, ids = jax.lax.top_k(jax.nn.softmax(logits[..., :tokens]), top)
+            shape = (*slots, -1, top)
+            return {"ids": ids.reshape(shape), "probabilities": values.reshape(shape)}
+
+        return jax.jit(words)
+
+    def _table(self, part: Part) -> Table:
+        config = self._config
+        if part == "classifier":
+            return classifier_table(config, self._class_outputs)
+        if part == "pooler":
+            return encoder_table(config)
+        others = {"squad": squad_table(config), "masked LM": pretraining_table(config, next_sentence=False)}
+        table = others.get(part, encoder_table(config))
+        return {path: weight for path, weight in table.items() if path not in POOLER}
+
+
+def _masks(features: Any, layout: Layout) -> Arrays:
+    """Positions [B, N M] of the masks in rows, where there are any."""
+    if "masks" not in features:
+        return {}
+    masks = features["masks"] + layout.start_of[:, None]
+    return {"masked_lm_positions": layout.per_sequence(masks).reshape(layout.sizes[0], -1)}
