@@ -42,6 +42,7 @@ class Programs:
 
     Attributes:
         lock: is held while something is computed.
+        weights: the part of a model -> its weights on the devices. Raises InputError where the model lacks some.
         vectors: (layers, pooling, normalize) -> a program for vectors [B, N, K, H] float32 of K layers, or of all
             tokens [B, S, K, H].
         words: (how many, how many tokens there are) -> a program for the `ids` and `probabilities` [B, N, M, top] of
@@ -54,6 +55,7 @@ class Programs:
         self._compute = Compute(DTYPES[dtype])
         self._mesh = device_mesh(jax.local_devices())
         self._placed: dict[str, jax.Array] = {}
+        self.weights = functools.cache(self._weights)
         self.vectors = functools.cache(self._vectors)
         self.words = functools.cache(self._words)
 
@@ -69,27 +71,6 @@ class Programs:
             positions = self._config.max_position_embeddings
             found = streams.token_outputs(compute, weights, chunks, self._mesh, positions, _masks)
             return [vectors for chunk in found for vectors in chunk]
-
-    def weights(self, part: Part) -> Tree:
-        """The weights of a part, each put on the devices once. Raises InputError where the model lacks some."""
-        with self.lock:
-            table = self._table(part)
-            missing = {path for path in table if path not in self._placed}
-            if missing:
-                dense: DenseHead | None = part if part in ("classifier", "squad") else None
-                initial = read_initial(self._source, dense)
-                check_heads(initial, self._config)
-                match(initial.weights, shapes(table), initial.source)
-                lacking = sorted(missing - set(initial.weights))
-                if lacking:
-                    raise InputError(
-                        f"`{initial.source}` has no {part}: {', '.join(lacking[:4])}", "give a model that has"
-                    )
-                sharding = jax.sharding.NamedSharding(self._mesh, jax.sharding.PartitionSpec())
-                arrays = {path: initial.weights[path] for path in missing}
-                refuse_not_finite(arrays, initial.source)
-                self._placed |= to_devices(arrays, dict.fromkeys(arrays, sharding))
-            return unflatten({path: self._placed[path] for path in table})
 
     @functools.cached_property
     def logits(self) -> streams.Compute:
@@ -136,6 +117,26 @@ class Programs:
             return {"ids": ids.reshape(shape), "probabilities": values.reshape(shape)}
 
         return jax.jit(words)
+
+    def _weights(self, part: Part) -> Tree:
+        """Parts share weights: each is put on the devices once."""
+        with self.lock:
+            table = self._table(part)
+            missing = {path for path in table if path not in self._placed}
+            if missing:
+                dense: DenseHead | None = part if part in ("classifier", "squad") else None
+                initial = read_initial(self._source, dense)
+                check_heads(initial, self._config)
+                report = match(initial.weights, shapes(table), initial.source)
+                if lacking := [*report.missing, *(other.name for other in report.other_shapes)]:
+                    raise InputError(
+                        f"`{initial.source}` has no {part} that fits: {', '.join(lacking[:4])}", "give a model that has"
+                    )
+                sharding = jax.sharding.NamedSharding(self._mesh, jax.sharding.PartitionSpec())
+                arrays = {path: initial.weights[path] for path in missing}
+                refuse_not_finite(arrays, initial.source)
+                self._placed |= to_devices(arrays, dict.fromkeys(arrays, sharding))
+            return unflatten({path: self._placed[path] for path in table})
 
     def _table(self, part: Part) -> Table:
         config = self._config
