@@ -6,6 +6,7 @@ import contextlib
 import hmac
 import importlib.resources
 import time
+import traceback
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Future
@@ -97,7 +98,7 @@ def application(models: Mapping[str, tuple[str, Model]], flags: ServeFlags, toke
         "classify": forms.serving_classify,
         "regress": forms.serving_regress,
     }
-    for version in ("", "/versions/{version:int}"):
+    for version in ("", "/versions/1"):  # the only one, as `status` says
         for verb, form in serving.items():
             path = f"/v1/models/{{name}}{version}:{verb}"
             routes.append(Route(path, server.asking(form), methods=["POST"]))
@@ -121,7 +122,8 @@ def application(models: Mapping[str, tuple[str, Model]], flags: ServeFlags, toke
 
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _not_found, 405: _not_found})
     if flags.is_loopback:  # so that a page from elsewhere cannot ask through a name that leads here
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "["])
+        of_ipv6 = ("[::1]", "[")  # before 1.0 Starlette takes "[" for the name in `[::1]:8000`
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", flags.host, *of_ipv6])
     return app
 
 
@@ -220,8 +222,8 @@ class _Server:
         return self._served[name]
 
     def _authorize(self, request: Request) -> None:
-        brought = request.headers.get("authorization", "")
-        if self._token and not hmac.compare_digest(brought.encode(), f"Bearer {self._token}".encode()):
+        brought = request.headers.get("authorization", "").encode("latin-1")  # the bytes that came
+        if self._token and not hmac.compare_digest(brought, f"Bearer {self._token}".encode()):
             raise RequestError(
                 401, "the bearer token is missing or wrong", "send the header `Authorization: Bearer ...`"
             )
@@ -293,8 +295,10 @@ class _Server:
             except InputError as error:
                 response = _refusal(error, in_openai_form)
             except Exception as error:
-                say(f"a request failed, which is a mistake of ours: {type(error).__name__}")
-                response = _refusal(RequestError(500, f"the server failed: {type(error).__name__}"), in_openai_form)
+                place = traceback.extract_tb(error.__traceback__)[-1]  # the message may hold texts
+                kind = type(error).__name__
+                say(f"a request failed, which is a mistake of ours: {kind} in {place.filename} line {place.lineno}")
+                response = _refusal(RequestError(500, f"the server failed: {kind}"), in_openai_form)
             self._counts.requests.labels(path, response.status_code).inc()
             self._counts.seconds.labels(path).observe(time.perf_counter() - start)
             return response

@@ -2,7 +2,7 @@
 """What waits for a model: requests from many clients, computed together in packed rows, each given its own part.
 
 One thread for each model takes the oldest request and all that want the same, up to a number of tokens, and asks the
-model once. The longest that a request waits is the call before it and its own.
+model once. So a request waits at most for the calls of those that came before it.
 """
 
 import contextlib

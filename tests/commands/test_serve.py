@@ -242,6 +242,7 @@ WRONG: list[tuple[str, Any, int, str]] = [
         "fit together",
     ),
     ("/v1/models/classes:predict", {"instances": ["red"], "inputs": ["red"]}, 400, "one of them"),
+    ("/v1/models/classes/versions/2:predict", {"instances": ["red"]}, 404, "there is no `POST"),
     ("/v1/models/classes:predict", {"inputs": {"text": ["red"], "text_b": []}}, 400, "one length"),
     ("/v1/models/classes:regress", {"examples": ["red"]}, 400, "does not give numbers"),
     ("/v1/models/questions:predict", {"instances": ["red"]}, 400, "ask `/answer`"),
@@ -353,6 +354,26 @@ def test_only_those_who_may(models: dict[str, jaxbert.Model]) -> None:
         assert one.ask("/embed", {"inputs": "red"}, Authorization="Bearer secret")[0] == 200
         assert one.ask("/health")[0] == one.ask("/")[0] == 200
         assert one.ask("/health", Host="evil.example")[0] == 400
+    with serving({"words": models["words"]}, token="geheim ä", host="127.0.0.2") as one:
+        assert one.ask("/info", Authorization="Bearer geheim ä".encode().decode("latin-1"))[0] == 200
+        assert one.ask("/health", Host="127.0.0.2:8000")[0] == one.ask("/health", Host="[::1]:8000")[0] == 200
+
+
+def test_a_mistake_of_ours_is_told_without_the_text(
+    models: dict[str, jaxbert.Model], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The client gets its kind, the log also its place; neither gets the message, which may hold what was asked."""
+
+    def fail(texts: list[str]) -> None:
+        raise ValueError(texts[0])
+
+    monkeypatch.setattr(models["words"], "lengths", fail)
+    with serving({"words": models["words"]}) as one:
+        status, said, _ = one.ask("/embed", {"inputs": "my secret"})
+    assert (status, said["error"]) == (500, "the server failed: ValueError")
+    log = capsys.readouterr().err
+    assert f"ValueError in {__file__} line" in log
+    assert "my secret" not in log
 
 
 def test_what_it_is(server: Server) -> None:
