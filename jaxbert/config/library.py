@@ -28,6 +28,12 @@ class TextsFlags:
         "~/.cache/jaxbert", "Folder where compiled programs are kept from run to run; empty: nowhere."
     )
 
+    def __post_init__(self) -> None:
+        """Raise `InputError` for flags that do not go together."""
+        for name in ("text_b_column", "id_column"):
+            if getattr(self, name) is not None and self.text_a_column is None:
+                raise InputError(f"`--{name}` is of a table, in which `--text_a_column` is not given", "give both")
+
 
 @dataclasses.dataclass(frozen=True)
 class AskedModelFlags(TextsFlags):
@@ -63,6 +69,14 @@ class PredictFlags(TextsFlags):
     )
     with_text: bool = flag(False, "Write the text, too.")
 
+    def __post_init__(self) -> None:
+        """Raise `InputError` for flags that do not go together."""
+        super().__post_init__()
+        if self.texts and self.input_file is not None:
+            raise InputError(f"there are texts, and `--input_file={self.input_file}`", "give one of them")
+        if self.text_a_column is not None and self.input_file is None:
+            raise InputError("`--text_a_column` is of a table, and there is none", "give it as `--input_file`")
+
 
 @dataclasses.dataclass(frozen=True)
 class EmbedFlags(AskedModelFlags):
@@ -96,6 +110,7 @@ class EmbedFlags(AskedModelFlags):
 
     def __post_init__(self) -> None:
         """Raise `InputError` for flags that do not go together."""
+        super().__post_init__()
         try:
             self.layer_numbers  # noqa: B018
         except ValueError as error:

@@ -139,6 +139,7 @@ def test_a_table_is_read_by_its_columns(folder: Path) -> None:
     [
         ({"pooling": "tokens", "output_file": "x.npy"}, "different numbers of tokens", "`.jsonl`"),
         ({"pooling": "tokens", "output_file": "x.parquet"}, "different numbers of tokens", "`.jsonl`"),
+        ({"id_column": "id"}, "`--id_column` is of a table", "give both"),
         ({"layers": "a"}, "`--layers=a`", "`-1,-2`"),
         ({"layers": "7"}, "`layers` is (7,)", "from 0 to 1"),
         ({"input_file": "nothing"}, "nothing", ""),
@@ -181,6 +182,22 @@ def test_texts_are_predicted_from_anywhere(
     written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [line.pop("text") for line in written] == ["red blue", ["green", "pink"], "teal"]
     assert written == lines
+
+
+@pytest.mark.parametrize(
+    ("given", "problem", "hint"),
+    [
+        (["red", "--input_file=x"], "there are texts, and `--input_file=x`", "give one of them"),
+        (["--text_a_column=a"], "`--text_a_column` is of a table", "`--input_file`"),
+        (["red", "--text_a_column=a"], "`--text_a_column` is of a table", "`--input_file`"),
+        (["--input_file=x", "--text_b_column=b"], "`--text_b_column` is of a table", "give both"),
+    ],
+)
+def test_flags_of_predict_that_would_be_passed_over_are_refused(
+    given: list[str], problem: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before a model is loaded."""
+    assert_refused((main(["predict", "--model=none", *given]), *capsys.readouterr()), problem, hint)
 
 
 def test_numbers_are_predicted(task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
