@@ -103,9 +103,12 @@ class ArrowTable:
                         yield number, list(row)
 
     def count(self) -> int:
-        """The number of rows."""
-        first = next(iter(self.columns), None)
-        return 0 if first is None else sum(1 for _ in self.rows([first]))
+        """The number of rows, whatever they hold."""
+        total = 0
+        for path in self.paths:
+            with _opened(path) as (schema, batches):
+                total += sum(batch.num_rows for batch in batches(schema.names[:1], 0))
+        return total
 
 
 def read_texts(path: str, column: str, start: int = 0) -> Iterator[list[bytes | None]]:
@@ -162,8 +165,11 @@ def find_splits(folder: str, depth: int = 1) -> dict[str, tuple[str, ...]]:
     """
     entries = files.names(folder)
     if "dataset_dict.json" in entries:
-        splits = files.read_json_object(os.path.join(folder, "dataset_dict.json"), "what save_to_disk writes")
-        return {name: _saved(os.path.join(folder, name)) for name in splits.get("splits", [])}
+        path = os.path.join(folder, "dataset_dict.json")
+        splits = files.read_json_object(path, "what save_to_disk writes").get("splits")
+        if not isinstance(splits, list) or not all(isinstance(name, str) for name in splits):
+            raise InputError(f"`{path}` names no splits in `splits`", "save the data set again")
+        return {name: _saved(os.path.join(folder, name)) for name in splits}
     if "state.json" in entries:
         return {os.path.basename(os.path.normpath(folder)): _saved(folder)}
     if found := _named_splits(folder, entries):

@@ -103,14 +103,14 @@ def typed_rows(
         several: whether an example may have several labels.
 
     Raises:
-        InputError: anything else that is neither text nor a number.
+        InputError: anything else that is neither text nor a number, NaN too.
     """
     for number, values in rows:
         fields = []
         for name, value in zip(columns, values, strict=True):
             if name == label:
                 value = "" if value is None else _joined(value) if several else value
-            if value is None or isinstance(value, list | dict):
+            if value is None or value != value or isinstance(value, list | dict):
                 found = json.dumps(value, default=str)[:100]
                 raise InputError(
                     f"`{path}` {unit} {number}: expected text or a number at `{name}`, found `{found}`",

@@ -187,3 +187,5 @@ def test_typed_rows() -> None:
         list(typed_rows("f", "row", rows, ["text", "label"], "label"))
     with pytest.raises(InputError, match="`f` row 2: expected text or a number at `label`, found `null`"):
         list(typed_rows("f", "row", rows, ["text", "label"]))
+    with pytest.raises(InputError, match="`f` row 1: expected text or a number at `label`, found `NaN`"):
+        list(typed_rows("f", "row", [(1, ["a", float("nan")])], ["text", "label"], "label"))
