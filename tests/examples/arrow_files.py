@@ -11,6 +11,14 @@ import pyarrow.parquet
 
 Columns = Mapping[str, Sequence[Any]]
 Classes = Mapping[str, Sequence[str]]
+TEXT_TYPES = (
+    pyarrow.string(),
+    pyarrow.large_string(),
+    pyarrow.string_view(),
+    pyarrow.dictionary(pyarrow.int8(), pyarrow.string()),
+    pyarrow.dictionary(pyarrow.int32(), pyarrow.large_string()),
+)
+"""The types that columns of texts have."""
 
 
 def table(columns: Columns, classes: Classes | None = None) -> pyarrow.Table:

@@ -13,7 +13,7 @@ import pytest
 from jaxbert.errors import InputError
 from jaxbert.examples.arrow import ArrowTable, find_splits, is_arrow, kind_of, open_arrow
 from jaxbert.io import storage
-from tests.examples.arrow_files import save_to_disk, write_parquet
+from tests.examples.arrow_files import TEXT_TYPES, save_to_disk, write_parquet
 
 TEXTS = ["Fine", "", "größer"]
 
@@ -25,17 +25,7 @@ def values(table: ArrowTable, *columns: str) -> list[list[object]]:
     return [row for _, row in rows]
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pyarrow.string(),
-        pyarrow.large_string(),
-        pyarrow.string_view(),
-        pyarrow.dictionary(pyarrow.int8(), pyarrow.string()),
-        pyarrow.dictionary(pyarrow.int32(), pyarrow.large_string()),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("kind", TEXT_TYPES, ids=str)
 def test_text_is_text_in_every_type_and_format(kind: pyarrow.DataType, tmp_path: Path) -> None:
     """Texts are the same in each type that text has, in Parquet, in a file and in a stream of Arrow."""
     content = pyarrow.table({"other": [1, 2, 3], "text": pyarrow.array(TEXTS).cast(kind)})
@@ -161,6 +151,10 @@ def test_a_folder_that_is_not_whole(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds several data sets: a, b"):
         open_arrow(str(tmp_path / "two"), "train")
     (tmp_path / "none").mkdir()
+    for wrong in ({}, {"splits": 3}, {"splits": [3]}):
+        (tmp_path / "one/dataset_dict.json").write_text(json.dumps(wrong))
+        with pytest.raises(InputError, match=r"dataset_dict.json` names no splits"):
+            open_arrow(str(tmp_path / "one"), "train")
     with pytest.raises(InputError, match="holds no Parquet or Arrow files"):
         open_arrow(str(tmp_path / "none"), "train")
 
@@ -173,6 +167,7 @@ def test_mistakes(tmp_path: Path) -> None:
         values(open_arrow(str(path), "train"), "label")
     with pytest.raises(InputError, match="the column `raw` is of type binary"):
         values(open_arrow(str(path), "train"), "raw")
+    assert ArrowTable("", (str(path), write_parquet(tmp_path / "b.parquet", {"raw": [b"x"] * 7}))).count() == 107
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(InputError, match=r"a.parquet` \(Parquet\) cannot be read: "):
         values(open_arrow(str(path), "train"), "text")

@@ -16,7 +16,7 @@ from jaxbert.errors import InputError
 from jaxbert.examples.corpus import Rows, Shard, TextFile, read_documents, read_sentences, shards, text_files
 from jaxbert.io import storage
 from jaxbert.io.files import expand
-from tests.examples.arrow_files import save_to_disk, write_parquet
+from tests.examples.arrow_files import TEXT_TYPES, save_to_disk, write_parquet
 
 TEXTS = ["One is here. Two is\nthere.\n\nA heading", "", "Größe. \ufeffVier!", " \n", 'a "b"\tc'] * 40
 NO_CUT = 1 << 40
@@ -44,17 +44,7 @@ def read(*paths: str, size: int = NO_CUT) -> list[list[str]]:
     return documents(list(shards(text_files(paths), size)))
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pyarrow.string(),
-        pyarrow.large_string(),
-        pyarrow.string_view(),
-        pyarrow.dictionary(pyarrow.int8(), pyarrow.string()),
-        pyarrow.dictionary(pyarrow.int32(), pyarrow.large_string()),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("kind", TEXT_TYPES, ids=str)
 def test_documents_are_those_of_json_lines(kind: pyarrow.DataType, tmp_path: Path) -> None:
     """In each type that text has, in Parquet, in a file and in a stream of Arrow, cut or not."""
     expected = read(write_json_lines(tmp_path / "lines", TEXTS))
