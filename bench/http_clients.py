@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP clients for measurements, which do as little work as can be, and servers as processes of their own."""
 
+import argparse
 import asyncio
 import os
 import re
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 
 
@@ -82,3 +84,17 @@ class Connection:
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
+
+
+def parser_of_clients(description: str | None, clients: int) -> argparse.ArgumentParser:
+    """A command line with the model to serve, what is sent to it, and by how many clients, by default so many."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True, help="folder of a sentence-transformers model, such as MiniLM")
+    parser.add_argument("--texts", required=True, help="file with a text a line")
+    parser.add_argument("--clients", type=int, default=clients)
+    return parser
+
+
+def read_lines(path: str) -> list[str]:
+    """The lines of a file that are not blank."""
+    return [line.strip() for line in Path(path).read_text().splitlines() if line.strip()]

@@ -8,20 +8,18 @@ sides in every round, each idle while the other works: requests/s, and the 50th 
 request to answer. Then one client alone, beside a direct call of the library.
 """
 
-import argparse
 import asyncio
 import itertools
 import json
 import statistics
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import jaxbert
-from bench.http_clients import Connection, Server
+from bench.http_clients import Connection, Server, parser_of_clients, read_lines
 from bench.side_by_side import median_and_spread, write_results
 
 SIDES = ("ours", "peer")
@@ -96,14 +94,11 @@ def direct(model: jaxbert.Model, texts: Sequence[str], seconds: float) -> float:
 
 def main() -> None:
     """Measure, print the table, write the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, help="folder of a sentence-transformers model, such as MiniLM")
-    parser.add_argument("--texts", required=True, help="file with a text a line")
-    parser.add_argument("--clients", type=int, default=64)
+    parser = parser_of_clients(__doc__, 64)
     parser.add_argument("--seconds", type=float, default=20.0, help="of each side in each round")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    texts = [line.strip() for line in Path(arguments.texts).read_text().splitlines() if line.strip()]
+    texts = read_lines(arguments.texts)
     found = measure(arguments.model, texts, arguments.clients, arguments.seconds, arguments.rounds)
     for side in SIDES:
         print(side, {name: median_and_spread(values) for name, values in found[side].items()})

@@ -9,7 +9,6 @@ status; at the end a signal must leave nothing unanswered. Memory is that of the
 time, and at the end.
 """
 
-import argparse
 import asyncio
 import collections
 import contextlib
@@ -17,13 +16,12 @@ import json
 import random
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import jaxbert
-from bench.http_clients import Connection, Server
+from bench.http_clients import Connection, Server, parser_of_clients, read_lines
 from bench.side_by_side import write_results
 
 MOST_TEXTS, MOST_BYTES = 32, 100_000
@@ -117,14 +115,11 @@ async def run(soak: Soak, clients: int, server: Server, seconds: float) -> list[
 
 def main() -> int:
     """Run; the code is 1 where anything was not as it must be."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, help="folder of a model that embeds, such as MiniLM")
-    parser.add_argument("--texts", required=True, help="file with a text a line")
+    parser = parser_of_clients(__doc__, 32)
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--settle", type=float, default=60.0, help="seconds before, in which the server compiles")
-    parser.add_argument("--clients", type=int, default=32)
     arguments = parser.parse_args()
-    lines = [line.strip() for line in Path(arguments.texts).read_text().splitlines() if line.strip()]
+    lines = read_lines(arguments.texts)
     texts = random.Random(0).sample(lines, min(len(lines), 1000))
     model = jaxbert.load(arguments.model)
     texts = [text for text, size in zip(texts, model.lengths(texts), strict=True) if size <= model.max_seq_length]
