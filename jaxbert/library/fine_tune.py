@@ -81,7 +81,9 @@ def fine_tune(
     if task == "squad":
         given |= {"predict_file": evaluated}
     else:
-        second = "text_b" if _has_second(trained) else None
+        second = "text_b" if _are_pairs(trained) else None
+        if evaluated is not None and _are_pairs(evaluated) != _are_pairs(trained):
+            raise InputError("of `train` and `evaluate` one has pairs of texts, the other has not", "give both alike")
         given |= {"eval_file": evaluated, "text_a_column": "text_a", "text_b_column": second, "label_column": "label"}
         given |= {"regression": task == "regression", "multi_label": task == "multi_label"}
     return _trained(_parsed(SquadFlags if task == "squad" else ClassifierFlags, {**given, **flags}))
@@ -104,8 +106,11 @@ def _trained(flags: ClassifierFlags | SquadFlags) -> Model:
 
 
 def _write_table(path: str, rows: Iterable[Any], columns: tuple[str, str | None, str]) -> str:
-    """Write rows as JSON lines with `text_a`, `text_b` and `label`; the path of the file."""
-    lines = (json.dumps(_row(row, number, columns), ensure_ascii=False) for number, row in enumerate(_each(rows)))
+    """Write rows as JSON lines with `text_a`, `label` and, of pairs, `text_b`; the path of the file."""
+    made = [_row(row, number, columns) for number, row in enumerate(_each(rows))]
+    if other := next((number for number, row in enumerate(made) if row.keys() != made[0].keys()), None):
+        raise InputError(f"of row 0 and row {other} one is a pair of texts, the other is not", "give all alike")
+    lines = (json.dumps(row, ensure_ascii=False) for row in made)
     return _written(f"{path}.jsonl", "".join(f"{line}\n" for line in lines))
 
 
@@ -122,13 +127,11 @@ def _row(row: Any, number: int, columns: tuple[str, str | None, str]) -> dict[st
     texts = [found] if isinstance(found, str) else list(found) if isinstance(found, tuple | list) else []
     if len(texts) not in (1, 2) or not all(isinstance(one, str) for one in texts):
         raise InputError(f"row {number} has the text `{str(found)[:60]}`", "expected a text, or a pair of texts")
-    labels = [str(one) for one in value] if isinstance(value, tuple | list) else _plain(value)
+    value = value.tolist() if hasattr(value, "tolist") else value  # numpy's
+    if not isinstance(value, str | int | float | tuple | list | None):
+        raise InputError(f"row {number} has the label `{str(value)[:60]}`", "expected a text, a number, or a list")
+    labels = [str(one) for one in value] if isinstance(value, tuple | list) else value
     return dict(zip(("text_a", "text_b"), texts, strict=False)) | {"label": labels}
-
-
-def _plain(value: Any) -> Any:
-    """A number or text as JSON has it, from numpy's too."""
-    return value.item() if hasattr(value, "item") else value
 
 
 def _write_squad(path: str, rows: Iterable[Any], columns: tuple[str, str | None, str]) -> str:
@@ -137,16 +140,22 @@ def _write_squad(path: str, rows: Iterable[Any], columns: tuple[str, str | None,
     for number, row in enumerate(_each(rows)):
         if not isinstance(row, Mapping) or not set(_SQUAD_KEYS) <= set(row):
             raise InputError(f"row {number} is `{str(row)[:60]}`", f"expected a dict with {', '.join(_SQUAD_KEYS)}")
-        answers = row["answers"]
-        starts = zip(answers["text"], answers["answer_start"], strict=True)
-        asked = {
-            "id": str(row.get("id", number)),
-            "question": row["question"],
-            "answers": [{"text": text, "answer_start": int(start)} for text, start in starts],
-        }
+        answers = _answers(row["answers"], number)
+        asked = {"id": str(row.get("id", number)), "question": row["question"], "answers": answers}
         paragraphs.append({"context": row["context"], "qas": [asked]})
     data = {"version": "1.1", "data": [{"title": "", "paragraphs": paragraphs}]}
     return _written(f"{path}.json", json.dumps(data, ensure_ascii=False) + "\n")
+
+
+def _answers(answers: Any, number: int) -> list[dict[str, Any]]:
+    """The answers of a row as SQuAD has them. Raises InputError where they are in another form."""
+    try:
+        starts = zip(answers["text"], answers["answer_start"], strict=True)
+        return [{"text": text, "answer_start": int(start)} for text, start in starts]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"row {number} has the answers `{str(answers)[:60]}`", 'expected `{"text": [...], "answer_start": [...]}`'
+        ) from error
 
 
 def _each(rows: Iterable[Any]) -> Iterator[Any]:
@@ -167,5 +176,7 @@ def _written(path: str, content: str) -> str:
     return path
 
 
-def _has_second(path: str) -> bool:
-    return '"text_b": ' in files.read_text(path).split("\n", 1)[0]
+def _are_pairs(path: str) -> bool:
+    """Whether the rows that were written are pairs of texts."""
+    with files.open_input(path) as file:
+        return b'"text_b": ' in file.readline()

@@ -373,7 +373,8 @@ def test_pairs_numbers_and_several_labels_are_learnt(task: Task, tmp_path: Path)
     numbers = jaxbert.fine_tune(start, output=tmp_path / "a", train=pairs, evaluate=pairs, task="regression", **how)
     assert numbers.predict([pair for pair, _ in pairs]).shape == (16,)  # type: ignore[union-attr]
     rows = [(text, [word for word in ("red", "blue") if word in text]) for text in texts]
-    several = jaxbert.fine_tune(start, output=tmp_path / "b", train=rows, evaluate=rows, task="multi_label", **how)
+    arrays = [(text, np.array(words)) for text, words in rows]
+    several = jaxbert.fine_tune(start, output=tmp_path / "b", train=rows, evaluate=arrays, task="multi_label", **how)
     (one,) = several.predict(["red blue"])
     assert isinstance(one.label, tuple)
     assert list(one.probabilities) == ["blue", "red"]
@@ -398,6 +399,11 @@ def test_questions_are_learnt(task: Task, tmp_path: Path) -> None:
         (["red"], {}, "row 0 is `red`"),
         ([("red", 1), (7, 1)], {}, "row 1 has the text `7`"),
         ([{"text": "red"}], {}, "row 0 has no `label`; it has text"),
+        ([("red", {1})], {}, r"row 0 has the label `\{1\}`"),
+        ([("red", 1), ("blue", float("nan"))], {}, "line 2: expected text or a number at `label`, found `NaN`"),
+        ([("red", 1), (("red", "blue"), 1)], {}, "of row 0 and row 1 one is a pair of texts"),
+        ([(("red", "blue"), 1)], {"evaluate": [("red", 1)]}, "of `train` and `evaluate` one has pairs"),
+        ([{"question": "", "context": "", "answers": [""]}], {"task": "squad"}, r"row 0 has the answers `\[''\]`"),
         ([("red", 1)], {"learning_rate": -1}, "`--learning_rate=-1`"),
         ([("red", 1)], {"flags": {"epochs": 3}}, "unknown flag `--epochs`"),
     ],
