@@ -21,7 +21,7 @@ def describe_table(path: str) -> list[str]:
     """The lines for a table, told by its content where it is Parquet or Arrow, otherwise by its ending; else none."""
     if (kind := kind_of(path)) is not None:
         table = ArrowTable(path, (path,))
-        return [*_describe_columns(f"{path}: {kind}", table), _use(path, table.columns)]
+        return [*_describe_columns(f"{path}: {kind}", table), *_use(path, table.columns)]
     if path.lower().endswith(".csv"):
         separator = widest_separator(path)
         return _describe_text(path, f"CSV, separated by {SEPARATORS[separator]}", csv_rows(path, separator))
@@ -44,7 +44,7 @@ def describe_json_lines(path: str) -> list[str]:
     if count == 1 and (squad := describe_squad(path, first[1])):
         return squad
     keys = {name: f"{value!r:.{_SHOWN}}" for name, value in first[1].items()}
-    return [f"{path}: JSON lines, {count:,} rows; the first one:", *_listed(keys), _use(path, keys)]
+    return [f"{path}: JSON lines, {count:,} rows; the first one:", *_listed(keys), *_use(path, keys)]
 
 
 def describe_squad(path: str, content: Mapping[str, Any]) -> list[str]:
@@ -56,7 +56,7 @@ def describe_squad(path: str, content: Mapping[str, Any]) -> list[str]:
     answered = sum(bool(question.answers) for question in questions)
     return [
         f"{path}: SQuAD, {len(questions):,} questions, {answered:,} with answers, {impossible:,} that have none",
-        _use(path, ("context", "question")),
+        *_use(path, ("context", "question")),
     ]
 
 
@@ -64,7 +64,7 @@ def describe_splits(folder: str) -> list[str]:
     """The lines for each split in a folder of `datasets`; none where there are none."""
     tables = {name: ArrowTable(folder, paths) for name, paths in find_splits(folder).items()}
     lines = [line for name, table in tables.items() for line in _describe_columns(f"{folder}: split {name}", table)]
-    return [*lines, _use(folder, next(iter(tables.values())).columns)] if tables else []
+    return [*lines, *_use(folder, next(iter(tables.values())).columns)] if tables else []
 
 
 def _describe_columns(beginning: str, table: ArrowTable) -> Iterator[str]:
@@ -81,7 +81,7 @@ def _describe_text(path: str, kind: str, rows: Iterator[tuple[int, list[str]]]) 
     return [
         f"{path}: {kind}, {count:,} rows below the first one, which names the columns or is an example itself:",
         *_listed(columns),
-        _use(path, columns),
+        *_use(path, columns),
     ]
 
 
@@ -89,10 +89,11 @@ def _listed(columns: Mapping[str, str]) -> list[str]:
     return [f"  {name[:_SHOWN]:24} {what}" for name, what in columns.items()]
 
 
-def _use(path: str, columns: Collection[str]) -> str:
-    """How to train with it."""
+def _use(path: str, columns: Collection[str]) -> Iterator[str]:
+    """How to train with it, and how to ask a model about it."""
     if {"context", "question"} <= set(columns):
-        return f"use             jaxbert run_squad --train_file={path} or --predict_file={path}"
+        yield f"use             jaxbert run_squad --train_file={path} or --predict_file={path}"
+        return
     names = {
         flag: next((name for name in known if name in columns), otherwise)
         for flag, known, otherwise in (
@@ -101,6 +102,7 @@ def _use(path: str, columns: Collection[str]) -> str:
             ("label_column", _LABELS, "NAME"),
         )
     }
-    flags = " ".join(f"--{flag}={name}" for flag, name in names.items() if name)
+    given = [f"--{flag}={name}" for flag, name in names.items() if name]
     numbers = "" if os.path.splitext(path)[1] not in (".csv", ".tsv") else "; columns by number from 0 without names"
-    return f"use             jaxbert run_classifier --train_file={path} {flags}{numbers}"
+    yield f"use             jaxbert run_classifier --train_file={path} {' '.join(given)}{numbers}"
+    yield f"or              jaxbert predict --model=MODEL --input_file={path} {' '.join(given[:-1])}; the same with embed"

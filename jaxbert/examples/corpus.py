@@ -19,22 +19,14 @@ from typing import Any, ClassVar, Literal, cast
 from jaxbert.console import say
 from jaxbert.errors import InputError
 from jaxbert.examples.arrow import find_splits, kind_of, open_arrow, read_texts
-from jaxbert.io.files import is_folder, open_input, view_input
+from jaxbert.io.files import is_folder, open_input, refuse_no_text, view_input
 from jaxbert.io.storage import RemoteBytes
 
 Format = Literal["lines", "documents", "jsonl", "wikiextractor", "table"]
 FORMATS = ("lines", "documents", "jsonl", "wikiextractor", "table")
 _COLUMN = "text"  # of a table
 _LOOK = 1 << 16  # bytes at the beginning of a file that show how it is written
-_OTHER_FILES = {
-    b"\x1f\x8b": ("gzip-compressed", "unpack it: `gunzip`"),
-    b"BZh": ("bzip2-compressed", "unpack it: `bunzip2`"),
-    b"\xfd7zXZ": ("xz-compressed", "unpack it: `unxz`"),
-    b"(\xb5/\xfd": ("zstd-compressed", "unpack it: `unzstd`"),
-    b"PK\x03\x04": ("a zip archive", "unpack it: `unzip`"),
-    b"\xff\xfe": ("UTF-16", "convert it: `iconv -f utf-16 -t utf-8`"),
-    b"\xfe\xff": ("UTF-16", "convert it: `iconv -f utf-16 -t utf-8`"),
-}
+_MARKS_16 = (b"\xff\xfe", b"\xfe\xff")
 _OBJECT_OVER_LINES = re.compile(r'\{\s*\n\s*"[^"\n]*"\s*:')
 _SHARD = 8_000_000  # bytes of text in memory at a time, where the cut decides nothing
 Document = list[str]
@@ -143,9 +135,9 @@ def _look(path: str, choice: str) -> Format:
         return "table"
     with open_input(path) as file:
         beginning = file.read(_LOOK)
-    for mark, (kind, hint) in _OTHER_FILES.items():
-        if beginning.startswith(mark):
-            raise InputError(f"`{path}` is {kind}, expected text in UTF-8", hint)
+    if beginning.startswith(_MARKS_16):
+        raise InputError(f"`{path}` is UTF-16, expected text in UTF-8", "convert it: `iconv -f utf-16 -t utf-8`")
+    refuse_no_text(path, beginning[:16])
     text = beginning.decode(errors="ignore").removeprefix("\ufeff").lstrip()
     if re.match(r"<doc\s[^\n]*>", text):
         return "wikiextractor"

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Literal
 
 from jaxbert.console import say_once
 from jaxbert.errors import InputError
-from jaxbert.io.files import open_input
+from jaxbert.io.files import open_input, refuse_no_text
 
 Row = tuple[int, list[str]]
 Quotes = Literal["none", "characters", "spreadsheet"]
@@ -22,10 +22,6 @@ _SEVERAL_HINT = (
     " `--fine_tuning_task_type=multi_label`"
 )
 _LONGEST = 1 << 20  # characters of a record with line breaks inside of quotes
-_NO_TEXT = {
-    b"PK\3\4": ("a ZIP archive, as spreadsheets are kept", "save the table as CSV"),
-    b"\x1f\x8b": ("compressed by gzip", "`gunzip` it first"),
-}
 _MARKS_16 = (b"\xff\xfe", b"\xfe\xff")
 # Quotes as spreadsheets write them: around a whole field, and doubled inside.
 _QUOTED = re.compile(r'"(?:[^"]++|"")*+"')
@@ -41,7 +37,7 @@ def tsv_rows(path: str) -> Iterator[Row]:
     Raises:
         InputError: the file cannot be read, is empty or is neither UTF-8 nor, by its mark, UTF-16.
     """
-    for number, line in _lines(path):
+    for number, line in text_lines(path):
         text = line.rstrip("\r\n")
         if text:
             yield number, text.split("\t")
@@ -53,7 +49,7 @@ def csv_rows(path: str, separator: str = ",") -> Iterator[Row]:
     Raises:
         InputError: as `tsv_rows`; and a quote that never ends, or a field above 131,072 characters.
     """
-    reader = csv.reader((line for _, line in _lines(path)), strict=True, delimiter=separator)
+    reader = csv.reader((line for _, line in text_lines(path)), strict=True, delimiter=separator)
     try:
         for fields in reader:
             if fields:
@@ -71,7 +67,7 @@ def json_rows(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises:
         InputError: as `tsv_rows`; and a line that is not a JSON object.
     """
-    for number, line in _lines(path):
+    for number, line in text_lines(path):
         if not line.strip():
             continue
         try:
@@ -214,7 +210,7 @@ def quotes_of_tsv(path: str) -> Quotes:
 def _records(path: str) -> Iterator[str]:
     """The lines of a file that are not blank, joined while a quote is open (up to a length that no record has)."""
     record = ""
-    for _, line in _lines(path):
+    for _, line in text_lines(path):
         record += line
         if record.count('"') % 2 and len(record) < _LONGEST:
             continue
@@ -225,17 +221,15 @@ def _records(path: str) -> Iterator[str]:
         yield record
 
 
-def _lines(path: str) -> Iterator[tuple[int, str]]:
-    """(number from 1, text with its line end) of each line; lines end at LF only."""
+def text_lines(path: str) -> Iterator[tuple[int, str]]:
+    """(number from 1, text with its line end) of each line; lines end at LF only. Raises InputError as `tsv_rows`."""
     number = 0
     with open_input(path) as file:
-        if (mark := file.read(4))[:2] in _MARKS_16:
+        if (beginning := file.read(16))[:2] in _MARKS_16:
             say_once(f"`{path}` is UTF-16, by its mark")
             yield from _lines_of_16(path, file)
             return
-        for beginning, (kind, hint) in _NO_TEXT.items():
-            if mark.startswith(beginning):
-                raise InputError(f"`{path}` is {kind}", hint)
+        refuse_no_text(path, beginning)
         file.seek(0)
         for number, raw in enumerate(file, 1):
             try:

@@ -120,6 +120,11 @@ class Table(Protocol):
         """The classes in their order, where the file says them."""
 
 
+def is_table(path: str) -> bool:
+    """Whether a file has columns: by its content where it is Parquet or Arrow, otherwise by its ending."""
+    return path.lower().endswith((".csv", ".tsv", *_JSON_ENDINGS)) or is_arrow(path)
+
+
 def open_table(path: str, names: ColumnNames, role: Role) -> Table:
     """The table at `path`, in the format that it has."""
     if path.endswith(_JSON_ENDINGS):

@@ -19,6 +19,16 @@ from jaxbert.errors import InputError
 from jaxbert.io import storage
 from jaxbert.io.storage import RemoteBytes, is_remote
 
+# How files begin that are no text -> what they are, and what to do.
+_NO_TEXT = {
+    b"\x1f\x8b": ("compressed by gzip", "unpack it: `gunzip`"),
+    b"BZh": ("compressed by bzip2", "unpack it: `bunzip2`"),
+    b"\xfd7zXZ": ("compressed by xz", "unpack it: `unxz`"),
+    b"(\xb5/\xfd": ("compressed by zstd", "unpack it: `unzstd`"),
+    b"PK\x03\x04": ("a ZIP archive, as spreadsheets are kept", "save the table as CSV, or unpack it: `unzip`"),
+    b"\xd0\xcf\x11\xe0": ("a spreadsheet of old", "save the table as CSV"),
+}
+
 
 def open_input(path: str) -> BinaryIO:
     """Open `path` for reading bytes; a missing, unreadable or folder path is an `InputError`."""
@@ -71,6 +81,7 @@ def local_copy(path: str) -> Iterator[str]:
 def read_text(path: str) -> str:
     """The content of `path` as UTF-8 text, without a byte order mark; bad bytes are an `InputError`."""
     content = read_bytes(path)
+    refuse_no_text(path, content[:16])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -79,6 +90,18 @@ def read_text(path: str) -> str:
             f"`{path}` line {line} is not UTF-8: byte `0x{content[error.start]:02x}`",
             "convert the file, for example with `iconv -t utf-8`",
         ) from error
+
+
+def refuse_no_text(path: str, beginning: bytes) -> None:
+    """Raise InputError where a file begins, in at least 8 bytes, as files of a known kind that are no text."""
+    for mark, (kind, hint) in _NO_TEXT.items():
+        if beginning.startswith(mark):
+            raise InputError(f"`{path}` is {kind}, expected text", hint)
+    # Records and safetensors begin with a length of 8 bytes, the upper ones 0; text has no such character.
+    if len(beginning) >= 8 and not any(beginning[4:8]) and any(beginning[:4]):
+        raise InputError(
+            f"`{path}` is binary, as TFRecords are, expected text", f"`jaxbert inspect {path}` says what it is"
+        )
 
 
 def read_json_object(path: str, expected: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -15,8 +15,9 @@ import numpy as np
 from jaxbert.config.library import EmbedFlags, PredictFlags
 from jaxbert.console import progress, say
 from jaxbert.errors import InputError
-from jaxbert.examples.table import ColumnNames, table_dataset
-from jaxbert.io.files import open_input, whole_file
+from jaxbert.examples.rows import text_lines
+from jaxbert.examples.table import ColumnNames, is_table, table_dataset
+from jaxbert.io.files import whole_file
 from jaxbert.library.model import Model, Pooling, Prediction, Text, TextsCutWarning, load
 
 _CHUNK = 1024  # texts at a time
@@ -138,7 +139,7 @@ def predict_texts(flags: PredictFlags, standard_input: BinaryIO) -> None:
     if flags.texts:
         rows = ((str(number), _text(text)) for number, text in enumerate(flags.texts))
     else:
-        rows = _rows(flags) if flags.input_file else _lines(standard_input)
+        rows = _rows(flags) if flags.input_file else _texts(_standard_lines(standard_input))
     with contextlib.ExitStack() as stack:
         stack.enter_context(_counts_said(model, flags.input_file or ""))
         file = stack.enter_context(whole_file(flags.output_file)) if flags.output_file else None
@@ -185,14 +186,26 @@ def _rows(flags: EmbedFlags | PredictFlags) -> Iterator[Named]:
         yield from _table(flags)
         return
     assert flags.input_file is not None  # the caller looked
-    with open_input(flags.input_file) as file:
-        yield from _lines(file)
+    if is_table(flags.input_file):
+        raise InputError(
+            f"`{flags.input_file}` is a table: which of its columns holds the texts is not known",
+            f"name it with `--text_a_column`; `jaxbert inspect {flags.input_file}` lists them",
+        )
+    yield from _texts(line for _, line in text_lines(flags.input_file))
 
 
-def _lines(file: BinaryIO) -> Iterator[Named]:
+def _standard_lines(file: BinaryIO) -> Iterator[str]:
+    for number, line in enumerate(file, 1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"line {number} of standard input is not UTF-8", "convert it with `iconv`") from error
+
+
+def _texts(lines: Iterable[str]) -> Iterator[Named]:
     """A text a line, or a pair with `|||` between, as in extract_features.py."""
-    for number, line in enumerate(file):
-        yield str(number), _text(line.decode("utf-8-sig" if number == 0 else "utf-8", errors="ignore").strip())
+    for number, line in enumerate(lines):
+        yield str(number), _text(line.strip())
 
 
 def _text(text: str) -> Text:

@@ -157,6 +157,33 @@ def test_wrong_flags_end_in_a_message(
     assert not (folder / "x.jsonl").exists()
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl", "t.parquet", "t"])
+def test_a_table_is_not_read_as_lines(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its header or its bytes would be texts: without the name of a column it is refused, whatever it is called."""
+    if name in ("t.parquet", "t"):
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pytest.importorskip("pyarrow").table({"one": ["red"]}), folder / name)
+    else:
+        (folder / name).write_text('{"one": "red"}\n' if name == "t.jsonl" else "one\nred\n")
+    given = flags(init_checkpoint=folder / "model", input_file=folder / name, output_file=folder / "x.jsonl")
+    code = main(["embed", *given, "--compile_cache="])
+    assert_refused((code, *capsys.readouterr()), "which of its columns", "`--text_a_column`")
+
+
+def test_lines_that_are_no_text_are_refused(
+    task: Task, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bytes that are not UTF-8 would be left out of a text, in a file as on standard input."""
+    (folder / "latin.txt").write_bytes("red\ncaf\u00e9\n".encode("latin-1"))
+    given = flags(init_checkpoint=folder / "model", input_file=folder / "latin.txt", output_file=folder / "x.jsonl")
+    code = main(["embed", *given, "--compile_cache="])
+    assert_refused((code, *capsys.readouterr()), "line 2 is not UTF-8", "iconv")
+    model_folder(folder / "classes", task, "classifier", LABELS)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"red\ncaf\xe9\n")))
+    code = main(["predict", f"--model={folder}/classes", "--compile_cache="])
+    assert_refused((code, *capsys.readouterr()), "line 2 of standard input is not UTF-8", "iconv")
+
+
 def test_texts_are_predicted_from_anywhere(
     task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -248,7 +248,8 @@ def test_several_formats_are_one_corpus(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\x1f\x8b\x08\x00", "is gzip-compressed"),
+        (b"\x1f\x8b\x08\x00", "is compressed by gzip"),
+        (b"\x12" + bytes(7) + b"\x98\x01", "is binary, as TFRecords are"),
         ("a".encode("utf-16"), "is UTF-16"),
         (b'{"body": "a"}\n', "without a `text`: it has `body`"),
         (b'{\n  "text": "a"\n}\n', "a JSON object over several lines"),

@@ -99,6 +99,7 @@ def test_utf_16_by_its_mark(encoding: str, tmp_path: Path, capsys: pytest.Captur
         (b"\xff\xfe", "is empty"),
         (b"PK\3\4..", "is a ZIP archive"),
         (b"\x1f\x8b\x08", "is compressed by gzip"),
+        (b"\x12" + bytes(7) + b"\x98\x01", "is binary, as TFRecords are"),
     ],
 )
 def test_what_is_no_text(content: bytes, message: str, tmp_path: Path) -> None:
