@@ -88,14 +88,14 @@ def typed_rows(
     *,
     several: bool = False,
 ) -> Iterator[Row]:
-    """Rows of typed values as the fields that a text file would have.
+    """Rows of typed values as the fields that a text file would have; where there is no value the field is empty.
 
     Args:
         path: the file, for messages.
         unit: what the numbers of its rows count.
         rows: their numbers and values.
         columns: their names.
-        label: the one that may be empty, and with `several` a list of texts, which are joined by `|`.
+        label: the one that with `several` may be a list of texts, which are joined by `|`.
         several: whether an example may have several labels.
 
     Raises:
@@ -104,15 +104,15 @@ def typed_rows(
     for number, values in rows:
         fields = []
         for name, value in zip(columns, values, strict=True):
-            if name == label:
-                value = "" if value is None else _joined(value) if several else value
-            if value is None or value != value or isinstance(value, list | dict):
+            if name == label and several:
+                value = _joined(value)
+            if value != value or isinstance(value, list | dict):
                 found = json.dumps(value, default=str)[:100]
                 raise InputError(
                     f"`{path}` {unit} {number}: expected text or a number at `{name}`, found `{found}`",
                     _SEVERAL_HINT if name == label and isinstance(value, list) and not several else "",
                 )
-            fields.append(value if isinstance(value, str) else json.dumps(value))
+            fields.append("" if value is None else value if isinstance(value, str) else json.dumps(value))
         yield number, fields
 
 

@@ -403,14 +403,21 @@ class _JsonTable:
         return any(name in row for _, row in itertools.islice(json_rows(self.path), 1))
 
     def choose(self, names: ColumnNames, *, several: bool) -> Chosen:
-        return _typed(self, names, several, self._values(names.given))
+        return _typed(self, names, several, self._values(names))
 
     def class_names(self, column: str) -> tuple[str, ...]:
         return ()
 
-    def _values(self, columns: Sequence[str]) -> Iterator[tuple[int, list[Any]]]:
+    def _values(self, names: ColumnNames) -> Iterator[tuple[int, list[Any]]]:
+        """Only a label may be missing."""
         for line, row in json_rows(self.path):
-            yield line, [row.get(name) for name in columns]
+            if missing := next((name for name in names.given if name not in row and name != names.label), None):
+                raise InputError(
+                    f"`{self.path}` line {line} has no key `{missing}`; it has"
+                    f" {', '.join(f'`{key}`' for key in row) or 'none'}",
+                    "columns are the keys of the objects; a text that is missing is written as null",
+                )
+            yield line, [row.get(name) for name in names.given]
 
 
 class _ColumnTable:

@@ -63,7 +63,9 @@ def convert(
     }
     is_cut = (kept < first_lengths) | (second_kept < second_lengths)
     unknown = sum(int(np.count_nonzero(ids == tokenizer.vocab.unk)) for ids in (first, second))
-    counts = TextCounts(len(examples), int(is_cut.sum()), len(first) + len(second), unknown)
+    has_second = np.array([example.text_b is not None for example in examples], bool)
+    empty = int(np.count_nonzero((first_lengths == 0) | (has_second & (second_lengths == 0))))
+    counts = TextCounts(len(examples), int(is_cut.sum()), len(first) + len(second), unknown, empty)
     return features, counts
 
 

@@ -16,12 +16,14 @@ class TextCounts:
         cut: those that are longer than is allowed, and lose their end.
         tokens: of all texts, special ones aside.
         unknown: those of them that are `[UNK]`.
+        empty: examples with a text that has no token.
     """
 
     texts: int = 0
     cut: int = 0
     tokens: int = 0
     unknown: int = 0
+    empty: int = 0
 
     def __add__(self, other: "TextCounts") -> "TextCounts":
         return TextCounts(*(a + b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
@@ -31,6 +33,8 @@ class TextCounts:
         where = f" `{source}`:" if source else ""
         if self.cut:
             yield f"note:{where} {self.cut:,} of {self.texts:,} {texts} are longer than {limit} tokens and are cut"
+        if self.empty:
+            yield f"note:{where} {self.empty:,} of {self.texts:,} {texts} are empty"
         if note := unknown_note(self.unknown, self.tokens):
             yield f"note:{where} {note}"
 

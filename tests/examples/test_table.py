@@ -88,13 +88,31 @@ def test_unknown_column(tmp_path: Path) -> None:
         read(dataset.train)
 
 
-@pytest.mark.parametrize("row", ['{"stars": "1"}', '{"stars": "1", "review": null}', '{"stars": "1", "review": ["a"]}'])
-def test_json_without_text(tmp_path: Path, row: str) -> None:
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ('{"stars": "1"}', "line 2 has no key `review`; it has `stars`"),
+        ('{"stars": "1", "review": ["a"]}', "line 2: expected text or a number at `review`"),
+    ],
+)
+def test_json_without_text(tmp_path: Path, row: str, problem: str) -> None:
     """A JSON row that lacks a field, or has no text there, is an error with its line."""
     path = tmp_path / "reviews.jsonl"
     path.write_text('{"stars": "1", "review": "a"}\n' + row)
-    with pytest.raises(InputError, match="line 2: expected text or a number at `review`"):
+    with pytest.raises(InputError, match=problem):
         read(table_dataset(str(path), "", "", ColumnNames("review", label="stars")).train)
+
+
+def test_a_text_that_is_missing_is_empty_in_every_format(tmp_path: Path) -> None:
+    """As an empty field of CSV is; null in JSON lines and in Parquet are the same example."""
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    (tmp_path / "a.csv").write_text("stars,review\n1,a\n2,\n")
+    (tmp_path / "a.jsonl").write_text('{"stars": "1", "review": "a"}\n{"stars": "2", "review": null}\n')
+    parquet.write_table(pyarrow.table({"stars": ["1", "2"], "review": ["a", None]}), tmp_path / "a.parquet")
+    names = ColumnNames("review", label="stars")
+    found = [read(table_dataset(str(tmp_path / f"a.{end}"), "", "", names).train) for end in ("csv", "jsonl", "parquet")]
+    assert [example.text_a for example in found[0]] == ["a", ""]
+    assert found[0] == found[1] == found[2]
 
 
 def test_labels_must_be_known(tmp_path: Path) -> None:

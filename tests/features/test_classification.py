@@ -102,6 +102,7 @@ def test_counts(pairs: list[tuple[str, str | None]], length: int) -> None:
     lengths, all_tokens = (each["input_mask"].sum(axis=1) for each in (arrays, whole))
     special = 2 + whole["segment_ids"].any(axis=1)
     unknown = int((whole["input_ids"] == TOKENIZER.vocab.unk).sum())
+    empty = sum(not all(len(TOKENIZER.ids(text)) for text in pair if text is not None) for pair in pairs)
     assert counts == TextCounts(
-        len(pairs), int((lengths < all_tokens).sum()), int((all_tokens - special).sum()), unknown
+        len(pairs), int((lengths < all_tokens).sum()), int((all_tokens - special).sum()), unknown, empty
     )
