@@ -13,7 +13,10 @@ from jaxbert.io.files import read_json_object
 
 T = TypeVar("T")
 
-_V1_HINT = "leave out `--version_2_with_negative` for SQuAD 1.1, where every question has an answer"
+_V1_HINT = (
+    "leave out `--version_2_with_negative` for SQuAD 1.1, where every question has an answer; what is trained on and"
+    " what is scored are of one version"
+)
 _V2_HINT = "give `--version_2_with_negative` for SQuAD 2.0, where some questions have no answer"
 
 
@@ -70,8 +73,12 @@ def read_squad(path: str, role: Role = "eval") -> Iterator[Paragraph]:
             yield _paragraph(paragraph, f"{location} paragraph {index}", seen)
 
 
-def check_version(paragraphs: Iterator[Paragraph], version_2_with_negative: bool, path: str) -> Iterator[Paragraph]:
+def check_version(
+    paragraphs: Iterator[Paragraph], version_2_with_negative: bool, path: str, hint: str = _V2_HINT
+) -> Iterator[Paragraph]:
     """The same paragraphs, stopping at the first question that belongs to the other version of SQuAD.
+
+    `hint` is for a question without answer among those of version 1.1.
 
     Raises:
         InputError: an unanswerable question and version 1.1 settings, or a question that does not say whether it has
@@ -80,7 +87,7 @@ def check_version(paragraphs: Iterator[Paragraph], version_2_with_negative: bool
     for paragraph in paragraphs:
         for question in paragraph.questions:
             if question.is_impossible and not version_2_with_negative:
-                raise InputError(f"`{path}` question `{question.id}` has no answer", _V2_HINT)
+                raise InputError(f"`{path}` question `{question.id}` has no answer", hint)
             if question.is_impossible is None and version_2_with_negative:
                 raise InputError(f"`{path}` question `{question.id}` has no key `is_impossible`", _V1_HINT)
         yield paragraph

@@ -26,6 +26,10 @@ from jaxbert.text.vocab import Vocab
 
 FIRST_UNIQUE_ID = 1_000_000_000  # of the windows of a record file
 
+_SCORED_HINT = (
+    "SQuAD 2.0, where some questions have no answer, is scored with `--version_2_with_negative`, where the model was"
+    " trained on it, too; any model answers it with `--mode=predict`"
+)
 _WORD = re.compile("[^ \t\r\n\u202f]+")
 
 
@@ -308,18 +312,20 @@ class QuestionFile:
         text_counts: of questions and contexts.
 
     Raises:
-        InputError: as `read_squad` and `ask`; no question at all; a question that says it has no answer although
-            `version_2_with_negative` is false.
+        InputError: as `read_squad` and `ask`; no question at all; with `version_2_with_negative` false, a question
+            that says it has no answer (None: answers do not matter).
     """
 
     def __init__(
-        self, path: str, tokenizer: Tokenizer, settings: WindowSettings, version_2_with_negative: bool
+        self, path: str, tokenizer: Tokenizer, settings: WindowSettings, version_2_with_negative: bool | None
     ) -> None:
         self.path, self.tokenizer, self.settings = path, tokenizer, settings
         self.count, self.has_answers, self.text_counts = 0, False, TextCounts()
         lengths: list[int] = []
         paragraphs = read_squad(path)
-        for paragraph in paragraphs if version_2_with_negative else check_version(paragraphs, False, path):
+        if version_2_with_negative is False:
+            paragraphs = check_version(paragraphs, False, path, _SCORED_HINT)
+        for paragraph in paragraphs:
             questions = list(self._ask(paragraph))
             self.text_counts += text_counts(questions, tokenizer.vocab)
             for asked in questions:

@@ -379,15 +379,18 @@ def _recipe(model: Model, dataset: TextDataset, labels: tuple[str, ...], max_seq
 
 def _longest(flags: ClassifierFlags, model: Model, otherwise: int) -> int:
     """Tokens of the longest example: by the flag, or else what is given here."""
+    refuse_longer(flags.max_seq_length, model)
+    return flags.max_seq_length or min(otherwise, model.config.max_position_embeddings)
+
+
+def refuse_longer(max_seq_length: int | None, model: Model) -> None:
+    """Raise InputError where the flag of this name asks for more positions than the model has."""
     positions = model.config.max_position_embeddings
-    if flags.max_seq_length is None:
-        return min(otherwise, positions)
-    if flags.max_seq_length > positions:
+    if max_seq_length is not None and max_seq_length > positions:
         raise InputError(
-            f"`--max_seq_length={flags.max_seq_length}`, but the model has `max_position_embeddings` {positions}",
+            f"`--max_seq_length={max_seq_length}`, but the model has `max_position_embeddings` {positions}",
             "lower `--max_seq_length`",
         )
-    return flags.max_seq_length
 
 
 def _bounds(config: BertConfig) -> Bounds:

@@ -38,7 +38,7 @@ from jaxbert.model.weights import Table, Tree, squad_table
 from jaxbert.predictions.squad import AnswerSettings, AnswerTexts, Prediction, in_question_order, predict
 from jaxbert.predictions.squad_files import PREDICTIONS_FILE, copy_answers, write_answers, write_texts
 from jaxbert.tasks import fine_tuning
-from jaxbert.tasks.classification import note_other_size
+from jaxbert.tasks.classification import note_other_size, refuse_longer
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import Vocab
 from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
@@ -188,7 +188,7 @@ def _train(flags: SquadFlags, answerer: Answerer, data: "Data", held_out: Questi
     """Train; after each epoch answer and score, and write the weights to `last`, to `best` where none did better."""
     config, last = answerer.config, os.path.join(flags.model_dir, "last")
     bounds = Bounds(config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
-    records = WindowRecords(data.train, data.meta.settings.max_seq_length, bounds, check_together)
+    records = WindowRecords(data.train, data.record_length, bounds, check_together)
     note_other_size(data.meta.train_data_size, len(records), data.train)
     plan, schedule = fine_tuning.plan(flags, len(records))
     batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
@@ -351,15 +351,17 @@ class Data:
 
     Attributes:
         model: the model of the run; where its data is text, with its casing decided.
-        meta: how windows are cut, and the version of SQuAD.
+        meta: how windows are cut, no longer than the model takes, and the version of SQuAD.
         train: paths of the training records.
         questions: the files of questions to answer.
+        record_length: S of the training records, of which the model may be unable to take the padding.
     """
 
     model: Model
     meta: SquadMetaData
     train: tuple[str, ...]
     questions: tuple[QuestionFile, ...]
+    record_length: int
 
 
 def read_data(flags: SquadFlags, model: Model) -> Data:
@@ -384,13 +386,16 @@ def read_data(flags: SquadFlags, model: Model) -> Data:
             )
     if flags.answers or flags.train_file:
         model = model.for_text()
+    record_length = meta.settings.max_seq_length
+    longest = min(record_length, model.config.max_position_embeddings)
+    meta = dataclasses.replace(meta, settings=dataclasses.replace(meta.settings, max_seq_length=longest))
     questions = _questions(flags, model, meta) if flags.answers else ()
     train: tuple[str, ...] = ()
     if flags.trains and flags.train_data_path:
         train = tuple(files.expand(flags.train_data_path))
     elif flags.trains:
         train, meta = _made_records(flags, model, meta)
-    return Data(model, meta, train, questions)
+    return Data(model, meta, train, questions, record_length)
 
 
 def _held_out(flags: SquadFlags, data: Data) -> QuestionFile | None:
@@ -408,6 +413,7 @@ def _held_out(flags: SquadFlags, data: Data) -> QuestionFile | None:
 
 def _meta_of_flags(flags: SquadFlags, model: Model) -> SquadMetaData:
     """What the flags say; without one a window is as long as usual, or as the model takes where that is less."""
+    refuse_longer(flags.max_seq_length, model)
     longest = [SETTINGS.max_seq_length, model.config.max_position_embeddings]
     if not flags.trains and model.source is not None and model.source.max_seq_length is not None:
         longest.append(model.source.max_seq_length)
@@ -419,7 +425,7 @@ def _meta_of_flags(flags: SquadFlags, model: Model) -> SquadMetaData:
 def _questions(flags: SquadFlags, model: Model, meta: SquadMetaData) -> tuple[QuestionFile, ...]:
     """The files of `--predict_file`, every question looked at once."""
     assert flags.predict_file is not None  # the flags were checked
-    paths, most = files.expand(flags.predict_file), model.config.max_position_embeddings
+    paths = files.expand(flags.predict_file)
     if flags.mode.endswith("eval") and len(paths) > 1:
         raise InputError(
             f"`--predict_file={flags.predict_file}` means {len(paths)} files, one can be scored",
@@ -427,15 +433,9 @@ def _questions(flags: SquadFlags, model: Model, meta: SquadMetaData) -> tuple[Qu
         )
     assert model.rules is not None  # `for_text` would have raised
     tokenizer = Tokenizer(model.vocab, model.rules)
-    found = tuple(QuestionFile(path, tokenizer, meta.settings, meta.version_2_with_negative) for path in paths)
+    scored_as = meta.version_2_with_negative if flags.mode.endswith("eval") else None
+    found = tuple(QuestionFile(path, tokenizer, meta.settings, scored_as) for path in paths)
     for questions in found:
-        longest = max(questions.lengths, default=0)
-        if longest > most:
-            raise InputError(
-                f"`{questions.path}` makes windows of {longest} tokens, bert_config.json says"
-                f" `max_position_embeddings` {most}",
-                "lower `--max_seq_length`",
-            )
         for note in questions.text_counts.notes(questions.path, meta.settings.max_query_length, "questions"):
             say(note)
     names = collections.Counter(map(answers_prefix, paths))

@@ -220,6 +220,43 @@ def test_test_set_is_answered_not_scored(data: Path, task: Task, squad: Run, tmp
     assert not (tmp_path / "model" / "best").exists()
 
 
+def test_the_other_version_is_answered_and_not_scored(
+    answering: dict[int, Path], data: Path, squad: Run, tmp_path: Path
+) -> None:
+    """A model of version 1.1 answers questions of 2.0; scoring them is refused with that as the way out."""
+    given = flags(predict_checkpoint_path=answering[1] / "best", model_dir=tmp_path, predict_file=data / "dev-v2.json")
+    assert_refused(squad("--mode=eval", *given), "has no answer", "`--mode=predict`")
+    code, _, err = squad("--mode=predict", *given)
+    assert code == 0, err
+    asked = read(data / "dev-v2.json")["data"][0]["paragraphs"]
+    assert list(read(tmp_path / "predictions.json")) == [one["qas"][0]["id"] for one in asked]
+
+
+def test_records_may_be_padded_beyond_the_model(data: Path, task: Task, squad: Run, tmp_path: Path) -> None:
+    """Where all tokens fit; the trained model says how long its own windows are, and answers long contexts by them."""
+    made = flags(
+        fine_tuning_task_type="squad",
+        squad_data_file=data / "train-v1.json",
+        vocab_file=task.model / "vocab.txt",
+        train_data_output_path=tmp_path / "train.tf_record",
+        meta_data_file_path=tmp_path / "meta",
+        max_seq_length=64,
+    )
+    assert main(["create_finetuning_data", *made]) == 0
+    given = flags(
+        train_data_path=tmp_path / "train.tf_record",
+        input_meta_data_path=tmp_path / "meta",
+        predict_file=write_squad(tmp_path / "long.json", 3, words=80),
+        init_checkpoint=task.model / "bert_model.ckpt",
+        model_dir=tmp_path / "model",
+        num_train_epochs=1,
+    )
+    code, _, err = squad(*given)
+    assert code == 0, err
+    assert read(tmp_path / "model" / "best" / "meta_data")["max_seq_length"] == 32
+    assert squad("--mode=predict", *flags(model_dir=tmp_path / "model", predict_file=tmp_path / "long.json"))[0] == 0
+
+
 @pytest.mark.parametrize(
     ("more", "problem", "hint"),
     [
