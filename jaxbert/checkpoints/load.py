@@ -229,9 +229,11 @@ def _no_encoder(contents: Contents) -> InputError:
 
 
 def load(
-    model: Model, table: Table, dense_head: DenseHead | None, allow_partial: bool | None = None
+    model: Model, table: Table, dense_head: DenseHead | None, allow_partial: bool | None = None, seed: int = 0
 ) -> tuple[dict[str, np.ndarray], LoadReport]:
     """The weights of `table` that the files of `model` have (path -> array), and the report of `match`, which is said.
+
+    `seed` is for word vectors of new tokens that start at random.
 
     Raises InputError as `read_initial` and `match` do, where the file shows another number of attention heads, and
     where a weight is NaN or infinite.
@@ -241,7 +243,8 @@ def load(
     check_heads(initial, model.config)
     weights, config = initial.weights, model.config
     if model.new_tokens != "refuse":
-        weights = grown(weights, config.vocab_size, model.known_tokens, model.new_tokens, config.initializer_range)
+        known, stddev = model.known_tokens, config.initializer_range
+        weights = grown(weights, config.vocab_size, known, model.new_tokens, stddev, seed)
     expected = shapes(table)
     if initial.untied and names.MASKED_LM_BIAS in expected and not allow_partial:
         raise InputError(

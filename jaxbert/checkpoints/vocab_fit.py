@@ -65,7 +65,7 @@ def check_tokens(vocab: Vocab, own: Vocab, grows: bool) -> None:
 
 
 def grown(
-    weights: Mapping[str, np.ndarray], tokens: int, known: int | None, how: NewTokens, stddev: float
+    weights: Mapping[str, np.ndarray], tokens: int, known: int | None, how: NewTokens, stddev: float, seed: int
 ) -> dict[str, np.ndarray]:
     """The weights with a row for each of V tokens, where the table of word vectors has fewer.
 
@@ -77,6 +77,7 @@ def grown(
         how: "mean" starts each new row as the mean of the others, and so its bias; "random" draws the row from a
             normal distribution, and its bias is 0.
         stddev: of that distribution.
+        seed: of its draws.
     """
     table = weights[WORD_EMBEDDINGS]
     kept = min(len(table), known or len(table))
@@ -86,11 +87,12 @@ def grown(
     if how == "mean":
         rows = np.tile(table.mean(axis=0, dtype=np.float64), (new, 1))
     else:
-        rows = np.random.default_rng(0).normal(0.0, stddev, (new, table.shape[1]))
+        rows = np.random.default_rng(seed).normal(0.0, stddev, (new, table.shape[1]))
     found = {**weights, WORD_EMBEDDINGS: np.concatenate([table, rows.astype(np.float32)])}
     if MASKED_LM_BIAS in weights:
         bias = weights[MASKED_LM_BIAS][:kept]
         start = bias.mean(dtype=np.float64) if how == "mean" else 0.0
         found[MASKED_LM_BIAS] = np.concatenate([bias, np.full(new, start, np.float32)])
-    say(f"{kept} word vectors are kept, {new} new ones are {'the mean of these' if how == 'mean' else 'random'}")
+    are = "new one is" if new == 1 else "new ones are"
+    say(f"{kept} word vectors are kept, {new} {are} {'the mean of these' if how == 'mean' else 'random'}")
     return found

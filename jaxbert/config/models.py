@@ -50,7 +50,7 @@ class ExportFlags(ModelFlags):
     optimize: bool = flag(
         False,
         "With --format=onnx: fuse operations as onnxruntime's optimizer for BERT does, for onnxruntime only; needs"
-        " `pip install 'jaxbert[onnxruntime]'`.",
+        " `pip install onnx 'onnxruntime[symbolic]'`.",
     )
     quantize: str | None = flag(
         None,

@@ -247,7 +247,7 @@ def _tune(path: str, config: BertConfig, optimize: bool, quantize: bool) -> None
             onnx_tuning.quantize(path, config)
     except ImportError as error:
         raise InputError(
-            f"`--optimize` and `--quantize` need onnxruntime: {error}", "`pip install 'jaxbert[onnxruntime]'`"
+            f"`--optimize` and `--quantize` need onnxruntime: {error}", "`pip install onnx 'onnxruntime[symbolic]'`"
         ) from error
 
 

@@ -17,6 +17,7 @@ from jaxbert.errors import InputError, Interrupted
 from jaxbert.train.step import Batch, State, Steps
 from jaxbert.train.summaries import Summaries
 
+_MOST_OVERFLOWS = 50  # steps in a row; a dynamic scale has fallen from 2^15 to 1 after 15
 DIVERGED = "begin again in another `--model_dir`, with a lower `--learning_rate`"
 
 
@@ -75,20 +76,22 @@ def train(
     `plan.calls`. Metrics of a call are read after the next one was sent, so the device never waits for the host. A
     signal saves the state after the steps under way and raises `Interrupted`; `agreed` turns the one that came here (0:
     none) into the one that all hosts stop for at this step. A loss or a gradient that is no finite number raises
-    `InputError`, but for a gradient that the scale of the loss has made too large.
+    `InputError`, but for a gradient that the scale of the loss has made too large: only where that comes many times in
+    a row, or in all steps.
     """
     done = int(state["step"])
     pending: Mapping[str, jax.Array] | None = None
+    overflows = _Overflows(min(_MOST_OVERFLOWS, plan.total_steps))
     progress = TrainingProgress(done, plan.total_steps, plan.examples_per_step, plan.log_steps)
     with Signals() as signals, progress:
         for batch in batches:
             state, metrics = steps(state, batch)
             if pending is not None:
-                _report(pending, done, plan, summaries, progress)
+                _report(pending, done, plan, summaries, progress, overflows)
             done, pending = done + metrics["loss"].shape[0], metrics
             stop = agreed(signals.received)
             if plan.saves(done) or stop:
-                _report(metrics, done, plan, summaries, progress)
+                _report(metrics, done, plan, summaries, progress, overflows)
                 pending = None
                 summaries.save()
                 states.save(done, state)
@@ -104,8 +107,31 @@ def train(
     states.wait()
 
 
+@dataclasses.dataclass
+class _Overflows:
+    """How many steps in a row changed no weight, as their scaled gradients overflowed; `most` of them are refused."""
+
+    most: int
+    in_a_row: int = 0
+
+    def note(self, step: int, has_overflowed: bool, scale: float) -> None:
+        """Count one more step; raises InputError where there are too many."""
+        self.in_a_row = self.in_a_row + 1 if has_overflowed else 0
+        if self.in_a_row == self.most:
+            raise InputError(
+                f"steps {step - self.most + 1} to {step} changed no weight: their gradients overflow in float16, now"
+                f" with a loss scale of {scale:g}",
+                "in another `--model_dir` leave `--loss_scale` out, by which one is found, or give `--dtype=bf16`",
+            )
+
+
 def _report(
-    metrics: Mapping[str, jax.Array], done: int, plan: Plan, summaries: Summaries, progress: TrainingProgress
+    metrics: Mapping[str, jax.Array],
+    done: int,
+    plan: Plan,
+    summaries: Summaries,
+    progress: TrainingProgress,
+    overflows: _Overflows,
 ) -> None:
     """Show and write the metrics [T] of the last T of the steps `done`."""
     series = {name: np.asarray(values).tolist() for name, values in metrics.items()}
@@ -117,6 +143,8 @@ def _report(
             may_overflow = name == "gradient_norm" and "scale" in of_step  # that step changed no weight
             if not (may_overflow or math.isfinite(of_step[name])):
                 raise InputError(f"the {name.replace('_', ' ')} of step {number} is `{of_step[name]}`", DIVERGED)
+        if "scale" in of_step:
+            overflows.note(number, not math.isfinite(of_step["gradient_norm"]), of_step["scale"])
         progress.step(number, of_step["loss"])
         if number % plan.log_steps == 0 or number == plan.total_steps:
             summaries.write("train", number, of_step)

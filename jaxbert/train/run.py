@@ -160,7 +160,7 @@ def _start_weights(
     if model.source is None:
         say("no --init_checkpoint: training starts from random weights")
     else:
-        loaded, _ = load(model, training.table, training.dense_head, flags.allow_partial_init)
+        loaded, _ = load(model, training.table, training.dense_head, flags.allow_partial_init, flags.seed)
         if training.class_order is not None:
             loaded = with_classes(loaded, training.class_order)
     rest = {path: weight for path, weight in training.table.items() if path not in loaded}

@@ -170,6 +170,6 @@ def _say_other_rates(before: LinearSchedule, now: LinearSchedule, done: int) -> 
     was, becomes = (float(schedule.rate(jnp.int32(done))) for schedule in (before, now))
     say(
         f"note: training goes on to step {now.total_steps} in place of {before.total_steps}, with the optimizer's state"
-        f" as it is; the learning rate now falls to {now.end:g} at step {now.total_steps}: after step {done} it jumps"
-        f" from {was:.3g} to {becomes:.3g}"
+        f" as it is; the learning rate now falls to {now.end:g} at step {now.total_steps}"
+        + (f": after step {done} it jumps from {was:.3g} to {becomes:.3g}" if was != becomes else "")
     )

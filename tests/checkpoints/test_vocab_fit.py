@@ -70,7 +70,7 @@ def test_growth_keeps_common_rows(rows: int, more: int, known: int | None, how: 
     rng = np.random.default_rng(rows)
     table, bias = rng.normal(size=(rows, 4)).astype(np.float32), rng.normal(size=rows).astype(np.float32)
     before = {WORD_EMBEDDINGS: table, MASKED_LM_BIAS: bias, "other": bias}
-    found = grown(before, rows + more, known, how, 0.02)
+    found = grown(before, rows + more, known, how, 0.02, seed=0)
     kept = rows if not more else min(rows, known or rows)
     assert found[WORD_EMBEDDINGS].shape == (rows + more, 4)
     assert found[WORD_EMBEDDINGS].dtype == found[MASKED_LM_BIAS].dtype == np.float32
@@ -85,4 +85,5 @@ def test_growth_keeps_common_rows(rows: int, more: int, known: int | None, how: 
     elif more:
         assert len(np.unique(new[:, 0])) == len(new)
         assert np.abs(new).max() < 0.2
+        assert not (new == grown(before, rows + more, known, how, 0.02, seed=1)[WORD_EMBEDDINGS][kept:]).any()
         assert not new_bias.any()

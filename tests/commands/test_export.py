@@ -167,7 +167,7 @@ def test_onnxruntime_is_asked_for(run: Export, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     source = _model(tmp_path / "model", "none")
     result = run(init_checkpoint=source, format="onnx", output_dir=tmp_path / "out", optimize=True)
-    assert_refused(result, "need onnxruntime", "pip install 'jaxbert[onnxruntime]'")
+    assert_refused(result, "need onnxruntime", "pip install onnx 'onnxruntime[symbolic]'")
     assert not (tmp_path / "out").exists()
 
 

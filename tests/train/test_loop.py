@@ -68,3 +68,10 @@ def test_a_step_that_the_loss_scale_leaves_out_is_none(capsys: pytest.CaptureFix
     kept = run({"gradient_norm": math.inf}, scale=1024.0)
     assert kept.saved == kept.written == [1, 2, 3, 4, 5]
     assert "step 5/5" in capsys.readouterr().err
+
+
+def test_a_training_that_leaves_all_steps_out_ends_in_a_message() -> None:
+    """Float16: where the gradients of every step overflow nothing was trained."""
+    with pytest.raises(InputError, match=r"steps 1 to 5 changed no weight: .* scale of 1024") as caught:
+        run({}, gradient_norm=math.inf, scale=1024.0)
+    assert "`--loss_scale`" in caught.value.hint
