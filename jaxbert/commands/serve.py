@@ -14,7 +14,9 @@ def run(flags: ServeFlags) -> None:
     try:
         from jaxbert.serve.running import serve
     except ImportError as error:
-        raise InputError(f"the server needs `{error.name}`", "`pip install orjson prometheus-client starlette uvicorn`") from error
+        raise InputError(
+            f"the server needs `{error.name}`", "`pip install orjson prometheus-client starlette uvicorn`"
+        ) from error
     token = os.environ.get("JAXBERT_TOKEN", "")
     paths = flags.models
     with _listener(flags) as listener:

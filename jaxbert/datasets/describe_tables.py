@@ -105,4 +105,5 @@ def _use(path: str, columns: Collection[str]) -> Iterator[str]:
     given = [f"--{flag}={name}" for flag, name in names.items() if name]
     numbers = "" if os.path.splitext(path)[1] not in (".csv", ".tsv") else "; columns by number from 0 without names"
     yield f"use             jaxbert run_classifier --train_file={path} {' '.join(given)}{numbers}"
-    yield f"or              jaxbert predict --model=MODEL --input_file={path} {' '.join(given[:-1])}; the same with embed"
+    texts = " ".join(given[:-1])
+    yield f"or              jaxbert predict --model=MODEL --input_file={path} {texts}; the same with embed"

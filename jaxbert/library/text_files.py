@@ -41,8 +41,6 @@ def embed_file(flags: EmbedFlags) -> None:
         count = 0
         for count in write(file, model, flags):
             report("texts", count)
-        if not count:
-            raise InputError(f"`{flags.input_file}` holds no text", "give a file with texts, one a line, or a table")
     say(f"{count} texts: {flags.output_file}")
 
 

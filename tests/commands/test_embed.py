@@ -143,7 +143,7 @@ def test_a_table_is_read_by_its_columns(folder: Path) -> None:
         ({"layers": "a"}, "`--layers=a`", "`-1,-2`"),
         ({"layers": "7"}, "`layers` is (7,)", "from 0 to 1"),
         ({"input_file": "nothing"}, "nothing", ""),
-        ({"input_file": "/dev/null"}, "`/dev/null` holds no text", "one a line"),
+        ({"input_file": "/dev/null"}, "`/dev/null` is empty", "one example a line"),
         ({"max_seq_length": 99}, "`max_seq_length` is 99", "the model's positions"),
     ],
 )

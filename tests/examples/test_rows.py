@@ -177,7 +177,7 @@ def test_quotes_by_example(tmp_path: Path) -> None:
 
 
 def test_typed_rows() -> None:
-    """Values are the fields of a text file, empty where there is none; a label may be a list where there may be several."""
+    """Values are the fields of a text file, empty where there is none; of several labels there may be a list."""
     rows = [(1, ["a", 2.5]), (2, [True, None]), (3, ["c", ["x", "y"]])]
     assert list(typed_rows("f", "row", rows, ["text", "label"], "label", several=True)) == [
         (1, ["a", "2.5"]),

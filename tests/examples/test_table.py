@@ -110,7 +110,9 @@ def test_a_text_that_is_missing_is_empty_in_every_format(tmp_path: Path) -> None
     (tmp_path / "a.jsonl").write_text('{"stars": "1", "review": "a"}\n{"stars": "2", "review": null}\n')
     parquet.write_table(pyarrow.table({"stars": ["1", "2"], "review": ["a", None]}), tmp_path / "a.parquet")
     names = ColumnNames("review", label="stars")
-    found = [read(table_dataset(str(tmp_path / f"a.{end}"), "", "", names).train) for end in ("csv", "jsonl", "parquet")]
+    found = [
+        read(table_dataset(str(tmp_path / f"a.{end}"), "", "", names).train) for end in ("csv", "jsonl", "parquet")
+    ]
     assert [example.text_a for example in found[0]] == ["a", ""]
     assert found[0] == found[1] == found[2]
 
