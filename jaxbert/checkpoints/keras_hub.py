@@ -30,6 +30,7 @@ from jaxbert.tfrecord.metadata import ClassificationMetaData
 FILES = WEIGHTS_FILE, _TASK_WEIGHTS = "model.weights.h5", "task.weights.h5"
 VOCAB_FILE = "assets/tokenizer/vocabulary.txt"
 _CONFIG, _TASK, _TOKENIZER, _PREPROCESSOR = "config.json", "task.json", "tokenizer.json", "preprocessor.json"
+_MOST_CLASSES = 1 << 20
 _LONGEST_WORD = 100  # bytes; our rules count characters
 _SIZES = {
     "vocabulary_size": "vocab_size",
@@ -146,7 +147,7 @@ def read_task(folder: str, max_seq_length: int) -> ClassificationMetaData | None
         return None
     path = os.path.join(folder, _TASK)
     classes, activation = content.get("num_classes"), content.get("activation")
-    if type(classes) is not int or classes < 1:
+    if type(classes) is not int or not 1 <= classes <= _MOST_CLASSES:
         raise InputError(f"`{path}`: `num_classes` is `{json.dumps(classes)[:100]}`", "expected a whole number")
     if activation not in ("linear", "sigmoid", "softmax") or (activation == "softmax" and classes == 1):
         raise InputError(
@@ -271,7 +272,7 @@ def _task(folder: str) -> tuple[str | None, Mapping[str, Any]]:
         _MASKED_LM: set[str](),
         _EMBEDDER: {"pooling_mode", "normalize"},
     }
-    if kind not in known:
+    if not isinstance(kind, str) or kind not in known:
         raise InputError(f"`{path}`: the task is a `{kind}`", f"expected one of {', '.join(known)}")
     return kind, _settings(path, kind, {"backbone", "preprocessor", *known[kind]})
 

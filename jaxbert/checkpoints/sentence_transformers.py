@@ -142,7 +142,7 @@ def read_pooling(folder: str) -> Pooling | None:
     content = _read(path, _POOLING_KEYS, needed=True)
     modes = content.get("pooling_mode") or [mode for mode, key in _MODES.items() if content.get(key)] or ["mean"]
     modes = [modes] if isinstance(modes, str) else modes
-    if not isinstance(modes, list) or not modes or any(mode not in _MODES for mode in modes):
+    if not isinstance(modes, list) or not modes or any(mode not in list(_MODES) for mode in modes):
         raise InputError(f"`{path}`: `pooling_mode` is `{modes}`", f"expected {', '.join(_MODES)}, or a list of these")
     if len(modules) == 3:
         _read(os.path.join(root, modules[2][1], _CONFIG), _NORMALIZE_KEYS)

@@ -19,7 +19,7 @@ import dataclasses
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jaxbert.checkpoints.model_folder import TOKENIZER_FILE, VOCAB_FILE
@@ -54,7 +54,7 @@ def read_rules(folder: str) -> Rules | None:
     is_of_library = bool(of_library or _LIBRARY_KEYS & config.keys()) or is_file(os.path.join(folder, _SPECIAL_TOKENS))
     class_name = config.get("tokenizer_class") or of_model.get("tokenizer_class")
     if not is_of_library and class_name is None:
-        lower_case = _value(config, "do_lower_case", (bool,), None, config_path)
+        lower_case = _switch(config, "do_lower_case", None, config_path)
         return None if lower_case is None else Rules(lower_case)
     class_name = class_name or _BERT_CLASSES[0]
     if class_name not in (*_BERT_CLASSES, *_PLAIN_CLASSES):
@@ -72,17 +72,17 @@ def read_rules(folder: str) -> Rules | None:
             f"`{config_path}`: `truncation_side` is `{config['truncation_side']}`",
             "texts that are too long are cut at their end here: shorten them, and remove the key",
         )
-    splits_special = _value(config, "split_special_tokens", (bool,), False, config_path)
+    splits_special = _switch(config, "split_special_tokens", False, config_path)
     found = (one for one in _added_tokens(folder, config, of_library) if not (splits_special and one.special))
     added = tuple(sorted(found, key=lambda token: token.id))
     if class_name in _PLAIN_CLASSES:
         return dataclasses.replace(_rules_of_library(of_library, os.path.join(folder, TOKENIZER_JSON)), added=added)
     return Rules(
-        lower_case=_value(config, "do_lower_case", (bool,), True, config_path),
+        lower_case=_switch(config, "do_lower_case", True, config_path),
         max_chars_per_word=_LIBRARY_LIMIT,
         library=True,
-        strip_accents=_value(config, "strip_accents", (bool,), None, config_path),
-        split_chinese=_value(config, "tokenize_chinese_chars", (bool,), True, config_path),
+        strip_accents=_switch(config, "strip_accents", None, config_path),
+        split_chinese=_switch(config, "tokenize_chinese_chars", True, config_path),
         added=added,
     )
 
@@ -153,12 +153,24 @@ def _object(path: str) -> dict[str, Any]:
     return read_json_object(path, "what transformers writes for a tokenizer") if is_file(path) else {}
 
 
-def _value(content: Mapping[str, Any], key: str, kinds: tuple[type, ...], default: Any, path: str) -> Any:
+def _switch(content: Mapping[str, Any], key: str, default: Any, path: str) -> Any:
+    """True or false; the default where there is none."""
     value = content.get(key)
     if value is None:
         return default
-    if type(value) not in kinds:
+    if type(value) is not bool:
         raise InputError(f"`{path}`: `{key}` is `{json.dumps(value)[:100]}`", "expected true, false or null")
+    return value
+
+
+def _part(content: Mapping[str, Any], key: str, kinds: type | tuple[type, ...], path: str) -> Any:
+    """A part of a file, of one of these kinds; an empty one where there is none."""
+    kinds = kinds if isinstance(kinds, tuple) else (kinds,)
+    value = content.get(key)
+    if value is None:
+        return kinds[0]()
+    if not isinstance(value, kinds):
+        raise InputError(f"`{path}`: `{key}` is `{json.dumps(value)[:100]}`", "write the tokenizer again")
     return value
 
 
@@ -190,7 +202,7 @@ def _added_tokens(folder: str, config: dict[str, Any], of_library: Mapping[str, 
             added = _added_token(token, path)
             found[added.id] = added
         path = os.path.join(folder, TOKENIZER_JSON)
-        for token in of_library.get("added_tokens") or ():
+        for token in _part(of_library, "added_tokens", list, path):
             if _is_object(token, path):
                 added = _added_token(token, path)
                 found[added.id] = added
@@ -211,7 +223,9 @@ def _added_tokens(folder: str, config: dict[str, Any], of_library: Mapping[str, 
 
 def _named_special(config: Mapping[str, Any], path: str) -> list[AddedToken]:
     """The special tokens that are named, each once, without their ids: `[CLS]` and the like, and a model's own."""
-    several = config.get("extra_special_tokens") or config.get("additional_special_tokens") or ()
+    keys = ("extra_special_tokens", "additional_special_tokens")
+    extra, additional = (_part(config, key, (list, dict), path) for key in keys)
+    several = extra or additional
     single = {**_SPECIAL, **{key: value for key, value in config.items() if key.endswith("_token") and value}}
     named = [*single.values(), *(several.values() if isinstance(several, dict) else several)]
     tokens = (
@@ -231,7 +245,7 @@ def _is_object(token: object, path: str) -> bool:
 def _added_token(token: Mapping[str, Any], path: str) -> AddedToken:
     try:
         id_, content = int(token["id"]), token["content"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"`{path}`: an added token is `{json.dumps(token)[:100]}`", "expected id and content"
         ) from error
@@ -249,8 +263,9 @@ def _rules_of_library(content: Mapping[str, Any], path: str) -> Rules:
         raise InputError(
             f"`{path}` is missing, by which this class of tokenizer splits text", "copy it beside the model"
         )
-    normalizer, splitter = content.get("normalizer") or {}, content.get("pre_tokenizer") or {}
-    model = content.get("model") or {}
+    parts = ("normalizer", "pre_tokenizer", "post_processor", "model")
+    normalizer, splitter, processor, model = (_part(content, key, dict, path) for key in parts)
+    longest = model.get("max_input_chars_per_word", _LIBRARY_LIMIT)
     for part, found, expected in (
         ("normalizer", normalizer.get("type"), "BertNormalizer"),
         ("pre_tokenizer", splitter.get("type"), "BertPreTokenizer"),
@@ -260,23 +275,26 @@ def _rules_of_library(content: Mapping[str, Any], path: str) -> Rules:
     ):
         if found != expected:
             raise InputError(f"`{path}`: its {part} is `{found}`, expected `{expected}`", "give a model of BERT")
-    _check_frame(content.get("post_processor") or {}, path)
+    if type(longest) is not int:
+        raise InputError(f"`{path}`: `max_input_chars_per_word` is `{json.dumps(longest)[:100]}`", "expected a number")
+    _check_frame(processor, path)
     return Rules(
-        lower_case=_value(normalizer, "lowercase", (bool,), True, path),
-        max_chars_per_word=int(model.get("max_input_chars_per_word", _LIBRARY_LIMIT)),
+        lower_case=_switch(normalizer, "lowercase", True, path),
+        max_chars_per_word=longest,
         library=True,
-        strip_accents=_value(normalizer, "strip_accents", (bool,), None, path),
-        split_chinese=_value(normalizer, "handle_chinese_chars", (bool,), True, path),
-        clean_text=_value(normalizer, "clean_text", (bool,), True, path),
+        strip_accents=_switch(normalizer, "strip_accents", None, path),
+        split_chinese=_switch(normalizer, "handle_chinese_chars", True, path),
+        clean_text=_switch(normalizer, "clean_text", True, path),
     )
 
 
 def _check_frame(processor: Mapping[str, Any], path: str) -> None:
     """Texts must stand between `[CLS]` and `[SEP]`, the second one with type 1, as in every BERT."""
     found = processor.get("type")
-    if found == "BertProcessing" and [processor.get("cls", [""])[0], processor.get("sep", [""])[0]] == [CLS, SEP]:
+    first, last = (_part(processor, key, list, path)[:1] for key in ("cls", "sep"))
+    if found == "BertProcessing" and (first, last) == ([CLS], [SEP]):
         return
-    text, pair = (_template(processor.get(key) or ()) for key in ("single", "pair"))
+    text, pair = (_template(processor.get(key)) for key in ("single", "pair"))
     if found != "TemplateProcessing" or text != _FRAME[:3] or pair != _FRAME:
         raise InputError(
             f"`{path}`: its post_processor (`{found}`) does not put `{CLS}` and `{SEP}` around texts as in BERT",
@@ -284,6 +302,9 @@ def _check_frame(processor: Mapping[str, Any], path: str) -> None:
         )
 
 
-def _template(parts: Iterable[Mapping[str, Mapping[str, Any]]]) -> tuple[tuple[Any, Any], ...]:
-    """Name and type of each part of a TemplateProcessing."""
-    return tuple((part.get("id"), part.get("type_id")) for one in parts for part in one.values())
+def _template(parts: Any) -> tuple[tuple[Any, Any], ...]:
+    """Name and type of each part of a TemplateProcessing; none where it is not written so."""
+    try:
+        return tuple((part.get("id"), part.get("type_id")) for one in parts for part in one.values())
+    except (AttributeError, TypeError):
+        return ()

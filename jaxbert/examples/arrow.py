@@ -221,7 +221,9 @@ def _saved(folder: str) -> tuple[str, ...]:
             f"`{path}` chooses rows by a table of indices, as old versions of datasets wrote it",
             "load the folder and save it again with a newer version",
         )
-    names = [entry.get("filename") for entry in state.get("_data_files", []) if isinstance(entry, dict)]
+    entries = state.get("_data_files")
+    entries = entries if isinstance(entries, list) else []
+    names = [entry.get("filename") for entry in entries if isinstance(entry, dict)]
     if not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"`{path}` names no files in `_data_files`", "save the data set again")
     return tuple(os.path.join(folder, str(name)) for name in names)

@@ -138,10 +138,10 @@ def _read_tokenizer_json(path: str) -> Vocab:
     vocab = model.get("vocab") if isinstance(model, dict) else None
     if kind != "WordPiece" or not isinstance(vocab, dict):
         raise InputError(f"`{path}` has a model of type `{kind}`", "only WordPiece is BERT's")
-    size = 1 + max(vocab.values(), default=-1)
-    if any(type(id_) is not int or id_ < 0 for id_ in vocab.values()) or size > 2 * len(vocab) + 1000:
+    most = 2 * len(vocab) + 1000  # some ids may have no token
+    if any(type(id_) is not int or not 0 <= id_ < most for id_ in vocab.values()):
         raise InputError(f"`{path}`: the ids of its vocabulary are no numbers from 0 on", "write the tokenizer again")
-    tokens = [""] * size
+    tokens = [""] * (1 + max(vocab.values(), default=-1))
     for token, id_ in vocab.items():
         tokens[id_] = token
     return dataclasses.replace(make_vocab(tokens, path), ids=vocab)

@@ -127,7 +127,7 @@ class ClassificationMetaData:
                 f"expected `{_SEVERAL_LABELS}`, or no such key",
             )
         thresholds = content.get("thresholds", [])
-        if thresholds and not (
+        if thresholds != [] and not (
             isinstance(thresholds, list)
             and len(thresholds) == num_labels
             and all(isinstance(share, int | float) and 0 <= share <= 1 for share in thresholds)
