@@ -106,10 +106,11 @@ def _articles(path: str) -> Iterator[Any]:
 def _rows_as_paragraphs(table: ArrowTable, seen: set[str]) -> Iterator[Paragraph]:
     """Each row is an entry of `qas`. Where only some have answers, the others have none, as in version 2.0."""
     columns = ["context", "id", "question", *(name for name in ("answers", "is_impossible") if name in table.columns)]
-    is_version_2 = "answers" in columns and {not _entries(answers) for _, (answers,) in table.rows(["answers"])} == {
-        True,
-        False,
-    }
+    lacking = set[bool]()
+    if "answers" in columns:
+        for number, (answers,) in table.rows(["answers"]):
+            lacking.add(not _entries(answers, f"`{table.path}` row {number}"))
+    is_version_2 = len(lacking) == 2
     for context, group in itertools.groupby(table.rows(columns), lambda row: row[1][0]):
         rows = list(group)
         location = f"`{table.path}` from row {rows[0][0]} on"
@@ -122,10 +123,14 @@ def _rows_as_paragraphs(table: ArrowTable, seen: set[str]) -> Iterator[Paragraph
         yield _paragraph({"context": context, "qas": entries}, location, seen)
 
 
-def _entries(answers: Any, location: str = "") -> list[Any]:
+def _entries(answers: Any, location: str) -> list[Any]:
     """Answers one by one, from a list of them or from lists of their texts and starts."""
+    if not isinstance(answers, dict | list | None):
+        raise InputError(
+            f"{location}: `answers` is `{str(answers)[:60]}`", "expected a list of objects, or lists in one"
+        )
     if not isinstance(answers, dict):
-        return [] if answers is None else list(answers)
+        return answers or []
     texts, starts = (answers.get(key) or [] for key in ("text", "answer_start"))
     if len(texts) != len(starts):
         raise InputError(f"{location}: {len(texts)} texts of answers and {len(starts)} starts", "mend the row")

@@ -136,9 +136,11 @@ def _of_model(model: Model) -> dict[str, str]:
 
 def _schedule(content: Mapping[str, Any], path: str) -> LinearSchedule:
     try:
-        if isinstance(content["data"], dict) and isinstance(content["model"], dict):
-            return LinearSchedule(**content["schedule"])
-        raise TypeError("lists in place of objects")
+        schedule = LinearSchedule(**content["schedule"])
+        numbers = [isinstance(value, int | float) for value in dataclasses.astuple(schedule)]
+        if isinstance(content["data"], dict) and isinstance(content["model"], dict) and all(numbers):
+            return schedule
+        raise TypeError("something else in place of objects or numbers")
     except (KeyError, TypeError) as error:
         raise InputError(
             f"`{path}` does not hold `data`, `model` and `schedule` of a run", "remove the file to go on without it"

@@ -67,6 +67,10 @@ def test_edited_texts_are_noticed(is_finished: bool, task: Task, classify: Run, 
     (tmp_path / "train.tsv").write_text(before)
     code, _, err = classify(*given)
     assert code == 0, err
+    content = json.loads((tmp_path / "run/run.json").read_text())
+    for damaged in ({}, content | {"schedule": content["schedule"] | {"total_steps": "6"}}):
+        (tmp_path / "run/run.json").write_text(json.dumps(damaged))
+        assert_refused(classify(*given), "run.json` does not hold `data`, `model` and `schedule`", "remove the file")
 
 
 def test_other_texts_to_evaluate_are_no_other_run(task: Task, classify: Run, tmp_path: Path) -> None:

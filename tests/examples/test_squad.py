@@ -196,7 +196,8 @@ def test_wrong_rows_of_datasets(tmp_path: Path) -> None:
     for changed, message in (
         ({"question": None}, "has no column `question`; it has `id`"),
         ({"id": ["q", "q"]}, "from row 2 on: the id `q` comes twice"),
-        ({"answers": [{"text": ["Ann"], "answer_start": []}] * 2}, "1 texts of answers and 0 starts"),
+        ({"answers": [{"text": ["Ann"], "answer_start": []}] * 2}, "` row 1: 1 texts of answers and 0 starts"),
+        ({"answers": ["Ann", "Bo"]}, "` row 1: `answers` is `Ann`"),
         ({"context": [None, "Cy"]}, "from row 1 on: `context` is `null`, expected text"),
     ):
         edited = {name: values for name, values in {**columns, **changed}.items() if values is not None}
