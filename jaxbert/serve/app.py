@@ -153,7 +153,7 @@ class _Server:
             else:
                 one = self._named(request.path_params.get("name"))
                 asked = form(body, one.model)
-            tokens = await self._checked(asked, one.model)
+            tokens = await self._checked(asked, one)
             waiting = one.queue.put(asked.call, asked.options, asked.items, tokens)
             results = await self._awaited(request, waiting, deadline)
             return _json(asked.reply(results, tokens))
@@ -245,13 +245,14 @@ class _Server:
         except orjson.JSONDecodeError as error:
             raise InputError(f"the request is no JSON: {error.msg}", "send one JSON object in UTF-8") from error
 
-    async def _checked(self, asked: Asked, model: Model) -> int:
-        """How many tokens a request has. Raises RequestError where that, or a text, is too much."""
-        flags = self._flags
+    async def _checked(self, asked: Asked, one: Served) -> int:
+        """How many tokens a request has. Raises RequestError where that, or a text, or what waits, is too much."""
+        flags, model = self._flags, one.model
         if len(asked.items) > flags.max_texts:
             raise RequestError(
                 413, f"the request has {len(asked.items)} texts, the most is {flags.max_texts}", "send some at a time"
             )
+        one.queue.check_room(len(asked.items))
         lengths = await asyncio.to_thread(model.lengths, asked.items)  # long texts must not hold up the others
         truncate = flags.auto_truncate if asked.truncate is None else asked.truncate
         most = model.max_seq_length

@@ -94,16 +94,21 @@ class Queue:
             RequestError: too much waits already (429), or the server is ending (503).
         """
         with self._changed:
-            if self._closed:
-                raise RequestError(503, "the server is ending", "send the request again")
-            if self._size() + len(items) > self._most:
-                self._waiting = deque(one for one in self._waiting if not one.answer.cancelled())
-            if self._size() + len(items) > self._most:
-                raise RequestError(429, f"{self._size()} texts wait already", "send the request again a little later")
+            self.check_room(len(items))
             waiting = _Waiting(call, options, items, tokens)
             self._waiting.append(waiting)
             self._changed.notify()
         return waiting.answer
+
+    def check_room(self, items: int) -> None:
+        """Raise what `put` would raise for so many items: to know it before there is any work with them."""
+        with self._changed:
+            if self._closed:
+                raise RequestError(503, "the server is ending", "send the request again")
+            if self._size() + items > self._most:
+                self._waiting = deque(one for one in self._waiting if not one.answer.cancelled())
+            if self._size() + items > self._most:
+                raise RequestError(429, f"{self._size()} texts wait already", "send the request again a little later")
 
     @property
     def size(self) -> int:
