@@ -32,6 +32,7 @@ from jaxbert.serve.forms import Asked, RequestError
 Form = Callable[[Any, Model], Asked]
 Endpoint = Callable[[Request], Awaitable[Response]]
 CONTENT_SECURITY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
+_MOST_NUMBERS = 1 << 24  # of an answer: written in a second, in which nobody else is answered
 _CLOSED_BY_CLIENT = 499  # counted only: nobody is there to read it
 
 
@@ -266,6 +267,11 @@ class _Server:
         if tokens > flags.max_tokens:
             raise RequestError(
                 413, f"the request has {tokens} tokens, the most is {flags.max_tokens}", "send some at a time"
+            )
+        numbers = tokens * model.config.hidden_size if asked.call == "encode" else 0
+        if numbers > _MOST_NUMBERS:
+            raise RequestError(
+                413, f"the answer would hold {numbers} numbers, the most is {_MOST_NUMBERS}", "send some at a time"
             )
         return tokens
 

@@ -263,6 +263,16 @@ def test_what_is_wrong_gets_a_sentence(path: str, body: Any, status: int, senten
     assert found == status
 
 
+def test_an_answer_has_a_size(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vector for each token is more than other clients could wait for; one for each text is not."""
+    monkeypatch.setattr("jaxbert.serve.app._MOST_NUMBERS", 10 * 16)
+    path, texts = "/v1/models/words:predict", ["red " * 4, "blue"]
+    assert len(server.get(path, {"instances": texts})["predictions"]) == 2
+    status, said, _ = server.ask(path, {"instances": [*texts, "lime"]})
+    assert (status, said["error"].partition(",")[0]) == (413, "the answer would hold 192 numbers")
+    assert len(server.get("/models/words/embed", {"inputs": ["red " * 20] * 20})) == 20
+
+
 def test_texts_are_cut_only_on_request(models: dict[str, jaxbert.Model]) -> None:
     """By the request, or by the server's flag, which a request may contradict."""
     long, model = "red blue " * 30, models["words"]
