@@ -123,7 +123,7 @@ def _vectors(model: Model, texts: Sequence[Text], flags: EmbedFlags) -> np.ndarr
 
 
 def predict_texts(flags: PredictFlags, standard_input: BinaryIO) -> None:
-    """Write a JSON line for each text, as soon as those before it are written.
+    """Write a JSON line for each text, in their order; many texts are read and answered at a time.
 
     Raises InputError where model, texts or flags are wrong.
     """
