@@ -319,12 +319,15 @@ def write_shard(shard: Shard, recipe: Recipe, folder: str) -> ShardReport:
 
 
 def finished_shard(folder: str, number: int) -> ShardReport | None:
-    """The report of a shard that was made before."""
+    """The report of a shard that was made before; None where it was not. Raises InputError for a damaged one."""
     path = _report_path(folder, number)
     if not files.exists(path):
         return None
     report = files.read_json_object(path, f"the report of a shard; remove `{folder}` to start anew")
-    return ShardReport(report["number"], tuple(report["sizes"]), Counts(**report["counts"]))
+    try:
+        return ShardReport(report["number"], tuple(report["sizes"]), Counts(**report["counts"]))
+    except (KeyError, TypeError) as error:
+        raise InputError(f"`{path}` is no report of a shard", f"remove `{folder}` to start anew") from error
 
 
 def _records_path(folder: str, number: int) -> str:

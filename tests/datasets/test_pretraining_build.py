@@ -156,6 +156,15 @@ def test_interruption(
     assert (tmp_path / "again").read_bytes() == (tmp_path / "straight").read_bytes()
 
 
+@pytest.mark.parametrize("content", ["[]", "{}", '{"number": 0, "sizes": [1], "counts": {"unheard": 1}}'])
+def test_a_damaged_report(content: str, tmp_path: Path) -> None:
+    """It is named, with the folder to remove."""
+    (tmp_path / "000000.json").write_text(content)
+    with pytest.raises(InputError, match=r"000000.json") as caught:
+        pretraining_build.finished_shard(str(tmp_path), 0)
+    assert f"remove `{tmp_path}`" in str(caught.value)
+
+
 def test_other_settings(tmp_path: Path, corpus: list[str], recipe: Recipe) -> None:
     """Shards of a run with other flags or other text are not mixed in."""
     prepare(files(corpus), recipe, [str(tmp_path / "records")], 1000)
