@@ -200,6 +200,8 @@ def _told_task(task: ClassificationMetaData | SquadMetaData) -> str:
     texts = {True: "pairs of texts", False: "single texts", None: "texts"}[task.pairs]
     name = f"{task.processor_type}: " if task.processor_type else ""
     told = f"{name}{texts} of up to {task.max_seq_length} tokens -> {task.kind}"
+    if task.windows:
+        told += f" (longer ones in windows, {task.windows.doc_stride} apart, by their {task.windows.pooling})"
     if task.thresholds:
         told += f", from the probabilities {', '.join(f'{share:g}' for share in task.thresholds)} on"
     return told

@@ -117,6 +117,7 @@ _SAME_KEYS = (
     "type_vocab_size",
     "initializer_range",
 )
+_HEAD_DROPOUT = "classifier_dropout"  # only where it is another than `hidden_dropout_prob`
 # Keys whose other values describe a network that is not BERT.
 _REQUIRED = {
     "model_type": "bert",
@@ -171,7 +172,7 @@ def from_huggingface_config(content: Mapping[str, Any]) -> BertConfig:
         if content.get(key):
             raise InputError(f"`{key}` is `{json.dumps(content[key])[:100]}`: {meaning}", "give the model before that")
     content = {**_DEFAULTS, **content}
-    known = {key: content[key] for key in _SAME_KEYS if key in content}
+    known = {key: content[key] for key in (*_SAME_KEYS, _HEAD_DROPOUT) if key in content}
     activation = content["hidden_act"]
     if isinstance(activation, str):
         activation = _ACTIVATIONS.get(activation.lower(), activation)
@@ -189,6 +190,8 @@ def to_huggingface_config(
         raise InputError(f"`hidden_act` is `{config.hidden_act}`, which transformers does not know", "")
     content: dict[str, Any] = {"architectures": [architecture], "pad_token_id": 0, **_REQUIRED}
     content |= {key: getattr(config, key) for key in _SAME_KEYS}
+    if config.classifier_dropout is not None:
+        content[_HEAD_DROPOUT] = config.classifier_dropout
     content["hidden_act"] = _THEIR_ACTIVATIONS[config.hidden_act]
     if task is not None:
         labels = ("LABEL_0",) if task.is_regression else task.class_names

@@ -40,6 +40,8 @@ class BertConfig:
         hidden_dropout_prob: share of outputs dropped, 0 <= p < 1; the classifier head uses it too.
         type_vocab_size: 16 when the file does not say; every released model says 2.
         initializer_range: standard deviation of the truncated normal that fills new weights.
+        classifier_dropout: share that the classifier's head drops where it is another (Hugging Face's key); None:
+            `hidden_dropout_prob`, as in Google's code.
         masked_lm_act: activation in the masked LM's head where it is another; None: `hidden_act`, as in Google's code.
         masked_lm_layer_norm_eps: epsilon of the normalization there; None: 1e-12, as everywhere else.
         extra: keys of the file that mean nothing here (`directionality`, `pooler_fc_size`, ...), kept for writing.
@@ -56,6 +58,7 @@ class BertConfig:
     max_position_embeddings: int = 512
     type_vocab_size: int = 16
     initializer_range: float = 0.02
+    classifier_dropout: float | None = None
     masked_lm_act: Activation | None = None
     masked_lm_layer_norm_eps: float | None = None
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
@@ -65,8 +68,8 @@ class BertConfig:
         for key in _INTEGERS:
             if getattr(self, key) < 1:
                 raise InputError(f"`{key}` is `{getattr(self, key)}`: expected at least 1")
-        for key in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-            if not 0 <= getattr(self, key) < 1:
+        for key in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
+            if not 0 <= (getattr(self, key) or 0.0) < 1:
                 raise InputError(f"`{key}` is `{getattr(self, key)}`: expected 0 <= p < 1")
         if not 0 < self.initializer_range < float("inf"):
             raise InputError(f"`initializer_range` is `{self.initializer_range}`: expected a number above 0")
@@ -79,6 +82,11 @@ class BertConfig:
                 f"`hidden_size` is `{self.hidden_size}`: expected a multiple of"
                 f" `num_attention_heads`, which is `{self.num_attention_heads}`"
             )
+
+    @property
+    def head_dropout_prob(self) -> float:
+        """Share of the pooled output that a classifier's head drops in training."""
+        return self.hidden_dropout_prob if self.classifier_dropout is None else self.classifier_dropout
 
     @property
     def head_size(self) -> int:
@@ -112,14 +120,14 @@ def from_dict(content: Mapping[str, Any]) -> BertConfig:
             "only encoders whose embeddings are as wide as their hidden layers can be used",
         )
     known = {key: _value(key, content[key]) for key in (*_INTEGERS, *_NUMBERS, "hidden_act") if key in content}
-    known |= {key: _value(key, content[key]) for key in _OF_MASKED_LM if content.get(key) is not None}
+    known |= {key: _value(key, content[key]) for key in _OF_HEADS if content.get(key) is not None}
     return BertConfig(**known, extra={key: value for key, value in content.items() if key not in known})
 
 
 def to_json(config: BertConfig) -> str:
     """The text of a `bert_config.json`, keys in alphabetical order as in the released files."""
     content = {**config.extra, **{key: getattr(config, key) for key in (*_INTEGERS, *_NUMBERS, "hidden_act")}}
-    content |= {key: getattr(config, key) for key in _OF_MASKED_LM if getattr(config, key) is not None}
+    content |= {key: getattr(config, key) for key in _OF_HEADS if getattr(config, key) is not None}
     return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -133,7 +141,8 @@ _INTEGERS = (
     "type_vocab_size",
 )
 _NUMBERS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range")
-_OF_MASKED_LM = ("masked_lm_act", "masked_lm_layer_norm_eps")  # only in files of models whose head is another
+# Only in files of models whose head is another.
+_OF_HEADS = ("classifier_dropout", "masked_lm_act", "masked_lm_layer_norm_eps")
 
 
 def _value(key: str, value: Any) -> Any:
@@ -141,7 +150,7 @@ def _value(key: str, value: Any) -> Any:
     if key.endswith("_act"):
         return _activation(key, value)
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if key in (*_NUMBERS, *_OF_MASKED_LM) and number:
+    if key in (*_NUMBERS, *_OF_HEADS) and number:
         return float(value)
     if number and (isinstance(value, int) or value.is_integer()):
         return int(value)

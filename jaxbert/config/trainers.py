@@ -58,6 +58,11 @@ class TrainingFlags:
     optimizer_type: str = flag(
         "adamw", "The optimizer; lamb is for batches of thousands (arXiv 1904.00962).", choices=("adamw", "lamb")
     )
+    weight_decay: float = flag(
+        0.01,
+        "Share of each weight that a step takes away, times the learning rate; not of LayerNorm and biases.",
+        minimum=0.0,
+    )
     adam_bias_correction: bool = flag(
         True,
         "Correct Adam's moments for their start at zero, as the official TensorFlow 2 trainers do;"
@@ -180,6 +185,43 @@ class FineTuningFlags(TrainingFlags):
         """Where the records are that are made of texts."""
         return self.records_dir or os.path.join(self.model_dir, "records")
 
+    best_metric: str | None = flag(
+        None,
+        "The metric of evaluation that decides which weights are `best`: one of those that are printed, or loss. Of"
+        " loss and mean_squared_error less is better. Equal ones go to the lower loss, then to the earlier."
+        " Default: the task's first.",
+        group="Training",
+    )
+    patience: int | None = flag(
+        None,
+        "End the training after so many evaluations one after the other without a better `best`. The learning rate does"
+        " not know of it: it falls as if all epochs were trained.",
+        minimum=1,
+    )
+    hidden_dropout_prob: float | None = flag(
+        None,
+        "Dropout rate of outputs in this run, also before the head unless the model has `classifier_dropout`; default:"
+        " as the model's configuration says, whose file stays as it is.",
+        minimum=0.0,
+    )
+    attention_dropout_prob: float | None = flag(
+        None, "The same for attention probabilities (`attention_probs_dropout_prob`).", minimum=0.0
+    )
+    layer_lr_decay: float = flag(
+        1.0,
+        "Lower layers learn more slowly: of L layers, number l (from 0) has the learning rate times this to the power"
+        " of L - 1 - l, the embeddings times this to the power of L; the last layer, pooler and head have all of it.",
+        maximum=1.0,
+    )
+    freeze: str = flag(
+        "",
+        "Parts that keep their weights, separated by commas: embeddings, layer_0, layer_0-3, pooler, or encoder, which"
+        " is embeddings and all layers.",
+    )
+    reinit_layers: int = flag(
+        0, "The last so many layers, and the pooler, start at random (by --seed) in place of as loaded.", minimum=0
+    )
+
     @property
     def trains(self) -> bool:
         """Whether the mode trains."""
@@ -195,6 +237,17 @@ class FineTuningFlags(TrainingFlags):
         super().__post_init__()
         if self.mode == "export_only" and self.export_folder is None:
             raise InputError("`--mode=export_only` needs a folder to export to", "give `--model_export_path`")
+        for name in ("hidden_dropout_prob", "attention_dropout_prob"):
+            if (getattr(self, name) or 0.0) >= 1.0:
+                raise InputError(f"`--{name}={getattr(self, name)}`: expected 0 <= p < 1")
+        if not self.layer_lr_decay > 0.0:
+            raise InputError(f"`--layer_lr_decay={self.layer_lr_decay}`: expected above 0, at most 1")
+        for name in ("best_metric", "patience"):
+            if self.trains and not self.mode.endswith("eval") and getattr(self, name) is not None:
+                raise InputError(
+                    f"`--{name}={getattr(self, name)}` needs evaluations, and `--mode={self.mode}` has none",
+                    "give `--mode=train_and_eval`, or leave the flag out",
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,6 +264,46 @@ class ClassifierFlags(TextDataFlags, FineTuningFlags):
         32, "Examples evaluated together, more of short ones in the same memory.", minimum=1, group="Machine"
     )
     num_eval_per_epoch: int = flag(1, "Evaluations in an epoch.", minimum=1, group="Training")
+    long_texts: str | None = flag(
+        None,
+        "What becomes of texts longer than --max_seq_length: cut, or read in windows, of which each is trained with the"
+        " label of its text, and whose outputs are pooled where texts are evaluated and predicted. Of a pair the longer"
+        " text is cut into windows, the other one is whole in each as far as half of the tokens go. Default: cut, and"
+        " later as the model was trained.",
+        choices=("cut", "windows"),
+        group="Data",
+    )
+    doc_stride: int | None = flag(
+        None,
+        "Tokens between the beginnings of the windows of a long text; default: half of the tokens of a window.",
+        minimum=1,
+    )
+    window_pooling: str | None = flag(
+        None,
+        "How the logits of its windows become those of a text: their mean (the default) or the largest.",
+        choices=("mean", "max"),
+    )
+    class_weights: str | None = flag(
+        None,
+        "How much the examples of each class count in the loss of training: balanced (n examples of C classes over C"
+        " times those of the class), or name:2.0,other:0.5, where others count 1. The loss is the weighted mean over"
+        " the batch. Where a text may have several labels it is the weight of a label that is there; balanced is those"
+        " without it over those with it.",
+        group="Training",
+    )
+    eval_share: float = flag(
+        0.0,
+        "Where there is no set for evaluation: the share of the training examples that is held out for it, of each"
+        " class alike, by --seed. Their ids are written to held_out_ids.txt in --model_dir.",
+        minimum=0.0,
+        maximum=0.9,
+    )
+    label_smoothing: float = flag(
+        0.0,
+        "Share of each label that is spread over all classes, in the loss of training alone.",
+        minimum=0.0,
+        maximum=1.0,
+    )
 
     def __post_init__(self) -> None:
         """Raise `InputError` for flags that do not go together."""
@@ -219,6 +312,12 @@ class ClassifierFlags(TextDataFlags, FineTuningFlags):
             raise InputError(
                 "records and text data are both given",
                 "give `--train_data_path` and `--eval_data_path`, or `--data_dir`, or `--train_file` and its like",
+            )
+        if self.eval_share and self.trains and (self.mode == "train" or not self.has_text_data or self.eval_file):
+            why = "`--mode=train` evaluates nothing" if self.mode == "train" else "there are records"
+            raise InputError(
+                f"`--eval_share={self.eval_share}`, but {'there is `--eval_file`' if self.eval_file else why}",
+                "it is for a `--train_file` without `--eval_file`; leave it out",
             )
         if not self.has_text_data and self.input_meta_data_path is None and self.trains:
             raise InputError(

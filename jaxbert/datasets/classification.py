@@ -36,6 +36,7 @@ class Recipe:
         max_seq_length: S.
         labels: class names in the order of their ids; empty for regression.
         is_multi_label: whether an example may have several labels.
+        doc_stride: tokens between the beginnings of the windows of examples that are too long; None: they are cut.
     """
 
     vocab_file: str
@@ -43,6 +44,7 @@ class Recipe:
     max_seq_length: int
     labels: tuple[str, ...]
     is_multi_label: bool = False
+    doc_stride: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +107,7 @@ def _test_paths(dataset: TextDataset, path: str) -> dict[str, str]:
 def write_text_records(
     path: str, examples: Iterator[TextExample], recipe: Recipe, workers: int, report: Callable[[int], None]
 ) -> int:
-    """Write one record for each example, in order; the bytes do not depend on the number of workers.
+    """Write one record for each example, or window of it, in order; the bytes do not depend on the number of workers.
 
     What the user should know of the texts is said: how many are cut, and whether many of their tokens are unknown.
 
@@ -129,7 +131,7 @@ def write_text_records(
             report(counts.texts)
     for note in counts.notes(path, recipe.max_seq_length):
         say(note)
-    return counts.texts
+    return counts.sequences
 
 
 def _converter(recipe: Recipe) -> Callable[[Sequence[TextExample]], tuple[TextCounts, bytes]]:
@@ -140,7 +142,9 @@ def _converter(recipe: Recipe) -> Callable[[Sequence[TextExample]], tuple[TextCo
     schema = classification_schema(recipe.max_seq_length, "int" if recipe.labels else "float", num_flags=num_flags)
 
     def frames(examples: Sequence[TextExample]) -> tuple[TextCounts, bytes]:
-        arrays, counts = convert(examples, tokenizer, recipe.max_seq_length, ids_of_labels, recipe.is_multi_label)
+        arrays, counts = convert(
+            examples, tokenizer, recipe.max_seq_length, ids_of_labels, recipe.is_multi_label, recipe.doc_stride
+        )
         return counts, b"".join(map(frame, encode(arrays, schema)))
 
     return frames

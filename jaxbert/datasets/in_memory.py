@@ -56,7 +56,9 @@ class TextExamples:
     """The examples of one set.
 
     Attributes:
-        lengths: tokens of each example [n], int64.
+        lengths: tokens of each of m sequences, int64: of each example, or where long ones are read in windows of each
+            of these.
+        firsts: the number of the first sequence of each example [n], int64.
         labels: of each example [n], int64 or float32; or 1 and 0 for each class [n, C], int64.
         pairs: whether there is an example with a second text.
         ids: what tells each example apart in its file.
@@ -73,19 +75,21 @@ class TextExamples:
         if not found:
             raise InputError("there are no examples", "give a file with at least one")
         parts, counts = zip(*found, strict=True)
-        *arrays, self.labels = map(np.concatenate, zip(*parts, strict=True))
+        *arrays, self._labels, counted = map(np.concatenate, zip(*parts, strict=True))
         self._sequences = Sequences(*arrays)
         self.lengths = self._sequences.lengths
+        self.firsts = np.cumsum(counted) - counted
+        self.labels = self._labels[self.firsts]
         for note in sum(counts, TextCounts()).notes("", recipe.max_seq_length):
             say(note)
         self.pairs = bool(self._sequences.types.any())
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.firsts)
 
     def read(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
-        """Features of the examples with these numbers [n]: ids, mask and segments [n, S], labels [n]."""
-        return self._sequences.read(numbers) | {"label_ids": self.labels[numbers]}
+        """Features of the sequences with these numbers [n]: ids, mask and segments [n, S], labels [n]."""
+        return self._sequences.read(numbers) | {"label_ids": self._labels[numbers]}
 
     def _noted(self, examples: Iterable[TextExample]) -> Iterator[TextExample]:
         for example in examples:
@@ -94,7 +98,9 @@ class TextExamples:
 
 
 class _Tokenize:
-    """Examples -> their tokens and types one after the other, how many each has, and their labels; and counts."""
+    """Examples -> tokens and types of their sequences one after the other, how many each has, and its label; how many
+    sequences each example has; and counts.
+    """
 
     def __init__(self, recipe: Recipe, bounds: Bounds) -> None:
         self._tokenizer = open_tokenizer(recipe.vocab_file, recipe.rules)
@@ -104,10 +110,12 @@ class _Tokenize:
     def __call__(self, examples: list[TextExample]) -> tuple[tuple[np.ndarray, ...], TextCounts]:
         recipe = self._recipe
         features, counts = convert(
-            examples, self._tokenizer, recipe.max_seq_length, self._label_ids, recipe.is_multi_label
+            examples, self._tokenizer, recipe.max_seq_length, self._label_ids, recipe.is_multi_label, recipe.doc_stride
         )
-        Check(lambda index: f"example `{examples[index].id}`").sequences(features, self._bounds)
+        texts = features["texts"]
+        Check(lambda index: f"example `{examples[texts[index]].id}`").sequences(features, self._bounds)
         mask = features["input_mask"] != 0
         tokens, types = features["input_ids"][mask], features["segment_ids"][mask]
         lengths = np.count_nonzero(mask, axis=1)
-        return (tokens.astype(np.int32), types.astype(np.int8), lengths, features["label_ids"]), counts
+        counted = np.bincount(texts, minlength=len(examples))
+        return (tokens.astype(np.int32), types.astype(np.int8), lengths, features["label_ids"], counted), counts

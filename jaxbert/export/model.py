@@ -103,6 +103,8 @@ def export_model(
             stored = _write_huggingface(model, folder)
             _check_written(folder, {name: weights[name] for name in stored})
         else:
+            if kind == "classifier":
+                _note_windows(model)
             lower_case = None if model.rules is None else model.rules.lower_case
             exported = Exported(kind, model.config, weights, model.texts.get(model_folder.VOCAB_FILE), lower_case)
             texts = {model_folder.CONFIG_FILE: bert_config.to_json(model.config)}
@@ -258,6 +260,7 @@ def _write_huggingface(model: CompleteModel, folder: str) -> Collection[str]:
     if len(stored) < len(model.weights):
         say("note: the class of `transformers` for this head has no pooler; it is left out")
     task = model.task if isinstance(model.task, ClassificationMetaData) else None
+    _note_windows(model)
     huggingface.write_huggingface(folder, model.weights, model.config, task)
     _write_texts(folder, {name: text for name, text in model.texts.items() if name != model_folder.META_DATA_FILE})
     if model.rules is None:
@@ -267,6 +270,11 @@ def _write_huggingface(model: CompleteModel, folder: str) -> Collection[str]:
     if model.task not in (None, find_source(folder).task):  # it knows more than these files can say
         _write_texts(folder, {model_folder.META_DATA_FILE: model.texts[model_folder.META_DATA_FILE]})
     return stored
+
+
+def _note_windows(model: CompleteModel) -> None:
+    if isinstance(model.task, ClassificationMetaData) and model.task.windows:
+        say("note: long texts are read in windows, which other programs that run the model must cut and pool")
 
 
 def _write_texts(folder: str, texts: Mapping[str, str]) -> None:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Texts and pairs of texts -> arrays of ids, mask, segments and labels, by Google's `convert_single_example`."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -9,6 +11,28 @@ from jaxbert.errors import InputError
 from jaxbert.examples.text_examples import TextExample
 from jaxbert.features.counts import TextCounts
 from jaxbert.text.tokenizer import Tokenizer
+
+
+@dataclasses.dataclass(frozen=True)
+class TextWindows:
+    """How texts are read that are longer than a sequence.
+
+    Attributes:
+        doc_stride: tokens between the beginnings of their windows.
+        pooling: how the outputs of windows become that of the text.
+    """
+
+    doc_stride: int
+    pooling: Literal["mean", "max"]
+
+    def pooled(self, outputs: np.ndarray, firsts: np.ndarray) -> np.ndarray:
+        """Outputs [m, C] of the windows of n texts -> [n, C]; `firsts` [n] numbers the first window of each text."""
+        if self.pooling == "max":
+            largest: np.ndarray = np.maximum.reduceat(outputs, firsts)
+            return largest
+        counts = np.diff(firsts, append=len(outputs))[:, None]
+        mean: np.ndarray = np.add.reduceat(outputs, firsts) / counts.astype(outputs.dtype)
+        return mean
 
 
 def label_ids(labels: Sequence[str]) -> dict[str, int]:
@@ -22,8 +46,12 @@ def convert(
     max_seq_length: int,
     ids_of_labels: Mapping[str, int],
     is_multi_label: bool = False,
+    doc_stride: int | None = None,
 ) -> tuple[dict[str, np.ndarray], TextCounts]:
     """The features of n examples, padded with zeros: `[CLS] a [SEP]`, or `[CLS] a [SEP] b [SEP]`.
+
+    With a `doc_stride` examples that are too long are not cut, but become several rows, see `_windows`; what follows
+    has then m rows in place of n.
 
     Args:
         examples: the texts; a second text without any token counts as none, as in Google's script.
@@ -31,26 +59,28 @@ def convert(
         max_seq_length: S, special tokens included.
         ids_of_labels: class name -> id; empty for regression.
         is_multi_label: whether an example may have several labels.
+        doc_stride: tokens between the beginnings of windows; None: examples that are too long are cut.
 
     Returns:
         `input_ids`, `input_mask` and `segment_ids` (0 up to the first `[SEP]`, 1 after it) int64 [n, S]; `label_ids`
         int64 [n], float32 [n] for regression, or 1 and 0 for each class, int64 [n, C]; `is_real_example` int64 [n], all
-        1. And the counts of the texts, whole as they are.
+        1; `texts` int64 [n], the number of the example. And the counts of the texts, whole as they are.
 
     Raises:
         InputError: a label is not a class of this task.
     """
     first, first_lengths = tokenizer.batch_ids([example.text_a for example in examples])
     second, second_lengths = tokenizer.batch_ids([example.text_b or "" for example in examples])
-    kept, second_kept = kept_lengths(first_lengths, second_lengths, max_seq_length)
-    rows, position = np.arange(len(examples)), np.arange(max_seq_length)
+    texts, of_first, of_second = _windows(first_lengths, second_lengths, max_seq_length, doc_stride)
+    kept, second_kept = of_first.kept, of_second.kept
+    rows, position = np.arange(len(texts)), np.arange(max_seq_length)
     begin = kept[:, None] + 2  # where the second text begins, if there is one
     end = begin + second_kept[:, None]
-    ids = np.zeros((len(examples), max_seq_length), np.int64)
+    ids = np.zeros((len(texts), max_seq_length), np.int64)
     ids[:, 0] = tokenizer.vocab.cls
-    ids[(position > 0) & (position < begin - 1)] = _heads(first, first_lengths, kept)
+    ids[(position > 0) & (position < begin - 1)] = of_first.cut(first, first_lengths, texts)
     ids[rows, kept + 1] = tokenizer.vocab.sep
-    ids[(position >= begin) & (position < end)] = _heads(second, second_lengths, second_kept)
+    ids[(position >= begin) & (position < end)] = of_second.cut(second, second_lengths, texts)
     paired = second_kept > 0
     ids[rows[paired], end[paired, 0]] = tokenizer.vocab.sep
     mask = position < end + paired[:, None]
@@ -58,15 +88,72 @@ def convert(
         "input_ids": ids,
         "input_mask": mask.astype(np.int64),
         "segment_ids": (mask & (position >= begin)).astype(np.int64),
-        "label_ids": (_several_labels if is_multi_label else _labels)(examples, ids_of_labels),
-        "is_real_example": np.ones(len(examples), np.int64),
+        "label_ids": (_several_labels if is_multi_label else _labels)(examples, ids_of_labels)[texts],
+        "is_real_example": np.ones(len(texts), np.int64),
+        "texts": texts,
     }
-    is_cut = (kept < first_lengths) | (second_kept < second_lengths)
+    is_cut = (of_first.ends(texts) < first_lengths) | (of_second.ends(texts) < second_lengths)
     unknown = sum(int(np.count_nonzero(ids == tokenizer.vocab.unk)) for ids in (first, second))
     has_second = np.array([example.text_b is not None for example in examples], bool)
     empty = int(np.count_nonzero((first_lengths == 0) | (has_second & (second_lengths == 0))))
-    counts = TextCounts(len(examples), int(is_cut.sum()), len(first) + len(second), unknown, empty)
+    windows = np.bincount(texts, minlength=len(examples))
+    long = windows > 1
+    counts = TextCounts(
+        len(examples),
+        int(is_cut.sum()),
+        len(first) + len(second),
+        unknown,
+        empty,
+        int(long.sum()),
+        int(windows[long].sum()),
+    )
     return features, counts
+
+
+@dataclasses.dataclass(frozen=True)
+class _Slices:
+    """Of texts the part that is in each of m rows: its first token and how many, int64 [m] each."""
+
+    starts: np.ndarray
+    kept: np.ndarray
+
+    def cut(self, ids: np.ndarray, lengths: np.ndarray, texts: np.ndarray) -> np.ndarray:
+        """These parts one after the other, of the ids of all texts one after the other."""
+        begins = (np.cumsum(lengths) - lengths)[texts] + self.starts
+        before = np.cumsum(self.kept) - self.kept
+        parts: np.ndarray = ids[np.repeat(begins - before, self.kept) + np.arange(self.kept.sum())]
+        return parts
+
+    def ends(self, texts: np.ndarray) -> np.ndarray:
+        """How many tokens of each text are in some row, [n]; `texts` [m] ascend and name all."""
+        lasts = np.flatnonzero(np.diff(texts, append=-1))
+        ends: np.ndarray = self.starts[lasts] + self.kept[lasts]
+        return ends
+
+
+def _windows(
+    first: np.ndarray, second: np.ndarray, max_seq_length: int, doc_stride: int | None
+) -> tuple[np.ndarray, _Slices, _Slices]:
+    """The number of the example of each row, int64 [m] ascending, and what it has of both texts of n examples.
+
+    The first row of an example is what it would be if it were cut; more follow for the longer text, of two equal ones
+    for the second, `doc_stride` apart or as close as they must to leave nothing out, until one reaches its end. The
+    other text is the same in each.
+    """
+    kept, second_kept = kept_lengths(first, second, max_seq_length)
+    is_first = first > second
+    length, room = np.where(is_first, first, second), np.where(is_first, kept, second_kept)
+    step = np.maximum(np.minimum(doc_stride or 1, room), 1)
+    counts = np.where((room > 0) & (doc_stride is not None), 1 - (room - length) // step, 1)
+    texts = np.repeat(np.arange(len(first)), counts)
+    starts = (np.arange(len(texts)) - np.repeat(np.cumsum(counts) - counts, counts)) * step[texts]
+    of_longer = np.minimum(room[texts], length[texts] - starts)
+    is_first = is_first[texts]
+    return (
+        texts,
+        _Slices(np.where(is_first, starts, 0), np.where(is_first, of_longer, kept[texts])),
+        _Slices(np.where(is_first, 0, starts), np.where(is_first, second_kept[texts], of_longer)),
+    )
 
 
 def kept_lengths(first: np.ndarray, second: np.ndarray, max_seq_length: int) -> tuple[np.ndarray, np.ndarray]:
@@ -78,12 +165,6 @@ def kept_lengths(first: np.ndarray, second: np.ndarray, max_seq_length: int) -> 
     total = max_seq_length - 2 - (second > 0)
     second_kept = np.minimum(second, np.maximum(total // 2, total - first))
     return np.minimum(first, total - second_kept), second_kept
-
-
-def _heads(ids: np.ndarray, lengths: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """The first `kept` ids of each text, one text after the other."""
-    starts = np.cumsum(lengths) - lengths
-    return ids[np.arange(len(ids)) < np.repeat(starts + kept, lengths)]
 
 
 def _labels(examples: Sequence[TextExample], ids_of_labels: Mapping[str, int]) -> np.ndarray:

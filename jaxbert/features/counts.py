@@ -17,6 +17,8 @@ class TextCounts:
         tokens: of all texts, special ones aside.
         unknown: those of them that are `[UNK]`.
         empty: examples with a text that has no token.
+        long: texts that are read in several windows.
+        windows: all windows of these.
     """
 
     texts: int = 0
@@ -24,6 +26,13 @@ class TextCounts:
     tokens: int = 0
     unknown: int = 0
     empty: int = 0
+    long: int = 0
+    windows: int = 0
+
+    @property
+    def sequences(self) -> int:
+        """What the texts become: one each, or as many as there are windows."""
+        return self.texts - self.long + self.windows
 
     def __add__(self, other: "TextCounts") -> "TextCounts":
         return TextCounts(*(a + b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
@@ -35,6 +44,11 @@ class TextCounts:
             yield f"note:{where} {self.cut:,} of {self.texts:,} {texts} are longer than {limit} tokens and are cut"
         if self.empty:
             yield f"note:{where} {self.empty:,} of {self.texts:,} {texts} are empty"
+        if self.long:
+            yield (
+                f"note:{where} {self.long:,} of {self.texts:,} {texts} are longer than {limit} tokens and are read in"
+                f" {self.windows:,} windows"
+            )
         if note := unknown_note(self.unknown, self.tokens):
             yield f"note:{where} {note}"
 

@@ -190,16 +190,18 @@ def teach(paragraph: Paragraph, tokenizer: Tokenizer, settings: WindowSettings) 
         InputError: as `ask`.
     """
     for asked in ask(paragraph, tokenizer, settings):
-        question = asked.question
-        if question.is_impossible:
-            yield asked
-            continue
-        problem = "has no answer" if not question.answers else _problem(asked.context, question.answers[0])
-        if problem:
-            yield Skipped(question.id, problem)
-        else:
-            pieces = answer_pieces(asked.context, question.answers[0], tokenizer)
-            yield dataclasses.replace(asked, answer=pieces)
+        yield taught(asked, tokenizer)
+
+
+def taught(asked: WindowedQuestion, tokenizer: Tokenizer) -> WindowedQuestion | Skipped:
+    """The question with its first answer, if it has any; why it is left out where that is not in the context."""
+    question = asked.question
+    if question.is_impossible:
+        return asked
+    problem = "has no answer" if not question.answers else _problem(asked.context, question.answers[0])
+    if problem:
+        return Skipped(question.id, problem)
+    return dataclasses.replace(asked, answer=answer_pieces(asked.context, question.answers[0], tokenizer))
 
 
 def _problem(context: Context, answer: Answer) -> str:

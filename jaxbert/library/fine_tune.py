@@ -35,6 +35,16 @@ def fine_tune(
     train_batch_size: int = 32,
     max_seq_length: int | None = None,
     seed: int = 0,
+    best_metric: str | None = None,
+    patience: int | None = None,
+    class_weights: Mapping[str, float] | Literal["balanced"] | None = None,
+    label_smoothing: float | None = None,
+    weight_decay: float | None = None,
+    layer_lr_decay: float | None = None,
+    freeze: str | None = None,
+    reinit_layers: int | None = None,
+    eval_share: float | None = None,
+    long_texts: Literal["cut", "windows"] | None = None,
     flags: Mapping[str, object] = MappingProxyType({}),
 ) -> Model:
     """Train a model for a task and load what came of it: the best by evaluation, or else the last.
@@ -57,6 +67,16 @@ def fine_tune(
         train_batch_size: rows in a step, over all devices.
         max_seq_length: tokens of an example, or of a window of a context; longer texts are cut.
         seed: of new weights, the order of rows and dropout.
+        best_metric: which metric decides which weights are best; by default the task's first.
+        patience: end after so many evaluations without better weights.
+        class_weights: how much the examples of each class count in the loss; classes that are not named count 1.
+        label_smoothing: share of a label that is spread over all classes.
+        weight_decay: share of the weights that a step takes away, times the learning rate; by default 0.01.
+        layer_lr_decay: the learning rate of a layer over that of the layer above it; the embeddings come last.
+        freeze: parts that keep their weights, as "embeddings,layer_0-3" or "encoder".
+        reinit_layers: the last so many layers, and the pooler, start at random.
+        eval_share: without `evaluate`, the share of the rows that is held out in its place.
+        long_texts: whether texts longer than `max_seq_length` are cut, or read in windows.
         flags: further flags of `run_classifier` or `run_squad`, such as {"warmup_proportion": 0.05}.
 
     Raises:
@@ -71,12 +91,22 @@ def fine_tune(
         "init_checkpoint": os.fspath(model),
         "model_dir": folder,
         "train_file": trained,
-        "mode": "train" if evaluated is None else "train_and_eval",
+        "mode": "train" if evaluated is None and not eval_share else "train_and_eval",
         "num_train_epochs": num_train_epochs,
         "learning_rate": learning_rate,
         "train_batch_size": train_batch_size,
         "max_seq_length": max_seq_length,
         "seed": seed,
+        "best_metric": best_metric,
+        "patience": patience,
+        "class_weights": _weights(class_weights),
+        "label_smoothing": label_smoothing,
+        "weight_decay": weight_decay,
+        "layer_lr_decay": layer_lr_decay,
+        "freeze": freeze,
+        "reinit_layers": reinit_layers,
+        "eval_share": eval_share,
+        "long_texts": long_texts,
     }
     if task == "squad":
         given |= {"predict_file": evaluated}
@@ -87,6 +117,13 @@ def fine_tune(
         given |= {"eval_file": evaluated, "text_a_column": "text_a", "text_b_column": second, "label_column": "label"}
         given |= {"regression": task == "regression", "multi_label": task == "multi_label"}
     return _trained(_parsed(SquadFlags if task == "squad" else ClassifierFlags, {**given, **flags}))
+
+
+def _weights(weights: Mapping[str, float] | str | None) -> str | None:
+    """As the flag has them."""
+    if not isinstance(weights, Mapping):
+        return weights
+    return ",".join(f"{name}:{weight}" for name, weight in weights.items())
 
 
 def _parsed(

@@ -25,7 +25,7 @@ from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
 from jaxbert.examples.squad import Paragraph, Question
 from jaxbert.examples.text_examples import TextExample
-from jaxbert.features.classification import convert
+from jaxbert.features.classification import TextWindows, convert
 from jaxbert.features.counts import TextCounts
 from jaxbert.features.squad import WindowedQuestion, ask, window_arrays
 from jaxbert.library.programs import BEST_POSITIONS, Programs
@@ -179,6 +179,11 @@ class Model:
         return self._task or self._squad
 
     @property
+    def windows(self) -> TextWindows | None:
+        """How `predict` reads texts longer than `max_seq_length`; None: they are cut."""
+        return self._task.windows if self._task else None
+
+    @property
     def pooling(self) -> Pooling:
         """How `embed` pools by default."""
         return self._own_pooling()[0]
@@ -232,9 +237,17 @@ class Model:
         """
         task = self._classification()
         programs, counts = self._programs, list[TextCounts]()
-        chunks = self._chunks(texts, task.pairs, counts)
-        found = programs.outputs(programs.logits, programs.weights("classifier"), chunks)
+        firsts: list[np.ndarray] = []  # of each chunk the first window of each text
+
+        def noted() -> Iterator[Arrays]:
+            for features in self._chunks(texts, task.pairs, counts, self.windows):
+                firsts.append(_firsts(features))
+                yield features
+
+        found = list(programs.outputs(programs.logits, programs.weights("classifier"), noted()))
         self._count(counts)
+        if self.windows:
+            found = [self.windows.pooled(*part) for part in zip(found, firsts, strict=True)]
         return np.concatenate(found) if found else np.zeros((0, task.num_labels or 1), np.float32)
 
     def predictions(self, logits: np.ndarray) -> list[Prediction] | np.ndarray:
@@ -414,16 +427,23 @@ class Model:
             raise InputError("the pooler stands on the last layer", "leave out `layers`")
         return numbers
 
-    def _chunks(self, texts: Iterable[Text], pairs: bool | None, counts: list[TextCounts]) -> Iterator[Arrays]:
-        """Features of the texts, some at a time; what becomes of these goes into `counts`."""
+    def _chunks(
+        self,
+        texts: Iterable[Text],
+        pairs: bool | None,
+        counts: list[TextCounts],
+        windows: TextWindows | None = None,
+    ) -> Iterator[Arrays]:
+        """Features of the texts, or of their windows, some at a time; what becomes of these goes into `counts`."""
         if isinstance(texts, str | tuple):
             raise InputError(f"`texts` is `{texts!r}`", "give a list of texts, or of pairs of texts: `[...]`")
         numbered = enumerate(texts)
+        doc_stride = windows.doc_stride if windows else None
         while part := list(itertools.islice(numbered, _CHUNK)):
             examples = [_example(text, number, pairs) for number, text in part]
-            features, counted = convert(examples, self._tokenizer, self.max_seq_length, {})
+            features, counted = convert(examples, self._tokenizer, self.max_seq_length, {}, doc_stride=doc_stride)
             counts.append(counted)
-            for row, (_, text) in enumerate(part):
+            for row, (_, text) in zip(_firsts(features).tolist(), part, strict=True):
                 if isinstance(text, Ids):
                     self._put(text, features, row)
             yield features
@@ -485,6 +505,11 @@ def _example(text: Text, number: int, pairs: bool | None) -> TextExample:
         trained = "pairs of texts" if pairs else "single texts"
         raise InputError(f"the model was trained with {trained}, text {number} is not one", f"give {trained}")
     return TextExample(first, second, None, str(number))
+
+
+def _firsts(features: Arrays) -> np.ndarray:
+    """Of the rows of features the first one of each text, [n]."""
+    return np.flatnonzero(np.diff(features["texts"], prepend=-1))
 
 
 def _best(found: Found, n_best: int) -> list[Answer]:

@@ -87,6 +87,8 @@ TASK_METRICS = {
     **dict.fromkeys(("XTREME-XNLI", "XTREME-PAWS-X"), ("accuracy",)),
 }
 
+LESS_IS_BETTER = frozenset({"loss", "mean_squared_error"})  # of what tasks print
+
 
 def metric_names(task: str, num_labels: int | None) -> tuple[str, ...]:
     """Names of the metrics of `task`, the one that chooses the best checkpoint first; `num_labels` None is regression.

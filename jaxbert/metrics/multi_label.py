@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+METRIC_NAMES = ("micro_f1", "macro_f1", "exact_match")  # of `score_labels`
+
 
 def score_labels(labels: Array, predictions: Array) -> dict[str, float]:
     """Metric name -> value for labels and predictions [n, C], true where an example has the class.

@@ -19,6 +19,13 @@ from jaxbert.examples.squad import Question
 Scores = dict[str, float]
 """Question id -> score; 1 for a perfect answer."""
 
+# What may be chosen by, first what is by default.
+METRICS_V1 = ("f1", "exact_match")
+METRICS_V2 = (
+    *("f1", "exact", "HasAns_f1", "HasAns_exact", "NoAns_f1", "NoAns_exact"),
+    *("best_f1", "best_exact", "pr_f1_ap", "pr_exact_ap", "pr_oracle_ap"),
+)
+
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 

@@ -29,7 +29,7 @@ def classify(
     cls = encode(weights["bert"], config, rows, read=read, dropout_bits=dropout_bits, compute=compute)
     pooled = pool(weights["bert"]["pooler"], cls)
     head_bits = None if dropout_bits is None else jnp.take_along_axis(dropout_bits, read, axis=1)
-    pooled = dropout(pooled, site_bits(head_bits, config.num_hidden_layers, Site.HEAD), config.hidden_dropout_prob)
+    pooled = dropout(pooled, site_bits(head_bits, config.num_hidden_layers, Site.HEAD), config.head_dropout_prob)
     logits: jax.Array = pooled.astype(jnp.float32) @ weights["output_weights"].T + weights["output_bias"][None, None]
     return logits
 

@@ -7,6 +7,7 @@ component.
 """
 
 import functools
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ import numpy as np
 from jaxbert.config.bert_config import BertConfig
 
 Tree = dict[str, Any]
+
+_PART = re.compile(r"bert/(?:encoder/)?(embeddings|layer_\d+|pooler)/")
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,12 @@ def _with_idle(table: Table, *modules: str) -> Table:
     return {
         path: replace(weight, decays=weight.decays and not path.startswith(modules)) for path, weight in table.items()
     }
+
+
+def part_of(path: str) -> str:
+    """The part of the model that a weight belongs to: `embeddings`, `layer_0` and so on, `pooler`, or `head`."""
+    match = _PART.match(path)
+    return match[1] if match else "head"
 
 
 def shapes(table: Table) -> dict[str, tuple[int, ...]]:

@@ -257,13 +257,15 @@ class _Server:
         lengths = await asyncio.to_thread(model.lengths, asked.items)  # long texts must not hold up the others
         truncate = flags.auto_truncate if asked.truncate is None else asked.truncate
         most = model.max_seq_length
-        if not truncate and max(lengths) > most:
+        in_windows = asked.call == "logits" and model.windows is not None
+        if not truncate and not in_windows and max(lengths) > most:
             raise RequestError(
                 413,
                 f"text {lengths.index(max(lengths))} has {max(lengths)} tokens, the model reads {most}",
                 "shorten it; `truncate` in the request or `--auto_truncate` of the server cuts at the end",
             )
-        tokens = sum(lengths if asked.call == "answer" else (min(length, most) for length in lengths))
+        whole = in_windows or asked.call == "answer"
+        tokens = sum(lengths if whole else (min(length, most) for length in lengths))
         if tokens > flags.max_tokens:
             raise RequestError(
                 413, f"the request has {tokens} tokens, the most is {flags.max_tokens}", "send some at a time"

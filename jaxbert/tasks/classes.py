@@ -2,8 +2,11 @@
 """The classes of a trained classifier, as its files tell them, and those of the data, which are found by name."""
 
 import dataclasses
+import math
 import re
 from collections.abc import Sequence
+
+import numpy as np
 
 from jaxbert.checkpoints.resolve import Model
 from jaxbert.console import say
@@ -88,6 +91,66 @@ class ModelClasses:
 
     def _is_counted_as(self, labels: tuple[str, ...]) -> bool:
         return len(self.names) == len(labels) and (_are_counted(self.names) or _are_counted(labels))
+
+
+def class_weights(text: str | None, labels: np.ndarray, meta: ClassificationMetaData) -> tuple[float, ...]:
+    """The weight of each class in the loss by `--class_weights`, which is said; () where all count the same.
+
+    Args:
+        text: `balanced`, or `name:2.0,other:0.5`, where other classes have 1; None for no weights. Balanced weights are
+            n / (C x count) of n examples of C classes; with several labels (n - count) / count.
+        labels: of the training examples, [n] int64, or 1 and 0 for each class [n, C].
+        meta: which classes there are.
+
+    Raises:
+        InputError: there are no classes, or not these; a weight is no number above 0; a class to balance has no example
+            with it, or without it.
+    """
+    if text is None:
+        return ()
+    if meta.is_regression:
+        raise InputError(f"`--class_weights={text}`: labels are numbers, there are no classes", "leave it out")
+    names = meta.class_names
+    weights = _balanced(labels, meta) if text == "balanced" else _given(text, names)
+    told = (f"`{name}` {weight:.4g}" for name, weight in zip(names, weights, strict=True))
+    say(f"weights in the loss: {', '.join(told)}")
+    return weights
+
+
+def _balanced(labels: np.ndarray, meta: ClassificationMetaData) -> tuple[float, ...]:
+    names, size = meta.class_names, len(labels)
+    counts = labels.sum(axis=0) if meta.is_multi_label else np.bincount(labels, minlength=len(names))
+    lacking = (counts == 0) | (meta.is_multi_label & (counts == size))
+    if lacking.any():
+        raise InputError(
+            f"`--class_weights=balanced`: {counts[lacking][0]} of {size} examples to train on have"
+            f" `{names[int(np.argmax(lacking))]}`",
+            "give the weights by name: `name:2.0,other:0.5`",
+        )
+    weights = (size - counts) / counts if meta.is_multi_label else size / (len(names) * counts)
+    return tuple(weights.tolist())
+
+
+def _given(text: str, names: Sequence[str]) -> tuple[float, ...]:
+    pairs = re.findall(r"(.+?):([^:,]+)(?:,|$)", text)
+    given = dict(pairs)
+    if ",".join(f"{name}:{weight}" for name, weight in given.items()) != text:
+        raise InputError(f"`--class_weights={text}` is not read", "write `balanced`, or `name:2.0,other:0.5`")
+    if unknown := [name for name in given if name not in names]:
+        raise InputError(
+            f"`--class_weights={text}`: there is no class `{unknown[0]}`", f"the classes are {', '.join(names)}"
+        )
+    return tuple(_weight(text, given.get(name, "1")) for name in names)
+
+
+def _weight(text: str, weight: str) -> float:
+    try:
+        value = float(weight)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise InputError(f"`--class_weights={text}`: `{weight}` is no number above 0")
+    return value
 
 
 def _keys(names: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ import functools
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol, cast
 
 import jax
 import numpy as np
@@ -27,19 +27,21 @@ from jaxbert.console import cores, progress, say
 from jaxbert.datasets.building import records_folder
 from jaxbert.datasets.checks import Bounds
 from jaxbert.datasets.classification import ClassificationRecords, Recipe, RecordPaths, write_dataset
+from jaxbert.datasets.held_out import hold_out
 from jaxbert.datasets.in_memory import TextExamples
 from jaxbert.errors import InputError
 from jaxbert.examples.text_data import source_files, text_dataset
-from jaxbert.examples.text_examples import LabelKind, TextDataset
+from jaxbert.examples.text_examples import LabelKind, Split, TextDataset
+from jaxbert.features.classification import TextWindows
 from jaxbert.io import files
-from jaxbert.metrics.glue import mean_squared_error, score
-from jaxbert.metrics.multi_label import best_thresholds, score_labels
+from jaxbert.metrics.glue import mean_squared_error, metric_names, score
+from jaxbert.metrics.multi_label import METRIC_NAMES, best_thresholds, score_labels
 from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import Table, Tree, classifier_table
 from jaxbert.predictions import glue as predictions
 from jaxbert.tasks import fine_tuning
-from jaxbert.tasks.classes import ModelClasses
+from jaxbert.tasks.classes import ModelClasses, class_weights
 from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 from jaxbert.train import devices, hosts, run
 from jaxbert.train.evaluate import outputs
@@ -49,7 +51,9 @@ from jaxbert.train.run import Training
 from jaxbert.train.sharding import weight_shardings, with_gathered_weights
 from jaxbert.train.step import Batch
 
+HELD_OUT_FILE = "held_out_ids.txt"
 _SHOWN = 20  # classes whose examples are counted for the user
+Pooling = Literal["mean", "max"]
 MAX_SEQ_LENGTH = 128  # as in the official scripts, where neither a flag nor the model says it
 _RECORD_FILES = {"train": "train.tf_record", "eval": "eval.tf_record"}
 
@@ -59,7 +63,8 @@ def run_task(flags: ClassifierFlags) -> None:
     model = fine_tuning.read_model(flags)
     mesh = devices.mesh_of(flags, model.config)
     data = read_data(flags, model)
-    classifier = Classifier(data.model.config, data.meta, run.compute(flags), mesh)
+    config = fine_tuning.config_in_training(flags, data.model.config)
+    classifier = Classifier(config, data.meta, run.compute(flags), mesh, _objective(flags, data))
     if flags.trains:
         _train(flags, classifier, data)
         return
@@ -78,7 +83,7 @@ class Examples(Protocol):
     """One set of examples, in record files or in memory.
 
     Attributes:
-        lengths: tokens of each example [n], int64.
+        lengths: tokens of each example, or each of the windows of long ones, int64.
         labels: of each example [n], int64 or float32; or 1 and 0 for each class [n, C], int64.
         pairs: whether there is an example with a second text.
     """
@@ -90,7 +95,20 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, numbers: np.ndarray) -> Arrays:
-        """Features of the examples with these numbers [n]."""
+        """Features of the examples, or windows, with these numbers."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What training minimizes besides the plain loss.
+
+    Attributes:
+        class_weights: how much each class counts, see `class_weights`; () for all the same.
+        label_smoothing: share of a label that is spread over all classes.
+    """
+
+    class_weights: tuple[float, ...] = ()
+    label_smoothing: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +119,7 @@ class Classifier:
     meta: ClassificationMetaData
     compute: Compute
     mesh: Mesh
+    objective: Objective = Objective()
 
     @functools.cached_property
     def table(self) -> Table:
@@ -110,10 +129,19 @@ class Classifier:
     def loss(self, weights: Tree, batch: Batch, dropout_bits: jax.Array | None) -> jax.Array:
         """This (micro-)batch's part of the loss: mean cross entropy, of one class or of each, or squared error."""
         logits = classify(weights, self.config, batch, dropout_bits=dropout_bits, compute=self.compute)
-        loss_of_task = multi_label_loss if self.meta.is_multi_label else classification_loss
+        labels, shares, objective = batch["label_ids"], batch["label_weights"], self.objective
         if self.meta.is_regression:
-            loss_of_task = regression_loss
-        return loss_of_task(logits, batch["label_ids"], batch["label_weights"])
+            return regression_loss(logits, labels, shares)
+        if self.meta.is_multi_label:
+            return multi_label_loss(logits, labels, shares, objective.class_weights)
+        return classification_loss(logits, labels, shares, objective.label_smoothing, objective.class_weights)
+
+    def targets(self, features: Mapping[str, np.ndarray], layout: Layout) -> Arrays:
+        """See `label_targets`; with one class of a text its weight, if it has one, is among the `label_weights`."""
+        if self.objective.class_weights and not self.meta.is_multi_label:
+            of_labels = np.array(self.objective.class_weights)[features["label_ids"]]
+            features = {**features, "weight": features.get("weight", 1.0) * of_labels}
+        return label_targets(features, layout)
 
     @functools.cached_property
     def logits(self) -> "jax.stages.Wrapped":
@@ -126,10 +154,14 @@ class Classifier:
 
     def outputs(self, weights: Tree, examples: Examples, batch_size: int) -> np.ndarray:
         """Logits [n, C] float32 of all examples, in their order; `batch_size` of the longest are computed together."""
+        size = len(examples.lengths)
         shape = evaluation_shape(examples.lengths, batch_size, *row_units(self.mesh))
-        batches = evaluation_batches(examples.read, len(examples), shape, 16 * batch_size, label_targets)
+        batches = evaluation_batches(examples.read, size, shape, 16 * batch_size, label_targets)
         with contextlib.closing(Prefetched(shard_whole(batch, self.mesh) for batch in batches)) as loaded:
-            return outputs(self.logits, weights, loaded, len(examples))
+            logits = outputs(self.logits, weights, loaded, size)
+        if self.meta.windows and isinstance(examples, TextExamples):
+            return self.meta.windows.pooled(logits, examples.firsts)
+        return logits
 
 
 def label_targets(features: Mapping[str, np.ndarray], layout: Layout) -> Arrays:
@@ -151,18 +183,23 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
     records, meta = data.train, data.meta
     assert records is not None  # the mode trains
     size = min(len(records), flags.train_data_size or len(records))
-    say(f"training on {size:,} {'pairs of texts' if meta.pairs else 'texts'}: {_counted(records.labels[:size], meta)}")
+    texts_are = ("pairs of texts" if meta.pairs else "texts") + (", or windows of them" if meta.windows else "")
+    say(f"training on {size:,} {texts_are}: {_counted(records.labels[:size], meta)}")
     plan, schedule = fine_tuning.plan(flags, size, flags.num_eval_per_epoch)
     batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
     shape = choose_shape(records.lengths, batch_size // parts, flags.seed, *row_units(classifier.mesh), even=True)
     batches = TrainingBatches(
-        records.read, size, batch_size, parts, shape, flags.seed, label_targets, lengths=records.lengths[:size]
+        records.read, size, batch_size, parts, shape, flags.seed, classifier.targets, lengths=records.lengths[:size]
     )
     training = Training(
         *(classifier.table, classifier.loss, schedule, plan, batches, "classifier"),
         class_order=data.class_order,
         data=fine_tuning.data_of_run(records.checksums, flags.train_file or flags.data_dir),
+        factors=fine_tuning.factors(flags, classifier.table),
+        fresh=fine_tuning.fresh_parts(flags, classifier.config),
+        early_end=fine_tuning.early_end(flags, plan),
     )
+    metric = fine_tuning.best_metric(flags, printed_metrics(meta))
     texts = data.model.texts()
     with contextlib.closing(run.fit(flags, classifier.mesh, data.model, training)) as epochs:
         for epoch in epochs:
@@ -174,10 +211,23 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
                     meta = dataclasses.replace(meta, thresholds=best_thresholds(labels, logistic(logits)))
                 found = results(logits, labels, meta)
                 epoch.report(found)
-            folders = fine_tuning.model_folders(flags, epoch, found, next(iter(found), ""))
+            folders = fine_tuning.model_folders(flags, epoch, found, metric)
             texts[model_folder.META_DATA_FILE] = meta.to_json()
             run.write_model(folders, epoch.weights, texts, {"step": epoch.step, **found})
     fine_tuning.say_where(flags)
+
+
+def _objective(flags: ClassifierFlags, data: "Data") -> Objective:
+    """By the flags. Raises InputError where they are not for this task."""
+    if data.train is None:
+        return Objective()
+    if flags.label_smoothing and (data.meta.is_regression or data.meta.is_multi_label):
+        raise InputError(
+            f"`--label_smoothing={flags.label_smoothing}` is for one class of a text, here are {data.meta.kind}",
+            "leave it out",
+        )
+    labels = data.train.labels[: flags.train_data_size]
+    return Objective(class_weights(flags.class_weights, labels, data.meta), flags.label_smoothing)
 
 
 def _counted(labels: np.ndarray, meta: ClassificationMetaData) -> str:
@@ -190,6 +240,12 @@ def _counted(labels: np.ndarray, meta: ClassificationMetaData) -> str:
         told.append(f"{np.count_nonzero(~labels.any(axis=1)):,} none")
     rest = len(meta.class_names) - _SHOWN
     return ", ".join(told) + (f" and {rest} further classes" if rest > 0 else "")
+
+
+def printed_metrics(meta: ClassificationMetaData) -> tuple[str, ...]:
+    """The names in `results`."""
+    names = METRIC_NAMES if meta.is_multi_label else metric_names(meta.processor_type, meta.num_labels)
+    return (*names, "loss")
 
 
 def results(logits: np.ndarray, labels: np.ndarray, meta: ClassificationMetaData) -> dict[str, float]:
@@ -290,6 +346,8 @@ def read_data(flags: ClassifierFlags, model: Model) -> Data:
 
 def _texts_to_train(flags: ClassifierFlags, model: Model) -> Data:
     dataset = text_dataset(flags, flags.data_dir, flags.task_name, flags.label_kind)
+    if flags.eval_share and dataset.train:
+        dataset = _with_held_out(flags, dataset)
     parts = ("train",) if flags.mode == "train" else ("train", "eval")
     _refuse_missing(flags, dataset, parts)
     if len(dataset.labels) == 1 and not dataset.is_multi_label:
@@ -297,14 +355,57 @@ def _texts_to_train(flags: ClassifierFlags, model: Model) -> Data:
             f"`{flags.train_file}` has one class, `{dataset.labels[0]}`, which cannot be told from another",
             "give texts of all classes; is `--label_column` the right one?",
         )
-    recipe = _recipe(model, dataset, dataset.labels, _longest(flags, model, MAX_SEQ_LENGTH))
+    longest = _longest(flags, model, MAX_SEQ_LENGTH)
+    windows = _windows(flags, None, longest)
+    recipe = _recipe(model, dataset, dataset.labels, longest, windows)
     order = None if dataset.is_regression else ModelClasses.of(model).kept_for(dataset.labels, dataset.is_multi_label)
     with hosts.one_after_the_first("records"):
-        paths = _make_records(flags, dataset, recipe, parts)
+        paths = _make_records(flags, dataset, recipe, ("train",) if windows else parts)
     held_out = [paths.eval] if paths.eval else []
-    meta = ClassificationMetaData.read(paths.meta_data)
+    meta = dataclasses.replace(ClassificationMetaData.read(paths.meta_data), windows=windows)
     data = _open_records(model, meta, [paths.train], held_out, predicts=False)
+    if windows and "eval" in parts:
+        data = dataclasses.replace(data, held_out=_in_memory(flags, model, recipe, dataset.dev))
     return dataclasses.replace(data, class_order=order)
+
+
+def _in_memory(flags: ClassifierFlags, model: Model, recipe: Recipe, split: Split | None) -> TextExamples:
+    assert split is not None  # who asks has looked
+    return TextExamples(split(), recipe, _bounds(model.config), flags.num_workers or cores())
+
+
+def _windows(flags: ClassifierFlags, trained: ClassificationMetaData | None, max_seq_length: int) -> TextWindows | None:
+    """How texts are read that are too long: by the flags, or as the model was trained; None: they are cut."""
+    kept = trained.windows if trained else None
+    if flags.long_texts == "cut" or (flags.long_texts is None and kept is None):
+        for name in ("doc_stride", "window_pooling"):
+            if getattr(flags, name) is not None:
+                raise InputError(
+                    f"`--{name}={getattr(flags, name)}`, but texts that are too long are cut",
+                    "give `--long_texts=windows`, or leave it out",
+                )
+        return None
+    room = max_seq_length - 2
+    if flags.doc_stride is not None and flags.doc_stride > room:
+        raise InputError(
+            f"`--doc_stride={flags.doc_stride}` would leave out tokens between windows of {room}", "lower it"
+        )
+    stride = flags.doc_stride or (kept.doc_stride if kept else max(1, room // 2))
+    return TextWindows(stride, cast(Pooling, flags.window_pooling or (kept.pooling if kept else "mean")))
+
+
+def _with_held_out(flags: ClassifierFlags, dataset: TextDataset) -> TextDataset:
+    """The data set with the examples of `--eval_share` held out, whose ids are written."""
+    if dataset.dev is not None:
+        raise InputError(
+            f"`--eval_share={flags.eval_share}`, but `{dataset.name}` has a set for evaluation", "leave it out"
+        )
+    dataset, ids = hold_out(dataset, flags.eval_share, flags.seed)
+    path = os.path.join(flags.model_dir, HELD_OUT_FILE)
+    if hosts.is_first():
+        files.write_text(path, "".join(f"{' '.join(id_.split())}\n" for id_ in ids))
+    say(f"held out {len(ids):,} examples of `{dataset.name}` for evaluation: {path}")
+    return dataset
 
 
 def _texts_to_answer(flags: ClassifierFlags, model: Model) -> Data:
@@ -315,9 +416,9 @@ def _texts_to_answer(flags: ClassifierFlags, model: Model) -> Data:
     dataset = text_dataset(flags, flags.data_dir, flags.task_name, kind, classes.names)
     _refuse_missing(flags, dataset, ("eval",) if flags.mode == "eval" else ("test",))
     labels = dataset.labels if dataset.is_regression else classes.ordered(dataset.labels, dataset.name)
-    recipe = _recipe(
-        model, dataset, labels, _longest(flags, model, trained.max_seq_length if trained else MAX_SEQ_LENGTH)
-    )
+    longest = _longest(flags, model, trained.max_seq_length if trained else MAX_SEQ_LENGTH)
+    windows = _windows(flags, trained, longest)
+    recipe = _recipe(model, dataset, labels, longest, windows)
     meta = ClassificationMetaData(
         dataset.name,
         train_data_size=0,
@@ -327,10 +428,10 @@ def _texts_to_answer(flags: ClassifierFlags, model: Model) -> Data:
         label_list=labels,
         is_multi_label=dataset.is_multi_label,
         thresholds=trained.thresholds if trained else (),
+        windows=windows,
     )
     splits = {"": dataset.dev} if flags.mode == "eval" else dataset.test
-    workers, bounds = flags.num_workers or cores(), _bounds(model.config)
-    found = {name: TextExamples(split(), recipe, bounds, workers) for name, split in splits.items() if split}
+    found = {name: _in_memory(flags, model, recipe, split) for name, split in splits.items() if split}
     _refuse_other_texts(model, found.values())
     return Data(model, meta, None, found.get(""), found)
 
@@ -365,16 +466,20 @@ def _refuse_other_texts(model: Model, sets: Iterable[Examples]) -> None:
 def _refuse_missing(flags: ClassifierFlags, dataset: TextDataset, parts: Sequence[str]) -> None:
     sets = {"train": dataset.train, "eval": dataset.dev, "test": dataset.test}
     if missing := [part for part in parts if not sets[part]]:
+        share = ", or `--eval_share=0.1`" if flags.trains and missing[0] == "eval" else ""
         raise InputError(
             f"`--mode={flags.mode}`: `{dataset.name}` has no {missing[0]} set",
-            f"give `--{missing[0]}_file`, or choose another `--mode`",
+            f"give `--{missing[0]}_file`{share}, or choose another `--mode`",
         )
 
 
-def _recipe(model: Model, dataset: TextDataset, labels: tuple[str, ...], max_seq_length: int) -> Recipe:
+def _recipe(
+    model: Model, dataset: TextDataset, labels: tuple[str, ...], max_seq_length: int, windows: TextWindows | None
+) -> Recipe:
     assert model.vocab_file is not None  # `for_text` would have raised
     assert model.rules is not None
-    return Recipe(model.vocab_file, model.rules, max_seq_length, labels, dataset.is_multi_label)
+    stride = windows.doc_stride if windows else None
+    return Recipe(model.vocab_file, model.rules, max_seq_length, labels, dataset.is_multi_label, stride)
 
 
 def _longest(flags: ClassifierFlags, model: Model, otherwise: int) -> int:
@@ -399,6 +504,11 @@ def _bounds(config: BertConfig) -> Bounds:
 
 def _records_given(flags: ClassifierFlags, model: Model) -> Data:
     """The sets in the record files that the flags name."""
+    if flags.long_texts == "windows":
+        raise InputError(
+            "`--long_texts=windows` is for texts: in records they are cut", "give `--data_dir`, or `--train_file`"
+        )
+    _windows(flags, None, MAX_SEQ_LENGTH)  # refuses flags of windows
     if flags.input_meta_data_path is not None:
         meta = ClassificationMetaData.read(flags.input_meta_data_path)
     elif isinstance(model.task, ClassificationMetaData):
@@ -498,7 +608,8 @@ def _make_records(flags: ClassifierFlags, dataset: TextDataset, recipe: Recipe, 
     texts = source_files(flags.train_file, flags.eval_file, flags.test_file, flags.data_dir)
     sources = [*texts, recipe.vocab_file]
     names = [field.name for field in dataclasses.fields(TextDataFlags) if field.name != "num_workers"]
-    settings = ([getattr(flags, name) for name in names], recipe, wanted)
+    held_out = (flags.eval_share, flags.seed) if flags.eval_share else ()
+    settings = ([getattr(flags, name) for name in names], recipe, wanted, *held_out)
     folder = records_folder(flags.records_folder, sources, settings)
     made = {part: os.path.join(folder, _RECORD_FILES[part]) for part in wanted}
     paths = RecordPaths(**made, meta_data=os.path.join(folder, "meta_data"))

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tasks that are fine-tuned have in common: the model to begin with, how many steps, which weights are kept."""
 
+import dataclasses
+import math
 import os
-from collections.abc import Callable, Mapping, MutableMapping
+import re
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import TypeVar, cast
 
 from jaxbert.checkpoints import model_folder
@@ -10,14 +13,17 @@ from jaxbert.checkpoints.load import DenseHead
 from jaxbert.checkpoints.resolve import Model, find_model
 from jaxbert.checkpoints.tf_bundle import find_prefix
 from jaxbert.checkpoints.vocab_fit import NewTokens
+from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import ClassifierFlags, FineTuningFlags, SquadFlags
 from jaxbert.console import say
 from jaxbert.errors import InputError
 from jaxbert.export.model import export_model
 from jaxbert.io import files
+from jaxbert.metrics.glue import LESS_IS_BETTER
+from jaxbert.model.weights import Table, Tree, flatten, part_of
 from jaxbert.train import devices, hosts, run_folder
 from jaxbert.train.loop import Plan
-from jaxbert.train.optimizers import LinearSchedule
+from jaxbert.train.optimizers import LinearSchedule, rate_factors
 from jaxbert.train.run import Epoch
 
 Flags = TypeVar("Flags", ClassifierFlags, SquadFlags)
@@ -107,17 +113,126 @@ def plan(flags: FineTuningFlags, size: int, evaluations: int = 1) -> tuple[Plan,
     return steps, LinearSchedule(flags.learning_rate, flags.end_lr, warmup, total)
 
 
-def model_folders(flags: FineTuningFlags, epoch: Epoch, results: Mapping[str, float], metric: str) -> list[str]:
-    """Where the weights of an epoch are written: `last`, and `best` first where none before did better.
+def config_in_training(flags: FineTuningFlags, config: BertConfig) -> BertConfig:
+    """The model's configuration with the dropout rates of the flags; what they change is said."""
+    hidden, attention = flags.hidden_dropout_prob, flags.attention_dropout_prob
+    changed = dataclasses.replace(
+        config,
+        hidden_dropout_prob=config.hidden_dropout_prob if hidden is None else hidden,
+        attention_probs_dropout_prob=config.attention_probs_dropout_prob if attention is None else attention,
+    )
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+        before, now = getattr(config, name), getattr(changed, name)
+        if flags.trains and before != now:
+            say(f"`{name}` is {now:g} in this run; the configuration of the model says {before:g}")
+    return changed
 
-    More of the `metric` is better; without results there is no best. `last` comes last: then all is done.
+
+def factors(flags: FineTuningFlags, table: Table) -> Tree | None:
+    """By what the learning rate of each weight is multiplied, see `rate_factors`; None where it is 1 for all.
+
+    What is frozen is said. Raises InputError where `--freeze` names parts that the model does not have.
+    """
+    frozen = _frozen(flags.freeze, [*dict.fromkeys(map(part_of, table))])
+    if not frozen and flags.layer_lr_decay == 1.0:
+        return None
+    tree = rate_factors(table, flags.layer_lr_decay, frozen)
+    if frozen:
+        sizes = {path: math.prod(weight.shape) for path, weight in table.items()}
+        kept = sum(sizes[path] for path, factor in flatten(tree).items() if factor == 0.0)
+        say(f"frozen: {', '.join(frozen)} ({kept:,} of {sum(sizes.values()):,} parameters)")
+    return tree
+
+
+def _frozen(text: str, parts: Sequence[str]) -> list[str]:
+    """Which of the parts of a model `--freeze` names, in their order."""
+    layers = [part for part in parts if part.startswith("layer_")]
+    named = {"encoder": ["embeddings", *layers], **{part: [part] for part in parts if part != "head"}}
+    found: set[str] = set()
+    for name in filter(None, text.split(",")):
+        match = re.fullmatch(r"layer_(\d+)-(\d+)", name)
+        first, last = (f"layer_{int(number)}" for number in match.groups()) if match else ("", "")
+        if match and first in layers and last in layers and layers.index(first) <= layers.index(last):
+            found.update(layers[layers.index(first) : layers.index(last) + 1])
+        elif name in named:
+            found.update(named[name])
+        else:
+            others = ", ".join(name for name in named if name not in layers)
+            raise InputError(
+                f"`--freeze={text}`: the model has no `{name}`",
+                f"its parts are {layers[0]} to {layers[-1]}, {others}; write several layers as `layer_0-3`",
+            )
+    return [part for part in parts if part in found]
+
+
+def fresh_parts(flags: FineTuningFlags, config: BertConfig) -> tuple[str, ...]:
+    """The parts of the model that `--reinit_layers` lets start at random, which is said."""
+    count, layers = flags.reinit_layers, config.num_hidden_layers
+    if not count:
+        return ()
+    if count > layers:
+        raise InputError(f"`--reinit_layers={count}`, but the model has {layers} layers", "lower it")
+    parts = (*(f"layer_{number}" for number in range(layers - count, layers)), "pooler")
+    names = [*(f"layer_{number}" for number in range(layers)), "pooler"]
+    if both := set(parts) & {*_frozen(flags.freeze, ["embeddings", *names])}:
+        raise InputError(
+            f"`--freeze={flags.freeze}` keeps what `--reinit_layers={count}` lets start at random:"
+            f" {', '.join(sorted(both))}",
+            "leave out one of them",
+        )
+    say(f"start at random: {', '.join(parts)}, in place of as loaded")
+    return parts
+
+
+def best_metric(flags: FineTuningFlags, printed: Sequence[str]) -> str:
+    """The metric that decides which weights are best, of those that the task prints: the first, unless a flag says."""
+    if flags.best_metric not in (None, *printed):
+        raise InputError(
+            f"`--best_metric={flags.best_metric}` is no metric of this task", f"give one of {', '.join(printed)}"
+        )
+    return flags.best_metric or printed[0]
+
+
+def model_folders(flags: FineTuningFlags, epoch: Epoch, results: Mapping[str, float], metric: str) -> list[str]:
+    """Where the weights of an epoch are written: `last`, and `best` first where none before did as well.
+
+    Without results there is no best. `last` comes last: then all is done. Raises InputError where the `metric` is not
+    among results.
     """
     folders = [os.path.join(flags.model_dir, "last")]
     if results:
+        best_metric(dataclasses.replace(flags, best_metric=metric), [*results])
         best = model_folder.read_results(best_folder(flags))
-        if metric not in best or best.get("step", epoch.step) >= epoch.step or results[metric] > best[metric]:
+        if metric not in best or best.get("step", epoch.step) >= epoch.step or _is_better(results, best, metric):
             folders.insert(0, best_folder(flags))
     return folders
+
+
+def _is_better(results: Mapping[str, float], best: Mapping[str, float], metric: str) -> bool:
+    """By the metric, and where that is equal by the loss, where it is known."""
+    sign = -1 if metric in LESS_IS_BETTER else 1
+    now, before = ((sign * found[metric], -found.get("loss", 0.0)) for found in (results, best))
+    return now > before
+
+
+def early_end(flags: FineTuningFlags, plan: Plan) -> Callable[[int], str] | None:
+    """Why training ends after a step, which was evaluated, "" where it goes on; None where no flag asks for it.
+
+    All that counts is the step of `best`, so that a run that was stopped ends where it would have.
+    """
+    patience = flags.patience
+    if patience is None:
+        return None
+
+    def why(step: int) -> str:
+        best = int(model_folder.read_results(best_folder(flags)).get("step", step))
+        waited = -(-(step - best) // plan.epoch_steps)
+        if waited < patience:
+            return ""
+        times = "evaluation was" if waited == 1 else f"{waited} evaluations were"
+        return f"the last {times} not better than that after step {best}; a larger `--patience` goes on"
+
+    return why
 
 
 def best_folder(flags: FineTuningFlags) -> str:

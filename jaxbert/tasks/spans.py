@@ -8,7 +8,8 @@ import functools
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -29,9 +30,9 @@ from jaxbert.datasets.checks import Bounds
 from jaxbert.datasets.squad import SquadRecipe, WindowRecords, make_records
 from jaxbert.errors import InputError
 from jaxbert.examples.text_data import source_files
-from jaxbert.features.squad import QuestionFile, WindowedQuestion, WindowSettings, window_arrays
+from jaxbert.features.squad import QuestionFile, WindowedQuestion, WindowSettings, label_arrays, taught, window_arrays
 from jaxbert.io import files
-from jaxbert.metrics.squad import dividing_threshold, is_version_2, score_v1, score_v2
+from jaxbert.metrics.squad import METRICS_V1, METRICS_V2, dividing_threshold, is_version_2, score_v1, score_v2
 from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import answer_spans, best_positions, within_windows
 from jaxbert.model.weights import Table, Tree, squad_table
@@ -45,7 +46,7 @@ from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 from jaxbert.train import devices, hosts, run
 from jaxbert.train.evaluate import streamed_outputs
 from jaxbert.train.hosts import check_together
-from jaxbert.train.losses import span_loss
+from jaxbert.train.losses import span_loss, span_losses
 from jaxbert.train.run import Training
 from jaxbert.train.sharding import weight_shardings, with_gathered_weights
 from jaxbert.train.step import Batch
@@ -54,7 +55,7 @@ CHUNK = 16  # batches whose windows are packed together
 SETTINGS = WindowSettings(max_seq_length=384, doc_stride=128, max_query_length=64)
 THRESHOLD = "null_score_diff_threshold"  # the result that later predictions take as threshold for no answer
 _ASKED_FILE = "evaluation.json"  # beside weights: what was asked of them
-_SHOWN = ("exact_match", "exact", "f1", THRESHOLD)  # of an evaluation amid training
+_SHOWN = ("exact_match", "exact", "f1", "loss", THRESHOLD)  # of an evaluation amid training
 
 
 def run_task(flags: SquadFlags) -> None:
@@ -63,7 +64,8 @@ def run_task(flags: SquadFlags) -> None:
     mesh = devices.mesh_of(flags, model.config)
     with hosts.one_after_the_first("records"):
         data = read_data(flags, model)
-    answerer = Answerer(flags, data.model.config, data.meta.version_2_with_negative, run.compute(flags), mesh)
+    config = fine_tuning.config_in_training(flags, data.model.config)
+    answerer = Answerer(flags, config, data.meta.version_2_with_negative, run.compute(flags), mesh)
     held_out = _held_out(flags, data)
     model = data.model
     if flags.trains:
@@ -106,21 +108,31 @@ class Answerer:
 
     @functools.cached_property
     def candidates(self) -> "jax.stages.Wrapped":
-        """Compiled: (weights, batch) -> `best_positions`."""
+        """Compiled: (weights, batch) -> `best_positions`; with targets also `losses` and `weights` [B, N]."""
 
         def candidates(weights: Tree, batch: Batch) -> dict[str, jax.Array]:
             logits = answer_spans(weights, self.config, batch, compute=self.compute)
-            return best_positions(logits, batch, self.flags.n_best_size)
+            found = best_positions(logits, batch, self.flags.n_best_size)
+            if "answer_weights" in batch:
+                positions = (batch["start_positions"], batch["end_positions"])
+                found["losses"] = span_losses(within_windows(logits, batch), *positions)
+                found["weights"] = batch["answer_weights"]
+            return found
 
         return jax.jit(with_gathered_weights(candidates, self.table, self.mesh))
 
     def predictions(
-        self, weights: Tree, questions: QuestionFile, threshold: float, report: Callable[[int], None]
+        self,
+        weights: Tree,
+        questions: QuestionFile,
+        threshold: float,
+        report: Callable[[int], None],
+        loss: "MeanLoss | None" = None,
     ) -> Iterator[Prediction]:
         """The answer to each question in order; questions are read, packed and answered as they come.
 
         Where questions may have no answer, they have none whose null odds are above `threshold`. `report` is told how
-        many are answered.
+        many are answered, and `loss`, if it is asked for, the losses of windows by the first answers in the file.
         """
         flags = self.flags
         lengths = questions.lengths if len(questions.lengths) else np.ones(1, np.int64)  # contexts without a word
@@ -135,37 +147,81 @@ class Answerer:
                 yield one
 
         vocab, max_seq_length = questions.tokenizer.vocab, questions.settings.max_seq_length
-        chunks = window_chunks(noted(), vocab, max_seq_length, CHUNK * flags.predict_batch_size)
-        placed = (shard_whole(batch, self.mesh) for batch in packed_batches(chunks, shape, no_targets))
+        chunks = window_chunks(
+            noted(), vocab, max_seq_length, CHUNK * flags.predict_batch_size, questions.tokenizer if loss else None
+        )
+        batches = packed_batches(chunks, shape, span_targets if loss else no_targets)
+        placed = (shard_whole(batch, self.mesh) for batch in batches)
         with contextlib.closing(Prefetched(placed)) as loaded:
             found = streamed_outputs(self.candidates, weights, loaded)
+            if loss:
+                found = loss.noted(found)
             answered = in_question_order(asked, found, lambda one, best: predict(one, best, settings, texts))
             for count, prediction in enumerate(answered, 1):
                 report(count)
                 yield prediction
 
 
+class MeanLoss:
+    """The mean loss of windows, while they are computed."""
+
+    def __init__(self) -> None:
+        self._losses, self._weights = 0.0, 0.0
+
+    def noted(self, found: Iterable[tuple[np.ndarray, Any]]) -> Iterator[tuple[np.ndarray, Any]]:
+        """What is found, as it is; the losses in it are added."""
+        for numbers, values in found:
+            self._losses += float(np.sum(values["losses"] * values["weights"], dtype=np.float64))
+            self._weights += float(np.sum(values["weights"], dtype=np.float64))
+            yield numbers, values
+
+    @property
+    def results(self) -> dict[str, float]:
+        """The mean, where there is any window to learn."""
+        return {"loss": self._losses / self._weights} if self._weights else {}
+
+
 def window_chunks(
-    questions: Iterable[WindowedQuestion], vocab: Vocab, max_seq_length: int, size: int
+    questions: Iterable[WindowedQuestion],
+    vocab: Vocab,
+    max_seq_length: int,
+    size: int,
+    teacher: Tokenizer | None = None,
 ) -> Iterator[Chunk]:
-    """The windows of all questions, numbered from 0 on; a chunk ends with the question that brings it to `size`."""
-    first, waiting, windows = 0, [], 0
+    """The windows of all questions, numbered from 0 on; a chunk ends with the question that brings it to `size`.
+
+    With a `teacher`, the tokenizer of answers, windows have the positions to learn, and `weight` 0 without any.
+    """
+
+    def arrays(questions: Sequence[WindowedQuestion]) -> Arrays:
+        labels = _labels(questions, teacher) if teacher else {}
+        return window_arrays(questions, vocab, max_seq_length) | labels
+
+    first, waiting, windows = 0, list[WindowedQuestion](), 0
     for asked in questions:
         waiting.append(asked)
         windows += len(asked.windows)
         if windows >= size:
-            yield np.arange(first, first + windows), window_arrays(waiting, vocab, max_seq_length)
+            yield np.arange(first, first + windows), arrays(waiting)
             first, waiting, windows = first + windows, [], 0
     if windows:
-        yield np.arange(first, first + windows), window_arrays(waiting, vocab, max_seq_length)
+        yield np.arange(first, first + windows), arrays(waiting)
+
+
+def _labels(questions: Sequence[WindowedQuestion], tokenizer: Tokenizer) -> Arrays:
+    """See `label_arrays`; and the `weight` of each window, 0 for questions whose answer cannot be learnt."""
+    found = [(asked, taught(asked, tokenizer)) for asked in questions]
+    learnt = [one if isinstance(one, WindowedQuestion) else asked for asked, one in found]
+    known = [float(isinstance(one, WindowedQuestion)) for _, one in found]
+    return label_arrays(learnt) | {"weight": np.repeat(known, [len(asked.windows) for asked in questions])}
 
 
 def span_targets(features: Mapping[str, np.ndarray], layout: Layout) -> Arrays:
     """What the loss compares with.
 
     Returns:
-        `start_positions` and `end_positions`, in the row, int32 [B, N]; `answer_weights` float32 [B, N], 1 for each
-        window and 0 where none is.
+        `start_positions` and `end_positions`, in the row, int32 [B, N]; `answer_weights` float32 [B, N], the `weight`
+        of each window, 1 by default, and 0 where none is.
     """
     rank = np.cumsum(features["input_mask"] != 0, axis=1) - 1  # of each token among the real ones of its record
 
@@ -175,7 +231,7 @@ def span_targets(features: Mapping[str, np.ndarray], layout: Layout) -> Arrays:
     return {
         "start_positions": in_row(features["start_positions"]),
         "end_positions": in_row(features["end_positions"]),
-        "answer_weights": layout.per_sequence(np.ones(len(rank)), np.float32),
+        "answer_weights": layout.per_sequence(features.get("weight", np.ones(len(rank))), np.float32),
     }
 
 
@@ -197,7 +253,14 @@ def _train(flags: SquadFlags, answerer: Answerer, data: "Data", held_out: Questi
         records.read, len(records), batch_size, parts, shape, flags.seed, span_targets, lengths=records.lengths
     )
     bound = fine_tuning.data_of_run(records.checksums, flags.train_file)
-    training = Training(answerer.table, answerer.loss, schedule, plan, batches, "squad", data=bound)
+    training = Training(
+        *(answerer.table, answerer.loss, schedule, plan, batches, "squad"),
+        data=bound,
+        factors=fine_tuning.factors(flags, answerer.table),
+        fresh=fine_tuning.fresh_parts(flags, config),
+        early_end=fine_tuning.early_end(flags, plan),
+    )
+    metric = _best_metric(flags, held_out)
     texts = data.model.texts() | {model_folder.META_DATA_FILE: data.meta.to_json()}
     if held_out is not None:
         texts[_ASKED_FILE] = _asked(flags)
@@ -207,11 +270,24 @@ def _train(flags: SquadFlags, answerer: Answerer, data: "Data", held_out: Questi
             if held_out is not None:
                 results = evaluate(answerer, epoch.weights, held_out, last)
                 epoch.report(results, _SHOWN)
-            folders = fine_tuning.model_folders(flags, epoch, results, "f1")
+            folders = fine_tuning.model_folders(flags, epoch, results, metric)
             if len(folders) > 1 and hosts.is_first():
                 copy_answers(last, folders[0])
             run.write_model(folders, epoch.weights, texts, {"step": epoch.step, **results})
     fine_tuning.say_where(flags)
+
+
+def _best_metric(flags: SquadFlags, held_out: QuestionFile | None) -> str:
+    """The metric that decides which weights are best: F1, unless a flag says."""
+    if held_out is None:
+        if flags.best_metric or flags.patience:
+            raise InputError(
+                f"`{flags.predict_file}` is not scored, which `--best_metric` and `--patience` need",
+                "give a file with answers, or leave them out",
+            )
+        return "f1"
+    names = METRICS_V2 if is_version_2(held_out.questions(), held_out.path) else METRICS_V1
+    return fine_tuning.best_metric(flags, (*names, "loss"))
 
 
 def _asked(flags: SquadFlags) -> str:
@@ -229,14 +305,17 @@ def evaluate(
 ) -> dict[str, float]:
     """Write the files of answers, and score them as the official scripts do; `report` is told how many are answered.
 
+    `loss` is that of training, without dropout: the mean over the windows of all questions whose first answer can be
+    learnt; without any it is left out.
     Where questions may have no answer, `null_score_diff_threshold` of the results is the threshold that does best.
     It decides, unless a flag says another.
     """
     texts: dict[str, str] = {}
     odds: dict[str, float] = {}
+    loss = MeanLoss()
 
     def noted() -> Iterator[Prediction]:
-        for prediction in answerer.predictions(weights, questions, 0.0, report):
+        for prediction in answerer.predictions(weights, questions, 0.0, report, loss):
             texts[prediction.id] = prediction.best_text
             odds[prediction.id] = prediction.null_odds or 0.0
             yield prediction
@@ -244,7 +323,7 @@ def evaluate(
     _write_answers(folder, noted(), answerer.version_2_with_negative)
     gold = questions.questions()
     if not answerer.version_2_with_negative:
-        return dict((score_v2 if is_version_2(gold, questions.path) else score_v1)(gold, texts))
+        return (score_v2 if is_version_2(gold, questions.path) else score_v1)(gold, texts) | loss.results
     searched = score_v2(gold, texts, odds, math.inf)
     best = dividing_threshold(gold, texts, odds)
     wanted = answerer.flags.null_score_diff_threshold
@@ -253,7 +332,7 @@ def evaluate(
     if hosts.is_first():
         write_texts(folder, texts.items())
     found = {name: value for name, value in searched.items() if name.startswith(("best_", "pr_"))}
-    return {**score_v2(gold, texts), **found, THRESHOLD: best}
+    return {**score_v2(gold, texts), **found, THRESHOLD: best, **loss.results}
 
 
 def _write_answers(folder: str, predictions: Iterable[Prediction], version_2: bool, prefix: str = "") -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from jaxbert.errors import InputError
 from jaxbert.examples.glue import TASKS
+from jaxbert.features.classification import TextWindows
 from jaxbert.features.squad import WindowSettings
 from jaxbert.io.files import read_json_object
 
@@ -40,6 +41,7 @@ class ClassificationMetaData:
         is_multi_label: whether an example may belong to several classes, or to none; each has an output of its own.
         pairs: whether examples are pairs of texts; None when the file does not say.
         thresholds: with several labels, the probability from which on each class counts; empty: 0.5.
+        windows: of a trained model, how it reads texts that are too long; None: they are cut.
     """
 
     processor_type: str
@@ -54,6 +56,7 @@ class ClassificationMetaData:
     is_multi_label: bool = False
     pairs: bool | None = None
     thresholds: tuple[float, ...] = ()
+    windows: TextWindows | None = None
 
     @property
     def is_regression(self) -> bool:
@@ -99,6 +102,8 @@ class ClassificationMetaData:
             keys["pairs"] = self.pairs
         if self.thresholds:
             keys["thresholds"] = list(self.thresholds)
+        if self.windows:
+            keys["long_texts"] = dataclasses.asdict(self.windows)
         return json.dumps(keys, indent=4, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -147,6 +152,7 @@ class ClassificationMetaData:
             is_multi_label="problem_type" in content,
             pairs=bool(_value(content, "pairs", path, kind=bool)) if "pairs" in content else None,
             thresholds=tuple(map(float, thresholds)),
+            windows=_windows(content, path),
         )
 
 
@@ -194,6 +200,19 @@ class SquadMetaData:
             WindowSettings(*lengths),
             bool(_value(content, "version_2_with_negative", path, kind=bool)),
         )
+
+
+def _windows(content: Mapping[str, Any], path: str) -> TextWindows | None:
+    """How long texts are read."""
+    kept = content.get("long_texts")
+    if kept is None:
+        return None
+    if isinstance(kept, dict) and kept.keys() == {"doc_stride", "pooling"} and kept["pooling"] in ("mean", "max"):
+        return TextWindows(_value(kept, "doc_stride", path, 1), kept["pooling"])
+    raise InputError(
+        f"`{path}`: `long_texts` is `{json.dumps(kept)}`",
+        "expected an object with `doc_stride` and `pooling`, mean or max",
+    )
 
 
 def read_meta_data(path: str) -> ClassificationMetaData | SquadMetaData:

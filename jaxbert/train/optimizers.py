@@ -2,12 +2,13 @@
 """AdamW and LAMB as the official trainers run them, the learning rate, and loss scaling."""
 
 import dataclasses
+from collections.abc import Collection
 from functools import reduce
 
 import jax
 import jax.numpy as jnp
 
-from jaxbert.model.weights import Table, Tree, unflatten
+from jaxbert.model.weights import Table, Tree, flatten, part_of, unflatten
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,22 +87,22 @@ class AdamW:
         return zero_moments(weights)
 
     def update(
-        self, weights: Tree, gradients: Tree, moments: Tree, decays: Tree, rate: jax.Array, step: jax.Array
+        self, weights: Tree, gradients: Tree, moments: Tree, decays: Tree, rates: Tree, step: jax.Array
     ) -> tuple[Tree, Tree, jax.Array]:
         """New weights, new moments and the gradients' global norm before clipping.
 
-        `decays` holds a Python bool for each weight, `rate` is the learning rate of this `step` (int32, from 0).
+        `decays` holds a Python bool and `rates` the learning rate of each weight at this `step` (int32, from 0).
         """
         norm = global_norm(gradients)
         clip = self.clip_norm / jnp.maximum(norm, self.clip_norm)
-        update_rate = rate * self._correction(step)
+        correction = self._correction(step)
         new = next_moments(moments, gradients, self.beta_1, self.beta_2, clip)
 
-        def weight_next(w: jax.Array, m: jax.Array, v: jax.Array, decays: bool) -> jax.Array:
+        def weight_next(w: jax.Array, m: jax.Array, v: jax.Array, decays: bool, rate: jax.Array) -> jax.Array:
             decayed = w - rate * self.decay * w if decays else w
-            return decayed - update_rate * m / (jnp.sqrt(v) + self.epsilon)
+            return decayed - (rate * correction) * m / (jnp.sqrt(v) + self.epsilon)
 
-        return jax.tree.map(weight_next, weights, new["m"], new["v"], decays), new, norm
+        return jax.tree.map(weight_next, weights, new["m"], new["v"], decays, rates), new, norm
 
     def _correction(self, step: jax.Array) -> jax.Array:
         if not self.bias_correction:
@@ -127,21 +128,21 @@ class Lamb:
         return zero_moments(weights)
 
     def update(
-        self, weights: Tree, gradients: Tree, moments: Tree, decays: Tree, rate: jax.Array, step: jax.Array
+        self, weights: Tree, gradients: Tree, moments: Tree, decays: Tree, rates: Tree, step: jax.Array
     ) -> tuple[Tree, Tree, jax.Array]:
         """See `AdamW.update`."""
         count = (step + 1).astype(jnp.float32)
         m_correction, v_correction = 1 - self.beta_1**count, 1 - self.beta_2**count
         new = next_moments(moments, gradients, self.beta_1, self.beta_2)
 
-        def weight_next(w: jax.Array, m: jax.Array, v: jax.Array, decays: bool) -> jax.Array:
+        def weight_next(w: jax.Array, m: jax.Array, v: jax.Array, decays: bool, rate: jax.Array) -> jax.Array:
             direction = (m / m_correction) / (jnp.sqrt(v / v_correction) + self.epsilon)
             if not decays:
                 return w - rate * direction
             direction = direction + self.decay * w
             return w - rate * _trust(w, direction) * direction
 
-        return jax.tree.map(weight_next, weights, new["m"], new["v"], decays), new, global_norm(gradients)
+        return jax.tree.map(weight_next, weights, new["m"], new["v"], decays, rates), new, global_norm(gradients)
 
 
 Optimizer = AdamW | Lamb
@@ -182,3 +183,23 @@ def global_norm(tree: Tree) -> jax.Array:
 def decay_mask(table: Table) -> Tree:
     """A tree of Python bools: LayerNorm weights and biases do not decay."""
     return unflatten({path: weight.decays for path, weight in table.items()})
+
+
+def rate_factors(table: Table, layer_decay: float = 1.0, frozen: Collection[str] = ()) -> Tree:
+    """A tree of Python floats by which the learning rate of each weight is multiplied; 0 where it is not trained.
+
+    With L layers and the layer decay d (arXiv 1905.05583) heads, pooler and layer L - 1 have 1, layer l has
+    d^(L - 1 - l), and the embeddings d^L. `frozen` names parts of the model, see `part_of`.
+    """
+    parts = {path: part_of(path) for path in table}
+    layers = sum(part.startswith("layer_") for part in set(parts.values()))
+    depths = {"embeddings": layers, **{f"layer_{number}": layers - 1 - number for number in range(layers)}}
+    return unflatten(
+        {path: 0.0 if part in frozen else layer_decay ** depths.get(part, 0) for path, part in parts.items()}
+    )
+
+
+def trained(tree: Tree, factors: Tree) -> Tree:
+    """Of a tree like `factors` what belongs to weights that are trained."""
+    flat = flatten(factors)
+    return unflatten({path: leaf for path, leaf in flatten(tree).items() if flat[path]})

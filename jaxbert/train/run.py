@@ -7,7 +7,7 @@ import functools
 import math
 import os
 import time
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ from jaxbert.console import say
 from jaxbert.errors import InputError
 from jaxbert.io.storage import is_remote
 from jaxbert.model.encoder import Compute
-from jaxbert.model.weights import Table, Tree, flatten, initialize, unflatten
+from jaxbert.model.weights import Table, Tree, flatten, initialize, part_of, unflatten
 from jaxbert.train import devices, hosts, run_folder
 from jaxbert.train.loop import DIVERGED, Plan, train
 from jaxbert.train.optimizers import AdamW, Lamb, LinearSchedule, LossScale, Optimizer, decay_mask
@@ -51,6 +51,9 @@ class Training:
             other classes, whose head is not loaded.
         folder: the model folder below `--model_dir` that the task writes after each evaluation; its results tell up to
             which step all is done.
+        factors: by which the rate of each weight is multiplied, see `rate_factors`; None: by 1.
+        fresh: parts of the model, see `part_of`, that start at random although the checkpoint has them.
+        early_end: number of steps done, just evaluated -> why the run ends there; "" where it goes on. None: it does.
         data: a checksum of each part of what is trained on, by what messages call it; see `run_folder.bind`.
     """
 
@@ -63,6 +66,13 @@ class Training:
     folder: str = "last"
     class_order: tuple[int, ...] | None = None
     data: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    factors: Tree | None = None
+    fresh: Collection[str] = ()
+    early_end: Callable[[int], str] | None = None
+
+    def ends(self, step: int) -> str:
+        """See `early_end`: what the first host says, on all of them."""
+        return hosts.of_first(self.early_end(step)) if self.early_end else ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +112,9 @@ def fit(flags: TrainingFlags, mesh: Mesh, model: Model, training: Training) -> G
                 " goes on from there"
             )
             return
+        if evaluated == first and (why := training.ends(first)):
+            say(f"training is finished: {first} of {plan.total_steps} steps are done, and {why}")
+            return
         state = _start_state(states, flags, mesh, model, training)
         done = {"train": first, "validation": first if evaluated == first else first - 1}
         batches = dataclasses.replace(training.batches, own_rows=functools.partial(own_rows, mesh))
@@ -110,11 +123,18 @@ def fit(flags: TrainingFlags, mesh: Mesh, model: Model, training: Training) -> G
         with contextlib.closing(Summaries(folder, done, is_written=hosts.is_first())) as summaries:
             if first and plan.ends_epoch(first) and evaluated != first:
                 yield Epoch(first, state["weights"], summaries)  # the last command was stopped before it came to this
+                if why := training.ends(first):
+                    say(f"training ends early: {why}")
+                    return
             with contextlib.closing(Prefetched(placed)) as loaded:
                 started = time.perf_counter()
                 compiled = CompiledSteps(steps(flags, mesh, training), say)
                 for after in train(compiled, state, loaded, plan, states, summaries, hosts.AgreedStop()):
-                    yield Epoch(int(after["step"]), after["weights"], summaries)
+                    step = int(after["step"])
+                    yield Epoch(step, after["weights"], summaries)
+                    if step < plan.total_steps and (why := training.ends(step)):
+                        say(f"training ends early: {why}")
+                        break
                 share = loaded.waited / (time.perf_counter() - started)
     say(f"training waited for records {share:.2%} of its time")
 
@@ -122,14 +142,16 @@ def fit(flags: TrainingFlags, mesh: Mesh, model: Model, training: Training) -> G
 def steps(flags: TrainingFlags, mesh: Mesh, training: Training) -> Steps:
     """The function that is compiled: (state, batches) -> (state after them, metrics), see `train_step`."""
     loss, decays = with_gathered_weights(training.loss, training.table, mesh), decay_mask(training.table)
-    return train_step(loss, optimizer(flags), training.schedule, decays, flags.seed, loss_scale(flags))
+    return train_step(
+        loss, optimizer(flags), training.schedule, decays, flags.seed, loss_scale(flags), training.factors
+    )
 
 
-def state_like(flags: TrainingFlags, mesh: Mesh, table: Table) -> State:
+def state_like(flags: TrainingFlags, mesh: Mesh, table: Table, factors: Tree | None = None) -> State:
     """Shapes, dtypes and shardings of the training state."""
 
     def first() -> State:
-        return initial_state(initialize(table, seed=0, stddev=1.0), optimizer(flags), loss_scale(flags))
+        return initial_state(initialize(table, seed=0, stddev=1.0), optimizer(flags), loss_scale(flags), factors)
 
     like: State = jax.eval_shape(first)
     return with_shardings(like, state_shardings(like, table, mesh))
@@ -139,7 +161,7 @@ def _start_state(
     states: TrainingStates | RemoteStates, flags: TrainingFlags, mesh: Mesh, model: Model, training: Training
 ) -> State:
     """The newest saved state or the first one, on the devices of `mesh`."""
-    like = state_like(flags, mesh, training.table)
+    like = state_like(flags, mesh, training.table, training.factors)
     latest = states.latest_step()
     if latest is not None:
         say(f"going on after step {latest}")
@@ -147,7 +169,9 @@ def _start_state(
         return restored
     shardings = jax.tree.map(lambda leaf: leaf.sharding, like)
     weights = _start_weights(flags, model, training, flatten(shardings["weights"]))
-    first = functools.partial(initial_state, optimizer=optimizer(flags), scaling=loss_scale(flags))
+    first = functools.partial(
+        initial_state, optimizer=optimizer(flags), scaling=loss_scale(flags), factors=training.factors
+    )
     state: State = jax.jit(first, out_shardings=shardings)(weights)
     return state
 
@@ -163,6 +187,7 @@ def _start_weights(
         loaded, _ = load(model, training.table, training.dense_head, flags.allow_partial_init, flags.seed)
         if training.class_order is not None:
             loaded = with_classes(loaded, training.class_order)
+        loaded = {path: weight for path, weight in loaded.items() if part_of(path) not in training.fresh}
     rest = {path: weight for path, weight in training.table.items() if path not in loaded}
     fresh = flatten(initialize(rest, flags.seed, model.config.initializer_range, shardings))
     placed = to_devices(dict(loaded), {path: shardings[path] for path in loaded})
@@ -184,8 +209,8 @@ def write_model(folders: Sequence[str], weights: Tree, texts: Mapping[str, str],
 def optimizer(flags: TrainingFlags) -> Optimizer:
     """`--optimizer_type`."""
     if flags.optimizer_type == "adamw":
-        return AdamW(bias_correction=flags.adam_bias_correction)
-    return Lamb()
+        return AdamW(bias_correction=flags.adam_bias_correction, decay=flags.weight_decay)
+    return Lamb(decay=flags.weight_decay)
 
 
 def compute(flags: TrainingFlags) -> Compute:

@@ -31,6 +31,7 @@ FREE_FLAGS = frozenset(
     {
         "mode",
         "model_dir",
+        "patience",
         "eval_data_path",
         "eval_file",
         "eval_files",

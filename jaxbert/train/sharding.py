@@ -15,7 +15,7 @@ import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxbert.batches.devices import replicated
-from jaxbert.model.weights import Table, Tree, unflatten
+from jaxbert.model.weights import Table, Tree, flatten, unflatten
 from jaxbert.train.step import State
 
 A = TypeVarTuple("A")
@@ -63,7 +63,9 @@ def state_shardings(state: State, table: Table, mesh: Mesh) -> State:
     """The shardings of a training state (arrays or their shapes): moments lie as their weights, scalars everywhere."""
     weights = weight_shardings(table, mesh)
     shardings: State = jax.tree.map(lambda _: replicated(mesh), state)
-    shardings["weights"], shardings["moments"] = weights, dict.fromkeys(state["moments"], weights)
+    flat, has_moments = flatten(weights), flatten(state["moments"]["m"]).keys()
+    moments = unflatten({path: flat[path] for path in flat if path in has_moments})
+    shardings["weights"], shardings["moments"] = weights, dict.fromkeys(state["moments"], moments)
     return shardings
 
 

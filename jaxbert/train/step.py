@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxbert.model.dropout import token_bits
-from jaxbert.model.weights import Tree
-from jaxbert.train.optimizers import LinearSchedule, LossScale, Optimizer
+from jaxbert.model.weights import Tree, flatten, unflatten
+from jaxbert.train.optimizers import LinearSchedule, LossScale, Optimizer, trained
 
 UNSCALED = LossScale()
 Batch = Mapping[str, jax.Array]
@@ -24,7 +24,10 @@ Loss = Callable[[Tree, Batch, jax.Array | None], jax.Array]
 
 
 class State(TypedDict):
-    """What training changes: `moments` holds the trees `m` and `v`, `step` (int32 scalar) counts the steps done."""
+    """What training changes: `moments` holds the trees `m` and `v`, `step` (int32 scalar) counts the steps done.
+
+    Weights that are not trained have no moments.
+    """
 
     weights: Tree
     moments: Tree
@@ -32,38 +35,57 @@ class State(TypedDict):
     loss_scale: Tree
 
 
-def initial_state(weights: Tree, optimizer: Optimizer, scaling: LossScale = UNSCALED) -> State:
-    """The state before the first step."""
+def initial_state(
+    weights: Tree, optimizer: Optimizer, scaling: LossScale = UNSCALED, factors: Tree | None = None
+) -> State:
+    """The state before the first step; `factors` as of `train_step`."""
     return {
         "weights": weights,
-        "moments": optimizer.init(weights),
+        "moments": optimizer.init(weights if factors is None else trained(weights, factors)),
         "step": jnp.zeros((), jnp.int32),
         "loss_scale": scaling.init(),
     }
 
 
 def train_step(
-    loss: Loss, optimizer: Optimizer, schedule: LinearSchedule, decays: Tree, seed: int, scaling: LossScale = UNSCALED
+    loss: Loss,
+    optimizer: Optimizer,
+    schedule: LinearSchedule,
+    decays: Tree,
+    seed: int,
+    scaling: LossScale = UNSCALED,
+    factors: Tree | None = None,
 ) -> Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]:
     """The function to compile: (state, batches [T, K, B, ...]) -> (state after T steps, metrics of each, [T] float32).
 
-    A step whose scaled gradients overflow changes no weight.
+    A step whose scaled gradients overflow changes no weight. `factors`, see `rate_factors`, are 1 by default; weights
+    whose factor is 0 stay as they are, get no gradient and do not count in its norm.
     """
+    factors = jax.tree.map(lambda _: 1.0, decays) if factors is None else factors
+    of_trained, decays = trained(factors, factors), trained(decays, factors)
 
     def step(state: State, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
-        number, weights, factor = state["step"], state["weights"], state["loss_scale"]["factor"]
+        number, whole, factor = state["step"], flatten(state["weights"]), state["loss_scale"]["factor"]
 
         def part(weights: Tree, micro: Batch) -> jax.Array:
-            value = loss(weights, micro, token_bits(seed, number, micro["sequences"], micro["positions"]))
+            bits = token_bits(seed, number, micro["sequences"], micro["positions"])
+            value = loss(unflatten(whole | flatten(weights)), micro, bits)
             return value * factor if scaling.is_used else value
 
+        weights = trained(state["weights"], factors)
         value, gradients = accumulate(jax.value_and_grad(part), weights, with_shares(batch))
         if scaling.is_used:
             value, gradients = value / factor, jax.tree.map(lambda g: g / factor, gradients)
         rate = schedule.rate(number)
-        weights, moments, norm = optimizer.update(weights, gradients, state["moments"], decays, rate, number)
+        rates = jax.tree.map(lambda own: rate if own == 1.0 else rate * own, of_trained)
+        weights, moments, norm = optimizer.update(weights, gradients, state["moments"], decays, rates, number)
         metrics = {"loss": value, "learning_rate": rate, "gradient_norm": norm}
-        after: State = {"weights": weights, "moments": moments, "step": number + 1, "loss_scale": state["loss_scale"]}
+        after: State = {
+            "weights": unflatten(whole | flatten(weights)),
+            "moments": moments,
+            "step": number + 1,
+            "loss_scale": state["loss_scale"],
+        }
         if scaling.is_used:
             after, metrics = _unless_overflow(state, after, scaling, jnp.isfinite(norm)), metrics | {"scale": factor}
         return after, metrics

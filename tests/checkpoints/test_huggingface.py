@@ -93,7 +93,7 @@ _KNOWN = [name for name in get_args(Activation) if not name.startswith("hard")]
 @pytest.mark.parametrize("activation", _KNOWN)
 def test_a_configuration_goes_there_and_back(activation: Activation) -> None:
     """Every size and constant, and every activation that transformers knows."""
-    config = BertConfig(31, 12, 3, 4, 20, activation, 0.2, 0.3, 40, 3, 0.05)
+    config = BertConfig(31, 12, 3, 4, 20, activation, 0.2, 0.3, 40, 3, 0.05, classifier_dropout=0.4)
     assert huggingface.from_huggingface_config(huggingface.to_huggingface_config(config, "BertModel")) == config
 
 

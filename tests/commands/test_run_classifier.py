@@ -65,11 +65,11 @@ def test_model_folder(trained: tuple[Path, str], task: Task) -> None:
     assert [entry["step"] for entry in entries(folder, "validation")] == [3, 6, 9]
 
 
-def test_best_is_the_first_of_the_best_evaluations(trained: tuple[Path, str]) -> None:
-    """`best` holds the evaluation with the highest accuracy, the earliest one where several are equal."""
+def test_best_is_the_best_evaluation(trained: tuple[Path, str]) -> None:
+    """`best` holds the evaluation with the highest accuracy, the one with the lowest loss where several are equal."""
     folder, _ = trained
     evaluations = entries(folder, "validation")
-    best = max(evaluations, key=lambda entry: entry["accuracy"])
+    best = max(evaluations, key=lambda entry: (entry["accuracy"], -entry["loss"]))
     assert json.loads((folder / "best" / "eval_results.json").read_text()) == best
     assert json.loads((folder / "last" / "eval_results.json").read_text()) == evaluations[-1]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jaxbert.errors import InputError
 from jaxbert.examples.text_examples import TextExample
-from jaxbert.features.classification import convert, kept_lengths, label_ids
+from jaxbert.features.classification import TextWindows, convert, kept_lengths, label_ids
 from jaxbert.features.counts import TextCounts
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import make_vocab
@@ -65,6 +65,55 @@ def test_many_at_once(pairs: list[tuple[str, str | None]], length: int) -> None:
         assert arrays["segment_ids"][row].tolist() == [
             int(len(first) + 2 <= position < len(tokens)) for position in range(length)
         ]
+
+
+@given(st.lists(st.tuples(words, st.none() | words), max_size=5), st.integers(4, 16), st.integers(1, 16))
+def test_windows(pairs: list[tuple[str, str | None]], length: int, stride: int) -> None:
+    """The windows of an example begin with what it is cut to, hold all of its longer text, and the other as there.
+
+    They are `stride` apart, or closer where tokens would be left out, and only the last one may be shorter.
+    """
+    examples = [TextExample(*pair) for pair in pairs]
+    cut, of_cut = convert(examples, TOKENIZER, length, {"0": 0})
+    arrays, counts = convert(examples, TOKENIZER, length, {"0": 0}, doc_stride=stride)
+    assert counts.sequences == len(arrays["input_ids"])
+    assert counts.long == sum(np.bincount(arrays["texts"]) > 1)
+    assert (counts.texts, counts.tokens, counts.unknown) == (of_cut.texts, of_cut.tokens, of_cut.unknown)
+    assert counts.cut <= of_cut.cut <= counts.cut + counts.long
+    for number, (text_a, text_b) in enumerate(pairs):
+        rows = np.flatnonzero(arrays["texts"] == number)
+        np.testing.assert_array_equal(arrays["input_ids"][rows[0]], cut["input_ids"][number])
+        texts = [text_a.split(), (text_b or "").split()]
+        longer = int(len(texts[0]) <= len(texts[1]))
+        windows = [_texts_in(arrays, row) for row in rows]
+        room, other = len(windows[0][longer]), windows[0][1 - longer]
+        assert all(window[1 - longer] == other for window in windows)
+        if not room:
+            assert len(windows) == 1
+            continue
+        step = min(stride, room)
+        for index, window in enumerate(windows):
+            assert window[longer] == texts[longer][index * step : index * step + room]
+        assert (len(windows) - 1) * step + room >= len(texts[longer]) > (len(windows) - 2) * step + room or len(
+            rows
+        ) == 1
+        assert len(rows) > 1 or room == len(texts[longer])
+
+
+def _texts_in(arrays: dict[str, np.ndarray], row: int) -> list[list[str]]:
+    """The words of both texts in a row."""
+    real = arrays["input_mask"][row] != 0
+    tokens = [TOKENIZER.vocab.tokens[id_] for id_ in arrays["input_ids"][row][real].tolist()]
+    kinds = arrays["segment_ids"][row][real].tolist()
+    found = list(zip(tokens, kinds, strict=True))
+    return [[token for token, kind in found if kind == one and token not in ("[CLS]", "[SEP]")] for one in (0, 1)]
+
+
+def test_outputs_of_windows_are_pooled() -> None:
+    """The mean, or the largest, of the rows of each text."""
+    outputs, firsts = np.array([[1.0, 5], [3, 1], [2, 2], [0, 9]], np.float32), np.array([0, 2, 3])
+    assert TextWindows(1, "mean").pooled(outputs, firsts).tolist() == [[2, 3], [2, 2], [0, 9]]
+    assert TextWindows(1, "max").pooled(outputs, firsts).tolist() == [[3, 5], [2, 2], [0, 9]]
 
 
 @given(st.integers(0, 40), st.integers(1, 40), st.integers(4, 40))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The metadata files of both kinds of tasks."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from jaxbert.errors import InputError
+from jaxbert.features.classification import TextWindows
 from jaxbert.features.squad import WindowSettings
 from jaxbert.io.files import write_text
 from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
@@ -15,10 +17,11 @@ from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 CLASSIFICATION = ClassificationMetaData(
     "XNLI", 100, 128, 3, eval_data_size=7, test_data_size={"en": 3, "zh": 4}, label_list=("a", "b", "ü")
 )
+WINDOWS = dataclasses.replace(CLASSIFICATION, windows=TextWindows(63, "max"))
 REGRESSION = ClassificationMetaData("STS-B", 100, 64, None, "float", test_data_size={"": 5}, has_sample_weights=True)
 
 
-@pytest.mark.parametrize("meta", [CLASSIFICATION, REGRESSION])
+@pytest.mark.parametrize("meta", [CLASSIFICATION, WINDOWS, REGRESSION])
 def test_round_trip(tmp_path: Path, meta: ClassificationMetaData) -> None:
     """What is written is read back the same."""
     path = str(tmp_path / "meta")
@@ -85,6 +88,8 @@ def test_missing_key(tmp_path: Path, key: str) -> None:
         ({"task_type": "bert_squad"}, "the task is `bert_squad`"),
         ({"label_type": "str"}, "`label_type` is `str`"),
         ({"label_list": "ab"}, "`label_list` is `ab`"),
+        ({"long_texts": {"doc_stride": 0, "pooling": "max"}}, "`doc_stride` is `0`"),
+        ({"long_texts": {"doc_stride": 4, "pooling": "sum"}}, "`long_texts` is `.*sum"),
         ({"label_list": ["a"]}, "1 names in `label_list` for `num_labels` 2"),
     ],
 )

@@ -6,7 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxbert.config.trainers import ClassifierFlags
 from jaxbert.train.optimizers import AdamW, Lamb, LinearSchedule
+from jaxbert.train.run import optimizer
 from tests.train.plain_optimizers import plain_adamw, plain_lamb
 
 RATES = [1e-3 * (10 - t) / 10 for t in range(10)]
@@ -28,13 +30,26 @@ def test_lamb_follows_its_equations(scale):
     assert_follows(Lamb(), weights, gradients, plain_lamb(weights, gradients, RATES))
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_the_decay_is_that_of_the_flag(decay):
+    """`--weight_decay` reaches both optimizers, whose ten steps follow the equations with it."""
+    weights, gradients = ten_steps(0.1)
+    adamw, lamb = (
+        optimizer(ClassifierFlags(model_dir="m", mode="eval", optimizer_type=kind, weight_decay=decay))
+        for kind in ("adamw", "lamb")
+    )
+    assert_follows(adamw, weights, gradients, plain_adamw(weights, gradients, RATES, True, decay=decay))
+    assert_follows(lamb, weights, gradients, plain_lamb(weights, gradients, RATES, decay=decay))
+
+
 def test_lamb_moves_weights_that_are_zero():
     """Without a norm of its own a weight moves as in Adam; one without gradient and decay stays."""
     weights = {"kernel": jnp.zeros((2, 2)), "bias": jnp.ones(2)}
     gradients = {"kernel": jnp.ones((2, 2)), "bias": jnp.zeros(2)}
     lamb = Lamb()
     decays = {"kernel": True, "bias": False}
-    new, _, _ = lamb.update(weights, gradients, lamb.init(weights), decays, jnp.float32(0.1), jnp.int32(0))
+    rates = dict.fromkeys(weights, jnp.float32(0.1))
+    new, _, _ = lamb.update(weights, gradients, lamb.init(weights), decays, rates, jnp.int32(0))
     np.testing.assert_allclose(new["kernel"], -0.1, rtol=1e-5)
     np.testing.assert_array_equal(new["bias"], 1.0)
 
@@ -56,7 +71,8 @@ def assert_follows(optimizer, weights, gradients, expected):
     ours = jax.tree.map(jnp.asarray, weights)
     moments, decays = optimizer.init(ours), {"kernel": True, "bias": False}
     for t, (step, rate) in enumerate(zip(gradients, RATES, strict=True)):
-        ours, moments, norm = optimizer.update(ours, step, moments, decays, jnp.float32(rate), jnp.int32(t))
+        rates = dict.fromkeys(ours, jnp.float32(rate))
+        ours, moments, norm = optimizer.update(ours, step, moments, decays, rates, jnp.int32(t))
         squares = sum(float((g.astype(np.float64) ** 2).sum()) for g in step.values())
         np.testing.assert_allclose(norm, np.sqrt(squares), rtol=1e-6)
     for name in weights:

@@ -43,7 +43,8 @@ def assert_follows(run: str, table: Table, warmup_steps: int, gradients: Gradien
         np.testing.assert_allclose(rate, golden["learning_rate"][number], atol=1e-9)
         official_clip = max(float(golden["gradient_norm"][number]), 1.0)
         kind = Lamb() if optimizer == "lamb" else AdamW(clip_norm=float(global_norm(gradient)) / official_clip)
-        weights, moments, _ = kind.update(weights, gradient, moments, decays, rate, jnp.int32(number))
+        rates = jax.tree.map(lambda _, rate=rate: rate, decays)
+        weights, moments, _ = kind.update(weights, gradient, moments, decays, rates, jnp.int32(number))
     end = flatten(weights)
     change = np.concatenate([(np.float64(end[path]) - start[path]).ravel() for path in sorted(table)])[::5]
     # The softmax does not see the bias of the keys: its gradient is what rounding leaves of zero. LAMB, which does not
