@@ -276,7 +276,11 @@ def with_classes(weights: Mapping[str, np.ndarray], order: tuple[int, ...]) -> d
 
 
 def load_whole(
-    model: Model, table: Table, dense_head: DenseHead, missing_head: str, class_order: tuple[int, ...] | None = None
+    model: Model,
+    table: Table,
+    dense_head: DenseHead | None,
+    missing_head: str,
+    class_order: tuple[int, ...] | None = None,
 ) -> Tree:
     """Trained weights, all of `table`, a classifier's outputs in this order of their numbers.
 

@@ -200,10 +200,11 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
         early_end=fine_tuning.early_end(flags, plan),
     )
     metric = fine_tuning.best_metric(flags, printed_metrics(meta))
-    texts = data.model.texts()
+    texts, is_finished = data.model.texts(), True
     with contextlib.closing(run.fit(flags, classifier.mesh, data.model, training)) as epochs:
         for epoch in epochs:
             found: dict[str, float] = {}
+            is_finished = False
             if data.held_out is not None:
                 labels = data.held_out.labels
                 logits = classifier.outputs(epoch.weights, data.held_out, flags.eval_batch_size)
@@ -214,6 +215,8 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
             folders = fine_tuning.model_folders(flags, epoch, found, metric)
             texts[model_folder.META_DATA_FILE] = meta.to_json()
             run.write_model(folders, epoch.weights, texts, {"step": epoch.step, **found})
+    if is_finished and data.held_out is not None:
+        say("it was evaluated before; `--mode=eval` scores what is given now")
     fine_tuning.say_where(flags)
 
 
@@ -528,6 +531,8 @@ def _records_given(flags: ClassifierFlags, model: Model) -> Data:
     else:
         meta, order = _as_trained(model, meta)
     data = _open_records(model, meta, train, held_out, flags.mode == "predict")
+    fine_tuning.refuse_records_of_other_vocab(model, data.train, train)
+    fine_tuning.refuse_records_of_other_vocab(model, data.held_out, held_out)
     if data.held_out is not None and flags.mode != "predict":
         _refuse_unlabelled(data.held_out.labels, meta, held_out)
     return dataclasses.replace(data, class_order=order)
@@ -578,7 +583,8 @@ def _open_records(
     trained_on = opened(train, meta.train_data_size)
     others = opened(held_out, None if predicts else meta.eval_data_size)
     if trained_on is not None:
-        meta = dataclasses.replace(meta, pairs=trained_on.pairs)
+        longest = min(meta.max_seq_length, model.config.max_position_embeddings)  # records may be padded beyond
+        meta = dataclasses.replace(meta, pairs=trained_on.pairs, max_seq_length=longest)
     elif others is not None:
         _refuse_other_texts(model, [others])
     return Data(model, meta, trained_on, others, {"": others} if predicts and others is not None else {})

@@ -6,7 +6,9 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar, cast
+
+import numpy as np
 
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.load import DenseHead
@@ -16,6 +18,7 @@ from jaxbert.checkpoints.vocab_fit import NewTokens
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import ClassifierFlags, FineTuningFlags, SquadFlags
 from jaxbert.console import say
+from jaxbert.datasets.checks import refuse_other_vocab
 from jaxbert.errors import InputError
 from jaxbert.export.model import export_model
 from jaxbert.io import files
@@ -27,6 +30,7 @@ from jaxbert.train.optimizers import LinearSchedule, rate_factors
 from jaxbert.train.run import Epoch
 
 Flags = TypeVar("Flags", ClassifierFlags, SquadFlags)
+_SAMPLE = 4096  # records that show with which vocabulary they were made
 
 
 def run_and_export(
@@ -82,6 +86,23 @@ def trained_checkpoint(flags: FineTuningFlags) -> str:
         raise InputError(
             f"there is no trained model in `{flags.model_dir}`", "train first, or give `--predict_checkpoint_path`"
         ) from error
+
+
+class Records(Protocol):
+    """Sequences by number."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
+        """Features of those with these numbers [n]."""
+
+
+def refuse_records_of_other_vocab(model: Model, records: Records | None, paths: Sequence[str]) -> None:
+    """Raise InputError where record files show that they were made with another vocabulary than the model's."""
+    if records is None or model.vocab_file is None:
+        return
+    sample = records.read(np.arange(min(len(records), _SAMPLE)))
+    refuse_other_vocab(model.vocab, sample["input_ids"], sample["input_mask"], ", ".join(paths))
 
 
 def data_of_run(checksums: Mapping[str, str], text: str | None) -> dict[str, str]:

@@ -13,26 +13,29 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbert.batches.devices import row_units, shard_whole
+from jaxbert.batches.devices import row_units, shard_whole, to_devices
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
 from jaxbert.batches.order import records_at
 from jaxbert.batches.packing import RowShape, choose_shape
 from jaxbert.batches.rows import Arrays, Layout, Targets, record_sizes, scatter
-from jaxbert.checkpoints.resolve import Model, find_model
+from jaxbert.checkpoints.load import load_whole
+from jaxbert.checkpoints.model_folder import read_results
+from jaxbert.checkpoints.resolve import Model, find_model, find_source
 from jaxbert.checkpoints.vocab_fit import NewTokens
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import PretrainingFlags
 from jaxbert.console import say
-from jaxbert.datasets.checks import Bounds, CheckAll, Found
+from jaxbert.datasets.checks import Bounds, CheckAll, Found, refuse_other_vocab
 from jaxbert.datasets.pretraining import PretrainingRecords
 from jaxbert.errors import InputError
+from jaxbert.features.counts import unknown_note
 from jaxbert.features.masking import Masking, MaskVocab, mask_anew, mask_vocab, whole_words_note
 from jaxbert.io import files
 from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import pretrain
 from jaxbert.model.weights import Table, Tree, pretraining_table
 from jaxbert.text.tokenizer import Rules
-from jaxbert.text.vocab import has_case, lower_cases
+from jaxbert.text.vocab import Vocab, has_case, lower_cases
 from jaxbert.train import devices, run, run_folder
 from jaxbert.train.evaluate import totals
 from jaxbert.train.hosts import check_together
@@ -40,7 +43,7 @@ from jaxbert.train.loop import Plan
 from jaxbert.train.losses import pretraining_loss, score_sums
 from jaxbert.train.optimizers import LinearSchedule
 from jaxbert.train.run import Training
-from jaxbert.train.sharding import with_gathered_weights
+from jaxbert.train.sharding import weight_shardings, with_gathered_weights
 from jaxbert.train.step import Batch
 
 FOLDER = "pretrained"
@@ -71,8 +74,10 @@ def run_task(flags: PretrainingFlags) -> None:
     if model.vocab_file is None:
         say("note: the vocabulary is not known, so that none goes with the model; give `--vocab_file`")
     else:
-        counts = records.sample_tokens(flags.seed)
-        model = dataclasses.replace(model, rules=rules_of_records(flags, model, counts))
+        counts = records.sample_tokens(flags.seed, model.vocab)
+        model = dataclasses.replace(model, rules=rules_of_records(flags, model, counts, flags.input_files))
+        if note := unknown_note(int(counts[model.vocab.unk]), int(counts.sum())):
+            say(f"note: `{flags.input_files}`: {note}")
         if records.draw and (note := records.draw.whole_words_note(counts)):
             say(f"note: {note}")
     mesh = devices.mesh_of(flags, model.config)
@@ -80,6 +85,9 @@ def run_task(flags: PretrainingFlags) -> None:
     held_out = None
     if flags.eval_files:
         evaluated = open_records(flags, model, flags.eval_files)
+        if model.vocab_file is not None:
+            counts = evaluated.sample_tokens(flags.seed, model.vocab)
+            rules_of_records(flags, model, counts, flags.eval_files)  # which may contradict
         evaluated_shape = evaluated.row_shape(min(flags.eval_batch_size, len(evaluated)), flags.seed, mesh)
         held_out = (evaluated, evaluated_shape, flags.eval_batch_size)
     batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
@@ -95,14 +103,18 @@ def run_task(flags: PretrainingFlags) -> None:
     training = Training(
         *(pretrainer.table, pretrainer.loss, _schedule(flags), _plan(flags), batches, None, FOLDER), data=bound
     )
-    folder = os.path.join(flags.model_dir, FOLDER)
+    folder, results = os.path.join(flags.model_dir, FOLDER), dict[str, float]()
     with contextlib.closing(run.fit(flags, mesh, model, training)) as epochs:
         for epoch in epochs:
-            results: dict[str, float] = {}
             if held_out is not None:
                 results = pretrainer.evaluate(epoch.weights, *held_out)
                 epoch.report(results)
             run.write_model([folder], epoch.weights, model.texts(), {"step": epoch.step, **results})
+    if held_out is not None and not results:  # all was done before; these may be other records than those of then
+        finished = dataclasses.replace(model, source=find_source(folder))
+        weights = load_whole(finished, pretrainer.table, None, "whole model of pretraining")
+        placed: Tree = to_devices(weights, weight_shardings(pretrainer.table, mesh))
+        run.say_results(int(read_results(folder)["step"]), pretrainer.evaluate(placed, *held_out))
     say(f"the model is in {folder}; give it as --init_checkpoint")
 
 
@@ -288,14 +300,18 @@ class MaskedRecords:
         lengths, predicted = self.sample_sizes(seed)
         return choose_shape(lengths, batch_size, seed, *row_units(mesh), predicted, even=True)
 
-    def sample_tokens(self, seed: int) -> np.ndarray:
-        """How often each token is in a sample of the records, int64, before it was masked."""
+    def sample_tokens(self, seed: int, vocab: Vocab) -> np.ndarray:
+        """How often each token of `vocab` is in a sample of the records, int64 [V], before it was masked.
+
+        Raises InputError where records show that they were made with another vocabulary.
+        """
         features = self.read(records_at(np.arange(min(len(self), _SAMPLE)), len(self), seed))
         ids = features["input_ids"].copy()
         if "masked_lm_weights" in features:
             record, number = np.nonzero(features["masked_lm_weights"] > 0)
             ids[record, features["masked_lm_positions"][record, number]] = features["masked_lm_ids"][record, number]
-        return np.bincount(ids[features["input_mask"] != 0])
+        refuse_other_vocab(vocab, ids, features["input_mask"], ", ".join(self.records.checksums))
+        return np.bincount(ids[features["input_mask"] != 0], minlength=len(vocab))
 
     def _sizes(self, numbers: np.ndarray) -> Found:
         tokens, predicted = record_sizes(self.read(numbers))
@@ -331,11 +347,12 @@ def open_records(flags: PretrainingFlags, model: Model, patterns: str) -> Masked
     return MaskedRecords(records, None)
 
 
-def rules_of_records(flags: PretrainingFlags, model: Model, counts: np.ndarray) -> Rules:
+def rules_of_records(flags: PretrainingFlags, model: Model, counts: np.ndarray, source: str) -> Rules:
     """How the text of the records became tokens, which goes with the model: as the model or a flag says.
 
     Where neither does, records say it themselves: lower-cased text has no tokens with capitals. Where they have too few
-    tokens that show it, the vocabulary decides. `counts` is how often each token is in a sample of the records.
+    tokens that show it, the vocabulary decides. `counts` is how often each token is in a sample of the records, and
+    `source` their files.
 
     Raises:
         InputError: the records show another case than the model or the flag says.
@@ -346,7 +363,7 @@ def rules_of_records(flags: PretrainingFlags, model: Model, counts: np.ndarray) 
         shown[has_case(vocab.tokens[id_])] += int(counts[id_])
     of_all = shown[True] + shown[False]
     kept = None if of_all < _TOKENS_THAT_TELL else shown[True] > _CASE_IS_KEPT * of_all
-    told = f"{shown[True]:,} of {of_all:,} words of the records have capitals or accents"
+    told = f"`{source}`: {shown[True]:,} of {of_all:,} words of the records have capitals or accents"
     if model.rules is None and (kept is None or not (kept or vocab.is_cased)):
         return Rules(lower_cases(None, vocab))
     if model.rules is None:

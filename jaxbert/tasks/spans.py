@@ -245,6 +245,8 @@ def _train(flags: SquadFlags, answerer: Answerer, data: "Data", held_out: Questi
     config, last = answerer.config, os.path.join(flags.model_dir, "last")
     bounds = Bounds(config.vocab_size, config.type_vocab_size, config.max_position_embeddings)
     records = WindowRecords(data.train, data.record_length, bounds, check_together)
+    if flags.train_data_path:
+        fine_tuning.refuse_records_of_other_vocab(data.model, records, data.train)
     note_other_size(data.meta.train_data_size, len(records), data.train)
     plan, schedule = fine_tuning.plan(flags, len(records))
     batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps

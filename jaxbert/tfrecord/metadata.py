@@ -116,7 +116,10 @@ class ClassificationMetaData:
         content = read_json_object(path, _EXPECTED)
         task = content.get("task_type", _CLASSIFICATION)
         if task not in (_CLASSIFICATION, _REGRESSION):
-            raise InputError(f"`{path}`: the task is `{task}`", f"expected `{_CLASSIFICATION}` or `{_REGRESSION}`")
+            hint = "; `run_squad` is for this one" if task == _SQUAD else ""
+            raise InputError(
+                f"`{path}`: the task is `{task}`", f"expected `{_CLASSIFICATION}` or `{_REGRESSION}`{hint}"
+            )
         label_type = content.get("label_type", "int")
         if label_type not in ("int", "float"):
             raise InputError(f"`{path}`: `label_type` is `{label_type}`, expected `int` or `float`")

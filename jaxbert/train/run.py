@@ -92,8 +92,12 @@ class Epoch:
             if math.isnan(value) or (name == "loss" and math.isinf(value)):
                 raise InputError(f"the evaluation after step {self.step} has {name} `{value}`", DIVERGED)
         self.summaries.write("validation", self.step, results)
-        told = (f"{name} {value:.4f}" for name, value in results.items() if not shown or name in shown)
-        say(f"evaluation after step {self.step}: {'  '.join(told)}")
+        say_results(self.step, {name: value for name, value in results.items() if not shown or name in shown})
+
+
+def say_results(step: int, results: Mapping[str, float]) -> None:
+    """Say the metrics of the weights after `step` steps."""
+    say(f"evaluation after step {step}: {'  '.join(f'{name} {value:.4f}' for name, value in results.items())}")
 
 
 def fit(flags: TrainingFlags, mesh: Mesh, model: Model, training: Training) -> Generator[Epoch, None, None]:

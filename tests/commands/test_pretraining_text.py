@@ -80,6 +80,16 @@ def test_a_flag_against_the_records_is_refused(
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.parametrize(("records", "held_out"), [("kept", "lowered"), ("lowered", "kept")])
+def test_evaluation_on_text_of_the_other_case_is_refused(
+    records: str, held_out: str, cased: Path, pretrain: Run, tmp_path: Path
+) -> None:
+    """By the name of the files that are evaluated, before anything is trained."""
+    given = run(cased, records, tmp_path / "model", eval_files=cased / held_out)
+    assert_refused(pretrain(*given), f"`{cased}/{held_out}`: ", "make the records again")
+    assert not (tmp_path / "model").exists()
+
+
 def test_a_start_against_the_records_is_refused(cased: Path, pretrain: Run, tmp_path: Path) -> None:
     """A model goes on with text of its own case; lower-cased records go on where the user says that they are meant."""
     for name, records in (("cased", "kept"), ("uncased", "lowered")):

@@ -3,6 +3,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import time
@@ -124,6 +126,24 @@ def test_compressed_records(corpus: Corpus, pretrain: Run, tmp_path: Path) -> No
         assert code == 0, err
         assert (f"unpacking `{tmp_path}/packed`" in err) == (name == "packed")
     assert losses(tmp_path / "of-packed") == losses(tmp_path / "of-plain")
+
+
+def test_a_finished_run_evaluates_other_records(
+    pretrained: Path, corpus: Corpus, pretrain: Run, tmp_path: Path
+) -> None:
+    """Its weights are scored as they would have been in training, and nothing is written."""
+    shutil.copytree(pretrained, tmp_path / "run")
+    results = (tmp_path / "run" / "pretrained" / "eval_results.json").read_text()
+    code, _, err = pretrain(*training(corpus, corpus.whole, tmp_path / "run", eval_files=f"{corpus.folder}/masked-0"))
+    assert code == 0, err
+    first = re.search(r"evaluation after step 12: .*  masked_lm_loss (\S+)", err)
+    code, _, err = pretrain(*training(corpus, corpus.whole, tmp_path / "run"))
+    again = re.search(r"evaluation after step 12: .*  masked_lm_loss (\S+)", err)
+    assert first
+    assert again
+    assert float(again[1]) == pytest.approx(json.loads(results)["masked_lm_loss"], abs=6e-5)  # printed with four digits
+    assert first[1] != again[1]
+    assert (tmp_path / "run" / "pretrained" / "eval_results.json").read_text() == results
 
 
 def test_evaluation_masks_do_not_change(pretrained: Path, corpus: Corpus, pretrain: Run, tmp_path: Path) -> None:
