@@ -116,6 +116,14 @@ def test_damaged_text(
     assert not list(tmp_path.glob("model/**/*.tmp"))
 
 
+def test_records_of_another_vocabulary(copy: Task, classify: Run, tmp_path: Path) -> None:
+    """The model's own has as many tokens, but by it pieces of words stand behind punctuation."""
+    replace("red\nblue\n", ",\n##blue\n")(copy.model / "vocab.txt")
+    given = [*copy.records, *flags(init_checkpoint=copy.model / "bert_model.ckpt", model_dir=tmp_path / "model")]
+    assert_refused(classify(*given), f"was made with another vocabulary than `{copy.model}/vocab.txt`", "vocabulary")
+    assert not (tmp_path / "model" / "last").exists()
+
+
 @pytest.mark.parametrize(
     ("more", "problem", "hint"),
     [
