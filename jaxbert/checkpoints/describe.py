@@ -17,7 +17,7 @@ from jaxbert.errors import InputError
 from jaxbert.io import files
 from jaxbert.text.tokenizer import Rules, Tokenizer
 from jaxbert.text.vocab import read_vocab
-from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
+from jaxbert.tfrecord.metadata import MetaData, SquadMetaData, TaggingMetaData
 
 _SHOWN = 20  # added tokens that are listed
 _STATES = "checkpoints"  # below the folder of a run
@@ -130,6 +130,8 @@ def _heads(contents: Contents) -> Iterator[str]:
         yield f"classifier ({contents.shapes[names.CLASSIFIER[0]][0]} outputs)"
     if names.SQUAD[0] in contents.shapes:
         yield "SQuAD"
+    if names.TAGGER[0] in contents.shapes:
+        yield f"tagger ({contents.shapes[names.TAGGER[0]][0]} outputs)"
     if names.NEXT_SENTENCE[0] in contents.shapes:
         yield "next sentence"
     if names.MASKED_LM_BIAS in contents.keys:
@@ -189,7 +191,7 @@ def _told_rules(rules: Rules) -> str:
     )
 
 
-def _told_task(task: ClassificationMetaData | SquadMetaData) -> str:
+def _told_task(task: MetaData) -> str:
     """What goes in, and what comes out."""
     if isinstance(task, SquadMetaData):
         cut = task.settings
@@ -197,6 +199,9 @@ def _told_task(task: ClassificationMetaData | SquadMetaData) -> str:
             f"answers to questions of up to {cut.max_query_length} tokens, in windows of up to {cut.max_seq_length}"
             f" tokens, {cut.doc_stride} apart{'; some have none' if task.version_2_with_negative else ''}"
         )
+    if isinstance(task, TaggingMetaData):
+        scheme = "plain tags" if task.scheme == "plain" else task.scheme.upper()
+        return f"words of {task.context}s, in windows of up to {task.max_seq_length} tokens -> {task.kind} ({scheme})"
     texts = {True: "pairs of texts", False: "single texts", None: "texts"}[task.pairs]
     name = f"{task.processor_type}: " if task.processor_type else ""
     told = f"{name}{texts} of up to {task.max_seq_length} tokens -> {task.kind}"

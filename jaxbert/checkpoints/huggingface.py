@@ -25,7 +25,7 @@ from jaxbert.errors import InputError
 from jaxbert.io import files
 from jaxbert.text.tokenizer import Rules
 from jaxbert.text.vocab import read_vocab
-from jaxbert.tfrecord.metadata import ClassificationMetaData
+from jaxbert.tfrecord.metadata import ClassificationMetaData, TaggingMetaData
 
 ENCODER_PREFIX = "bert."  # absent where the encoder alone was saved
 _PARTS_OF_ENCODER = ("embeddings.", "encoder.", "pooler.")
@@ -39,7 +39,11 @@ _HEADS = {
     "classifier.weight": names.CLASSIFIER[0],
     "classifier.bias": names.CLASSIFIER[1],
 }
+# Theirs of a tagger have the names of a classifier's: the class of the model tells which they are.
+_OF_TAGGER = dict(zip(names.CLASSIFIER, names.TAGGER, strict=True))
 _OF_HEADS = {ours: theirs for theirs, ours in _HEADS.items()}
+_OF_HEADS |= {tagger: _OF_HEADS[classifier] for classifier, tagger in _OF_TAGGER.items()}
+TAGGER_CLASS = "BertForTokenClassification"
 # The masked LM's decoder shares these weights; some files hold them a second time, or only, under the decoder's names.
 TIED = {
     "cls.predictions.decoder.weight": names.WORD_EMBEDDINGS,
@@ -64,8 +68,8 @@ def huggingface_name(name: str) -> str:
     return dotted + _LEAVES.get(leaf, f"{leaf}.weight")
 
 
-def tf1_name(name: str) -> str | None:
-    """The TF1 name of the weight with the Hugging Face name `name`, or None if it is no weight of BERT.
+def tf1_name(name: str, architecture: str | None = None) -> str | None:
+    """The TF1 name of the weight `name` of a Hugging Face model of this class, or None if it is no weight of BERT.
 
     The encoder's names are known with and without their prefix, normalizations also by their old names (`gamma`).
     """
@@ -76,7 +80,7 @@ def tf1_name(name: str) -> str | None:
     of_first_layer = _LAYER.sub("bert.encoder.layer.0.", full)
     ours = _OURS.get(of_first_layer)
     if ours is None or layer is None:
-        return ours
+        return _OF_TAGGER.get(ours or "", ours) if architecture == TAGGER_CLASS else ours
     ours = ours.replace("/layer_0/", f"/layer_{layer[1]}/")
     return ours if names.is_weight(ours) else None  # a number like 007 is no layer
 
@@ -100,7 +104,7 @@ def in_tf1_shape(name: str, weight: np.ndarray) -> np.ndarray:
     return weight.T if name.endswith("/kernel") else weight
 
 
-_OURS = {huggingface_name(name): name for name in names.weight_names(layers=1)}
+_OURS = {huggingface_name(name): name for name in names.weight_names(layers=1) if name not in names.TAGGER}
 
 
 # What transformers assumes for keys that are not in the file, where google-research/bert assumes something else.
@@ -180,9 +184,9 @@ def from_huggingface_config(content: Mapping[str, Any]) -> BertConfig:
 
 
 def to_huggingface_config(
-    config: BertConfig, architecture: str, task: ClassificationMetaData | None = None
+    config: BertConfig, architecture: str, task: ClassificationMetaData | TaggingMetaData | None = None
 ) -> dict[str, Any]:
-    """The content of a `config.json` for a model class of transformers, `task` that of a classifier.
+    """The content of a `config.json` for a model class of transformers, `task` that of a classifier or tagger.
 
     Raises InputError for an activation that transformers does not know.
     """
@@ -194,10 +198,13 @@ def to_huggingface_config(
         content[_HEAD_DROPOUT] = config.classifier_dropout
     content["hidden_act"] = _THEIR_ACTIVATIONS[config.hidden_act]
     if task is not None:
-        labels = ("LABEL_0",) if task.is_regression else task.class_names
+        is_number = isinstance(task, ClassificationMetaData) and task.is_regression
+        labels = ("LABEL_0",) if is_number else task.class_names
         content["id2label"] = {str(number): label for number, label in enumerate(labels)}
         content["label2id"] = {label: number for number, label in enumerate(labels)}
-        if task.is_multi_label:  # the others are known by the number of outputs
+        if (
+            isinstance(task, ClassificationMetaData) and task.is_multi_label
+        ):  # the others are known by the number of outputs
             content["problem_type"] = _SEVERAL_LABELS
     return content
 
@@ -206,6 +213,7 @@ def architecture_of(weights: Collection[str]) -> str:
     """The class of transformers for weights with these TF1 names: by their heads, or the encoder alone."""
     classes = {
         names.CLASSIFIER[0]: "BertForSequenceClassification",
+        names.TAGGER[0]: TAGGER_CLASS,
         names.SQUAD[0]: "BertForQuestionAnswering",
         names.MASKED_LM_BIAS: "BertForMaskedLM",
         names.NEXT_SENTENCE[0]: "BertForNextSentencePrediction",
@@ -231,6 +239,17 @@ def classification_task(content: Mapping[str, Any], outputs: int, max_seq_length
         )
     if stated == _NUMBER:
         return ClassificationMetaData("", 0, max_seq_length, None, "float")
+    labels, several = _labels(content, outputs), stated == _SEVERAL_LABELS
+    return ClassificationMetaData("", 0, max_seq_length, outputs, label_list=labels, is_multi_label=several)
+
+
+def tagging_task(content: Mapping[str, Any], outputs: int, max_seq_length: int) -> TaggingMetaData:
+    """What a tagger with so many outputs was trained for by its `config.json`; raises InputError for wrong names."""
+    return TaggingMetaData(0, max_seq_length, _labels(content, outputs))
+
+
+def _labels(content: Mapping[str, Any], outputs: int) -> tuple[str, ...]:
+    """A name for each output."""
     labels = _class_names(content) or tuple(f"LABEL_{number}" for number in range(outputs))
     if len(labels) != outputs:
         raise InputError(
@@ -238,8 +257,7 @@ def classification_task(content: Mapping[str, Any], outputs: int, max_seq_length
         )
     if twice := [label for label, count in Counter(labels).items() if count > 1]:
         raise InputError(f"`id2label` names several classes `{twice[0]}`", "give each class a name of its own there")
-    several = stated == _SEVERAL_LABELS
-    return ClassificationMetaData("", 0, max_seq_length, outputs, label_list=labels, is_multi_label=several)
+    return labels
 
 
 def _class_names(content: Mapping[str, Any]) -> tuple[str, ...]:
@@ -251,10 +269,11 @@ def _class_names(content: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(map(str, found))
 
 
-_WITHOUT_POOLER = ("BertForQuestionAnswering", "BertForMaskedLM")
+_WITHOUT_POOLER = ("BertForQuestionAnswering", "BertForMaskedLM", TAGGER_CLASS)
 _TASKS = {
     "classification": names.CLASSIFIER[0],
     "SQuAD": names.SQUAD[0],
+    "tags": names.TAGGER[0],
     "masked LM": names.MASKED_LM_BIAS,
     "next sentence": names.NEXT_SENTENCE[0],
 }
@@ -279,17 +298,18 @@ def write_huggingface(
     folder: str,
     weights: Mapping[str, np.ndarray],
     config: BertConfig,
-    task: ClassificationMetaData | None = None,
+    task: ClassificationMetaData | TaggingMetaData | None = None,
 ) -> None:
     """Write config.json and model.safetensors from `weights` (TF1 names and shapes), as far as they are stored.
 
-    `task` is what a classifier was trained for, if known. Raises InputError as `stored_names` does.
+    `task` is what a classifier or tagger was trained for, if known. Raises InputError as `stored_names` does.
     """
     architecture = architecture_of(weights)
-    if names.CLASSIFIER[0] not in weights:
+    for head, unnamed in ((names.CLASSIFIER, classification_task), (names.TAGGER, tagging_task)):
+        if task is None and head[0] in weights:
+            task = unnamed({}, len(weights[head[0]]), config.max_position_embeddings)
+    if names.CLASSIFIER[0] not in weights and names.TAGGER[0] not in weights:
         task = None
-    elif task is None:
-        task = classification_task({}, len(weights[names.CLASSIFIER[0]]), config.max_position_embeddings)
     tensors = dict(to_huggingface(name, weights[name]) for name in sorted(stored_names(weights)))
     if architecture == "BertModel":
         tensors = {name.removeprefix(ENCODER_PREFIX): tensor for name, tensor in tensors.items()}

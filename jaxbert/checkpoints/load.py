@@ -145,8 +145,9 @@ def _listed(items: tuple[str, ...] | list[str]) -> str:
     return ", ".join(items[:_SHOWN]) + more
 
 
-DenseHead = Literal["classifier", "squad"]
+DenseHead = Literal["classifier", "squad", "tagger"]
 _DENSE_HEADS: dict[DenseHead, tuple[str, str]] = {"classifier": names.CLASSIFIER, "squad": names.SQUAD}
+_OUTPUTS = (*names.CLASSIFIER, *names.TAGGER)  # of which each row is a class
 _FLOATS = frozenset(np.dtype(kind) for kind in ("f2", "f4", "f8", ml_dtypes.bfloat16))
 _MASKED_LM = frozenset(names.MASKED_LM[0])
 
@@ -180,7 +181,7 @@ def read_initial(source: Source | str, dense_head: DenseHead | None = None) -> I
     if names.WORD_EMBEDDINGS not in contents.keys:
         raise _no_encoder(contents)
     keys = dict(contents.keys)
-    if dense_head and contents.undecided:
+    if dense_head in _DENSE_HEADS and contents.undecided:
         keys |= zip(_DENSE_HEADS[dense_head], contents.undecided, strict=True)
     weights = {name: _float32(contents.read(name, key), key, contents.source) for name, key in keys.items()}
     untied = _untied(contents, weights)
@@ -270,9 +271,9 @@ def refuse_not_finite(weights: Mapping[str, np.ndarray], source: str) -> None:
 
 
 def with_classes(weights: Mapping[str, np.ndarray], order: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """The classifier's outputs in this order of their numbers, or no classifier where `order` is empty."""
-    head = {path: weights[path][list(order)] for path in names.CLASSIFIER if order and path in weights}
-    return {path: weight for path, weight in weights.items() if path not in names.CLASSIFIER} | head
+    """The outputs of a classifier or tagger in this order of their numbers, or no such head where `order` is empty."""
+    head = {path: weights[path][list(order)] for path in _OUTPUTS if order and path in weights}
+    return {path: weight for path, weight in weights.items() if path not in _OUTPUTS} | head
 
 
 def load_whole(
@@ -289,7 +290,7 @@ def load_whole(
     found, report = load(model, table, dense_head)
     if class_order is not None:
         found = with_classes(found, class_order)
-    if dense_head == "squad":  # answers need no pooler, and models stored for them alone have none
+    if dense_head != "classifier":  # the others need no pooler, and models stored for them alone have none
         found |= {name: np.zeros(table[name].shape, np.float32) for name in names.POOLER if name not in found}
     if rest := set(table) - set(found):
         missing = ", ".join(sorted(rest))

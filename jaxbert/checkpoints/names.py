@@ -23,9 +23,9 @@ _LAYER_MODULES = (
     "output/dense",
     "output/LayerNorm",
 )
-_DENSE_HEADS = ("cls/seq_relationship/output", "cls/squad/output", "output")
+_DENSE_HEADS = ("cls/seq_relationship/output", "cls/squad/output", "cls/tagging/output", "output")
 
-NEXT_SENTENCE, SQUAD, CLASSIFIER = ((f"{head}_weights", f"{head}_bias") for head in _DENSE_HEADS)
+NEXT_SENTENCE, SQUAD, TAGGER, CLASSIFIER = ((f"{head}_weights", f"{head}_bias") for head in _DENSE_HEADS)
 MASKED_LM_BIAS = "cls/predictions/output_bias"
 WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
 FIRST_QUERY = "bert/encoder/layer_0/attention/self/query/kernel"
@@ -54,12 +54,13 @@ _HEAD_NAMES = (
     MASKED_LM_BIAS,
     *NEXT_SENTENCE,
     *SQUAD,
+    *TAGGER,
     *CLASSIFIER,
 )
 
 
 def weight_names(layers: int) -> list[str]:
-    """The names of all weights of an encoder with this many layers and of every official head."""
+    """The names of all weights of an encoder with this many layers and of every head, our tagger too."""
     return [*encoder_names(layers), *_HEAD_NAMES]
 
 
@@ -68,7 +69,7 @@ _LAYER = re.compile(r"^bert/encoder/layer_(0|[1-9]\d{0,3})/")
 
 
 def is_weight(name: str) -> bool:
-    """Whether `name` is the TF1 name of a weight of BERT or of one of its official heads."""
+    """Whether `name` is the TF1 name of a weight of BERT or of one of its heads."""
     return _LAYER.sub("bert/encoder/layer_0/", name) in _WEIGHT_NAMES
 
 

@@ -17,7 +17,7 @@ from jaxbert.checkpoints.model_folder import (
     VOCAB_FILE,
     models_of_run,
 )
-from jaxbert.checkpoints.names import CLASSIFIER, SQUAD, WORD_EMBEDDINGS
+from jaxbert.checkpoints.names import CLASSIFIER, SQUAD, TAGGER, WORD_EMBEDDINGS
 from jaxbert.checkpoints.other_formats import refuse_adapter, refuse_other_formats, refuse_pointer
 from jaxbert.checkpoints.sentence_transformers import Pooling
 from jaxbert.checkpoints.tf_bundle import Bundle, find_prefix, open_bundle
@@ -30,7 +30,7 @@ from jaxbert.errors import InputError
 from jaxbert.io.files import exists, is_file, is_folder, names, read_json_object
 from jaxbert.text.tokenizer import Rules
 from jaxbert.text.vocab import Vocab, lower_cases, read_vocab
-from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData, read_meta_data
+from jaxbert.tfrecord.metadata import ClassificationMetaData, MetaData, SquadMetaData, TaggingMetaData, read_meta_data
 
 
 def _object(path: str | None) -> dict[str, Any]:
@@ -154,7 +154,7 @@ class Source:
         return min(longest, positions) if type(longest) is int and longest > 0 else positions
 
     @cached_property
-    def task(self) -> ClassificationMetaData | SquadMetaData | None:
+    def task(self) -> MetaData | None:
         """What it was trained for: by the metadata of our own training, or by the files of a Hugging Face folder.
 
         Raises InputError where the two say different things, or one of them something else than the weights.
@@ -163,15 +163,17 @@ class Source:
             assert self.max_seq_length is not None  # a preset has sizes
             return keras_hub.read_task(self.folder, self.max_seq_length)
         path, theirs = self.beside(META_DATA_FILE), self._huggingface_task()
-        heads = {CLASSIFIER[0], SQUAD[0]} & self.contents.shapes.keys()
+        heads = {CLASSIFIER[0], SQUAD[0], TAGGER[0]} & self.contents.shapes.keys()
         if path is None or not (heads or self.contents.undecided):  # without a head it is of records that lie there
             return theirs
         ours = read_meta_data(path)
-        if isinstance(ours, ClassificationMetaData):
-            outputs = self.contents.shapes.get(CLASSIFIER[0], (None,))[0]
-            if outputs not in (None, ours.num_labels or 1):
+        if not isinstance(ours, SquadMetaData):
+            is_tagger = isinstance(ours, TaggingMetaData)
+            outputs = self.contents.shapes.get((TAGGER if is_tagger else CLASSIFIER)[0], (None,))[0]
+            wanted = len(ours.class_names) or 1
+            if outputs not in (None, wanted):
                 raise InputError(
-                    f"`{path}`: `num_labels` is {ours.num_labels}, the classifier has {outputs} outputs",
+                    f"`{path}`: `num_labels` is {wanted}, the classifier has {outputs} outputs",
                     "are the files from one model?",
                 )
             if theirs is not None and theirs.kind != ours.kind:
@@ -181,13 +183,15 @@ class Source:
                 )
         return ours
 
-    def _huggingface_task(self) -> ClassificationMetaData | None:
-        path, head = self.beside(_HUGGINGFACE_CONFIG), self.contents.shapes.get(CLASSIFIER[0])
+    def _huggingface_task(self) -> ClassificationMetaData | TaggingMetaData | None:
+        path, shapes = self.beside(_HUGGINGFACE_CONFIG), self.contents.shapes
+        head = shapes.get(CLASSIFIER[0]) or shapes.get(TAGGER[0])
         if self.kind != "safetensors" or path is None or head is None:
             return None
         assert self.max_seq_length is not None  # it has a config.json
         try:
-            return huggingface.classification_task(_object(path), head[0], self.max_seq_length)
+            task = huggingface.tagging_task if TAGGER[0] in shapes else huggingface.classification_task
+            return task(_object(path), head[0], self.max_seq_length)
         except InputError as error:
             raise InputError(f"`{path}`: {error.message}", error.hint) from error
 
@@ -346,7 +350,7 @@ class Model:
         return None if self.source is None else self.source.beside(name)
 
     @property
-    def task(self) -> ClassificationMetaData | SquadMetaData | None:
+    def task(self) -> MetaData | None:
         """See `Source.task`; None without a source."""
         return None if self.source is None else self.source.task
 

@@ -402,6 +402,77 @@ class SquadFlags(FineTuningFlags):
 
 
 @dataclasses.dataclass(frozen=True)
+class TaggerFlags(FineTuningFlags):
+    """Fine-tuning a model that gives each word a tag, such as the names of persons and places; its spans and scores."""
+
+    mode: str = flag(
+        "train_and_eval",
+        "What to do.",
+        choices=("train_and_eval", "train", "eval", "predict"),
+        group="Mode",
+    )
+    train_file: str | None = flag(
+        None,
+        "Sentences to train on: columns with a word a line and blank lines between sentences (CoNLL), JSON lines with"
+        " `tokens` and `tags` or with `text` and `spans`, Parquet, Arrow, or a folder of `datasets`.",
+        group="Data",
+    )
+    eval_file: str | None = flag(None, "Sentences for evaluation.")
+    test_file: str | None = flag(None, "Sentences to predict; they need no tags.")
+    token_column: str | None = flag(
+        None, "Column of the words: its number from 0, or its name (in the first line, in JSON its key); default: 0."
+    )
+    tag_column: str | None = flag(None, "Column of the tags; default: the last one, by name `tags` or `ner_tags`.")
+    scheme: str | None = flag(
+        None,
+        "How tags of entities are written; default: as they show. iob1: B- only between two of a type; iob2: B- begins"
+        " each; iobes and bilou: E- or L- ends, S- or U- is one word; plain: a tag stands for its word alone. IOB1 is"
+        " learnt as IOB2.",
+        choices=("iob1", "iob2", "iobes", "bilou", "plain"),
+    )
+    context: str | None = flag(
+        None,
+        "What is read together: sentences, or documents as in the paper of BERT, which begin with -DOCSTART-; default:"
+        " as the model was trained, or else sentences.",
+        choices=("sentence", "document"),
+    )
+    vocab_file: str | None = flag(
+        None, "Vocabulary; default: `vocab.txt` in the folder of the checkpoint.", group="Model"
+    )
+    do_lower_case: bool | None = flag(
+        None,
+        "Lower-case the text and drop accents; default: as the model says, or else unless 5 % of the words of the"
+        " vocabulary have capitals.",
+    )
+    max_seq_length: int | None = flag(
+        None,
+        "Tokens that are read together, [CLS] and [SEP] included; what is longer is read in windows; default: 128 in"
+        " training, of documents as many as the model has positions, and later as it was trained.",
+        minimum=4,
+        group="Data",
+    )
+    eval_batch_size: int = flag(
+        32, "Windows evaluated together, more of short ones in the same memory.", minimum=1, group="Machine"
+    )
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for flags that do not go together."""
+        super().__post_init__()
+        needed = {"train": ["train_file"], "train_and_eval": ["train_file", "eval_file"], "eval": ["eval_file"]}
+        for name in needed.get(self.mode, ["test_file"]):
+            if getattr(self, name) is None:
+                raise InputError(
+                    f"`--{name}` must be given with `--mode={self.mode}`",
+                    "`--mode=train` only trains" if name == "eval_file" else "",
+                )
+        if self.model_export_path:
+            raise InputError(
+                "`--model_export_path` writes a SavedModel, and none is made of a model that tags words",
+                "`jaxbert convert_checkpoint --to=huggingface` writes it for `transformers`",
+            )
+
+
+@dataclasses.dataclass(frozen=True)
 class PretrainingFlags(TrainingFlags):
     """Pretraining a BERT on records of `create_pretraining_data`."""
 

@@ -3,7 +3,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -38,18 +38,24 @@ class Sequences:
 
     def read(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
         """Features of the sequences with these numbers [n]: ids, mask and segments [n, S], S that of the longest."""
-        lengths = self.lengths[numbers]
-        mask = np.arange(self.lengths.max()) < lengths[:, None]
-        before = np.cumsum(lengths) - lengths  # tokens of the sequences that come first in what is asked for
-        tokens = np.repeat(self._starts[numbers] - before, lengths) + np.arange(lengths.sum())
-        ids, segments = np.zeros(mask.shape, np.int64), np.zeros(mask.shape, np.int64)
-        ids[mask], segments[mask] = self.tokens[tokens], self.types[tokens]
-        return {"input_ids": ids, "input_mask": mask.astype(np.int64), "segment_ids": segments}
+        return padded({"input_ids": self.tokens, "segment_ids": self.types}, self.lengths, numbers)
 
-    @functools.cached_property
-    def _starts(self) -> np.ndarray:
-        starts: np.ndarray = np.cumsum(self.lengths) - self.lengths
-        return starts
+
+def padded(flat: Mapping[str, np.ndarray], lengths: np.ndarray, numbers: np.ndarray) -> dict[str, np.ndarray]:
+    """What is stored of all sequences, whose `lengths` are [m], one after the other, for those with these numbers [n].
+
+    Returns:
+        int64 [n, S], S the length of the longest of all, 0 behind the end of each; and their `input_mask`.
+    """
+    starts, own = np.cumsum(lengths) - lengths, lengths[numbers]
+    mask = np.arange(lengths.max()) < own[:, None]
+    before = np.cumsum(own) - own  # tokens of the sequences that come first in what is asked for
+    tokens = np.repeat(starts[numbers] - before, own) + np.arange(own.sum())
+    arrays = {"input_mask": mask.astype(np.int64)}
+    for name, values in flat.items():
+        arrays[name] = np.zeros(mask.shape, np.int64)
+        arrays[name][mask] = values[tokens]
+    return arrays
 
 
 class TextExamples:

@@ -24,9 +24,16 @@ from jaxbert.export.network import NAMES, Exported, Kind, choose_weights, kind_o
 from jaxbert.export.onnx import MODEL_FILE, write_onnx
 from jaxbert.export.saved_model import write_saved_model
 from jaxbert.io import files
-from jaxbert.model.weights import classifier_table, encoder_table, pretraining_table, shapes, squad_table
+from jaxbert.model.weights import (
+    classifier_table,
+    encoder_table,
+    pretraining_table,
+    shapes,
+    squad_table,
+    tagger_table,
+)
 from jaxbert.text.tokenizer import Rules
-from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
+from jaxbert.tfrecord.metadata import MetaData, SquadMetaData
 
 CheckpointFormat = Literal["tf1", "tf2", "huggingface", "jaxbert"]
 ExportFormat = Literal["saved_model", "onnx", "huggingface"]
@@ -96,6 +103,11 @@ def export_model(
     dense_head = kind if kind in ("classifier", "squad") else None
     model = read_model(checkpoint, dense_head, bert_config_file, vocab_file, do_lower_case)
     kind = kind or kind_of(model.weights)
+    if kind == "tagger" and to != "huggingface":
+        raise InputError(
+            f"a model that tags words is not written with `--format={to}`",
+            "`--format=huggingface` writes it for `transformers`",
+        )
     weights = choose_weights(model.weights, kind, model.config.num_hidden_layers)
     model = dataclasses.replace(model, weights=weights)
     with files.whole_folder(output_dir) as folder:
@@ -143,7 +155,7 @@ class CompleteModel:
     weights: Mapping[str, np.ndarray]
     config: BertConfig
     texts: Mapping[str, str]
-    task: ClassificationMetaData | SquadMetaData | None
+    task: MetaData | None
     rules: Rules | None
     max_seq_length: int
 
@@ -185,17 +197,18 @@ def read_model(
     return CompleteModel(initial.weights, found.config, texts, found.task, rules, longest)
 
 
-def _longest(task: ClassificationMetaData | SquadMetaData | None) -> int | None:
+def _longest(task: MetaData | None) -> int | None:
     return task.settings.max_seq_length if isinstance(task, SquadMetaData) else task.max_seq_length if task else None
 
 
 def _check_complete(initial: InitialWeights, config: BertConfig) -> None:
     """Refuse an encoder, or a head of which some weight is there, that lacks weights or has other sizes."""
     weights = initial.weights
-    classes = len(weights.get(names.CLASSIFIER[0], [()]))
-    tables = pretraining_table(config, next_sentence=True) | squad_table(config) | classifier_table(config, classes)
+    classes, tags = (len(weights.get(head[0], [()])) for head in (names.CLASSIFIER, names.TAGGER))
+    tables = pretraining_table(config, next_sentence=True) | squad_table(config)
+    tables |= classifier_table(config, classes) | tagger_table(config, tags)
     expected = shapes(encoder_table(config))
-    for head in (names.MASKED_LM[0], names.NEXT_SENTENCE, names.SQUAD, names.CLASSIFIER):
+    for head in (names.MASKED_LM[0], names.NEXT_SENTENCE, names.SQUAD, names.TAGGER, names.CLASSIFIER):
         if not weights.keys().isdisjoint(head):
             expected |= {name: shapes(tables)[name] for name in head}
     if weights.keys().isdisjoint(names.POOLER):
@@ -225,6 +238,11 @@ def _refuse_other_masked_lm(model: CompleteModel, program: str) -> None:
 
 def _write_tensorflow(model: CompleteModel, to: Literal["tf1", "tf2"], prefix: str) -> None:
     _refuse_other_masked_lm(model, "official code")
+    if to == "tf2" and names.TAGGER[0] in model.weights:
+        raise InputError(
+            "no layout of TensorFlow 2 is known here for a model that tags words",
+            "choose `--to=tf1`, `huggingface` or `jaxbert`",
+        )
     if to == "tf1":
         write_bundle(prefix, model.weights)
     else:
@@ -259,7 +277,7 @@ def _write_huggingface(model: CompleteModel, folder: str) -> Collection[str]:
     stored = huggingface.stored_names(model.weights)
     if len(stored) < len(model.weights):
         say("note: the class of `transformers` for this head has no pooler; it is left out")
-    task = model.task if isinstance(model.task, ClassificationMetaData) else None
+    task = None if isinstance(model.task, SquadMetaData) else model.task
     _note_windows(model)
     huggingface.write_huggingface(folder, model.weights, model.config, task)
     _write_texts(folder, {name: text for name, text in model.texts.items() if name != model_folder.META_DATA_FILE})

@@ -24,17 +24,19 @@ from jaxbert.checkpoints import names
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
 
-Kind = Literal["encoder", "classifier", "squad", "pretrainer"]
+Kind = Literal["encoder", "classifier", "squad", "tagger", "pretrainer"]
 
 NAMES: dict[Kind, str] = {
     "encoder": "encoder",
     "classifier": "classifier",
     "squad": "SQuAD model",
+    "tagger": "tagger",
     "pretrainer": "pretrainer",
 }
 # The weight of its head that makes a model one of its kind.
 _HEAD_WEIGHTS: dict[Kind, str] = {
     "squad": names.SQUAD[0],
+    "tagger": names.TAGGER[0],
     "classifier": names.CLASSIFIER[0],
     "pretrainer": names.MASKED_LM_BIAS,
 }
@@ -85,9 +87,9 @@ def choose_weights(weights: Mapping[str, np.ndarray], kind: Kind, layers: int) -
     Raises InputError where one is missing; only next sentence prediction may be.
     """
     needed = names.encoder_names(layers)
-    if kind == "squad":
+    if kind in ("squad", "tagger"):
         needed = [name for name in needed if name not in names.POOLER or name in weights]
-        needed += names.SQUAD
+        needed += names.SQUAD if kind == "squad" else names.TAGGER
     elif kind == "classifier":
         needed += names.CLASSIFIER
     elif kind == "pretrainer":

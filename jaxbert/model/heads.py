@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands on the encoder: classifier, spans of answers, masked language model and next sentence."""
+"""What stands on the encoder: classifier, tagger, spans of answers, masked language model and next sentence."""
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +31,22 @@ def classify(
     head_bits = None if dropout_bits is None else jnp.take_along_axis(dropout_bits, read, axis=1)
     pooled = dropout(pooled, site_bits(head_bits, config.num_hidden_layers, Site.HEAD), config.head_dropout_prob)
     logits: jax.Array = pooled.astype(jnp.float32) @ weights["output_weights"].T + weights["output_bias"][None, None]
+    return logits
+
+
+def tag(
+    weights: Tree,
+    config: BertConfig,
+    rows: Rows,
+    *,
+    dropout_bits: jax.Array | None = None,
+    compute: Compute = FLOAT32,
+) -> jax.Array:
+    """Logits of tags at every position, [B, S, C] float32: dropout and one dense layer (arXiv 1810.04805, 5.3)."""
+    h = encode(weights["bert"], config, rows, dropout_bits=dropout_bits, compute=compute)
+    h = dropout(h, site_bits(dropout_bits, config.num_hidden_layers, Site.HEAD), config.hidden_dropout_prob)
+    head = weights["cls"]["tagging"]
+    logits: jax.Array = h.astype(jnp.float32) @ head["output_weights"].T + head["output_bias"][None, None]
     return logits
 
 

@@ -107,6 +107,15 @@ def squad_table(config: BertConfig) -> Table:
     return _with_idle(table, "bert/pooler")
 
 
+def tagger_table(config: BertConfig, num_labels: int) -> Table:
+    """The encoder and a dense layer on each position: `output_weights` is [C, H]; the pooler is idle as with SQuAD."""
+    table = encoder_table(config) | {
+        "cls/tagging/output_weights": _kernel(num_labels, config.hidden_size),
+        "cls/tagging/output_bias": Weight((num_labels,), "zeros", decays=False),
+    }
+    return _with_idle(table, "bert/pooler")
+
+
 def _with_idle(table: Table, *modules: str) -> Table:
     """The table with the weights of these modules kept as they are."""
     return {

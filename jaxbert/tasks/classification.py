@@ -42,7 +42,7 @@ from jaxbert.model.weights import Table, Tree, classifier_table
 from jaxbert.predictions import glue as predictions
 from jaxbert.tasks import fine_tuning
 from jaxbert.tasks.classes import ModelClasses, class_weights
-from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
+from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData, TaggingMetaData
 from jaxbert.train import devices, hosts, run
 from jaxbert.train.evaluate import outputs
 from jaxbert.train.hosts import check_together
@@ -336,10 +336,12 @@ def read_data(flags: ClassifierFlags, model: Model) -> Data:
         InputError: flags that are needed are missing; wrong data; a vocabulary that is larger than that of the model;
             classes to evaluate or to predict that are not those of the model.
     """
-    if not flags.trains and isinstance(model.task, SquadMetaData):
+    if not flags.trains and isinstance(model.task, SquadMetaData | TaggingMetaData):
+        squad, tags = ("answer questions", "run_squad"), ("tag words", "run_tagger")
+        trained, command = squad if isinstance(model.task, SquadMetaData) else tags
         raise InputError(
-            f"the model in `{fine_tuning.trained_checkpoint(flags)}` was trained to answer questions",
-            "use `run_squad`, or give a model that was trained for classes or numbers",
+            f"the model in `{fine_tuning.trained_checkpoint(flags)}` was trained to {trained}",
+            f"use `{command}`, or give a model that was trained for classes or numbers",
         )
     if not flags.has_text_data:
         return _records_given(flags, model)

@@ -16,7 +16,7 @@ from jaxbert.checkpoints.resolve import Model, find_model
 from jaxbert.checkpoints.tf_bundle import find_prefix
 from jaxbert.checkpoints.vocab_fit import NewTokens
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.config.trainers import ClassifierFlags, FineTuningFlags, SquadFlags
+from jaxbert.config.trainers import ClassifierFlags, FineTuningFlags, SquadFlags, TaggerFlags
 from jaxbert.console import say
 from jaxbert.datasets.checks import refuse_other_vocab
 from jaxbert.errors import InputError
@@ -29,7 +29,7 @@ from jaxbert.train.loop import Plan
 from jaxbert.train.optimizers import LinearSchedule, rate_factors
 from jaxbert.train.run import Epoch
 
-Flags = TypeVar("Flags", ClassifierFlags, SquadFlags)
+Flags = TypeVar("Flags", ClassifierFlags, SquadFlags, TaggerFlags)
 _SAMPLE = 4096  # records that show with which vocabulary they were made
 
 
@@ -54,7 +54,7 @@ def run_and_export(
             )
 
 
-def read_model(flags: ClassifierFlags | SquadFlags) -> Model:
+def read_model(flags: ClassifierFlags | SquadFlags | TaggerFlags) -> Model:
     """The model that the mode begins with: the one to train, or a trained one."""
     goes_on = flags.trains and run_folder.check(flags)
     checkpoint = flags.start_checkpoint if flags.trains else trained_checkpoint(flags)

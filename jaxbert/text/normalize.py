@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Text to words before WordPiece, by the rules of Google's `BasicTokenizer`: cleaning, CJK, case, punctuation."""
 
+import functools
 import re
 import unicodedata
+from typing import Literal
 
 # Characters that `str.split` takes for white space and BERT for control characters, which vanish without a gap.
 _VANISHING_SPACE = dict.fromkeys((*range(0x0B, 0x0D), *range(0x1C, 0x20), 0x85))
@@ -45,6 +47,30 @@ def lowered(text: str) -> str:
     """In lower case and without accents."""
     decomposed = unicodedata.normalize("NFD", text.lower())
     return "".join(char for char in decomposed if unicodedata.category(char) != "Mn")
+
+
+def word_places(text: str) -> list[tuple[int, int]]:
+    """Where each word of `text` begins and ends, cut as BERT cuts it: at white space, punctuation, Chinese characters.
+
+    Characters that BERT drops are still part of their word here; tokens of the words are those of the text.
+    """
+    found: list[tuple[int, int]] = []
+    is_open = False
+    for place, char in enumerate(text):
+        kind = _kind(char)
+        if kind == "letter" and is_open:
+            found[-1] = (found[-1][0], place + 1)
+        elif kind != "space":
+            found.append((place, place + 1))
+        is_open = kind == "letter"
+    return found
+
+
+@functools.cache
+def _kind(char: str) -> Literal["space", "letter", "word"]:
+    if char.isspace() and ord(char) not in _VANISHING_SPACE:
+        return "space"
+    return "word" if is_punctuation(char) or has_cjk(char) else "letter"
 
 
 def basic_tokens(text: str, do_lower_case: bool) -> list[str]:

@@ -8,18 +8,21 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from jaxbert.errors import InputError
 from jaxbert.examples.glue import TASKS
+from jaxbert.examples.tag_schemes import Scheme, scheme_of_labels
 from jaxbert.features.classification import TextWindows
 from jaxbert.features.squad import WindowSettings
 from jaxbert.io.files import read_json_object
 
-_CLASSIFICATION, _REGRESSION, _SQUAD = "bert_classification", "bert_regression", "bert_squad"
+_CLASSIFICATION, _REGRESSION, _SQUAD, _TAGGING = "bert_classification", "bert_regression", "bert_squad", "tagging"
 _TEST_SIZE = re.compile(r"test_(?:(.+)_)?data_size")
 _EXPECTED = "the file of `--meta_data_file_path`"
 _SEVERAL_LABELS = "multi_label_classification"  # as transformers calls it
+Context = Literal["sentence", "document"]
+"""What a tagger reads together."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,10 +221,82 @@ def _windows(content: Mapping[str, Any], path: str) -> TextWindows | None:
     )
 
 
-def read_meta_data(path: str) -> ClassificationMetaData | SquadMetaData:
-    """What is in a file of either kind, which it says itself. Raises InputError as their `read` does."""
-    is_squad = read_json_object(path, _EXPECTED).get("task_type") == _SQUAD
-    return SquadMetaData.read(path) if is_squad else ClassificationMetaData.read(path)
+@dataclasses.dataclass(frozen=True)
+class TaggingMetaData:
+    """What a user of a model must know that gives each word a tag.
+
+    Attributes:
+        train_data_size: number of training examples, that is of windows.
+        max_seq_length: tokens of a window.
+        label_list: the tags in the order of their ids.
+        context: what is read together, sentences or documents.
+    """
+
+    train_data_size: int
+    max_seq_length: int
+    label_list: tuple[str, ...]
+    context: Context = "sentence"
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The tags in the order of their ids."""
+        return self.label_list
+
+    @property
+    def scheme(self) -> Scheme:
+        """How the tags say where entities begin and end."""
+        return scheme_of_labels(self.label_list)
+
+    @property
+    def kind(self) -> str:
+        """In words, what each word has."""
+        return f"one of the tags {', '.join(self.label_list)}"
+
+    def to_json(self) -> str:
+        """The text of the file."""
+        keys = {
+            "task_type": _TAGGING,
+            "train_data_size": self.train_data_size,
+            "max_seq_length": self.max_seq_length,
+            "num_labels": len(self.label_list),
+            "label_type": "int",
+            "label_list": list(self.label_list),
+            "context": self.context,
+        }
+        return json.dumps(keys, indent=4, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def read(cls, path: str) -> "TaggingMetaData":
+        """Read the file beside a trained model.
+
+        Raises:
+            InputError: not JSON, not of tags, a key is missing or its value is wrong.
+        """
+        content = read_json_object(path, _EXPECTED)
+        if content.get("task_type") != _TAGGING:
+            raise InputError(f"`{path}`: the task is `{content.get('task_type')}`, expected `{_TAGGING}`")
+        names, context = content.get("label_list"), content.get("context", "sentence")
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
+            raise InputError(f"`{path}`: `label_list` is `{names}`, expected a list of tags")
+        if len(set(names)) != len(names) or len(names) != _value(content, "num_labels", path):
+            raise InputError(
+                f"`{path}`: `label_list` is `{names}`, `num_labels` is {content['num_labels']}",
+                "expected as many different tags",
+            )
+        if context not in get_args(Context):
+            raise InputError(f"`{path}`: `context` is `{context}`", f"expected one of {', '.join(get_args(Context))}")
+        size, length = (_value(content, key, path) for key in ("train_data_size", "max_seq_length"))
+        return cls(size, length, tuple(names), context)
+
+
+MetaData = ClassificationMetaData | SquadMetaData | TaggingMetaData
+_KINDS: dict[object, type[MetaData]] = {_SQUAD: SquadMetaData, _TAGGING: TaggingMetaData}
+
+
+def read_meta_data(path: str) -> MetaData:
+    """What is in a file of any kind, which it says itself. Raises InputError as their `read` does."""
+    task = read_json_object(path, _EXPECTED).get("task_type")
+    return _KINDS.get(task if isinstance(task, str) else None, ClassificationMetaData).read(path)
 
 
 def _value(content: Mapping[str, Any], key: str, path: str, smallest: int = 0, kind: type[int] = int) -> int:

@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A tag for each word, such as names of persons and places: what `run_tagger` does, mode by mode."""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxbert.batches.devices import row_units, shard_whole, to_devices
+from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
+from jaxbert.batches.packing import choose_shape, evaluation_shape
+from jaxbert.batches.rows import Arrays, Layout, scatter
+from jaxbert.checkpoints import model_folder
+from jaxbert.checkpoints.load import load_whole
+from jaxbert.checkpoints.resolve import Model
+from jaxbert.config.bert_config import BertConfig
+from jaxbert.config.trainers import TaggerFlags
+from jaxbert.console import say
+from jaxbert.datasets.tagging import TaggedWindows, tag_numbers
+from jaxbert.errors import InputError
+from jaxbert.examples.arrow import Role
+from jaxbert.examples.tag_schemes import OUTSIDE, Scheme, labels_of, types_of
+from jaxbert.examples.tagged import TagColumns, TaggedFile, read_tagged, rows_of
+from jaxbert.metrics.tagging import score_tags
+from jaxbert.model.encoder import Compute
+from jaxbert.model.heads import tag
+from jaxbert.model.weights import Table, Tree, tagger_table
+from jaxbert.predictions.tagging import Span, spans_of, write_spans, write_tags
+from jaxbert.tasks import fine_tuning
+from jaxbert.tasks.classes import ModelClasses
+from jaxbert.tasks.classification import MAX_SEQ_LENGTH, log_softmax
+from jaxbert.text.normalize import word_places
+from jaxbert.text.tokenizer import Tokenizer
+from jaxbert.tfrecord.metadata import Context, TaggingMetaData
+from jaxbert.train import devices, hosts, run
+from jaxbert.train.evaluate import outputs
+from jaxbert.train.losses import classification_loss
+from jaxbert.train.run import Training
+from jaxbert.train.sharding import weight_shardings, with_gathered_weights
+from jaxbert.train.step import Batch
+
+_SHOWN = ("f1", "precision", "recall", "accuracy", "strict_f1", "loss")  # of an evaluation amid training
+
+
+def run_task(flags: TaggerFlags) -> None:
+    """Train, evaluate or predict, as `--mode` says."""
+    model = fine_tuning.read_model(flags).for_text()
+    mesh = devices.mesh_of(flags, model.config)
+    data = _to_train(flags, model) if flags.trains else _to_answer(flags, model)
+    tagger = Tagger(model.config, data.meta, run.compute(flags), mesh)
+    if flags.trains:
+        _train(flags, tagger, data)
+        return
+    found = load_whole(model, tagger.table, "tagger", "head for tags, which would be random")
+    weights = to_devices(found, weight_shardings(tagger.table, mesh))
+    if flags.mode == "predict":
+        _predict(flags, tagger, weights, data)
+        return
+    assert data.held_out is not None  # the mode evaluates
+    scores = results(tagger.outputs(weights, data.held_out, flags.eval_batch_size), data.held_out, data.meta)
+    _say_types(scores)
+    print(json.dumps(scores))
+
+
+@dataclasses.dataclass(frozen=True)
+class Tagger:
+    """The weights of a model that tags words, and what devices compute with them."""
+
+    config: BertConfig
+    meta: TaggingMetaData
+    compute: Compute
+    mesh: Mesh
+
+    @functools.cached_property
+    def table(self) -> Table:
+        """The weights."""
+        return tagger_table(self.config, len(self.meta.label_list))
+
+    def loss(self, weights: Tree, batch: Batch, dropout_bits: jax.Array | None) -> jax.Array:
+        """This (micro-)batch's part of the loss: mean cross entropy over the words of the batch."""
+        logits = tag(weights, self.config, batch, dropout_bits=dropout_bits, compute=self.compute)
+        return classification_loss(logits, batch["tag_ids"], batch["tag_weights"])
+
+    @functools.cached_property
+    def logits(self) -> "jax.stages.Wrapped":
+        """Compiled: (weights, batch) -> [B, S, C] float32."""
+
+        def logits(weights: Tree, batch: Batch) -> jax.Array:
+            return tag(weights, self.config, batch, compute=self.compute)
+
+        return jax.jit(with_gathered_weights(logits, self.table, self.mesh))
+
+    def outputs(self, weights: Tree, windows: TaggedWindows, batch_size: int) -> np.ndarray:
+        """Logits [W, C] float32 of all words in their order; `batch_size` of the longest windows go together."""
+        shape = evaluation_shape(windows.lengths, batch_size, *row_units(self.mesh))
+        batches = evaluation_batches(windows.read, len(windows), shape, 16 * batch_size, word_targets)
+        with contextlib.closing(Prefetched(shard_whole(batch, self.mesh) for batch in batches)) as loaded:
+            return outputs(self.logits, weights, loaded, len(windows.tags))
+
+
+def word_targets(features: Mapping[str, np.ndarray], layout: Layout) -> Arrays:
+    """What the loss compares with, at the first pieces of words.
+
+    Returns:
+        `tag_ids` int32 [B, S]; `tag_weights` float32 [B, S], 1 for each word that asks for its tag and 0 elsewhere; and
+        in place of the numbers of windows those of the words, `examples` int32 [B, S], -1 where none is asked for.
+    """
+    words = features["words"]
+    window, position = np.nonzero(words)
+    laid = np.isin(window, layout.used)
+    window, position = window[laid], position[laid]
+    at, shape = (layout.row_of[window], layout.start_of[window] + position), layout.sizes[:2]
+    return {
+        "tag_ids": scatter(shape, at, features["tag_ids"][window, position]),
+        "tag_weights": scatter(shape, at, np.ones(len(window)), np.float32),
+        "examples": scatter(shape, at, words[window, position]) - 1,
+    }
+
+
+def results(logits: np.ndarray, windows: TaggedWindows, meta: TaggingMetaData) -> dict[str, float]:
+    """The metrics by logits [W, C], see `score_tags`, and the loss."""
+    gold, predicted = (
+        windows.by_sentence([meta.label_list[number] for number in numbers.tolist()])
+        for numbers in (windows.tags, logits.argmax(-1))
+    )
+    losses = -log_softmax(logits.astype(np.float64))[np.arange(len(logits)), windows.tags]
+    return score_tags(gold, predicted, meta.scheme) | {"loss": float(np.mean(losses))}
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """The sentences of a run, as far as its mode needs them.
+
+    Attributes:
+        model: the model of the run.
+        meta: its tags, and how sentences are read.
+        train: windows to train on.
+        held_out: windows to evaluate on.
+        test: windows to predict, and the file that they are from.
+        class_order: for each tag the number of its output in the model's file, see `Training`; None: the same.
+    """
+
+    model: Model
+    meta: TaggingMetaData
+    train: TaggedWindows | None = None
+    held_out: TaggedWindows | None = None
+    test: tuple[TaggedFile, TaggedWindows] | None = None
+    class_order: tuple[int, ...] | None = None
+
+
+def _to_train(flags: TaggerFlags, model: Model) -> Data:
+    """The tags are those of the entities in the training file, in its scheme, IOB1 becoming IOB2."""
+    file = _read(flags, flags.train_file, "train")
+    assert file.scheme is not None  # the tags were read
+    types = set[str]().union(*(types_of(sentence.tags, file.scheme) for sentence in file.sentences))
+    if not types - {OUTSIDE}:
+        raise InputError(f"`{file.path}` has no tag but `{OUTSIDE}`", "is `--tag_column` the right one?")
+    labels = labels_of(types, "iob2" if file.scheme == "iob1" else file.scheme)
+    meta = TaggingMetaData(0, _longest(flags, model), labels, _context(flags, model))
+    trained = model.task if isinstance(model.task, TaggingMetaData) else None
+    folder = model.source.folder if model.source else None
+    train = _windows(model, meta, file)
+    return Data(
+        model,
+        dataclasses.replace(meta, train_data_size=len(train)),
+        train=train,
+        held_out=_windows(model, meta, _read(flags, flags.eval_file, "eval")) if flags.mode != "train" else None,
+        class_order=ModelClasses(trained.label_list, False, folder).kept_for(labels, False) if trained else None,
+    )
+
+
+def _to_answer(flags: TaggerFlags, model: Model) -> Data:
+    if not isinstance(model.task, TaggingMetaData):
+        raise InputError(
+            f"the files of `{fine_tuning.trained_checkpoint(flags)}` do not say which tags the model was trained for",
+            "give a model that was trained by `run_tagger`, or a folder of Hugging Face for token classification",
+        )
+    meta = dataclasses.replace(
+        model.task, max_seq_length=_longest(flags, model), context=_context(flags, model), train_data_size=0
+    )
+    if flags.mode == "eval":
+        return Data(model, meta, held_out=_windows(model, meta, _read(flags, flags.eval_file, "eval")))
+    file = _read(flags, flags.test_file, "test")
+    if not file.has_columns:
+        next(rows_of(file.path))  # which must be written again: rather refused now than in the end
+    return Data(model, meta, test=(file, _windows(model, meta, file)))
+
+
+def _read(flags: TaggerFlags, path: str | None, role: Role) -> TaggedFile:
+    """A file of sentences, with their tags unless they are to be predicted."""
+    assert path is not None  # the flags were checked
+    columns, scheme = TagColumns(flags.token_column, flags.tag_column), cast(Scheme | None, flags.scheme)
+    file = read_tagged(path, role, columns, word_places, with_tags=role != "test", scheme=scheme)
+    words = sum(len(sentence.words) for sentence in file.sentences)
+    told = {None: "", "plain": ", plain tags"}.get(file.scheme, f", tags in {str(file.scheme).upper()}")
+    say(f"`{path}`: {len(file.sentences):,} sentences, {words:,} words{told}")
+    if file.widened:
+        say(f"note: `{path}`: {file.widened:,} spans begin or end within a word, and are taken as whole words")
+    return file
+
+
+def _windows(model: Model, meta: TaggingMetaData, file: TaggedFile) -> TaggedWindows:
+    """A file's sentences for the model. Raises InputError where documents are asked for that it does not have."""
+    assert model.rules is not None  # `for_text`
+    if meta.context == "document" and not file.has_documents:
+        raise InputError(
+            f"`{file.path}` does not say where documents begin, which are to be read as wholes",
+            "columns say it by lines with `-DOCSTART-`; or give `--context=sentence`",
+        )
+    words = sum(len(sentence.words) for sentence in file.sentences)
+    tags = np.zeros(words, np.int64) if file.scheme is None else tag_numbers(file, meta)
+    windows = TaggedWindows(file.sentences, tags, Tokenizer(model.vocab, model.rules), meta)
+    for note in windows.counts.notes(file.path, meta.max_seq_length):
+        say(note)
+    if windows.cut:
+        say(
+            f"`{file.path}`: {windows.cut:,} of {windows.counts.texts:,} {meta.context}s are longer than"
+            f" {meta.max_seq_length} tokens, and are read in windows"
+        )
+    return windows
+
+
+def _context(flags: TaggerFlags, model: Model) -> Context:
+    trained = model.task.context if isinstance(model.task, TaggingMetaData) else "sentence"
+    return cast(Context, flags.context) if flags.context else trained
+
+
+def _longest(flags: TaggerFlags, model: Model) -> int:
+    """Tokens of the longest window: by the flag; of a tagger as it was trained; else by what is read together."""
+    positions = model.config.max_position_embeddings
+    if flags.max_seq_length is not None:
+        if flags.max_seq_length > positions:
+            raise InputError(
+                f"`--max_seq_length={flags.max_seq_length}`, but the model has `max_position_embeddings` {positions}",
+                "lower `--max_seq_length`",
+            )
+        return flags.max_seq_length
+    if not flags.trains and isinstance(model.task, TaggingMetaData):
+        return min(model.task.max_seq_length, positions)
+    return positions if _context(flags, model) == "document" else min(MAX_SEQ_LENGTH, positions)
+
+
+def _train(flags: TaggerFlags, tagger: Tagger, data: Data) -> None:
+    """Train; after each epoch evaluate, and write the weights to `last`, and to `best` where none before did better."""
+    windows, meta = data.train, data.meta
+    assert windows is not None  # the mode trains
+    say(f"training on {len(windows):,} windows: {meta.kind}")
+    plan, schedule = fine_tuning.plan(flags, len(windows))
+    batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
+    shape = choose_shape(windows.lengths, batch_size // parts, flags.seed, *row_units(tagger.mesh), even=True)
+    batches = TrainingBatches(
+        windows.read, len(windows), batch_size, parts, shape, flags.seed, word_targets, lengths=windows.lengths
+    )
+    training = Training(
+        *(tagger.table, tagger.loss, schedule, plan, batches, "tagger"),
+        class_order=data.class_order,
+        data=fine_tuning.data_of_run({"": windows.checksum}, flags.train_file),
+    )
+    texts = data.model.texts() | {model_folder.META_DATA_FILE: meta.to_json()}
+    with contextlib.closing(run.fit(flags, tagger.mesh, data.model, training)) as epochs:
+        for epoch in epochs:
+            found: dict[str, float] = {}
+            if data.held_out is not None:
+                logits = tagger.outputs(epoch.weights, data.held_out, flags.eval_batch_size)
+                found = results(logits, data.held_out, meta)
+                epoch.report(found, _SHOWN)
+            folders = fine_tuning.model_folders(flags, epoch, found, "f1")
+            run.write_model(folders, epoch.weights, texts, {"step": epoch.step, **found})
+    fine_tuning.say_where(flags)
+
+
+def _say_types(scores: Mapping[str, float]) -> None:
+    """A line for all entities, and one for each type."""
+    for name in scores:
+        if name == "f1" or name.startswith("f1_"):
+            label = name.removeprefix("f1")
+            shares = (f"{part} {scores[part + label]:.2%}" for part in ("precision", "recall", "f1"))
+            say(f"{label[1:] or 'all'}: {'  '.join(shares)}")
+
+
+def _predict(flags: TaggerFlags, tagger: Tagger, weights: Tree, data: Data) -> None:
+    """Write `predictions.txt` or `predictions.jsonl`, and `spans.jsonl`."""
+    assert data.test is not None  # the mode predicts
+    file, windows = data.test
+    logits = tagger.outputs(weights, windows, flags.eval_batch_size)
+    if not hosts.is_first():
+        return
+    tags, spans = tags_and_spans(logits, windows, data.meta)
+    path = os.path.join(flags.model_dir, "predictions.txt" if file.has_columns else "predictions.jsonl")
+    write_tags(path, file, TagColumns(flags.token_column, flags.tag_column), tags, spans)
+    write_spans(os.path.join(flags.model_dir, "spans.jsonl"), windows.sentences, spans)
+    say(f"predicted {len(windows.tags):,} words of {len(tags):,} sentences: {path}")
+
+
+def tags_and_spans(
+    logits: np.ndarray, windows: TaggedWindows, meta: TaggingMetaData
+) -> tuple[list[list[str]], list[list[Span]]]:
+    """The tags of each sentence by logits [W, C], and the spans that they mean."""
+    numbers, shares = logits.argmax(-1), np.exp(log_softmax(logits.astype(np.float64))).max(-1)
+    tags = windows.by_sentence([meta.label_list[number] for number in numbers.tolist()])
+    own: Sequence[Sequence[float]] = windows.by_sentence(shares.tolist())
+    spans = [
+        spans_of(sentence, of_words, probabilities, meta.scheme)
+        for sentence, of_words, probabilities in zip(windows.sentences, tags, own, strict=True)
+    ]
+    return tags, spans
