@@ -9,9 +9,10 @@ from jaxbert.errors import InputError
 if TYPE_CHECKING:
     from jaxbert.library.fine_tune import fine_tune
     from jaxbert.library.model import Answer, Candidate, Model, Prediction, load
+    from jaxbert.predictions.tagging import Span
 
 __version__ = "0.1.0"
-__all__ = ["Answer", "Candidate", "InputError", "Model", "Prediction", "__version__", "fine_tune", "load"]
+__all__ = ["Answer", "Candidate", "InputError", "Model", "Prediction", "Span", "__version__", "fine_tune", "load"]
 
 
 def __getattr__(name: str) -> Any:

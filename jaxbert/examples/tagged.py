@@ -338,9 +338,9 @@ def _of_spans(
 def _span(span: Any, text: str, where: str) -> tuple[int, int, str]:
     known = span if isinstance(span, dict) else {}
     begin, end, label = (known.get(key) for key in ("start", "end", "label"))
-    are_places = type(begin) is int and type(end) is int and 0 <= begin < end <= len(text)
-    if are_places and isinstance(label, str) and label.strip():
-        return begin, end, label.strip()
+    is_label = isinstance(label, str) and bool(label.strip())
+    if is_label and type(begin) is int and type(end) is int and 0 <= begin < end <= len(text):
+        return begin, end, str(label).strip()
     raise InputError(
         f"{where}: a span is `{_short(span)}`",
         f"expected `start`, `end` and `label`, characters from 0 to {len(text)} and a name",

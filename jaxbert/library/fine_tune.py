@@ -8,16 +8,18 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from jaxbert.config.flags import parse
-from jaxbert.config.trainers import ClassifierFlags, SquadFlags
+from jaxbert.config.trainers import ClassifierFlags, SquadFlags, TaggerFlags
 from jaxbert.errors import InputError
 from jaxbert.io import files
 from jaxbert.library.model import Model, load
-from jaxbert.tasks import classification, spans
+from jaxbert.tasks import classification, spans, tagging
 from jaxbert.tasks.fine_tuning import run_and_export, trained_checkpoint
 
-Task = Literal["classification", "multi_label", "regression", "squad"]
+Task = Literal["classification", "multi_label", "regression", "squad", "tagging"]
 _DATA = "data"  # below the folder of a run
 _SQUAD_KEYS = ("question", "context", "answers")
+_TAG_KEYS = ("tokens", "tags", "ner_tags", "text", "spans")
+Flags = ClassifierFlags | SquadFlags | TaggerFlags
 
 
 def fine_tune(
@@ -56,9 +58,11 @@ def fine_tune(
         output: the folder of the run, as `--model_dir` of the commands.
         train: rows: (text, label) or ((first, second), label); or dicts, a table of pandas, polars or Arrow, or a
             dataset of `datasets`, whose columns are named by the next arguments. For "squad" dicts with `question`,
-            `context` and `answers`, as `{"text": [...], "answer_start": [...]}`.
+            `context` and `answers`, as `{"text": [...], "answer_start": [...]}`. For "tagging" (words, tags), or dicts
+            with `tokens` and `tags`, or with `text` and `spans`, as `[{"start": 0, "end": 2, "label": "ORG"}]`.
         evaluate: rows to evaluate on after each epoch.
-        task: one class of a text, any number of classes (labels are lists), a number, or answers to questions.
+        task: one class of a text, any number of classes (labels are lists), a number, answers to questions, or a tag
+            for each word.
         text: column of the text.
         second_text: column of the second text of a pair.
         label: column of the label.
@@ -77,14 +81,14 @@ def fine_tune(
         reinit_layers: the last so many layers, and the pooler, start at random.
         eval_share: without `evaluate`, the share of the rows that is held out in its place.
         long_texts: whether texts longer than `max_seq_length` are cut, or read in windows.
-        flags: further flags of `run_classifier` or `run_squad`, such as {"warmup_proportion": 0.05}.
+        flags: further flags of `run_classifier`, `run_squad` or `run_tagger`, such as {"warmup_proportion": 0.05}.
 
     Raises:
         InputError: wrong rows; as the commands do.
     """
     folder = os.fspath(output)
     columns = (text, second_text, label)
-    write = _write_squad if task == "squad" else _write_table
+    write = {"squad": _write_squad, "tagging": _write_tags}.get(task, _write_table)
     trained = write(os.path.join(folder, _DATA, "train"), train, columns)
     evaluated = None if evaluate is None else write(os.path.join(folder, _DATA, "eval"), evaluate, columns)
     given: dict[str, object] = {
@@ -110,13 +114,16 @@ def fine_tune(
     }
     if task == "squad":
         given |= {"predict_file": evaluated}
+    elif task == "tagging":
+        given |= {"eval_file": evaluated}
     else:
         second = "text_b" if _are_pairs(trained) else None
         if evaluated is not None and _are_pairs(evaluated) != _are_pairs(trained):
             raise InputError("of `train` and `evaluate` one has pairs of texts, the other has not", "give both alike")
         given |= {"eval_file": evaluated, "text_a_column": "text_a", "text_b_column": second, "label_column": "label"}
         given |= {"regression": task == "regression", "multi_label": task == "multi_label"}
-    return _trained(_parsed(SquadFlags if task == "squad" else ClassifierFlags, {**given, **flags}))
+    kinds: dict[str, type[Flags]] = {"squad": SquadFlags, "tagging": TaggerFlags}
+    return _trained(_parsed(kinds.get(task, ClassifierFlags), {**given, **flags}))
 
 
 def _weights(weights: Mapping[str, float] | str | None) -> str | None:
@@ -126,17 +133,17 @@ def _weights(weights: Mapping[str, float] | str | None) -> str | None:
     return ",".join(f"{name}:{weight}" for name, weight in weights.items())
 
 
-def _parsed(
-    kind: type[ClassifierFlags] | type[SquadFlags], given: Mapping[str, object]
-) -> ClassifierFlags | SquadFlags:
+def _parsed(kind: type[Flags], given: Mapping[str, object]) -> Flags:
     """The flags by the parser of the commands, which checks them."""
     texts = (f"--{name}={value}" for name, value in given.items() if value is not None)
     return parse(kind, list(texts), {}).options
 
 
-def _trained(flags: ClassifierFlags | SquadFlags) -> Model:
+def _trained(flags: Flags) -> Model:
     if isinstance(flags, SquadFlags):
         run_and_export(flags, spans.run_task, "squad", os.environ)
+    elif isinstance(flags, TaggerFlags):
+        run_and_export(flags, tagging.run_task, "tagger", os.environ)
     else:
         run_and_export(flags, classification.run_task, "classifier", os.environ)
     return load(trained_checkpoint(flags), compile_cache=flags.compile_cache)
@@ -193,6 +200,25 @@ def _answers(answers: Any, number: int) -> list[dict[str, Any]]:
         raise InputError(
             f"row {number} has the answers `{str(answers)[:60]}`", 'expected `{"text": [...], "answer_start": [...]}`'
         ) from error
+
+
+def _write_tags(path: str, rows: Iterable[Any], columns: tuple[str, str | None, str]) -> str:
+    """Write rows as JSON lines with `tokens` and `tags`, or `text` and `spans`; the path of the file."""
+    lines = []
+    for number, row in enumerate(_each(rows)):
+        if isinstance(row, Mapping):
+            kept = {key: _listed(row[key]) for key in _TAG_KEYS if key in row}
+        elif isinstance(row, tuple | list) and len(row) == 2:
+            kept = dict(zip(("tokens", "tags"), map(_listed, row), strict=True))
+        else:
+            raise InputError(f"row {number} is `{str(row)[:60]}`", "expected (words, tags), or a dict")
+        lines.append(json.dumps(kept, ensure_ascii=False, default=_plain))
+    return _written(f"{path}.jsonl", "".join(f"{line}\n" for line in lines))
+
+
+def _listed(value: Any) -> Any:
+    """Texts as they are, what holds several values, an array too, as a list."""
+    return value if isinstance(value, str) else list(value)
 
 
 def _each(rows: Iterable[Any]) -> Iterator[Any]:

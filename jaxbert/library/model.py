@@ -22,8 +22,11 @@ from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.model_folder import models_of_run
 from jaxbert.checkpoints.names import MASKED_LM_BIAS, SQUAD
 from jaxbert.config.bert_config import BertConfig
+from jaxbert.datasets.tagging import TaggedWindows
 from jaxbert.errors import InputError
 from jaxbert.examples.squad import Paragraph, Question
+from jaxbert.examples.tag_schemes import types_of
+from jaxbert.examples.tagged import Sentence
 from jaxbert.examples.text_examples import TextExample
 from jaxbert.features.classification import TextWindows, convert
 from jaxbert.features.counts import TextCounts
@@ -32,10 +35,13 @@ from jaxbert.library.programs import BEST_POSITIONS, Programs
 from jaxbert.model.weights import Tree
 from jaxbert.predictions.squad import NO_CANDIDATES, AnswerSettings, AnswerTexts, Candidates, predict
 from jaxbert.predictions.squad import Prediction as Found
+from jaxbert.predictions.tagging import Span
 from jaxbert.tasks.classification import log_softmax, logistic, thresholds
 from jaxbert.tasks.spans import SETTINGS, kept_threshold
+from jaxbert.tasks.tagging import tags_and_spans
+from jaxbert.text.normalize import word_places
 from jaxbert.text.tokenizer import Tokenizer
-from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
+from jaxbert.tfrecord.metadata import ClassificationMetaData, MetaData, SquadMetaData, TaggingMetaData
 from jaxbert.train import devices
 
 
@@ -50,6 +56,7 @@ class Ids:
 Text = str | tuple[str, str] | Ids
 """A text, or a pair of texts."""
 Pooling = Literal["cls", "pooler", "mean", "max", "tokens"]
+Ability = Literal["embed", "predict", "answer", "fill", "tag"]
 
 _CHUNK = 1024  # texts that are packed together
 
@@ -152,20 +159,24 @@ class Model:
         self._tokenizer = Tokenizer(model.vocab, model.rules)
         self._task = model.task if isinstance(model.task, ClassificationMetaData) else None
         self._squad = model.task if isinstance(model.task, SquadMetaData) else None
-        said = self._task.max_seq_length if self._task else self._source.max_seq_length
+        self._tags = model.task if isinstance(model.task, TaggingMetaData) else None
+        told = self._task or self._tags
+        said = told.max_seq_length if told else self._source.max_seq_length
         positions = model.config.max_position_embeddings
         self.max_seq_length = max_seq_length or min(said or SETTINGS.max_seq_length, positions)
         windows = self._squad.settings if self._squad else SETTINGS
         self._windows = dataclasses.replace(
             windows, max_seq_length=max_seq_length or min(windows.max_seq_length, self.max_seq_length)
         )
-        outputs = self._task.num_labels if self._task else None
+        outputs = len(told.class_names) if told else 0
         self._programs = Programs(self._source, model.config, outputs or 1, dtype)
         self.counts = TextCounts()
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes that `predict` gives; empty where it gives numbers, or nothing."""
+        """The names of the classes that `predict` gives, of spans too; empty where it gives numbers, or nothing."""
+        if self._tags is not None:
+            return tuple(sorted(types_of(self._tags.label_list, self._tags.scheme)))
         return self._task.class_names if self._task else ()
 
     @property
@@ -174,9 +185,9 @@ class Model:
         return self._model.config
 
     @property
-    def task(self) -> ClassificationMetaData | SquadMetaData | None:
+    def task(self) -> MetaData | None:
         """What it was trained for, as its files say."""
-        return self._task or self._squad
+        return self._task or self._squad or self._tags
 
     @property
     def windows(self) -> TextWindows | None:
@@ -194,14 +205,17 @@ class Model:
         return self._tokenizer.vocab.ids
 
     @functools.cached_property
-    def abilities(self) -> tuple[Literal["embed", "predict", "answer", "fill"], ...]:
-        """Which of its methods it has the weights for; they are put on the devices."""
+    def abilities(self) -> tuple[Ability, ...]:
+        """What it has the weights for, which are put on the devices; "tag" is `predict` that gives spans."""
         found = self._source.contents
         self._programs.weights("encoder")
-        kinds: list[Literal["embed", "predict", "answer", "fill"]] = ["embed"]
+        kinds: list[Ability] = ["embed"]
         if self._task is not None:
             self._programs.weights("classifier")
             kinds.append("predict")
+        if self._tags is not None:
+            self._programs.weights("tagger")
+            kinds.append("tag")
         if self._squad is not None or SQUAD[0] in found.keys:
             self._programs.weights("squad")
             kinds.append("answer")
@@ -220,17 +234,36 @@ class Model:
             for text in texts
         ]
 
-    def predict(self, texts: Iterable[Text]) -> list[Prediction] | np.ndarray:
+    def predict(self, texts: Iterable[Text | Sequence[str]]) -> list[Prediction] | list[list[Span]] | np.ndarray:
         """A class for each text, or each pair of texts, with the probability of each class; in the order of the texts.
 
-        A model for numbers gives an array [n] float32.
+        A model for numbers gives an array [n] float32. A model that tags words gives the spans of each text, of any
+        length; a text may be a list of its words, then the places of spans are those in the words with blanks between.
 
         Raises:
             InputError: the model is no classifier; it was trained with pairs and gets none, or the other way round.
         """
+        if self._tags is not None:
+            return self._tagged(texts, self._tags)
         return self.predictions(self.logits(texts))
 
-    def logits(self, texts: Iterable[Text]) -> np.ndarray:
+    def _tagged(self, texts: Iterable[Text | Sequence[str]], task: TaggingMetaData) -> list[list[Span]]:
+        _refuse_one(texts)
+        sentences = [_sentence(text, number) for number, text in enumerate(texts)]
+        words = sum(len(sentence.words) for sentence in sentences)
+        meta = dataclasses.replace(task, max_seq_length=self.max_seq_length, context="sentence")
+        windows = TaggedWindows(sentences, np.zeros(words, np.int64), self._tokenizer, meta)
+        firsts = range(0, len(windows), _CHUNK)
+        chunks = [windows.read(np.arange(first, min(first + _CHUNK, len(windows)))) for first in firsts]
+        found = self._programs.token_outputs(self._programs.tags, self._programs.weights("tagger"), chunks)
+        logits = np.zeros((words, len(meta.label_list)), np.float32)
+        for numbers, of_tokens in zip((row for chunk in chunks for row in chunk["words"]), found, strict=True):
+            asked = np.flatnonzero(numbers)
+            logits[numbers[asked] - 1] = of_tokens[asked]
+        self._count([windows.counts])
+        return tags_and_spans(logits, windows, meta)[1]
+
+    def logits(self, texts: Iterable[Text | Sequence[str]]) -> np.ndarray:
         """What the classifier gives before softmax or sigmoid, float32 [n, C]; of a model for numbers [n, 1].
 
         Raises InputError as `predict`.
@@ -429,14 +462,13 @@ class Model:
 
     def _chunks(
         self,
-        texts: Iterable[Text],
+        texts: Iterable[Text | Sequence[str]],
         pairs: bool | None,
         counts: list[TextCounts],
         windows: TextWindows | None = None,
     ) -> Iterator[Arrays]:
         """Features of the texts, or of their windows, some at a time; what becomes of these goes into `counts`."""
-        if isinstance(texts, str | tuple):
-            raise InputError(f"`texts` is `{texts!r}`", "give a list of texts, or of pairs of texts: `[...]`")
+        _refuse_one(texts)
         numbered = enumerate(texts)
         doc_stride = windows.doc_stride if windows else None
         while part := list(itertools.islice(numbered, _CHUNK)):
@@ -491,7 +523,7 @@ class Model:
         return Candidates(**found)
 
 
-def _example(text: Text, number: int, pairs: bool | None) -> TextExample:
+def _example(text: Text | Sequence[str], number: int, pairs: bool | None) -> TextExample:
     """The text or pair. Raises InputError where it is neither, or not what the model was trained with."""
     if isinstance(text, Ids):
         return TextExample("", None, None, str(number))  # `_put` writes what it is
@@ -510,6 +542,20 @@ def _example(text: Text, number: int, pairs: bool | None) -> TextExample:
 def _firsts(features: Arrays) -> np.ndarray:
     """Of the rows of features the first one of each text, [n]."""
     return np.flatnonzero(np.diff(features["texts"], prepend=-1))
+
+
+def _sentence(text: Text | Sequence[str], number: int) -> Sentence:
+    """A text, or its words. Raises InputError where it is neither."""
+    if isinstance(text, str):
+        return Sentence.of_text(text, word_places)
+    if isinstance(text, Ids) or not all(isinstance(word, str) and word.split() == [word] for word in text):
+        raise InputError(f"text {number} is `{str(text)[:60]}`", "expected a text, or a list of its words")
+    return Sentence.of_words(text)
+
+
+def _refuse_one(texts: object) -> None:
+    if isinstance(texts, str | tuple):
+        raise InputError(f"`texts` is `{texts!r}`", "give a list of texts, or of pairs of texts: `[...]`")
 
 
 def _best(found: Found, n_best: int) -> list[Answer]:

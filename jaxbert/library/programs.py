@@ -19,7 +19,7 @@ from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
 from jaxbert.model import poolings
 from jaxbert.model.encoder import Compute, hidden_states
-from jaxbert.model.heads import answer_spans, best_positions, classify, pool, pretrain
+from jaxbert.model.heads import answer_spans, best_positions, classify, pool, pretrain, tag
 from jaxbert.model.weights import (
     Table,
     Tree,
@@ -28,12 +28,13 @@ from jaxbert.model.weights import (
     pretraining_table,
     shapes,
     squad_table,
+    tagger_table,
     unflatten,
 )
 from jaxbert.tasks import streams
 from jaxbert.train.run import DTYPES
 
-Part = Literal["encoder", "pooler", "classifier", "squad", "masked LM"]
+Part = Literal["encoder", "pooler", "classifier", "squad", "tagger", "masked LM"]
 BEST_POSITIONS = 20  # of each window, among which answers are looked for
 
 
@@ -77,6 +78,12 @@ class Programs:
         """What the classifier gives, [B, N, C]."""
         config, compute = self._config, self._compute
         return jax.jit(lambda weights, rows: classify(weights, config, rows, compute=compute))
+
+    @functools.cached_property
+    def tags(self) -> streams.Compute:
+        """What the tagger gives, [B, S, C]."""
+        config, compute = self._config, self._compute
+        return jax.jit(lambda weights, rows: tag(weights, config, rows, compute=compute))
 
     @functools.cached_property
     def spans(self) -> streams.Compute:
@@ -144,7 +151,11 @@ class Programs:
             return classifier_table(config, self._class_outputs)
         if part == "pooler":
             return encoder_table(config)
-        others = {"squad": squad_table(config), "masked LM": pretraining_table(config, next_sentence=False)}
+        others = {
+            "squad": squad_table(config),
+            "tagger": tagger_table(config, self._class_outputs),
+            "masked LM": pretraining_table(config, next_sentence=False),
+        }
         table = others.get(part, encoder_table(config))
         return {path: weight for path, weight in table.items() if path not in POOLER}
 

@@ -19,6 +19,7 @@ from jaxbert.examples.rows import text_lines
 from jaxbert.examples.table import ColumnNames, is_table, table_dataset
 from jaxbert.io.files import whole_file
 from jaxbert.library.model import Model, Pooling, Prediction, Text, TextsCutWarning, load
+from jaxbert.predictions.tagging import Span, span_json
 
 _CHUNK = 1024  # texts at a time
 _PAIR = re.compile(r"^(.*) \|\|\| (.*)$")
@@ -163,8 +164,10 @@ def _counts_said(model: Model, source: str) -> Iterator[None]:
         say(note)
 
 
-def _told(found: Prediction | np.floating[Any]) -> dict[str, Any]:
+def _told(found: Prediction | list[Span] | np.floating[Any]) -> dict[str, Any]:
     """A prediction as JSON has it, numbers in the shortest decimals of float32."""
+    if isinstance(found, list):
+        return {"spans": [span_json(span) for span in found]}
     if not isinstance(found, Prediction):
         return {"number": float(str(np.float32(found)))}
     shares = {label: float(str(np.float32(share))) for label, share in found.probabilities.items()}
