@@ -31,7 +31,7 @@ class WordWindows:
         ids: of all tokens, `[CLS]` and `[SEP]` of each window included, int32 [T].
         words: of each token the number of the word that it asks for, from 1; 0 for none; int32 [T].
         lengths: tokens of each window, int64 [n].
-        cut: texts that are more than one window.
+        cut: texts that are longer than a window.
         counts: of texts and their tokens.
     """
 
@@ -62,10 +62,9 @@ def word_windows(texts: Iterable[Sequence[str]], tokenizer: Tokenizer, max_seq_l
         lengths = np.maximum(lengths, 1)
         asked = np.zeros(len(ids), np.int32)
         asked[np.cumsum(lengths) - lengths] = np.arange(first_word, first_word + len(text))
-        made = list(_windows(ids, asked, max_seq_length - 2))
-        windows += made
+        windows += _windows(ids, asked, max_seq_length - 2)
         first_word += len(text)
-        cut += len(made) > 1
+        cut += len(ids) > max_seq_length - 2
         counts += TextCounts(1, 0, len(ids), int(np.count_nonzero(ids == vocab.unk)))
     cls, sep, none = (np.array([id_], np.int32) for id_ in (vocab.cls, vocab.sep, 0))
     empty = [np.zeros(0, np.int32)]
