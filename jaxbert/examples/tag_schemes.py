@@ -103,8 +103,8 @@ def entities(tags: Sequence[str], scheme: Scheme) -> list[Entity]:
     """The entities that tags mean, broken ones too, by the rules of `conlleval`.
 
     A word belongs to the entity of the word before it if both have the same type, that one has `B` or `I` and this one
-    `I` or `E`. (The original script, which is older than IOBES, knows no `S`, and lets a `B` behind an `E` of its type go
-    on: its successors in Python, and `seqeval`, do as here.) Plain tags other than `O` are an entity a word, as with its option `-r`.
+    `I` or `E`. Plain tags other than `O` are an entity a word, as with its option `-r`. (The script is older than
+    IOBES: it knows no `S`, and lets a `B` behind an `E` of its type go on. What came after it does as here.)
     """
     if scheme == "plain":
         return [Entity(number, number + 1, tag) for number, tag in enumerate(tags) if tag != OUTSIDE]

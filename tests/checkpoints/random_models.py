@@ -48,6 +48,7 @@ def _head_shapes(config: BertConfig, head: str, classes: int) -> Mapping[str, tu
         "none": {},
         "classifier": dict(zip(names.CLASSIFIER, ((classes, H), (classes,)), strict=True)),
         "squad": dict(zip(names.SQUAD, ((2, H), (2,)), strict=True)),
+        "tagger": dict(zip(names.TAGGER, ((classes, H), (classes,)), strict=True)),
         "masked LM": masked_lm,
         "next sentence": next_sentence,
         "pretraining": masked_lm | next_sentence,

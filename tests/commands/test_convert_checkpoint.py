@@ -74,11 +74,11 @@ def test_weights_that_are_no_numbers_are_not_converted(convert: Convert, tmp_pat
 
 
 def test_a_head_that_is_dropped_is_said(convert: Convert, tmp_path: Path) -> None:
-    """What is no weight of BERT or of its heads, as the classes of tokens are, is named before it is lost."""
+    """What is no weight of BERT or of its heads, as those of multiple choice, is named before it is lost."""
     weights = random_weights(CONFIG, "classifier")
     write_huggingface(str(tmp_path / "a"), weights, CONFIG)
     config = json.loads((tmp_path / "a/config.json").read_text())
-    config["architectures"] = ["BertForTokenClassification"]
+    config["architectures"] = ["BertForMultipleChoice"]
     (tmp_path / "a/config.json").write_text(json.dumps(config))
     code, _, err = convert(init_checkpoint=tmp_path / "a", to="jaxbert", output_dir=tmp_path / "b")
     assert code == 0
