@@ -12,7 +12,7 @@ from jaxbert.errors import InputError
 from jaxbert.features.classification import TextWindows
 from jaxbert.features.squad import WindowSettings
 from jaxbert.io.files import write_text
-from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
+from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData, TaggingMetaData, read_meta_data
 
 CLASSIFICATION = ClassificationMetaData(
     "XNLI", 100, 128, 3, eval_data_size=7, test_data_size={"en": 3, "zh": 4}, label_list=("a", "b", "ü")
@@ -149,6 +149,36 @@ def test_squad_wrong_keys(change: dict[str, Any], message: str, tmp_path: Path) 
     (tmp_path / "meta").write_text(json.dumps(keys))
     with pytest.raises(InputError, match=message):
         SquadMetaData.read(str(tmp_path / "meta"))
+
+
+TAGGING = TaggingMetaData(7, 64, ("O", "B-ä", "I-ä"), "document")
+
+
+def test_tagging_round_trip(tmp_path: Path) -> None:
+    """What is written is read back, by its kind; the labels tell the scheme."""
+    path = str(tmp_path / "meta")
+    write_text(path, TAGGING.to_json())
+    assert TaggingMetaData.read(path) == read_meta_data(path) == TAGGING
+    assert TAGGING.scheme == "iob2"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"task_type": "bert_squad"}, "the task is `bert_squad`, expected `tagging`"),
+        ({"label_list": ["O", 1]}, "`label_list` is"),
+        ({"label_list": ["O", "O", "I-ä"]}, "`label_list` is"),
+        ({"num_labels": 2}, "`num_labels` is 2"),
+        ({"context": "book"}, "`context` is `book`"),
+        ({"context": ["sentence"]}, "`context` is"),
+        ({"max_seq_length": None}, "`max_seq_length` is `None`"),
+    ],
+)
+def test_tagging_wrong_keys(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    """A wrong type, another task, or names that are not as many as their number."""
+    (tmp_path / "meta").write_text(json.dumps(json.loads(TAGGING.to_json()) | change))
+    with pytest.raises(InputError, match=message):
+        TaggingMetaData.read(str(tmp_path / "meta"))
 
 
 def test_official_squad_files(shared: Path, tmp_path: Path) -> None:
