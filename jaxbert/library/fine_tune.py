@@ -212,13 +212,16 @@ def _write_tags(path: str, rows: Iterable[Any], columns: tuple[str, str | None, 
             kept = dict(zip(("tokens", "tags"), map(_listed, row), strict=True))
         else:
             raise InputError(f"row {number} is `{str(row)[:60]}`", "expected (words, tags), or a dict")
-        lines.append(json.dumps(kept, ensure_ascii=False, default=_plain))
+        try:
+            lines.append(json.dumps(kept, ensure_ascii=False))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"row {number} is `{str(row)[:60]}`: {error}", "expected lists of texts") from error
     return _written(f"{path}.jsonl", "".join(f"{line}\n" for line in lines))
 
 
 def _listed(value: Any) -> Any:
-    """Texts as they are, what holds several values, an array too, as a list."""
-    return value if isinstance(value, str) else list(value)
+    """An array of numpy as a list, anything else as it is."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _each(rows: Iterable[Any]) -> Iterator[Any]:
