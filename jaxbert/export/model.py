@@ -33,7 +33,7 @@ from jaxbert.model.weights import (
     tagger_table,
 )
 from jaxbert.text.tokenizer import Rules
-from jaxbert.tfrecord.metadata import MetaData, SquadMetaData
+from jaxbert.tfrecord.metadata import ClassificationMetaData, MetaData, SquadMetaData
 
 CheckpointFormat = Literal["tf1", "tf2", "huggingface", "jaxbert"]
 ExportFormat = Literal["saved_model", "onnx", "huggingface"]
