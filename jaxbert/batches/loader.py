@@ -6,7 +6,7 @@ import functools
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -36,12 +36,14 @@ class _Step:
         lengths: tokens of each [n].
         predicted: positions of each that are predicted [n].
         features: indexes -> features of the records, [n, ...] each; only those at the ascending indexes need be right.
+        parts: which of them are in each micro-batch.
     """
 
     numbers: np.ndarray
     lengths: np.ndarray
     predicted: np.ndarray
     features: Read
+    parts: Sequence[slice]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +64,10 @@ class TrainingBatches:
         predicted: [size] the most positions of each record that are predicted, where that is known; 0 by default.
         own_rows: number of rows -> which of them this host makes, all by default; where `lengths` are known it reads
             the records in these rows only.
+        firsts: [size + 1] where an example is not one record but a group of neighbouring ones, as the choices of a
+            question are: the number of its first record, and of the one behind the last. An example is whole in a
+            micro-batch, in whatever rows; `lengths` must be known, and the feature `groups` numbers the examples of a
+            step from 1.
     """
 
     read: Read
@@ -75,20 +81,20 @@ class TrainingBatches:
     lengths: np.ndarray | None = None
     predicted: np.ndarray | None = None
     own_rows: Callable[[int], np.ndarray] = np.arange
+    firsts: np.ndarray | None = None
 
     def at(self, step: int, count: int = 1) -> Arrays:
         """Arrays [T, K, B, ...] of the T = `count` steps from `step` on, each of exactly `batch_size` examples.
 
         Of the B rows only this host's are made; which sequence lies in which row is the same for any number of hosts.
         """
-        part = self.batch_size // self.micro_batches
-        parts = [slice(first, first + part) for first in range(0, self.batch_size, part)]
         steps = [self._step(number) for number in range(step, step + count)]
-        packed = [pack_sizes(one.lengths[of], one.predicted[of], self.shape) for one in steps for of in parts]
+        packed = [pack_sizes(one.lengths[of], one.predicted[of], self.shape) for one in steps for of in one.parts]
         own = self.own_rows(self.shape.rows_for(max(map(len, packed)))).tolist()
         sizes = (len(own), self.shape.row_length, self.shape.slots)
         laid = []
         for number, one in enumerate(steps):
+            parts = one.parts
             of_step = packed[number * len(parts) : (number + 1) * len(parts)]
             here = [[rows[row] if row < len(rows) else [] for row in own] for rows in of_step]
             indexes = [of.start + index for of, rows in zip(parts, here, strict=True) for row in rows for index in row]
@@ -97,10 +103,14 @@ class TrainingBatches:
                 of_part = {name: array[of] for name, array in features.items()}
                 laid.append(lay_out(of_part, one.numbers[of], rows, sizes, self.targets, of.start + 1))
         stacked = {name: np.stack([arrays[name] for arrays in laid]) for name in laid[0]}
-        return {name: array.reshape(count, len(parts), *array.shape[1:]) for name, array in stacked.items()}
+        return {name: array.reshape(count, self.micro_batches, *array.shape[1:]) for name, array in stacked.items()}
 
     def _step(self, step: int) -> _Step:
-        return self._step_read(step) if self.lengths is None else self._step_known(step, self.lengths)
+        if self.lengths is None:
+            return self._step_read(step)
+        if self.firsts is None:
+            return self._step_known(step, self.lengths)
+        return self._step_grouped(step, self.lengths, self.firsts)
 
     def _step_known(self, step: int, lengths: np.ndarray) -> _Step:
         indices = even_indices(step, self.batch_size, lengths, self.seed)
@@ -110,7 +120,34 @@ class TrainingBatches:
         def features(used: np.ndarray) -> Arrays:
             return _spread(self._read(indices[used]), used, len(indices))
 
-        return _Step(numbers, lengths[numbers], predicted, features)
+        return _Step(numbers, lengths[numbers], predicted, features, self._parts)
+
+    def _step_grouped(self, step: int, lengths: np.ndarray, firsts: np.ndarray) -> _Step:
+        groups = records_at(even_indices(step, self.batch_size, self._group_lengths, self.seed), self.size, self.seed)
+        counts = firsts[groups + 1] - firsts[groups]
+        starts = np.cumsum([0, *counts])
+        of_step = np.repeat(np.arange(len(groups)), counts)
+        numbers = np.arange(len(of_step)) + (firsts[groups] - starts[:-1])[of_step]
+        parts = [slice(starts[part.start], starts[part.stop]) for part in self._parts]
+
+        def features(used: np.ndarray) -> Arrays:
+            return _spread(self.read(numbers[used]), used, len(numbers)) | {"groups": of_step + 1}
+
+        return _Step(numbers, lengths[numbers], np.zeros_like(numbers), features, parts)
+
+    @functools.cached_property
+    def _group_lengths(self) -> np.ndarray:
+        """Tokens of each group [size]."""
+        assert self.lengths is not None  # see `firsts`
+        assert self.firsts is not None
+        tokens: np.ndarray = np.add.reduceat(self.lengths, self.firsts[:-1])
+        return tokens
+
+    @property
+    def _parts(self) -> list[slice]:
+        """Which examples are in each micro-batch."""
+        part = self.batch_size // self.micro_batches
+        return [slice(first, first + part) for first in range(0, self.batch_size, part)]
 
     def _step_read(self, step: int) -> _Step:
         indices = group_indices(step, self.batch_size, self.size)
@@ -119,7 +156,7 @@ class TrainingBatches:
         chosen = even_share(step, indices, tokens, self.batch_size, self.seed)
         numbers = records_at(indices[chosen], self.size, self.seed)
         of_step = {name: array[chosen] for name, array in features.items()}
-        return _Step(numbers, tokens[chosen], predicted[chosen], lambda _: of_step)
+        return _Step(numbers, tokens[chosen], predicted[chosen], lambda _: of_step, self._parts)
 
     @functools.cached_property
     def _read_group(self) -> Callable[[int, int], Arrays]:

@@ -88,26 +88,49 @@ def choose_shape(
     devices: int = 1,
     predicted: np.ndarray | None = None,
     even: bool = False,
+    firsts: np.ndarray | None = None,
 ) -> RowShape:
     """The shape that computes least for batches of these lengths [n], tried on real batches.
 
     Row lengths are multiples of `multiple` from the longest sequence to twice that, numbers of rows of `devices`. Where
     `predicted` [n] says how many positions of each sequence are predicted, rows have room for as many as came together
-    in any row that was tried. `even` is for batches made by `even_indices`.
+    in any row that was tried. `even` is for batches made by `even_indices`. Where an example is a group of neighbouring
+    sequences, `firsts` [examples + 1] says where each begins, see `TrainingBatches`.
     """
+    if firsts is not None:
+        return _shape_for_groups(lengths, batch_size, seed, multiple, devices, firsts)
     count = min(SIMULATED_BATCHES, max(len(lengths) // batch_size, 1))
     indices = np.arange(count * batch_size).reshape(count, batch_size)
     if even:
         indices = np.stack([even_indices(step, batch_size, lengths, seed) for step in range(count)])
     drawn = records_at(indices, len(lengths), seed)
     batches = lengths[drawn].tolist()
-    tried = [_shape_for(batches, row_length, devices) for row_length in _row_lengths(lengths, multiple)]
-    shape = min(tried, key=_work)[1]
+    shape = _best_shape(batches, batch_size, lengths, multiple, devices)
     if predicted is None:
         return shape
     packed = [pack(batch, shape.row_length, shape.slots) for batch in batches]
     together = [predicted[batch[row]].sum() for batch, rows in zip(drawn, packed, strict=True) for row in rows]
     return dataclasses.replace(shape, predictions=int(max(*together, predicted.max())))
+
+
+def _shape_for_groups(
+    lengths: np.ndarray, batch_size: int, seed: int, multiple: int, devices: int, firsts: np.ndarray
+) -> RowShape:
+    """`choose_shape` for batches of whole groups, made by `even_indices`."""
+    size = len(firsts) - 1
+    of_group = np.add.reduceat(lengths, firsts[:-1])
+    batches = []
+    for step in range(min(SIMULATED_BATCHES, max(size // batch_size, 1))):
+        drawn = records_at(even_indices(step, batch_size, of_group, seed), size, seed)
+        batches.append([length for group in drawn for length in lengths[firsts[group] : firsts[group + 1]].tolist()])
+    most = batch_size * int(np.diff(firsts).max())
+    return _best_shape(batches, most, lengths, multiple, devices)
+
+
+def _best_shape(batches: list[list[int]], most: int, lengths: np.ndarray, multiple: int, devices: int) -> RowShape:
+    """The shape that computes least for these batches, none of which has more than `most` sequences."""
+    tried = [_shape_for(batches, most, row_length, devices) for row_length in _row_lengths(lengths, multiple)]
+    return min(tried, key=_work)[1]
 
 
 def evaluation_shape(lengths: np.ndarray, batch_size: int, multiple: int, devices: int = 1) -> RowShape:
@@ -131,13 +154,12 @@ def evaluation_shape(lengths: np.ndarray, batch_size: int, multiple: int, device
     return min(map(shape_for, _row_lengths(lengths, multiple)), key=_work)[1]
 
 
-def _shape_for(batches: list[list[int]], row_length: int, devices: int) -> tuple[float, RowShape]:
-    """Mean work per batch, in positions, and the shape, for one row length."""
-    batch_size = len(batches[0])
-    mean = sum(map(sum, batches)) / (len(batches) * batch_size)
-    slots = min(batch_size, _slots(row_length, mean))
+def _shape_for(batches: list[list[int]], most: int, row_length: int, devices: int) -> tuple[float, RowShape]:
+    """Mean work per batch of at most `most` sequences, in positions, and the shape, for one row length."""
+    mean = sum(map(sum, batches)) / sum(map(len, batches))
+    slots = min(most, _slots(row_length, mean))
     needed = sorted(_rounded(len(pack(batch, row_length, slots)), devices) for batch in batches)
-    any_batch = _rounded(batch_size, devices)
+    any_batch = _rounded(most, devices)
     large = min(needed[-1] + devices, any_batch)
 
     def cost(rows: int) -> float:

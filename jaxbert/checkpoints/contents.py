@@ -34,7 +34,6 @@ _NOT_WEIGHTS = (  # in the order in which they are looked for
     (NOTES, re.compile(r"^_CHECKPOINTABLE_OBJECT_GRAPH$|(^|/)(do_lower_case|Variable:0)/\.ATTRIBUTES/")),
 )
 _DAMAGE = (SafetensorError, OSError, TypeError, ValueError, KeyError, AttributeError)  # as damaged safetensors show
-_OTHER_CLASSIFIERS = ("BertForMultipleChoice",)  # their `classifier` is another network
 _SIZES = (  # the weights that tell the sizes of an encoder
     names.WORD_EMBEDDINGS,
     "bert/embeddings/position_embeddings",
@@ -233,7 +232,7 @@ def _keys(path: str, tensors: Mapping[str, Tensor], architecture: str | None) ->
     prefix = huggingface.prefix_of(tensors)
     for key in tensors:
         name = huggingface.tf1_name(key.removeprefix(prefix), architecture)
-        if name is None or (name in names.CLASSIFIER and architecture in _OTHER_CLASSIFIERS):
+        if name is None:
             continue
         if name in keys:
             raise InputError(f"`{path}` holds the same weight as `{keys[name]}` and as `{key}`", "remove one of them")

@@ -17,7 +17,7 @@ from jaxbert.errors import InputError
 from jaxbert.io import files
 from jaxbert.text.tokenizer import Rules, Tokenizer
 from jaxbert.text.vocab import read_vocab
-from jaxbert.tfrecord.metadata import MetaData, SquadMetaData, TaggingMetaData
+from jaxbert.tfrecord.metadata import MetaData, MultipleChoiceMetaData, SquadMetaData, TaggingMetaData
 
 _SHOWN = 20  # added tokens that are listed
 _STATES = "checkpoints"  # below the folder of a run
@@ -132,6 +132,8 @@ def _heads(contents: Contents) -> Iterator[str]:
         yield "SQuAD"
     if names.TAGGER[0] in contents.shapes:
         yield f"tagger ({contents.shapes[names.TAGGER[0]][0]} outputs)"
+    if names.CHOICE[0] in contents.shapes:
+        yield "multiple choice"
     if names.NEXT_SENTENCE[0] in contents.shapes:
         yield "next sentence"
     if names.MASKED_LM_BIAS in contents.keys:
@@ -202,6 +204,8 @@ def _told_task(task: MetaData) -> str:
     if isinstance(task, TaggingMetaData):
         scheme = "plain tags" if task.scheme == "plain" else task.scheme.upper()
         return f"words of {task.context}s, in windows of up to {task.max_seq_length} tokens -> {task.kind} ({scheme})"
+    if isinstance(task, MultipleChoiceMetaData):
+        return f"questions, up to {task.max_seq_length} tokens with each choice -> {task.kind}"
     texts = {True: "pairs of texts", False: "single texts", None: "texts"}[task.pairs]
     name = f"{task.processor_type}: " if task.processor_type else ""
     told = f"{name}{texts} of up to {task.max_seq_length} tokens -> {task.kind}"

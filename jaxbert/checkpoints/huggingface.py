@@ -39,11 +39,14 @@ _HEADS = {
     "classifier.weight": names.CLASSIFIER[0],
     "classifier.bias": names.CLASSIFIER[1],
 }
-# Theirs of a tagger have the names of a classifier's: the class of the model tells which they are.
-_OF_TAGGER = dict(zip(names.CLASSIFIER, names.TAGGER, strict=True))
+# Heads whose names there are those of a classifier: the class of the model tells what they are.
+CHOICE_CLASS, TAGGER_CLASS = "BertForMultipleChoice", "BertForTokenClassification"
+_OTHER_HEADS = {
+    CHOICE_CLASS: dict(zip(names.CLASSIFIER, names.CHOICE, strict=True)),
+    TAGGER_CLASS: dict(zip(names.CLASSIFIER, names.TAGGER, strict=True)),
+}
 _OF_HEADS = {ours: theirs for theirs, ours in _HEADS.items()}
-_OF_HEADS |= {tagger: _OF_HEADS[classifier] for classifier, tagger in _OF_TAGGER.items()}
-TAGGER_CLASS = "BertForTokenClassification"
+_OF_HEADS |= {ours: _OF_HEADS[name] for head in _OTHER_HEADS.values() for name, ours in head.items()}
 # The masked LM's decoder shares these weights; some files hold them a second time, or only, under the decoder's names.
 TIED = {
     "cls.predictions.decoder.weight": names.WORD_EMBEDDINGS,
@@ -69,7 +72,7 @@ def huggingface_name(name: str) -> str:
 
 
 def tf1_name(name: str, architecture: str | None = None) -> str | None:
-    """The TF1 name of the weight `name` of a Hugging Face model of this class, or None if it is no weight of BERT.
+    """The TF1 name of the weight with the Hugging Face name `name` in a model of this class; None if it is not BERT's.
 
     The encoder's names are known with and without their prefix, normalizations also by their old names (`gamma`).
     """
@@ -80,7 +83,7 @@ def tf1_name(name: str, architecture: str | None = None) -> str | None:
     of_first_layer = _LAYER.sub("bert.encoder.layer.0.", full)
     ours = _OURS.get(of_first_layer)
     if ours is None or layer is None:
-        return _OF_TAGGER.get(ours or "", ours) if architecture == TAGGER_CLASS else ours
+        return _OTHER_HEADS.get(architecture or "", {}).get(ours or "", ours)
     ours = ours.replace("/layer_0/", f"/layer_{layer[1]}/")
     return ours if names.is_weight(ours) else None  # a number like 007 is no layer
 
@@ -104,7 +107,9 @@ def in_tf1_shape(name: str, weight: np.ndarray) -> np.ndarray:
     return weight.T if name.endswith("/kernel") else weight
 
 
-_OURS = {huggingface_name(name): name for name in names.weight_names(layers=1) if name not in names.TAGGER}
+_OURS = {
+    huggingface_name(name): name for name in names.weight_names(layers=1) if name not in (*names.CHOICE, *names.TAGGER)
+}
 
 
 # What transformers assumes for keys that are not in the file, where google-research/bert assumes something else.
@@ -214,6 +219,7 @@ def architecture_of(weights: Collection[str]) -> str:
     classes = {
         names.CLASSIFIER[0]: "BertForSequenceClassification",
         names.TAGGER[0]: TAGGER_CLASS,
+        names.CHOICE[0]: CHOICE_CLASS,
         names.SQUAD[0]: "BertForQuestionAnswering",
         names.MASKED_LM_BIAS: "BertForMaskedLM",
         names.NEXT_SENTENCE[0]: "BertForNextSentencePrediction",
@@ -274,6 +280,7 @@ _TASKS = {
     "classification": names.CLASSIFIER[0],
     "SQuAD": names.SQUAD[0],
     "tags": names.TAGGER[0],
+    "multiple choice": names.CHOICE[0],
     "masked LM": names.MASKED_LM_BIAS,
     "next sentence": names.NEXT_SENTENCE[0],
 }

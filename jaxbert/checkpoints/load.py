@@ -145,7 +145,7 @@ def _listed(items: tuple[str, ...] | list[str]) -> str:
     return ", ".join(items[:_SHOWN]) + more
 
 
-DenseHead = Literal["classifier", "squad", "tagger"]
+DenseHead = Literal["classifier", "squad", "tagger", "choice"]
 _DENSE_HEADS: dict[DenseHead, tuple[str, str]] = {"classifier": names.CLASSIFIER, "squad": names.SQUAD}
 _OUTPUTS = (*names.CLASSIFIER, *names.TAGGER)  # of which each row is a class
 _FLOATS = frozenset(np.dtype(kind) for kind in ("f2", "f4", "f8", ml_dtypes.bfloat16))

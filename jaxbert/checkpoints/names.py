@@ -23,9 +23,9 @@ _LAYER_MODULES = (
     "output/dense",
     "output/LayerNorm",
 )
-_DENSE_HEADS = ("cls/seq_relationship/output", "cls/squad/output", "cls/tagging/output", "output")
+_DENSE_HEADS = ("cls/seq_relationship/output", "cls/squad/output", "cls/tagging/output", "cls/choice/output", "output")
 
-NEXT_SENTENCE, SQUAD, TAGGER, CLASSIFIER = ((f"{head}_weights", f"{head}_bias") for head in _DENSE_HEADS)
+NEXT_SENTENCE, SQUAD, TAGGER, CHOICE, CLASSIFIER = ((f"{head}_weights", f"{head}_bias") for head in _DENSE_HEADS)
 MASKED_LM_BIAS = "cls/predictions/output_bias"
 WORD_EMBEDDINGS = "bert/embeddings/word_embeddings"
 FIRST_QUERY = "bert/encoder/layer_0/attention/self/query/kernel"
@@ -55,12 +55,13 @@ _HEAD_NAMES = (
     *NEXT_SENTENCE,
     *SQUAD,
     *TAGGER,
+    *CHOICE,
     *CLASSIFIER,
 )
 
 
 def weight_names(layers: int) -> list[str]:
-    """The names of all weights of an encoder with this many layers and of every head, our tagger too."""
+    """The names of all weights of an encoder with this many layers and of every head, official or of `transformers`."""
     return [*encoder_names(layers), *_HEAD_NAMES]
 
 

@@ -17,7 +17,7 @@ from jaxbert.checkpoints.model_folder import (
     VOCAB_FILE,
     models_of_run,
 )
-from jaxbert.checkpoints.names import CLASSIFIER, SQUAD, TAGGER, WORD_EMBEDDINGS
+from jaxbert.checkpoints.names import CHOICE, CLASSIFIER, SQUAD, TAGGER, WORD_EMBEDDINGS
 from jaxbert.checkpoints.other_formats import refuse_adapter, refuse_other_formats, refuse_pointer
 from jaxbert.checkpoints.sentence_transformers import Pooling
 from jaxbert.checkpoints.tf_bundle import Bundle, find_prefix, open_bundle
@@ -30,7 +30,14 @@ from jaxbert.errors import InputError
 from jaxbert.io.files import exists, is_file, is_folder, names, read_json_object
 from jaxbert.text.tokenizer import Rules
 from jaxbert.text.vocab import Vocab, lower_cases, read_vocab
-from jaxbert.tfrecord.metadata import ClassificationMetaData, MetaData, SquadMetaData, TaggingMetaData, read_meta_data
+from jaxbert.tfrecord.metadata import (
+    ClassificationMetaData,
+    MetaData,
+    MultipleChoiceMetaData,
+    SquadMetaData,
+    TaggingMetaData,
+    read_meta_data,
+)
 
 
 def _object(path: str | None) -> dict[str, Any]:
@@ -163,11 +170,11 @@ class Source:
             assert self.max_seq_length is not None  # a preset has sizes
             return keras_hub.read_task(self.folder, self.max_seq_length)
         path, theirs = self.beside(META_DATA_FILE), self._huggingface_task()
-        heads = {CLASSIFIER[0], SQUAD[0], TAGGER[0]} & self.contents.shapes.keys()
+        heads = {CLASSIFIER[0], SQUAD[0], TAGGER[0], CHOICE[0]} & self.contents.shapes.keys()
         if path is None or not (heads or self.contents.undecided):  # without a head it is of records that lie there
             return theirs
         ours = read_meta_data(path)
-        if not isinstance(ours, SquadMetaData):
+        if not isinstance(ours, SquadMetaData | MultipleChoiceMetaData):
             is_tagger = isinstance(ours, TaggingMetaData)
             outputs = self.contents.shapes.get((TAGGER if is_tagger else CLASSIFIER)[0], (None,))[0]
             wanted = len(ours.class_names) or 1
@@ -176,19 +183,21 @@ class Source:
                     f"`{path}`: `num_labels` is {wanted}, the classifier has {outputs} outputs",
                     "are the files from one model?",
                 )
-            if theirs is not None and theirs.kind != ours.kind:
-                raise InputError(
-                    f"`{path}` tells of {ours.kind}, `{_HUGGINGFACE_CONFIG}` beside it of {theirs.kind}",
-                    "remove the one that is not of these weights",
-                )
+        if not isinstance(ours, SquadMetaData) and theirs is not None and theirs.kind != ours.kind:
+            raise InputError(
+                f"`{path}` tells of {ours.kind}, `{_HUGGINGFACE_CONFIG}` beside it of {theirs.kind}",
+                "remove the one that is not of these weights",
+            )
         return ours
 
-    def _huggingface_task(self) -> ClassificationMetaData | TaggingMetaData | None:
+    def _huggingface_task(self) -> ClassificationMetaData | MultipleChoiceMetaData | TaggingMetaData | None:
         path, shapes = self.beside(_HUGGINGFACE_CONFIG), self.contents.shapes
         head = shapes.get(CLASSIFIER[0]) or shapes.get(TAGGER[0])
-        if self.kind != "safetensors" or path is None or head is None:
+        if self.kind != "safetensors" or path is None or (head is None and CHOICE[0] not in shapes):
             return None
         assert self.max_seq_length is not None  # it has a config.json
+        if head is None:
+            return MultipleChoiceMetaData(0, self.max_seq_length)
         try:
             task = huggingface.tagging_task if TAGGER[0] in shapes else huggingface.classification_task
             return task(_object(path), head[0], self.max_seq_length)

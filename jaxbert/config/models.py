@@ -45,7 +45,7 @@ class ExportFlags(ModelFlags):
     model: str | None = flag(
         None,
         "What to export of it; default: with the head that it has, or the encoder alone.",
-        choices=("encoder", "classifier", "squad", "tagger", "pretrainer"),
+        choices=("encoder", "classifier", "squad", "tagger", "choice", "pretrainer"),
     )
     optimize: bool = flag(
         False,

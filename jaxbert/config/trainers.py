@@ -473,6 +473,76 @@ class TaggerFlags(FineTuningFlags):
 
 
 @dataclasses.dataclass(frozen=True)
+class MultipleChoiceFlags(FineTuningFlags):
+    """Fine-tuning on questions with choices, straight from their files."""
+
+    mode: str = flag(
+        "train_and_eval", "What to do.", choices=("train_and_eval", "train", "eval", "predict"), group="Mode"
+    )
+    data_dir: str | None = flag(
+        None,
+        "Folder of SWAG (train.csv, val.csv, test.csv), or a data set as the library `datasets` has it.",
+        group="Data",
+    )
+    train_file: str | None = flag(
+        None,
+        "Questions to train on: .csv or .tsv, JSON lines, Parquet, Arrow, a folder of `datasets`, or a pattern for"
+        " several files. SWAG, RACE and ARC are known by their columns or keys; the columns of other tables are named.",
+    )
+    eval_file: str | None = flag(None, "Questions for evaluation.")
+    test_file: str | None = flag(None, "Questions to predict; they need no answer.")
+    context_column: str | None = flag(None, "Column of the text that is read first.")
+    question_column: str | None = flag(None, "Column of what stands in front of each choice.")
+    choice_columns: str | None = flag(
+        None,
+        "Columns of the choices, separated by commas, of which the last may be empty; or one column with a list of"
+        " them.",
+    )
+    label_column: str | None = flag(
+        None, "Column of the right choice: its number from 0, its letter from A, or the name of its column."
+    )
+    id_column: str | None = flag(None, "Column that tells the question apart; default: its number from 0.")
+    max_seq_length: int | None = flag(
+        None,
+        "Tokens of a choice with its question and context, [CLS] and [SEP] included; longer contexts are cut; default:"
+        " 128 in training, and later what the model was trained with.",
+        minimum=5,
+    )
+    vocab_file: str | None = flag(
+        None, "Vocabulary; default: `vocab.txt` in the folder of the checkpoint.", group="Model"
+    )
+    do_lower_case: bool | None = flag(
+        None,
+        "Lower-case the text and drop accents; default: as the model says, or else unless 5 % of the words of the"
+        " vocabulary have capitals.",
+    )
+    num_workers: int = flag(
+        0, "Processes that tokenize at the same time; 0: one on each core.", minimum=0, group="Machine"
+    )
+    eval_batch_size: int = flag(32, "Choices evaluated together, more of short ones in the same memory.", minimum=1)
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for flags that do not go together."""
+        super().__post_init__()
+        if self.model_export_path:
+            raise InputError(
+                "`--model_export_path`: a model for multiple choice is not written as SavedModel",
+                "`jaxbert export --format=huggingface` writes it for `transformers`",
+            )
+        columns = (self.context_column, self.question_column, self.choice_columns, self.label_column, self.id_column)
+        if any(columns) and not (self.choice_columns and (self.context_column or self.question_column)):
+            raise InputError(
+                "columns of a table are given, but not all that are needed",
+                "give `--choice_columns`, and `--context_column` or `--question_column` or both",
+            )
+        named = [name for column in columns if column for name in column.split(",")]
+        if len(set(named)) < len(named) or not all(named):
+            raise InputError(f"the columns {', '.join(named)} are not named apart", "name each column once")
+        if self.choice_columns and not self.label_column and self.mode != "predict":
+            raise InputError(f"`--label_column` must be given with `--mode={self.mode}`", "name the right choice")
+
+
+@dataclasses.dataclass(frozen=True)
 class PretrainingFlags(TrainingFlags):
     """Pretraining a BERT on records of `create_pretraining_data`."""
 

@@ -11,7 +11,7 @@ from jaxbert.io.files import open_input, read_text, view_input
 from jaxbert.text.vocab import read_vocab
 from jaxbert.tfrecord.example import parse_example
 from jaxbert.tfrecord.files import is_records, stream
-from jaxbert.tfrecord.metadata import SquadMetaData, TaggingMetaData, read_meta_data
+from jaxbert.tfrecord.metadata import MultipleChoiceMetaData, SquadMetaData, TaggingMetaData, read_meta_data
 
 _MOST_TEXT = 1 << 25  # bytes; vocabularies and JSON files are smaller
 
@@ -71,6 +71,13 @@ def _describe_records(path: str) -> Iterator[str]:
 
 
 def _describe_metadata(path: str, content: dict[str, Any]) -> list[str]:
-    read = read_meta_data(path)  # which checks every key
-    kind = {SquadMetaData: "SQuAD", TaggingMetaData: "tagging"}.get(type(read), "classification or regression")
-    return [f"{path}: metadata of {kind} records", *(f"  {key:24} {value}" for key, value in content.items())]
+    found = type(read_meta_data(path))  # which checks every key
+    kinds = {
+        SquadMetaData: "SQuAD records",
+        TaggingMetaData: "a tagger",
+        MultipleChoiceMetaData: "a model that chooses",
+    }
+    return [
+        f"{path}: metadata of {kinds.get(found, 'classification or regression records')}",
+        *(f"  {key:24} {value}" for key, value in content.items()),
+    ]

@@ -25,6 +25,7 @@ from jaxbert.export.onnx import MODEL_FILE, write_onnx
 from jaxbert.export.saved_model import write_saved_model
 from jaxbert.io import files
 from jaxbert.model.weights import (
+    choice_table,
     classifier_table,
     encoder_table,
     pretraining_table,
@@ -33,11 +34,12 @@ from jaxbert.model.weights import (
     tagger_table,
 )
 from jaxbert.text.tokenizer import Rules
-from jaxbert.tfrecord.metadata import ClassificationMetaData, MetaData, SquadMetaData
+from jaxbert.tfrecord.metadata import ClassificationMetaData, MetaData, SquadMetaData, TaggingMetaData
 
 CheckpointFormat = Literal["tf1", "tf2", "huggingface", "jaxbert"]
 ExportFormat = Literal["saved_model", "onnx", "huggingface"]
 
+_ONLY_FOR_TRANSFORMERS: tuple[Kind, ...] = ("tagger", "choice")  # official code has no such models
 _SHOWN = 8  # names in a message
 _TF_PREFIX = "bert_model.ckpt"  # as in the released archives
 _TF1_ACTIVATIONS = ("gelu", "relu", "tanh", "linear")
@@ -103,10 +105,10 @@ def export_model(
     dense_head = kind if kind in ("classifier", "squad") else None
     model = read_model(checkpoint, dense_head, bert_config_file, vocab_file, do_lower_case)
     kind = kind or kind_of(model.weights)
-    if kind == "tagger" and to != "huggingface":
+    if kind in _ONLY_FOR_TRANSFORMERS and to != "huggingface":
         raise InputError(
-            f"a model that tags words is not written with `--format={to}`",
-            "`--format=huggingface` writes it for `transformers`",
+            f"a {NAMES[kind]} is not written with `--format={to}`",
+            "`--format=huggingface` writes it for `transformers`; `--model=encoder` writes its encoder",
         )
     weights = choose_weights(model.weights, kind, model.config.num_hidden_layers)
     model = dataclasses.replace(model, weights=weights)
@@ -205,10 +207,11 @@ def _check_complete(initial: InitialWeights, config: BertConfig) -> None:
     """Refuse an encoder, or a head of which some weight is there, that lacks weights or has other sizes."""
     weights = initial.weights
     classes, tags = (len(weights.get(head[0], [()])) for head in (names.CLASSIFIER, names.TAGGER))
-    tables = pretraining_table(config, next_sentence=True) | squad_table(config)
+    tables = pretraining_table(config, next_sentence=True) | squad_table(config) | choice_table(config)
     tables |= classifier_table(config, classes) | tagger_table(config, tags)
     expected = shapes(encoder_table(config))
-    for head in (names.MASKED_LM[0], names.NEXT_SENTENCE, names.SQUAD, names.TAGGER, names.CLASSIFIER):
+    heads = (names.MASKED_LM[0], names.NEXT_SENTENCE, names.SQUAD, names.TAGGER, names.CHOICE, names.CLASSIFIER)
+    for head in heads:
         if not weights.keys().isdisjoint(head):
             expected |= {name: shapes(tables)[name] for name in head}
     if weights.keys().isdisjoint(names.POOLER):
@@ -238,9 +241,9 @@ def _refuse_other_masked_lm(model: CompleteModel, program: str) -> None:
 
 def _write_tensorflow(model: CompleteModel, to: Literal["tf1", "tf2"], prefix: str) -> None:
     _refuse_other_masked_lm(model, "official code")
-    if to == "tf2" and names.TAGGER[0] in model.weights:
+    if to == "tf2" and (kind := kind_of(model.weights)) in _ONLY_FOR_TRANSFORMERS:
         raise InputError(
-            "no layout of TensorFlow 2 is known here for a model that tags words",
+            f"no layout of TensorFlow 2 is known here for a {NAMES[kind]}",
             "choose `--to=tf1`, `huggingface` or `jaxbert`",
         )
     if to == "tf1":
@@ -277,7 +280,7 @@ def _write_huggingface(model: CompleteModel, folder: str) -> Collection[str]:
     stored = huggingface.stored_names(model.weights)
     if len(stored) < len(model.weights):
         say("note: the class of `transformers` for this head has no pooler; it is left out")
-    task = None if isinstance(model.task, SquadMetaData) else model.task
+    task = model.task if isinstance(model.task, ClassificationMetaData | TaggingMetaData) else None
     _note_windows(model)
     huggingface.write_huggingface(folder, model.weights, model.config, task)
     _write_texts(folder, {name: text for name, text in model.texts.items() if name != model_folder.META_DATA_FILE})

@@ -24,19 +24,21 @@ from jaxbert.checkpoints import names
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
 
-Kind = Literal["encoder", "classifier", "squad", "tagger", "pretrainer"]
+Kind = Literal["encoder", "classifier", "squad", "tagger", "choice", "pretrainer"]
 
 NAMES: dict[Kind, str] = {
     "encoder": "encoder",
     "classifier": "classifier",
     "squad": "SQuAD model",
     "tagger": "tagger",
+    "choice": "model for multiple choice",
     "pretrainer": "pretrainer",
 }
 # The weight of its head that makes a model one of its kind.
 _HEAD_WEIGHTS: dict[Kind, str] = {
     "squad": names.SQUAD[0],
     "tagger": names.TAGGER[0],
+    "choice": names.CHOICE[0],
     "classifier": names.CLASSIFIER[0],
     "pretrainer": names.MASKED_LM_BIAS,
 }
@@ -92,6 +94,8 @@ def choose_weights(weights: Mapping[str, np.ndarray], kind: Kind, layers: int) -
         needed += names.SQUAD if kind == "squad" else names.TAGGER
     elif kind == "classifier":
         needed += names.CLASSIFIER
+    elif kind == "choice":
+        needed += names.CHOICE
     elif kind == "pretrainer":
         needed += names.MASKED_LM[0]
         needed += [name for name in names.NEXT_SENTENCE if name in weights]

@@ -22,12 +22,15 @@ from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.model_folder import models_of_run
 from jaxbert.checkpoints.names import MASKED_LM_BIAS, SQUAD
 from jaxbert.config.bert_config import BertConfig
+from jaxbert.datasets.in_memory import Sequences
 from jaxbert.datasets.tagging import TaggedWindows
 from jaxbert.errors import InputError
+from jaxbert.examples.choices import ChoiceQuestion
 from jaxbert.examples.squad import Paragraph, Question
 from jaxbert.examples.tag_schemes import types_of
 from jaxbert.examples.tagged import Sentence
 from jaxbert.examples.text_examples import TextExample
+from jaxbert.features import choices as choice_features
 from jaxbert.features.classification import TextWindows, convert
 from jaxbert.features.counts import TextCounts
 from jaxbert.features.squad import WindowedQuestion, ask, window_arrays
@@ -41,7 +44,13 @@ from jaxbert.tasks.spans import SETTINGS, kept_threshold
 from jaxbert.tasks.tagging import tags_and_spans
 from jaxbert.text.normalize import word_places
 from jaxbert.text.tokenizer import Tokenizer
-from jaxbert.tfrecord.metadata import ClassificationMetaData, MetaData, SquadMetaData, TaggingMetaData
+from jaxbert.tfrecord.metadata import (
+    ClassificationMetaData,
+    MetaData,
+    MultipleChoiceMetaData,
+    SquadMetaData,
+    TaggingMetaData,
+)
 from jaxbert.train import devices
 
 
@@ -97,6 +106,21 @@ class Candidate:
 
     token: str
     probability: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Choice:
+    """The choice that answers a question.
+
+    Attributes:
+        number: its place among the choices, from 0.
+        text: the choice.
+        probabilities: of each choice, in their order.
+    """
+
+    number: int
+    text: str
+    probabilities: tuple[float, ...]
 
 
 def load(
@@ -160,16 +184,17 @@ class Model:
         self._task = model.task if isinstance(model.task, ClassificationMetaData) else None
         self._squad = model.task if isinstance(model.task, SquadMetaData) else None
         self._tags = model.task if isinstance(model.task, TaggingMetaData) else None
-        told = self._task or self._tags
-        said = told.max_seq_length if told else self._source.max_seq_length
+        self._choice = model.task if isinstance(model.task, MultipleChoiceMetaData) else None
+        trained = self._task or self._tags or self._choice
+        said = trained.max_seq_length if trained else self._source.max_seq_length
         positions = model.config.max_position_embeddings
         self.max_seq_length = max_seq_length or min(said or SETTINGS.max_seq_length, positions)
         windows = self._squad.settings if self._squad else SETTINGS
         self._windows = dataclasses.replace(
             windows, max_seq_length=max_seq_length or min(windows.max_seq_length, self.max_seq_length)
         )
-        outputs = len(told.class_names) if told else 0
-        self._programs = Programs(self._source, model.config, outputs or 1, dtype)
+        classes = (self._task or self._tags).class_names if self._task or self._tags else ()
+        self._programs = Programs(self._source, model.config, len(classes) or 1, dtype)
         self.counts = TextCounts()
 
     @property
@@ -187,7 +212,7 @@ class Model:
     @property
     def task(self) -> MetaData | None:
         """What it was trained for, as its files say."""
-        return self._task or self._squad or self._tags
+        return self._model.task
 
     @property
     def windows(self) -> TextWindows | None:
@@ -377,6 +402,30 @@ class Model:
             for one, end in zip(asked, ends, strict=True)
         ]
 
+    def choose(self, context: str, choices: Sequence[str], *, question: str = "") -> Choice:
+        """The choice that fits best.
+
+        Args:
+            context: what is read first: a text that is asked about, the sentence before, or the question itself.
+            choices: two texts or more.
+            question: what stands in front of each choice, as in training.
+
+        Raises:
+            InputError: the model was not trained for multiple choice; there are fewer than two, or an empty one.
+        """
+        weights = self._programs.weights("choice")
+        are_texts = not isinstance(choices, str) and all(isinstance(one, str) and one.strip() for one in choices)
+        if not are_texts or len(choices) < 2:
+            raise InputError(f"`choices` is `{str(choices)[:60]}`", "give a list of two texts or more")
+        asked = ChoiceQuestion(context, question, tuple(choices), (), None, "")
+        arrays, counts = choice_features.convert([asked], self._tokenizer, self.max_seq_length)
+        features = Sequences(*arrays).read(np.arange(len(choices)))
+        (logits,) = self._programs.outputs(self._programs.choice_logits, weights, [features])
+        self._count([counts], "choices with their question")
+        shares = np.exp(log_softmax(logits.astype(np.float64))).tolist()
+        best = int(np.argmax(shares))
+        return Choice(best, choices[best], tuple(shares))
+
     def fill(self, text: str, *, top: int = 5) -> list[list[Candidate]]:
         """For each `[MASK]` in the text its most probable tokens, best first.
 
@@ -431,6 +480,10 @@ class Model:
         return ids, masks
 
     def _classification(self) -> ClassificationMetaData:
+        if self._choice is not None:
+            raise InputError(
+                f"the model in `{self._source.folder}` was trained to predict {self._choice.kind}", "ask `choose`"
+            )
         if self._task is None:
             raise InputError(
                 f"the files of `{self._source.folder}` do not say which classes the model was trained for",
@@ -480,13 +533,13 @@ class Model:
                     self._put(text, features, row)
             yield features
 
-    def _count(self, counts: Iterable[TextCounts]) -> None:
+    def _count(self, counts: Iterable[TextCounts], texts: str = "texts") -> None:
         """Add to the counts of all texts, and say how many of these were cut."""
         total = sum(counts, TextCounts())
         with self._programs.lock:
             self.counts += total
         if total.cut:
-            said = f"{total.cut} texts are longer than {self.max_seq_length} tokens and are cut"
+            said = f"{total.cut} {texts} are longer than {self.max_seq_length} tokens and are cut"
             warnings.warn(said, TextsCutWarning, stacklevel=3)
 
     def _put(self, text: Ids, features: Arrays, row: int) -> None:

@@ -19,10 +19,11 @@ from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
 from jaxbert.model import poolings
 from jaxbert.model.encoder import Compute, hidden_states
-from jaxbert.model.heads import answer_spans, best_positions, classify, pool, pretrain, tag
+from jaxbert.model.heads import answer_spans, best_positions, choose, classify, pool, pretrain, tag
 from jaxbert.model.weights import (
     Table,
     Tree,
+    choice_table,
     classifier_table,
     encoder_table,
     pretraining_table,
@@ -34,7 +35,7 @@ from jaxbert.model.weights import (
 from jaxbert.tasks import streams
 from jaxbert.train.run import DTYPES
 
-Part = Literal["encoder", "pooler", "classifier", "squad", "tagger", "masked LM"]
+Part = Literal["encoder", "pooler", "classifier", "choice", "squad", "tagger", "masked LM"]
 BEST_POSITIONS = 20  # of each window, among which answers are looked for
 
 
@@ -86,6 +87,12 @@ class Programs:
         return jax.jit(lambda weights, rows: tag(weights, config, rows, compute=compute))
 
     @functools.cached_property
+    def choice_logits(self) -> streams.Compute:
+        """What speaks for each choice, [B, N]."""
+        config, compute = self._config, self._compute
+        return jax.jit(lambda weights, rows: choose(weights, config, rows, compute=compute))
+
+    @functools.cached_property
     def spans(self) -> streams.Compute:
         """The best places of an answer, see `heads.best_positions`."""
         config, compute = self._config, self._compute
@@ -131,7 +138,7 @@ class Programs:
             table = self._table(part)
             missing = {path for path in table if path not in self._placed}
             if missing:
-                dense: DenseHead | None = part if part in ("classifier", "squad") else None
+                dense: DenseHead | None = part if part in ("classifier", "squad", "choice") else None
                 initial = read_initial(self._source, dense)
                 check_heads(initial, self._config)
                 report = match(initial.weights, shapes(table), initial.source)
@@ -149,8 +156,8 @@ class Programs:
         config = self._config
         if part == "classifier":
             return classifier_table(config, self._class_outputs)
-        if part == "pooler":
-            return encoder_table(config)
+        if part in ("pooler", "choice"):
+            return encoder_table(config) if part == "pooler" else choice_table(config)
         others = {
             "squad": squad_table(config),
             "tagger": tagger_table(config, self._class_outputs),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands on the encoder: classifier, tagger, spans of answers, masked language model and next sentence."""
+"""What stands on the encoder: classifier, choices, tagger, spans of answers, masked language model, next sentence."""
 
 import jax
 import jax.numpy as jnp
@@ -48,6 +48,19 @@ def tag(
     head = weights["cls"]["tagging"]
     logits: jax.Array = h.astype(jnp.float32) @ head["output_weights"].T + head["output_bias"][None, None]
     return logits
+
+
+def choose(
+    weights: Tree,
+    config: BertConfig,
+    rows: Rows,
+    *,
+    dropout_bits: jax.Array | None = None,
+    compute: Compute = FLOAT32,
+) -> jax.Array:
+    """Logits [B, N] float32, each of one choice with its question: a classifier with one output."""
+    weights = {"bert": weights["bert"], **weights["cls"]["choice"]}
+    return classify(weights, config, rows, dropout_bits=dropout_bits, compute=compute)[..., 0]
 
 
 def answer_spans(

@@ -116,6 +116,14 @@ def tagger_table(config: BertConfig, num_labels: int) -> Table:
     return _with_idle(table, "bert/pooler")
 
 
+def choice_table(config: BertConfig) -> Table:
+    """The encoder and one output on the pooler, as BertForMultipleChoice: `output_weights` is [1, H]."""
+    return encoder_table(config) | {
+        "cls/choice/output_weights": _kernel(1, config.hidden_size),
+        "cls/choice/output_bias": Weight((1,), "zeros", decays=False),
+    }
+
+
 def _with_idle(table: Table, *modules: str) -> Table:
     """The table with the weights of these modules kept as they are."""
     return {

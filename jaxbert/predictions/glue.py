@@ -47,7 +47,7 @@ def write_submission(path: str, ids: Sequence[object], labels: Sequence[str], ou
         outputs: [N, C] probabilities or logits, or [N] numbers for regression.
     """
     names = _names(labels, outputs) if outputs.ndim == 2 else [f"{number:.3f}" for number in np.clip(outputs, 0, 5)]
-    _write_table(path, ["index", "prediction"], zip(ids, names, strict=True))
+    write_table(path, ["index", "prediction"], zip(ids, names, strict=True))
 
 
 def write_predictions(
@@ -63,14 +63,14 @@ def write_predictions(
         thresholds: [C]; then the label is all that reach theirs, with `|` between them.
     """
     if outputs.ndim == 1:
-        _write_table(path, ["id", "prediction"], zip(ids, (f"{number:.6f}" for number in outputs), strict=True))
+        write_table(path, ["id", "prediction"], zip(ids, (f"{number:.6f}" for number in outputs), strict=True))
         return
     names = _names(labels, outputs)
     if thresholds is not None:
         names = ["|".join(itertools.compress(labels, row)) for row in outputs >= thresholds]
     shares = ([f"{share:.6f}" for share in row] for row in outputs)
     rows = ((id_, name, *row) for id_, name, row in zip(ids, names, shares, strict=True))
-    _write_table(path, ["id", "prediction", *labels], rows)
+    write_table(path, ["id", "prediction", *labels], rows)
 
 
 def _names(labels: Sequence[str], outputs: Array) -> list[str]:
@@ -80,6 +80,7 @@ def _names(labels: Sequence[str], outputs: Array) -> list[str]:
     return [labels[index] for index in outputs.argmax(-1)]
 
 
-def _write_table(path: str, header: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+def write_table(path: str, header: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    """Lines of cells between tabs; white space in a cell becomes one blank."""
     lines = ("\t".join(" ".join(str(cell).split()) for cell in row) for row in (header, *rows))
     files.write_text(path, "".join(line + "\n" for line in lines))

@@ -42,7 +42,7 @@ from jaxbert.model.weights import Table, Tree, classifier_table
 from jaxbert.predictions import glue as predictions
 from jaxbert.tasks import fine_tuning
 from jaxbert.tasks.classes import ModelClasses, class_weights
-from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData, TaggingMetaData
+from jaxbert.tfrecord.metadata import ClassificationMetaData
 from jaxbert.train import devices, hosts, run
 from jaxbert.train.evaluate import outputs
 from jaxbert.train.hosts import check_together
@@ -336,13 +336,8 @@ def read_data(flags: ClassifierFlags, model: Model) -> Data:
         InputError: flags that are needed are missing; wrong data; a vocabulary that is larger than that of the model;
             classes to evaluate or to predict that are not those of the model.
     """
-    if not flags.trains and isinstance(model.task, SquadMetaData | TaggingMetaData):
-        squad, tags = ("answer questions", "run_squad"), ("tag words", "run_tagger")
-        trained, command = squad if isinstance(model.task, SquadMetaData) else tags
-        raise InputError(
-            f"the model in `{fine_tuning.trained_checkpoint(flags)}` was trained to {trained}",
-            f"use `{command}`, or give a model that was trained for classes or numbers",
-        )
+    if not flags.trains:
+        fine_tuning.refuse_other_task(flags, model, ClassificationMetaData)
     if not flags.has_text_data:
         return _records_given(flags, model)
     model = model.for_text()
@@ -360,9 +355,9 @@ def _texts_to_train(flags: ClassifierFlags, model: Model) -> Data:
             f"`{flags.train_file}` has one class, `{dataset.labels[0]}`, which cannot be told from another",
             "give texts of all classes; is `--label_column` the right one?",
         )
-    longest = _longest(flags, model, MAX_SEQ_LENGTH)
-    windows = _windows(flags, None, longest)
-    recipe = _recipe(model, dataset, dataset.labels, longest, windows)
+    most = longest(flags.max_seq_length, model, MAX_SEQ_LENGTH)
+    windows = _windows(flags, None, most)
+    recipe = _recipe(model, dataset, dataset.labels, most, windows)
     order = None if dataset.is_regression else ModelClasses.of(model).kept_for(dataset.labels, dataset.is_multi_label)
     with hosts.one_after_the_first("records"):
         paths = _make_records(flags, dataset, recipe, ("train",) if windows else parts)
@@ -421,9 +416,10 @@ def _texts_to_answer(flags: ClassifierFlags, model: Model) -> Data:
     dataset = text_dataset(flags, flags.data_dir, flags.task_name, kind, classes.names)
     _refuse_missing(flags, dataset, ("eval",) if flags.mode == "eval" else ("test",))
     labels = dataset.labels if dataset.is_regression else classes.ordered(dataset.labels, dataset.name)
-    longest = _longest(flags, model, trained.max_seq_length if trained else MAX_SEQ_LENGTH)
-    windows = _windows(flags, trained, longest)
-    recipe = _recipe(model, dataset, labels, longest, windows)
+    usual = trained.max_seq_length if trained else MAX_SEQ_LENGTH
+    most = longest(flags.max_seq_length, model, usual)
+    windows = _windows(flags, trained, most)
+    recipe = _recipe(model, dataset, labels, most, windows)
     meta = ClassificationMetaData(
         dataset.name,
         train_data_size=0,
@@ -487,10 +483,10 @@ def _recipe(
     return Recipe(model.vocab_file, model.rules, max_seq_length, labels, dataset.is_multi_label, stride)
 
 
-def _longest(flags: ClassifierFlags, model: Model, otherwise: int) -> int:
-    """Tokens of the longest example: by the flag, or else what is given here."""
-    refuse_longer(flags.max_seq_length, model)
-    return flags.max_seq_length or min(otherwise, model.config.max_position_embeddings)
+def longest(max_seq_length: int | None, model: Model, otherwise: int) -> int:
+    """Tokens of the longest example: by the flag of this name, or else what is given here."""
+    refuse_longer(max_seq_length, model)
+    return max_seq_length or min(otherwise, model.config.max_position_embeddings)
 
 
 def refuse_longer(max_seq_length: int | None, model: Model) -> None:

@@ -16,7 +16,7 @@ from jaxbert.checkpoints.resolve import Model, find_model
 from jaxbert.checkpoints.tf_bundle import find_prefix
 from jaxbert.checkpoints.vocab_fit import NewTokens
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.config.trainers import ClassifierFlags, FineTuningFlags, SquadFlags, TaggerFlags
+from jaxbert.config.trainers import ClassifierFlags, FineTuningFlags, MultipleChoiceFlags, SquadFlags, TaggerFlags
 from jaxbert.console import say
 from jaxbert.datasets.checks import refuse_other_vocab
 from jaxbert.errors import InputError
@@ -24,12 +24,19 @@ from jaxbert.export.model import export_model
 from jaxbert.io import files
 from jaxbert.metrics.glue import LESS_IS_BETTER
 from jaxbert.model.weights import Table, Tree, flatten, part_of
+from jaxbert.tfrecord.metadata import (
+    ClassificationMetaData,
+    MetaData,
+    MultipleChoiceMetaData,
+    SquadMetaData,
+    TaggingMetaData,
+)
 from jaxbert.train import devices, hosts, run_folder
 from jaxbert.train.loop import Plan
 from jaxbert.train.optimizers import LinearSchedule, rate_factors
 from jaxbert.train.run import Epoch
 
-Flags = TypeVar("Flags", ClassifierFlags, SquadFlags, TaggerFlags)
+Flags = TypeVar("Flags", ClassifierFlags, SquadFlags, TaggerFlags, MultipleChoiceFlags)
 _SAMPLE = 4096  # records that show with which vocabulary they were made
 
 
@@ -54,7 +61,7 @@ def run_and_export(
             )
 
 
-def read_model(flags: ClassifierFlags | SquadFlags | TaggerFlags) -> Model:
+def read_model(flags: ClassifierFlags | SquadFlags | TaggerFlags | MultipleChoiceFlags) -> Model:
     """The model that the mode begins with: the one to train, or a trained one."""
     goes_on = flags.trains and run_folder.check(flags)
     checkpoint = flags.start_checkpoint if flags.trains else trained_checkpoint(flags)
@@ -103,6 +110,26 @@ def refuse_records_of_other_vocab(model: Model, records: Records | None, paths: 
         return
     sample = records.read(np.arange(min(len(records), _SAMPLE)))
     refuse_other_vocab(model.vocab, sample["input_ids"], sample["input_mask"], ", ".join(paths))
+
+
+_COMMANDS: Mapping[type[MetaData], str] = {
+    ClassificationMetaData: "run_classifier",
+    SquadMetaData: "run_squad",
+    TaggingMetaData: "run_tagger",
+    MultipleChoiceMetaData: "run_multiple_choice",
+}
+
+
+def refuse_other_task(flags: FineTuningFlags, model: Model, own: type[MetaData]) -> None:
+    """Raise InputError where a trained model is for another command than the one whose models are `own`."""
+    task = model.task
+    if task is None or isinstance(task, own):
+        return
+    raise InputError(
+        f"the model in `{trained_checkpoint(flags)}` was trained to"
+        f" {'answer questions' if isinstance(task, SquadMetaData) else f'predict {task.kind}'}",
+        f"use `{_COMMANDS[type(task)]}`, or give a model that was trained by `{_COMMANDS[own]}`",
+    )
 
 
 def data_of_run(checksums: Mapping[str, str], text: str | None) -> dict[str, str]:

@@ -42,7 +42,7 @@ from jaxbert.tasks import fine_tuning
 from jaxbert.tasks.classification import note_other_size, refuse_longer
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import Vocab
-from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
+from jaxbert.tfrecord.metadata import SquadMetaData
 from jaxbert.train import devices, hosts, run
 from jaxbert.train.evaluate import streamed_outputs
 from jaxbert.train.hosts import check_together
@@ -451,11 +451,8 @@ def read_data(flags: SquadFlags, model: Model) -> Data:
     Raises:
         InputError: wrong data; flags that the metadata contradicts; windows or a vocabulary too large for the model.
     """
-    if not flags.trains and isinstance(model.task, ClassificationMetaData):
-        raise InputError(
-            f"the model in `{fine_tuning.trained_checkpoint(flags)}` was trained to predict {model.task.kind}",
-            "use `run_classifier`, or give a model that was trained on questions",
-        )
+    if not flags.trains:
+        fine_tuning.refuse_other_task(flags, model, SquadMetaData)
     path = flags.input_meta_data_path or (None if flags.trains else model.beside(model_folder.META_DATA_FILE))
     meta = SquadMetaData.read(path) if path and not flags.train_file else _meta_of_flags(flags, model)
     known = vars(meta.settings) | {"version_2_with_negative": meta.version_2_with_negative}

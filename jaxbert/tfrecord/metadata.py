@@ -18,6 +18,7 @@ from jaxbert.features.squad import WindowSettings
 from jaxbert.io.files import read_json_object
 
 _CLASSIFICATION, _REGRESSION, _SQUAD, _TAGGING = "bert_classification", "bert_regression", "bert_squad", "tagging"
+_CHOICE = "multiple_choice"
 _TEST_SIZE = re.compile(r"test_(?:(.+)_)?data_size")
 _EXPECTED = "the file of `--meta_data_file_path`"
 _SEVERAL_LABELS = "multi_label_classification"  # as transformers calls it
@@ -289,8 +290,46 @@ class TaggingMetaData:
         return cls(size, length, tuple(names), context)
 
 
-MetaData = ClassificationMetaData | SquadMetaData | TaggingMetaData
-_KINDS: dict[object, type[MetaData]] = {_SQUAD: SquadMetaData, _TAGGING: TaggingMetaData}
+@dataclasses.dataclass(frozen=True)
+class MultipleChoiceMetaData:
+    """What a user of a model must know that chooses among the answers to a question.
+
+    Attributes:
+        train_data_size: number of questions it was trained on.
+        max_seq_length: tokens of a choice with its question and context.
+    """
+
+    train_data_size: int
+    max_seq_length: int
+
+    @property
+    def kind(self) -> str:
+        """In words, what a question has."""
+        return "one of the choices of each question"
+
+    def to_json(self) -> str:
+        """The text of the file."""
+        return json.dumps({"task_type": _CHOICE, **dataclasses.asdict(self)}, indent=4) + "\n"
+
+    @classmethod
+    def read(cls, path: str) -> "MultipleChoiceMetaData":
+        """Read the file beside a trained model.
+
+        Raises:
+            InputError: not JSON, not of multiple choice, a key is missing or its value is wrong.
+        """
+        content = read_json_object(path, _EXPECTED)
+        if content.get("task_type") != _CHOICE:
+            raise InputError(f"`{path}`: the task is `{content.get('task_type')}`, expected `{_CHOICE}`")
+        return cls(_value(content, "train_data_size", path), _value(content, "max_seq_length", path, 4))
+
+
+MetaData = ClassificationMetaData | SquadMetaData | TaggingMetaData | MultipleChoiceMetaData
+_KINDS: dict[object, type[MetaData]] = {
+    _SQUAD: SquadMetaData,
+    _TAGGING: TaggingMetaData,
+    _CHOICE: MultipleChoiceMetaData,
+}
 
 
 def read_meta_data(path: str) -> MetaData:

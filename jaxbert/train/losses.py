@@ -48,6 +48,20 @@ def classification_loss(
     return jnp.sum(shares * cross_entropy(logits, labels))
 
 
+def choice_loss(logits: jax.Array, questions: jax.Array, shares: jax.Array) -> jax.Array:
+    """Sum of share x cross entropy among the choices of the same question, which may lie in any rows.
+
+    Args:
+        logits: [B, N], one for each choice.
+        questions: [B, N] int32, equal for the choices of one question.
+        shares: [B, N], 0 but for right choices.
+    """
+    wide, number = logits.astype(jnp.float32).reshape(-1), questions.reshape(-1)
+    same_question = number[:, None] == number[None]
+    of_question = jax.nn.logsumexp(jnp.where(same_question, wide[None], -jnp.inf), axis=-1)
+    return jnp.sum(shares.reshape(-1) * (of_question - wide))
+
+
 def multi_label_loss(
     logits: jax.Array, labels: jax.Array, shares: jax.Array, positive_weights: Sequence[float] = ()
 ) -> jax.Array:

@@ -34,7 +34,10 @@ RULES = (
     (r"(bert/pooler|cls/predictions/transform)/dense/kernel", PartitionSpec("fsdp", None)),
     (r"(bert/pooler|cls/predictions/transform)/dense/bias", PartitionSpec()),
     (r".*/LayerNorm/(gamma|beta)", PartitionSpec()),
-    (r"(cls/(seq_relationship|squad|tagging)/)?output_(weights|bias)|cls/predictions/output_bias", PartitionSpec()),
+    (
+        r"(cls/(seq_relationship|squad|tagging|choice)/)?output_(weights|bias)|cls/predictions/output_bias",
+        PartitionSpec(),
+    ),
 )
 
 

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choosing the right one of several answers to a question (SWAG): what `run_multiple_choice` does, mode by mode."""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxbert.batches.devices import row_units, shard_whole, to_devices
+from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
+from jaxbert.batches.packing import choose_shape, evaluation_shape
+from jaxbert.batches.rows import Arrays, Layout
+from jaxbert.checkpoints import model_folder
+from jaxbert.checkpoints.load import load_whole
+from jaxbert.checkpoints.resolve import Model
+from jaxbert.config.bert_config import BertConfig
+from jaxbert.config.trainers import MultipleChoiceFlags
+from jaxbert.console import cores, say
+from jaxbert.datasets.choices import ChoiceExamples
+from jaxbert.errors import InputError
+from jaxbert.examples.arrow import Role
+from jaxbert.examples.choices import ChoiceColumns, read_questions
+from jaxbert.io import files
+from jaxbert.model.encoder import Compute
+from jaxbert.model.heads import choose
+from jaxbert.model.weights import Table, Tree, choice_table
+from jaxbert.predictions.choices import write_choices
+from jaxbert.tasks import fine_tuning
+from jaxbert.tasks.classification import MAX_SEQ_LENGTH, log_softmax, longest
+from jaxbert.tfrecord.metadata import MultipleChoiceMetaData
+from jaxbert.train import devices, hosts, run
+from jaxbert.train.evaluate import outputs
+from jaxbert.train.losses import choice_loss
+from jaxbert.train.run import Training
+from jaxbert.train.sharding import weight_shardings, with_gathered_weights
+from jaxbert.train.step import Batch
+
+_SWAG_FILES: Mapping[Role, str] = {"train": "train.csv", "eval": "val.csv", "test": "test.csv"}
+
+
+def run_task(flags: MultipleChoiceFlags) -> None:
+    """Train, evaluate or predict, as `--mode` says."""
+    model = fine_tuning.read_model(flags)
+    mesh = devices.mesh_of(flags, model.config)
+    data = read_data(flags, model)
+    chooser = Chooser(data.model.config, run.compute(flags), mesh)
+    if flags.trains:
+        _train(flags, chooser, data)
+        return
+    weights = to_devices(
+        load_whole(data.model, chooser.table, "choice", "head for multiple choice"),
+        weight_shardings(chooser.table, mesh),
+    )
+    logits = chooser.outputs(weights, data.examples, flags.eval_batch_size)
+    if flags.mode == "eval":
+        print(json.dumps(results(logits, data.examples)))
+    elif hosts.is_first():
+        path = os.path.join(flags.model_dir, "predictions.tsv")
+        write_choices(path, data.examples.ids, data.examples.names, probabilities(logits, data.examples.firsts))
+        say(f"predicted {len(data.examples)} questions: {path}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Chooser:
+    """The weights of a model that chooses, and what devices compute with them."""
+
+    config: BertConfig
+    compute: Compute
+    mesh: Mesh
+
+    @functools.cached_property
+    def table(self) -> Table:
+        """The weights."""
+        return choice_table(self.config)
+
+    def loss(self, weights: Tree, batch: Batch, dropout_bits: jax.Array | None) -> jax.Array:
+        """This (micro-)batch's part of the loss: mean over questions of the cross entropy among their choices."""
+        logits = choose(weights, self.config, batch, dropout_bits=dropout_bits, compute=self.compute)
+        return choice_loss(logits, batch["questions"], batch["answer_weights"])
+
+    @functools.cached_property
+    def logits(self) -> "jax.stages.Wrapped":
+        """Compiled: (weights, batch) -> [B, N, 1] float32."""
+
+        def logits(weights: Tree, batch: Batch) -> jax.Array:
+            return choose(weights, self.config, batch, compute=self.compute)[..., None]
+
+        return jax.jit(with_gathered_weights(logits, self.table, self.mesh))
+
+    def outputs(self, weights: Tree, examples: ChoiceExamples, batch_size: int) -> np.ndarray:
+        """Logits [n] float32 of all choices, in their order; `batch_size` of the longest are computed together."""
+        size = len(examples.lengths)
+        shape = evaluation_shape(examples.lengths, batch_size, *row_units(self.mesh))
+        batches = evaluation_batches(examples.read, size, shape, 16 * batch_size, lambda features, layout: {})
+        with contextlib.closing(Prefetched(shard_whole(batch, self.mesh) for batch in batches)) as loaded:
+            return outputs(self.logits, weights, loaded, size)[:, 0]
+
+
+def choice_targets(features: Mapping[str, np.ndarray], layout: Layout) -> Arrays:
+    """What the loss compares with.
+
+    Returns:
+        `questions` [B, N] int32, the number of the choice's question, 0 for none; `answer_weights` [B, N] float32, 1
+        for right choices.
+    """
+    return {
+        "questions": layout.per_sequence(features["groups"]),
+        "answer_weights": layout.per_sequence(features["is_answer"], np.float32),
+    }
+
+
+def probabilities(logits: np.ndarray, firsts: np.ndarray) -> list[np.ndarray]:
+    """Softmax in float64 over the choices of each question, of logits [n]; `firsts` as in `ChoiceExamples`."""
+    return [np.exp(log_softmax(part.astype(np.float64))) for part in np.split(logits, firsts[1:-1])]
+
+
+def results(logits: np.ndarray, examples: ChoiceExamples) -> dict[str, float]:
+    """Share of questions whose right choice has the largest logit (the first of equal ones), and loss; logits [n]."""
+    parts = np.split(logits.astype(np.float64), examples.firsts[1:-1])
+    right = [part.argmax() == answer for part, answer in zip(parts, examples.answers, strict=True)]
+    losses = [-log_softmax(part)[answer] for part, answer in zip(parts, examples.answers, strict=True)]
+    return {"accuracy": float(np.mean(right)), "loss": float(np.mean(losses))}
+
+
+def _train(flags: MultipleChoiceFlags, chooser: Chooser, data: "Data") -> None:
+    """Train; after each epoch evaluate, and write the weights to `last`, and to `best` where none before did better."""
+    examples = data.examples
+    say(f"training on {len(examples):,} questions with {len(examples.lengths):,} choices")
+    plan, schedule = fine_tuning.plan(flags, len(examples))
+    batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
+    units = row_units(chooser.mesh)
+    shape = choose_shape(examples.lengths, batch_size // parts, flags.seed, *units, firsts=examples.firsts)
+    batches = TrainingBatches(
+        *(examples.read, len(examples), batch_size, parts, shape, flags.seed, choice_targets),
+        lengths=examples.lengths,
+        firsts=examples.firsts,
+    )
+    source = flags.train_file or flags.data_dir
+    bound = fine_tuning.data_of_run({"": examples.checksum}, source)
+    training = Training(chooser.table, chooser.loss, schedule, plan, batches, "choice", data=bound)
+    meta = MultipleChoiceMetaData(len(examples), data.max_seq_length)
+    texts = data.model.texts() | {model_folder.META_DATA_FILE: meta.to_json()}
+    with contextlib.closing(run.fit(flags, chooser.mesh, data.model, training)) as epochs:
+        for epoch in epochs:
+            found: dict[str, float] = {}
+            if data.held_out is not None:
+                logits = chooser.outputs(epoch.weights, data.held_out, flags.eval_batch_size)
+                found = results(logits, data.held_out)
+                epoch.report(found)
+            folders = fine_tuning.model_folders(flags, epoch, found, "accuracy")
+            run.write_model(folders, epoch.weights, texts, {"step": epoch.step, **found})
+    fine_tuning.say_where(flags)
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """The questions of a run, as far as its mode needs them.
+
+    Attributes:
+        model: the model of the run, with its casing decided.
+        max_seq_length: tokens of the longest choice with its question.
+        examples: questions to train on, or those that the mode evaluates or predicts.
+        held_out: while training, questions to evaluate on.
+    """
+
+    model: Model
+    max_seq_length: int
+    examples: ChoiceExamples
+    held_out: ChoiceExamples | None
+
+
+def read_data(flags: MultipleChoiceFlags, model: Model) -> Data:
+    """The questions that the flags name, tokenized, in memory.
+
+    Raises:
+        InputError: a file that is needed is not given, or wrong; the model was trained for something else, has one type
+            of tokens, or fewer positions than a flag says.
+    """
+    if not flags.trains:
+        fine_tuning.refuse_other_task(flags, model, MultipleChoiceMetaData)
+    model = model.for_text()
+    if model.config.type_vocab_size < 2:
+        raise InputError(
+            f"a choice with its question has two types of tokens, the model `type_vocab_size`"
+            f" {model.config.type_vocab_size}",
+            "give a model with two types of tokens",
+        )
+    trained = model.task if isinstance(model.task, MultipleChoiceMetaData) and not flags.trains else None
+    usual = trained.max_seq_length if trained else MAX_SEQ_LENGTH
+    most = longest(flags.max_seq_length, model, usual)
+
+    def read(role: Role) -> ChoiceExamples:
+        assert model.vocab_file is not None  # `for_text` would have raised
+        assert model.rules is not None
+        questions = read_questions(_path(flags, role), role, _columns(flags))
+        return ChoiceExamples(questions, model.vocab_file, model.rules, most, flags.num_workers or cores())
+
+    role: Role = "train" if flags.trains else "eval" if flags.mode == "eval" else "test"
+    return Data(model, most, read(role), read("eval") if flags.mode == "train_and_eval" else None)
+
+
+def _path(flags: MultipleChoiceFlags, role: Role) -> str:
+    """The file of a role: the one that is given, that of SWAG in a folder, or a folder of `datasets`."""
+    given = {"train": flags.train_file, "eval": flags.eval_file, "test": flags.test_file}[role]
+    if given:
+        return given
+    if flags.data_dir is None:
+        raise InputError(f"`--mode={flags.mode}` needs `--{role}_file`, or `--data_dir`", "name the questions")
+    if any(files.is_file(os.path.join(flags.data_dir, name)) for name in _SWAG_FILES.values()):
+        return os.path.join(flags.data_dir, _SWAG_FILES[role])
+    return flags.data_dir
+
+
+def _columns(flags: MultipleChoiceFlags) -> ChoiceColumns | None:
+    """Which columns tables have; None: those of a known layout."""
+    if flags.choice_columns is None:
+        return None
+    return ChoiceColumns(
+        tuple(flags.choice_columns.split(",")),
+        flags.context_column or "",
+        flags.question_column or "",
+        flags.label_column or "",
+        flags.id_column or "",
+    )
