@@ -193,7 +193,8 @@ class Model:
         self._windows = dataclasses.replace(
             windows, max_seq_length=max_seq_length or min(windows.max_seq_length, self.max_seq_length)
         )
-        classes = (self._task or self._tags).class_names if self._task or self._tags else ()
+        of_classes = self._task or self._tags
+        classes = of_classes.class_names if of_classes else ()
         self._programs = Programs(self._source, model.config, len(classes) or 1, dtype)
         self.counts = TextCounts()
 

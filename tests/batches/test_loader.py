@@ -11,6 +11,7 @@ from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batch
 from jaxbert.batches.order import GROUP, even_indices, group_indices, records_at
 from jaxbert.batches.packing import choose_shape
 from jaxbert.tasks.classification import label_targets
+from jaxbert.tasks.multiple_choice import choice_targets
 
 SIZE, LENGTH = 50, 16
 GENERATOR = np.random.default_rng(2)
@@ -113,6 +114,45 @@ def test_steps_together_are_the_steps_one_by_one():
             )
             assert examples_of(one) == examples_of(other)
             assert set(one["sequences"].ravel()) - {0} == set(other["sequences"].ravel()) - {0}
+
+
+FIRSTS = np.array([0, 2, 7, 10, 13, 18, 22, 25, 28, 33, 36, 39, 42, 46, 50])  # groups of two to five records
+
+
+@pytest.mark.parametrize("micro_batches", [1, 3])
+def test_a_group_is_whole_in_its_micro_batch(micro_batches):
+    """A step holds whole groups; one that comes twice, where an epoch ends, counts as two."""
+    size, batch_size = len(FIRSTS) - 1, 6
+    tokens = np.add.reduceat(LENGTHS, FIRSTS[:-1])
+    shape = choose_shape(LENGTHS, batch_size // micro_batches, seed=0, multiple=8, firsts=FIRSTS)
+    is_first = np.isin(np.arange(SIZE), FIRSTS)
+
+    def read_choices(numbers):
+        return read(numbers) | {"is_answer": is_first[numbers]}
+
+    batches = TrainingBatches(
+        read_choices, size, batch_size, micro_batches, shape, 4, choice_targets, lengths=LENGTHS, firsts=FIRSTS
+    )
+    comes_twice = False
+    for step in range(20):
+        batch = {name: array[0] for name, array in batches.at(step).items()}
+        drawn = records_at(even_indices(step, batch_size, tokens, 4), size, 4).tolist()
+        comes_twice |= len(set(drawn)) < batch_size
+        per_part = batch_size // micro_batches
+        for part in range(micro_batches):
+            rows = {name: array[part] for name, array in batch.items()}
+            real = rows["examples"] >= 0
+            found = {}
+            for question, number in zip(rows["questions"][real], rows["examples"][real], strict=True):
+                found.setdefault(int(question), []).append(int(number))
+            wanted = drawn[part * per_part : (part + 1) * per_part]
+            assert sorted(map(sorted, found.values())) == sorted(
+                [*range(FIRSTS[group], FIRSTS[group + 1])] for group in wanted
+            )
+            assert (rows["questions"][~real] == 0).all()
+            assert (rows["answer_weights"] == np.where(real, is_first[rows["examples"]], 0)).all()
+        assert batch["answer_weights"].sum() == batch_size
+    assert comes_twice
 
 
 @pytest.mark.parametrize("window", [7, 16, 1000])

@@ -49,6 +49,7 @@ def _head_shapes(config: BertConfig, head: str, classes: int) -> Mapping[str, tu
         "classifier": dict(zip(names.CLASSIFIER, ((classes, H), (classes,)), strict=True)),
         "squad": dict(zip(names.SQUAD, ((2, H), (2,)), strict=True)),
         "tagger": dict(zip(names.TAGGER, ((classes, H), (classes,)), strict=True)),
+        "choice": dict(zip(names.CHOICE, ((1, H), (1,)), strict=True)),
         "masked LM": masked_lm,
         "next sentence": next_sentence,
         "pretraining": masked_lm | next_sentence,
@@ -62,7 +63,7 @@ def assert_same(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarr
         np.testing.assert_array_equal(found[name], expected[name], err_msg=name, strict=True)
 
 
-def to_tf1(name: str, weight: np.ndarray) -> tuple[str, np.ndarray] | None:
-    """TF1's name and shape of the Hugging Face weight `name`; None if it is not BERT's."""
-    ours = huggingface.tf1_name(name)
+def to_tf1(name: str, weight: np.ndarray, architecture: str | None = None) -> tuple[str, np.ndarray] | None:
+    """TF1's name and shape of the weight `name` of this class of transformers; None if it is not BERT's."""
+    ours = huggingface.tf1_name(name, architecture)
     return None if ours is None else (ours, huggingface.in_tf1_shape(ours, weight))

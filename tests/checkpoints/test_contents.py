@@ -186,15 +186,6 @@ def test_a_checkpoint_of_keras_3_is_called_that(save_tf2: Callable[..., None], t
     assert find_source(f"{tmp_path}/other").contents.layout == "TF2 object-based, of an unknown model"
 
 
-def test_other_classifiers_are_not_taken(tmp_path: Path) -> None:
-    """The same names mean another network in another class."""
-    weights = random_weights(_CONFIG, "classifier")
-    _save(tmp_path, _theirs(weights), "BertForMultipleChoice")
-    read = read_initial(str(tmp_path))
-    assert_same(read.weights, {name: weights[name] for name in weights if name.startswith("bert/")})
-    assert read.unused == ("classifier.bias", "classifier.weight")
-
-
 def test_the_class_tells_a_tagger_from_a_classifier(tmp_path: Path) -> None:
     """Under the same names its weights are those of a head for each token."""
     weights = random_weights(_CONFIG, "tagger")

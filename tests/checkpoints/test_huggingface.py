@@ -21,14 +21,16 @@ from jaxbert.model.heads import answer_spans, classify, pool, pretrain
 from jaxbert.model.weights import unflatten
 from jaxbert.text.tokenizer import Rules
 from jaxbert.tfrecord.metadata import ClassificationMetaData
-from tests.checkpoints.random_models import HEADS, Weights, assert_same, random_weights, to_tf1
+from tests.checkpoints.random_models import Weights, assert_same, random_weights, to_tf1
 
 
 def test_every_weight_goes_there_and_back() -> None:
     """Names differ from one another on the other side, and come back with the same shape, bitwise identical."""
     random = np.random.default_rng(0)
     theirs = {}
-    official = [name for name in names.weight_names(layers=24) if name not in names.TAGGER]
+    of_class = dict.fromkeys(names.TAGGER, "BertForTokenClassification")
+    of_class |= dict.fromkeys(names.CHOICE, "BertForMultipleChoice")
+    official = [name for name in names.weight_names(layers=24) if name not in of_class]
     for name in official:
         weight = random.normal(size=(3, 4) if name.endswith(("kernel", "embeddings")) else 3)
         there, stored = huggingface.to_huggingface(name, weight)
@@ -38,10 +40,10 @@ def test_every_weight_goes_there_and_back() -> None:
         assert back[0] == name
         np.testing.assert_array_equal(back[1], weight, strict=True)
     assert len(theirs) == len(official)
-    for name in names.TAGGER:  # which only the class tells from a classifier
+    for name, architecture in of_class.items():  # which only the class tells from a classifier
         there, _ = huggingface.to_huggingface(name, np.zeros(3))
         assert huggingface.tf1_name(there) in names.CLASSIFIER
-        assert huggingface.tf1_name(there, huggingface.TAGGER_CLASS) == name
+        assert huggingface.tf1_name(there, architecture) == name
 
 
 @pytest.mark.parametrize(
@@ -203,6 +205,7 @@ _CLASSES = {
     "none": "BertModel",
     "classifier": "BertForSequenceClassification",
     "squad": "BertForQuestionAnswering",
+    "choice": "BertForMultipleChoice",
     "masked LM": "BertForMaskedLM",
     "next sentence": "BertForNextSentencePrediction",
     "pretraining": "BertForPreTraining",
@@ -213,7 +216,7 @@ def _stored(weights: Weights) -> Weights:
     return {name: weights[name] for name in stored_names(weights)}
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", _CLASSES)
 def test_the_tensors_are_ours_under_their_names(head: str, tmp_path: Path) -> None:
     """Each weight once, nothing else, marked as PyTorch's; the encoder alone has no prefix."""
     weights = random_weights(_CONFIG, head)
@@ -222,11 +225,11 @@ def test_the_tensors_are_ours_under_their_names(head: str, tmp_path: Path) -> No
         found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         assert file.metadata() == {"format": "pt"}
     assert all(name.startswith("bert.") for name in found if "embeddings" in name) == (head != "none")
-    assert_same(dict(to_tf1(name, array) for name, array in found.items()), _stored(weights))
+    assert_same(dict(to_tf1(name, array, _CLASSES[head]) for name, array in found.items()), _stored(weights))
     assert json.loads((tmp_path / "config.json").read_text())["architectures"] == [_CLASSES[head]]
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", _CLASSES)
 def test_only_classes_without_pooler_lose_it(head: str) -> None:
     """Those of transformers that answer questions or have the masked LM alone."""
     weights = random_weights(_CONFIG, head)
@@ -284,7 +287,7 @@ def _our_outputs(head: str, config: BertConfig, weights: Weights, rows: dict[str
 
 
 @pytest.mark.interop
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", _CLASSES)
 def test_transformers_loads_everything(head: str, tmp_path: Path) -> None:
     """No key is missing, unexpected or of another shape."""
     transformers = pytest.importorskip("transformers")
