@@ -17,7 +17,7 @@ from jaxbert.checkpoints.huggingface import stored_names, write_huggingface, wri
 from jaxbert.config.bert_config import Activation, BertConfig
 from jaxbert.errors import InputError
 from jaxbert.model.encoder import encode
-from jaxbert.model.heads import answer_spans, classify, pool, pretrain
+from jaxbert.model.heads import answer_spans, choose, classify, pool, pretrain
 from jaxbert.model.weights import unflatten
 from jaxbert.text.tokenizer import Rules
 from jaxbert.tfrecord.metadata import ClassificationMetaData
@@ -315,6 +315,22 @@ def test_transformers_computes_the_same(head: str, activation: Any, tmp_path: Pa
     for name, ours in _our_outputs(head, config, weights, jax.tree.map(jnp.asarray, rows)).items():
         real = rows["sequences"] > 0 if ours.shape[:2] == mask.shape else np.ones(len(ours), bool)
         np.testing.assert_allclose(np.asarray(ours)[real], theirs[name].numpy()[real], atol=1e-5)
+
+
+@pytest.mark.interop
+def test_transformers_chooses_the_same(tmp_path: Path) -> None:
+    """Three choices of one question, of different lengths, have its logits, up to rounding."""
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    weights = {name: array / 4 for name, array in random_weights(_CONFIG, "choice").items()}
+    write_huggingface(str(tmp_path), weights, _CONFIG)
+    rows = _rows()
+    arrays = (rows["input_ids"], rows["sequences"] > 0, rows["type_ids"])
+    with torch.no_grad():
+        theirs = transformers.BertForMultipleChoice.from_pretrained(str(tmp_path))(
+            *(torch.tensor(array[None], dtype=torch.int64) for array in arrays)
+        )
+    ours = choose(unflatten(weights), _CONFIG, jax.tree.map(jnp.asarray, rows))[:, 0]
+    np.testing.assert_allclose(ours, theirs.logits[0].numpy(), rtol=0, atol=1e-5)
 
 
 @pytest.mark.interop
