@@ -68,13 +68,16 @@ def table(path: Path) -> list[list[str]]:
     return [line.split("\t") for line in path.read_text().splitlines()]
 
 
-def test_it_learns(swag: Path, training: list[str], choose: Run, tmp_path: Path) -> None:
-    """From 25 % by chance to 80 % and more of the questions it has not seen; `best` is best by accuracy."""
-    code, _, err = choose(*training, "--learning_rate=3e-3", "--num_train_epochs=12")
+def test_it_learns(training: list[str], choose: Run, tmp_path: Path) -> None:
+    """Of questions it has not seen: the loss falls from ln 4 below 1, and 80 % are right; `best` is best by accuracy."""
+    code, _, err = choose(*training, "--learning_rate=3e-3", "--num_train_epochs=8")
     assert code == 0, err
-    reached = [line["accuracy"] for line in lines(tmp_path / "out") if line["part"] == "validation"]
-    assert json.loads((tmp_path / "out/best/eval_results.json").read_text())["accuracy"] == max(reached)
-    assert max(reached) >= 0.8
+    reached = [line for line in lines(tmp_path / "out") if line["part"] == "validation"]
+    assert reached[0]["loss"] == pytest.approx(np.log(4), abs=0.05)
+    assert reached[-1]["loss"] < 1
+    assert reached[-1]["accuracy"] >= 0.8
+    best = json.loads((tmp_path / "out/best/eval_results.json").read_text())
+    assert best["accuracy"] == max(line["accuracy"] for line in reached)
 
 
 def test_predictions(swag: Path, plain: Path, choose: Run, tmp_path: Path) -> None:
