@@ -10,6 +10,7 @@ import pytest
 
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.packing import choose_shape
+from jaxbert.model.dropout import token_bits
 from jaxbert.model.heads import choose
 from jaxbert.model.weights import choice_table, initialize
 from jaxbert.tasks.multiple_choice import choice_targets
@@ -78,3 +79,17 @@ def test_gradients_are_the_softmax_of_each_question():
     first, second = (np.exp(values) / np.exp(values).sum() for values in (np.array([0, 1.0]), np.array([2, -1, 3.0])))
     expected = [[(first[0] - 1) / 2, second[0] / 2, (second[1] - 1) / 2], [second[2] / 2, first[1] / 2, 0]]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+def test_dropout_reaches_the_logits():
+    """Bits of one seed change the logits, and change them again in the same way."""
+    rows = {
+        "input_ids": jnp.full((1, 4), 7),
+        "type_ids": jnp.zeros((1, 4), jnp.int32),
+        "positions": jnp.arange(4)[None],
+    }
+    rows |= {"sequences": jnp.ones((1, 4), jnp.int32), "cls_positions": jnp.zeros((1, 1), jnp.int32)}
+    chosen = jax.jit(lambda bits: choose(WEIGHTS, CONFIG, rows, dropout_bits=bits))
+    bits = token_bits(1, jnp.int32(0), rows["sequences"], rows["positions"])
+    assert chosen(bits) == chosen(bits)
+    assert chosen(bits) != jax.jit(lambda: choose(WEIGHTS, CONFIG, rows))()
