@@ -156,8 +156,10 @@ class Programs:
         config = self._config
         if part == "classifier":
             return classifier_table(config, self._class_outputs)
-        if part in ("pooler", "choice"):
-            return encoder_table(config) if part == "pooler" else choice_table(config)
+        if part == "choice":
+            return choice_table(config)
+        if part == "pooler":
+            return encoder_table(config)
         others = {
             "squad": squad_table(config),
             "tagger": tagger_table(config, self._class_outputs),
