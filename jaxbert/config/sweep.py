@@ -16,7 +16,7 @@ _OF_ONE_TASK = (
     *("task_name", "train_file", "eval_file", "test_file", "regression", "multi_label", "mnli_type", "labels"),
     *("train_data_path", "eval_data_path", "input_meta_data_path", "text_a_column", "text_b_column", "label_column"),
 )
-TRAINERS = ("run_classifier", "run_squad")
+TRAINERS = ("run_classifier", "run_squad", "run_tagger", "run_multiple_choice")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -44,7 +44,7 @@ def tag(
 ) -> jax.Array:
     """Logits of tags at every position, [B, S, C] float32: dropout and one dense layer (arXiv 1810.04805, 5.3)."""
     h = encode(weights["bert"], config, rows, dropout_bits=dropout_bits, compute=compute)
-    h = dropout(h, site_bits(dropout_bits, config.num_hidden_layers, Site.HEAD), config.hidden_dropout_prob)
+    h = dropout(h, site_bits(dropout_bits, config.num_hidden_layers, Site.HEAD), config.head_dropout_prob)
     head = weights["cls"]["tagging"]
     logits: jax.Array = h.astype(jnp.float32) @ head["output_weights"].T + head["output_bias"][None, None]
     return logits

@@ -17,6 +17,7 @@ from jaxbert.config.sweep import Run, Sweep
 from jaxbert.console import say
 from jaxbert.errors import InputError, Interrupted
 from jaxbert.io import files
+from jaxbert.metrics.glue import LESS_IS_BETTER
 
 Results = dict[str, float]
 _LAST_LINES = 3  # of a run that failed, which are shown
@@ -62,17 +63,21 @@ def run_all(sweep: Sweep, environment: Mapping[str, str]) -> dict[str, Results]:
 def best_run(sweep: Sweep, done: Mapping[str, Results]) -> Run | None:
     """The run whose evaluation is the best, the first of several; None without any."""
     finished = [run for run in sweep.runs if run.name in done]
-    return max(finished, key=lambda run: goodness(done[run.name], metric_of(done)), default=None)
+    return max(finished, key=lambda run: goodness(done[run.name], metric_of(sweep, done)), default=None)
 
 
-def metric_of(done: Mapping[str, Results]) -> str:
-    """What runs are compared by: the first metric of their results, as their best epochs were chosen."""
+def metric_of(sweep: Sweep, done: Mapping[str, Results]) -> str:
+    """What runs are compared by, as their best epochs were chosen: `--best_metric`, or F1 where the trainer goes by it,
+    or else the first metric of their results."""
+    given: str | None = sweep.runs[0].options.best_metric
+    if given is not None or sweep.trainer in ("run_squad", "run_tagger"):
+        return given or "f1"
     return next((name for results in done.values() for name in results if name != "step"), "")
 
 
 def goodness(results: Results, metric: str) -> float:
     """More is better."""
-    return -results[metric] if metric in ("loss", "mean_squared_error") else results[metric]
+    return -results[metric] if metric in LESS_IS_BETTER else results[metric]
 
 
 def _places(sweep: Sweep, environment: Mapping[str, str]) -> list[dict[str, str]]:

@@ -17,7 +17,7 @@ def summary(sweep: Sweep, done: Mapping[str, Results]) -> dict[str, Any]:
 
     `deviation` is that of a sample (n - 1), None of one run.
     """
-    metric = metric_of(done)
+    metric = metric_of(sweep, done)
     rows: list[dict[str, Any]] = []
     for setting, found in settings(sweep, done):
         values = [results[metric] for results in found]

@@ -112,11 +112,11 @@ def refuse_records_of_other_vocab(model: Model, records: Records | None, paths: 
     refuse_other_vocab(model.vocab, sample["input_ids"], sample["input_mask"], ", ".join(paths))
 
 
-_COMMANDS: Mapping[type[MetaData], str] = {
-    ClassificationMetaData: "run_classifier",
-    SquadMetaData: "run_squad",
-    TaggingMetaData: "run_tagger",
-    MultipleChoiceMetaData: "run_multiple_choice",
+_COMMANDS: Mapping[type[MetaData], tuple[str, str]] = {
+    ClassificationMetaData: ("predict classes or numbers", "run_classifier"),
+    SquadMetaData: ("answer questions", "run_squad"),
+    TaggingMetaData: ("tag words", "run_tagger"),
+    MultipleChoiceMetaData: ("choose among answers", "run_multiple_choice"),
 }
 
 
@@ -125,10 +125,10 @@ def refuse_other_task(flags: FineTuningFlags, model: Model, own: type[MetaData])
     task = model.task
     if task is None or isinstance(task, own):
         return
+    trained_to, command = _COMMANDS[type(task)]
     raise InputError(
-        f"the model in `{trained_checkpoint(flags)}` was trained to"
-        f" {'answer questions' if isinstance(task, SquadMetaData) else f'predict {task.kind}'}",
-        f"use `{_COMMANDS[type(task)]}`, or give a model that was trained by `{_COMMANDS[own]}`",
+        f"the model in `{trained_checkpoint(flags)}` was trained to {trained_to}",
+        f"use `{command}`, or give a model that was trained to {_COMMANDS[own][0]}",
     )
 
 

@@ -49,7 +49,8 @@ def run_task(flags: MultipleChoiceFlags) -> None:
     model = fine_tuning.read_model(flags)
     mesh = devices.mesh_of(flags, model.config)
     data = read_data(flags, model)
-    chooser = Chooser(data.model.config, run.compute(flags), mesh)
+    config = fine_tuning.config_in_training(flags, data.model.config)
+    chooser = Chooser(config, run.compute(flags), mesh)
     if flags.trains:
         _train(flags, chooser, data)
         return
@@ -143,7 +144,14 @@ def _train(flags: MultipleChoiceFlags, chooser: Chooser, data: "Data") -> None:
     )
     source = flags.train_file or flags.data_dir
     bound = fine_tuning.data_of_run({"": examples.checksum}, source)
-    training = Training(chooser.table, chooser.loss, schedule, plan, batches, "choice", data=bound)
+    training = Training(
+        *(chooser.table, chooser.loss, schedule, plan, batches, "choice"),
+        data=bound,
+        factors=fine_tuning.factors(flags, chooser.table),
+        fresh=fine_tuning.fresh_parts(flags, chooser.config),
+        early_end=fine_tuning.early_end(flags, plan),
+    )
+    metric = fine_tuning.best_metric(flags, ("accuracy", "loss"))
     meta = MultipleChoiceMetaData(len(examples), data.max_seq_length)
     texts = data.model.texts() | {model_folder.META_DATA_FILE: meta.to_json()}
     with contextlib.closing(run.fit(flags, chooser.mesh, data.model, training)) as epochs:
@@ -153,7 +161,7 @@ def _train(flags: MultipleChoiceFlags, chooser: Chooser, data: "Data") -> None:
                 logits = chooser.outputs(epoch.weights, data.held_out, flags.eval_batch_size)
                 found = results(logits, data.held_out)
                 epoch.report(found)
-            folders = fine_tuning.model_folders(flags, epoch, found, "accuracy")
+            folders = fine_tuning.model_folders(flags, epoch, found, metric)
             run.write_model(folders, epoch.weights, texts, {"step": epoch.step, **found})
     fine_tuning.say_where(flags)
 

@@ -54,7 +54,8 @@ def run_task(flags: TaggerFlags) -> None:
     model = fine_tuning.read_model(flags).for_text()
     mesh = devices.mesh_of(flags, model.config)
     data = _to_train(flags, model) if flags.trains else _to_answer(flags, model)
-    tagger = Tagger(model.config, data.meta, run.compute(flags), mesh)
+    config = fine_tuning.config_in_training(flags, model.config)
+    tagger = Tagger(config, data.meta, run.compute(flags), mesh)
     if flags.trains:
         _train(flags, tagger, data)
         return
@@ -262,7 +263,11 @@ def _train(flags: TaggerFlags, tagger: Tagger, data: Data) -> None:
         *(tagger.table, tagger.loss, schedule, plan, batches, "tagger"),
         class_order=data.class_order,
         data=fine_tuning.data_of_run({"": windows.checksum}, flags.train_file),
+        factors=fine_tuning.factors(flags, tagger.table),
+        fresh=fine_tuning.fresh_parts(flags, tagger.config),
+        early_end=fine_tuning.early_end(flags, plan),
     )
+    metric = fine_tuning.best_metric(flags, _SHOWN)
     texts = data.model.texts() | {model_folder.META_DATA_FILE: meta.to_json()}
     with contextlib.closing(run.fit(flags, tagger.mesh, data.model, training)) as epochs:
         for epoch in epochs:
@@ -271,7 +276,7 @@ def _train(flags: TaggerFlags, tagger: Tagger, data: Data) -> None:
                 logits = tagger.outputs(epoch.weights, data.held_out, flags.eval_batch_size)
                 found = results(logits, data.held_out, meta)
                 epoch.report(found, _SHOWN)
-            folders = fine_tuning.model_folders(flags, epoch, found, "f1")
+            folders = fine_tuning.model_folders(flags, epoch, found, metric)
             run.write_model(folders, epoch.weights, texts, {"step": epoch.step, **found})
     fine_tuning.say_where(flags)
 

@@ -13,6 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import jaxbert
+from jaxbert.checkpoints.load import read_initial
 from jaxbert.cli import main
 from jaxbert.errors import InputError
 from tests.commands.conftest import Run
@@ -78,6 +79,22 @@ def test_it_learns(training: list[str], choose: Run, tmp_path: Path) -> None:
     assert reached[-1]["accuracy"] >= 0.8
     best = json.loads((tmp_path / "out/best/eval_results.json").read_text())
     assert best["accuracy"] == max(line["accuracy"] for line in reached)
+
+
+def test_flags_of_fine_tuning(training: list[str], task: Task, choose: Run, tmp_path: Path) -> None:
+    """Frozen weights are those of the checkpoint to the last bit; the metric is one of those that are printed."""
+    code, _, err = choose(
+        *training, "--freeze=encoder", "--hidden_dropout_prob=0", "--best_metric=loss", "--patience=9"
+    )
+    assert code == 0, err
+    assert "frozen: embeddings, layer_0" in err
+    assert "`hidden_dropout_prob` is 0 in this run" in err
+    before, after = read_initial(str(task.model)).weights, load_file(tmp_path / "out/last/model.safetensors")
+    layer = "bert/encoder/layer_0/output/dense/kernel"
+    np.testing.assert_array_equal(after[layer], before[layer])
+    assert_refused(
+        choose(*training, "--best_metric=f1", f"--model_dir={tmp_path}/x"), "`--best_metric=f1`", "accuracy, loss"
+    )
 
 
 def test_predictions(swag: Path, plain: Path, choose: Run, tmp_path: Path) -> None:
@@ -189,7 +206,7 @@ def test_there_and_back(plain: Path, run: Run, tmp_path: Path) -> None:
     (theirs / "meta_data").unlink()
     (theirs / "tokenizer_config.json").unlink()
     assert told.replace("12", "32") in run("inspect", str(theirs))[1]
-    assert "metadata of a model for multiple choice" in run("inspect", str(first / "meta_data"))[1]
+    assert "metadata of a model that chooses" in run("inspect", str(first / "meta_data"))[1]
 
 
 def test_other_commands_refuse_the_model(swag: Path, task: Task, plain: Path, run: Run, tmp_path: Path) -> None:

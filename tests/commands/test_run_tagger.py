@@ -93,6 +93,18 @@ def test_a_tagger_learns(trained: Path, files: Path, tagger: Run) -> None:
     assert f"LOC: precision {best['precision_LOC']:.2%}  recall {best['recall_LOC']:.2%}" in err
 
 
+def test_flags_of_fine_tuning(files: Path, tagger: Run, tmp_path: Path) -> None:
+    """Frozen parts are named, the best evaluation is that by the metric that is named, and patience ends."""
+    more = ["--freeze=encoder", "--best_metric=loss", "--patience=1", "--learning_rate=0", "--num_train_epochs=9"]
+    code, _, err = tagger(*short(files, tmp_path), *more, "--weight_decay=0.5", "--hidden_dropout_prob=0.2")
+    assert code == 0, err
+    assert "frozen: embeddings, layer_0" in err
+    assert "`hidden_dropout_prob` is 0.2 in this run" in err
+    assert "training ends early: the last evaluation was not better than that after step 6" in err
+    assert read(tmp_path / "last/eval_results.json")["step"] == 12
+    assert_refused(tagger(*short(files, tmp_path / "x"), "--best_metric=x"), "`--best_metric=x`", "f1, precision")
+
+
 def test_what_is_written_beside_the_model(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Its tags, in IOB2, how it reads; `inspect` says it."""
     meta = TaggingMetaData.read(str(trained / "best/meta_data"))
@@ -294,9 +306,9 @@ def test_other_commands_say_whose_the_model_is(trained: Path, classify: Run, tmp
 @pytest.mark.parametrize(
     ("command", "problem"),
     [
-        (["convert_checkpoint", "--to=tf2"], "no layout of TensorFlow 2 is known here for a model that tags words"),
-        (["export", "--format=onnx"], "a model that tags words is not written with `--format=onnx`"),
-        (["export", "--format=saved_model"], "a model that tags words is not written with `--format=saved_model`"),
+        (["convert_checkpoint", "--to=tf2"], "no layout of TensorFlow 2 is known here for a tagger"),
+        (["export", "--format=onnx"], "a tagger is not written with `--format=onnx`"),
+        (["export", "--format=saved_model"], "a tagger is not written with `--format=saved_model`"),
     ],
 )
 def test_formats_without_tags_refuse_them(
