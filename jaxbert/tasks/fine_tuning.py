@@ -126,6 +126,8 @@ def refuse_other_task(flags: FineTuningFlags, model: Model, own: type[MetaData])
     if task is None or isinstance(task, own):
         return
     trained_to, command = _COMMANDS[type(task)]
+    if isinstance(task, ClassificationMetaData):
+        trained_to = f"predict {task.kind}"
     raise InputError(
         f"the model in `{trained_checkpoint(flags)}` was trained to {trained_to}",
         f"use `{command}`, or give a model that was trained to {_COMMANDS[own][0]}",

@@ -213,13 +213,13 @@ def test_other_commands_refuse_the_model(swag: Path, task: Task, plain: Path, ru
     """By what it was trained for; and this one refuses those of others."""
     model, out = plain / "best", tmp_path / "out"
     where = flags(predict_checkpoint_path=model, model_dir=out)
-    trained = "was trained to predict one of the choices of each question"
+    trained = "was trained to choose among answers"
     classifier = run("run_classifier", "--mode=predict", *where, *flags(data_dir=task.text))
     assert_refused(classifier, f"`{model}` {trained}", "use `run_multiple_choice`")
     (tmp_path / "questions.json").write_text("{}")
     squad = run("run_squad", "--mode=predict", *where, *flags(predict_file=tmp_path / "questions.json"))
     assert_refused(squad, f"`{model}` {trained}", "use `run_multiple_choice`")
-    assert_refused(run("predict", *flags(model=model), "a text"), trained)
+    assert_refused(run("predict", *flags(model=model), "a text"), "one of the choices of each question")
     saved = run("export", *flags(format="saved_model", init_checkpoint=model, output_dir=out))
     assert_refused(saved, "a model for multiple choice is not written with `--format=saved_model`", "huggingface")
     tf2 = run("convert_checkpoint", *flags(to="tf2", init_checkpoint=model, output_dir=out))
