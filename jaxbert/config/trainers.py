@@ -169,6 +169,12 @@ class FineTuningFlags(TrainingFlags):
         "Weights for --mode=predict, eval and export_only; default: the best ones in --model_dir, or the last.",
         group="Model",
     )
+    vocab_file: str | None = flag(None, "Vocabulary; default: `vocab.txt` in the folder of the checkpoint.")
+    do_lower_case: bool | None = flag(
+        None,
+        "Lower-case the text and drop accents; default: as the model says, or else unless 5 % of the words of the"
+        " vocabulary have capitals.",
+    )
     model_export_path: str | None = flag(
         None,
         "A new folder for the trained model as a SavedModel, written after training or with --mode=export_only;"
@@ -345,16 +351,6 @@ class SquadFlags(FineTuningFlags):
         None, "SQuAD file to train on, in place of records: JSON, Parquet, Arrow, or a folder of `datasets`."
     )
     predict_file: str | None = flag(None, "SQuAD files to answer, globs separated by commas; one file to score.")
-    vocab_file: str | None = flag(
-        None,
-        "Vocabulary; default: `vocab.txt` in the folder of the checkpoint.",
-        group="Model",
-    )
-    do_lower_case: bool | None = flag(
-        None,
-        "Lower-case the text and drop accents; default: as the model says, or else unless 5 % of the words of the"
-        " vocabulary have capitals.",
-    )
     max_seq_length: int | None = flag(
         None, "Tokens in a window, special ones included; default: 384.", minimum=5, group="Data"
     )
@@ -436,14 +432,6 @@ class TaggerFlags(FineTuningFlags):
         " as the model was trained, or else sentences.",
         choices=("sentence", "document"),
     )
-    vocab_file: str | None = flag(
-        None, "Vocabulary; default: `vocab.txt` in the folder of the checkpoint.", group="Model"
-    )
-    do_lower_case: bool | None = flag(
-        None,
-        "Lower-case the text and drop accents; default: as the model says, or else unless 5 % of the words of the"
-        " vocabulary have capitals.",
-    )
     max_seq_length: int | None = flag(
         None,
         "Tokens that are read together, [CLS] and [SEP] included; what is longer is read in windows; default: 128 in"
@@ -507,14 +495,6 @@ class MultipleChoiceFlags(FineTuningFlags):
         "Tokens of a choice with its question and context, [CLS] and [SEP] included; longer contexts are cut; default:"
         " 128 in training, and later what the model was trained with.",
         minimum=5,
-    )
-    vocab_file: str | None = flag(
-        None, "Vocabulary; default: `vocab.txt` in the folder of the checkpoint.", group="Model"
-    )
-    do_lower_case: bool | None = flag(
-        None,
-        "Lower-case the text and drop accents; default: as the model says, or else unless 5 % of the words of the"
-        " vocabulary have capitals.",
     )
     num_workers: int = flag(
         0, "Processes that tokenize at the same time; 0: one on each core.", minimum=0, group="Machine"

@@ -241,9 +241,10 @@ def _refuse_other_masked_lm(model: CompleteModel, program: str) -> None:
 
 def _write_tensorflow(model: CompleteModel, to: Literal["tf1", "tf2"], prefix: str) -> None:
     _refuse_other_masked_lm(model, "official code")
-    if to == "tf2" and (kind := kind_of(model.weights)) in _ONLY_FOR_TRANSFORMERS:
+    heads: dict[Kind, str] = {"tagger": names.TAGGER[0], "choice": names.CHOICE[0]}
+    if to == "tf2" and (unknown := [NAMES[kind] for kind, head in heads.items() if head in model.weights]):
         raise InputError(
-            f"no layout of TensorFlow 2 is known here for a {NAMES[kind]}",
+            f"no layout of TensorFlow 2 is known here for a {unknown[0]}",
             "choose `--to=tf1`, `huggingface` or `jaxbert`",
         )
     if to == "tf1":
