@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from jaxbert.checkpoints import names
 from jaxbert.checkpoints.huggingface import write_huggingface
@@ -74,15 +75,14 @@ def test_weights_that_are_no_numbers_are_not_converted(convert: Convert, tmp_pat
 
 
 def test_a_head_that_is_dropped_is_said(convert: Convert, tmp_path: Path) -> None:
-    """What is no weight of BERT or of its heads, as those of multiple choice, is named before it is lost."""
+    """What is no weight of BERT or of its heads is named before it is lost."""
     weights = random_weights(CONFIG, "classifier")
     write_huggingface(str(tmp_path / "a"), weights, CONFIG)
-    config = json.loads((tmp_path / "a/config.json").read_text())
-    config["architectures"] = ["BertForMultipleChoice"]
-    (tmp_path / "a/config.json").write_text(json.dumps(config))
+    path = tmp_path / "a/model.safetensors"
+    save_file({name.replace("classifier", "scorer"): weight for name, weight in load_file(path).items()}, path)
     code, _, err = convert(init_checkpoint=tmp_path / "a", to="jaxbert", output_dir=tmp_path / "b")
     assert code == 0
-    assert "so they are not written: classifier.bias, classifier.weight" in err
+    assert "so they are not written: scorer.bias, scorer.weight" in err
     encoder = {name: weight for name, weight in weights.items() if name not in names.CLASSIFIER}
     assert_same(read_initial(str(tmp_path / "b")).weights, encoder)
 
