@@ -28,6 +28,7 @@ LINES = [
     {"export"},
     {"train"},
     {"checkpoints"},
+    {"reports"},
     {"predictions", "metrics"},
     {"batches"},
     {"datasets"},
@@ -40,14 +41,14 @@ LINES = [
     {"console"},
     {"errors", "__init__"},
 ]
-DATA = {"text", "examples", "features", "tfrecord", "datasets", "metrics", "predictions"}
+DATA = {"text", "examples", "features", "tfrecord", "datasets", "metrics", "predictions", "reports"}
 JAX_FREE = [
     path
     for path in FILES
     if (path.parent.name in DATA or path.parts[-2:] == ("batches", "order.py"))
     and path.name != "pretraining_beam.py"  # what it imports is an extra
 ]
-EXTRAS = ("arrow", "beam", "keras", "onnx", "onnxruntime", "serve")  # of which the package imports something
+EXTRAS = ("arrow", "beam", "keras", "onnx", "onnxruntime", "report", "serve")  # of which the package imports something
 COMMANDS = sorted(path for path in (PACKAGE / "commands").glob("*.py") if path.name != "__init__.py")
 # A dependency -> the name it is imported by, where the two differ.
 IMPORTED_AS = {

@@ -19,7 +19,7 @@ from jaxbert.batches.packing import choose_shape, evaluation_shape
 from jaxbert.batches.rows import Arrays, Layout
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.load import load_whole
-from jaxbert.checkpoints.resolve import Model
+from jaxbert.checkpoints.resolve import Model, find_source
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.data import TextDataFlags
 from jaxbert.config.trainers import ClassifierFlags
@@ -40,7 +40,9 @@ from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import Table, Tree, classifier_table
 from jaxbert.predictions import glue as predictions
-from jaxbert.tasks import fine_tuning
+from jaxbert.reports import content
+from jaxbert.reports import run as reports
+from jaxbert.tasks import fine_tuning, reporting
 from jaxbert.tasks.classes import ModelClasses, class_weights
 from jaxbert.tfrecord.metadata import ClassificationMetaData
 from jaxbert.train import devices, hosts, run
@@ -77,6 +79,7 @@ def run_task(flags: ClassifierFlags) -> None:
         assert data.held_out is not None  # the mode evaluates
         logits = classifier.outputs(weights, data.held_out, flags.eval_batch_size)
         print(json.dumps(results(logits, data.held_out.labels, data.meta)))
+        _report(flags, classifier, data, Evaluated(data.meta, logits))
 
 
 class Examples(Protocol):
@@ -201,6 +204,7 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
     )
     metric = fine_tuning.best_metric(flags, printed_metrics(meta))
     texts, is_finished = data.model.texts(), True
+    best: Evaluated | None = None
     with contextlib.closing(run.fit(flags, classifier.mesh, data.model, training)) as epochs:
         for epoch in epochs:
             found: dict[str, float] = {}
@@ -213,11 +217,69 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
                 found = results(logits, labels, meta)
                 epoch.report(found)
             folders = fine_tuning.model_folders(flags, epoch, found, metric)
+            if len(folders) > 1:
+                best = Evaluated(meta, logits, epoch.step)
             texts[model_folder.META_DATA_FILE] = meta.to_json()
             run.write_model(folders, epoch.weights, texts, {"step": epoch.step, **found})
     if is_finished and data.held_out is not None:
         say("it was evaluated before; `--mode=eval` scores what is given now")
     fine_tuning.say_where(flags)
+    if data.held_out is not None and not (is_finished and reports.is_written(flags)):
+        _report(flags, classifier, data, best or _evaluated_before(flags, classifier, data))
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """Logits [n, C] of the evaluation set, the task as it was then, and how many steps of this run were done."""
+
+    meta: ClassificationMetaData
+    logits: np.ndarray
+    step: int | None = None
+
+
+def _evaluated_before(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> Evaluated:
+    """What an earlier command found, which stopped before it wrote a report: the best weights, evaluated again."""
+    folder = fine_tuning.best_folder(flags)
+    model = dataclasses.replace(data.model, source=find_source(folder))
+    found = load_whole(model, classifier.table, "classifier", "classifier for these labels")
+    weights = to_devices(found, weight_shardings(classifier.table, classifier.mesh))
+    assert data.held_out is not None  # it was evaluated
+    logits = classifier.outputs(weights, data.held_out, flags.eval_batch_size)
+    meta = ClassificationMetaData.read(os.path.join(folder, model_folder.META_DATA_FILE))
+    return Evaluated(meta, logits, int(model_folder.read_results(folder)["step"]))
+
+
+def _report(flags: ClassifierFlags, classifier: Classifier, data: "Data", evaluated: Evaluated) -> None:
+    """Write the report on the evaluation set."""
+    held_out, meta, logits = data.held_out, evaluated.meta, evaluated.logits
+    if held_out is None or not hosts.is_first():
+        return
+    labels, names = held_out.labels, meta.class_names
+    firsts = held_out.firsts if isinstance(held_out, TextExamples) else np.arange(len(held_out))
+
+    def texts(numbers: np.ndarray) -> Sequence[Sequence[str]]:
+        if data.model.vocab_file is None or not len(numbers):
+            return [[] for _ in numbers]
+        return reporting.texts(held_out.read(firsts[numbers]), data.model.vocab)
+
+    if meta.is_regression:
+        kind, score, of_each = "regression", "mean squared error", (logits[:, 0] - labels) ** 2
+        parts = content.regression(labels, logits[:, 0], texts)
+    elif meta.is_multi_label:
+        kind, score, probabilities = "several labels", "all labels right", logistic(logits)
+        of_each = np.all((probabilities >= thresholds(meta)) == labels, axis=1)
+        parts = content.several_labels(names, labels, probabilities, thresholds(meta), texts)
+    else:
+        kind, score, of_each = "classification", "accuracy", logits.argmax(axis=1) == labels
+        parts = content.classification(names, labels, np.exp(log_softmax(logits.astype(np.float64))), texts)
+    limit = None if meta.windows else meta.max_seq_length
+    parts |= content.lengths(np.add.reduceat(held_out.lengths, firsts), limit, of_each, score)
+    found = content.metrics(lambda logits, labels: results(logits, labels, meta), (logits, labels))
+    about = {"task": meta.processor_type, "evaluation set": _counted(labels, meta)}
+    if data.train is not None:
+        about["training set"] = _counted(data.train.labels[: flags.train_data_size], meta)
+    parts["results"] = found if evaluated.step is None else {**found, "step": evaluated.step}
+    reports.write(flags, kind, reporting.of_model(data.model, classifier.table), about, parts)
 
 
 def _objective(flags: ClassifierFlags, data: "Data") -> Objective:

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a report says of an evaluation, by the kind of task: parts of `report.json`, made of `figures`.
+
+Every function gives values that JSON can hold. Examples are numbered from 0, in the order of their set.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxbert.reports import figures
+from jaxbert.reports.figures import Array, Interval
+
+Part = dict[str, Any]
+Texts = Callable[[Array], Sequence[Sequence[str]]]
+"""The texts of the examples with these numbers [n], as the model reads them; none where that is not known."""
+
+MISTAKES = 20  # examples that are shown
+_CONFUSED = 10  # pairs of classes
+_WIDEST = 20  # classes of a confusion matrix that is shown whole
+_POINTS = 1000  # of a scatter plot
+
+
+def metrics(score: figures.Score, arrays: Sequence[Array], shown: Mapping[str, float] | None = None) -> Part:
+    """Each metric with its interval, of how many examples, and how often they were drawn; only those `shown`."""
+    times = figures.resamples(sum(array.size for array in arrays))
+    found = figures.bootstrap(score, arrays, times)
+    return {
+        "examples": len(arrays[0]),
+        "resamples": times,
+        "metrics": {name: _plain(interval) for name, interval in found.items() if shown is None or name in shown},
+    }
+
+
+def exact(values: Mapping[str, float]) -> Part:
+    """Metrics that have no interval."""
+    return {"metrics": {name: _plain(Interval(value, value, value)) for name, value in values.items()}}
+
+
+def classification(names: Sequence[str], labels: Array, probabilities: Array, texts: Texts) -> Part:
+    """One class of each example: class names, label ids [n] and probabilities [n, C]."""
+    predictions = probabilities.argmax(axis=1)
+    confidences, right = probabilities.max(axis=1), predictions == labels
+    classes = len(names)
+    numbers = figures.surest(confidences, ~right, MISTAKES)
+    of_label = probabilities[np.arange(len(labels)), labels]
+    return {
+        "classes": [
+            _plain(one)
+            for one in figures.of_classes(
+                names, figures.one_hot(labels, classes), figures.one_hot(predictions, classes)
+            )
+        ],
+        "confusion": _confusion(names, figures.confusion(labels, predictions, classes)),
+        "calibration": _plain(figures.calibration(confidences, right)),
+        "mistakes": [
+            {
+                "example": int(number),
+                "label": names[labels[number]],
+                "predicted": names[predictions[number]],
+                "probability": float(confidences[number]),
+                "probability_of_label": float(of_label[number]),
+                "texts": list(of_example),
+            }
+            for number, of_example in zip(numbers, texts(numbers), strict=True)
+        ],
+    }
+
+
+def _confusion(names: Sequence[str], counts: Array) -> Part:
+    """The matrix where it is not too wide, and the pairs that are confused most often."""
+    wrong = counts * (1 - np.eye(len(names), dtype=counts.dtype))
+    pairs = [np.unravel_index(at, wrong.shape) for at in figures.surest(wrong.ravel(), wrong.ravel() > 0, _CONFUSED)]
+    return {
+        "matrix": counts.tolist() if len(names) <= _WIDEST else None,
+        "most_often": [
+            {"label": names[row], "predicted": names[column], "count": int(counts[row, column])}
+            for row, column in pairs
+        ],
+    }
+
+
+def several_labels(names: Sequence[str], labels: Array, probabilities: Array, thresholds: Array, texts: Texts) -> Part:
+    """Any number of classes of each example: labels and probabilities [n, C], and the thresholds [C] that decide."""
+    found = probabilities >= thresholds
+    sureness = np.where(found, probabilities, 1 - probabilities)
+    true = labels.astype(bool)
+    at = figures.surest(sureness.ravel(), (found != true).ravel(), MISTAKES)
+    numbers, classes = np.divmod(at, len(names))
+    return {
+        "classes": [
+            {**_plain(one), "threshold": float(threshold)}
+            for one, threshold in zip(figures.of_classes(names, true, found), thresholds, strict=True)
+        ],
+        "calibration": _plain(figures.calibration(sureness.ravel(), (found == true).ravel())),
+        "mistakes": [
+            {
+                "example": int(number),
+                "label": names[class_] if true[number, class_] else f"not {names[class_]}",
+                "predicted": names[class_] if found[number, class_] else f"not {names[class_]}",
+                "probability": float(sureness[number, class_]),
+                "probability_of_label": float(1 - sureness[number, class_]),
+                "texts": list(of_example),
+            }
+            for number, class_, of_example in zip(numbers, classes, texts(numbers), strict=True)
+        ],
+    }
+
+
+def regression(labels: Array, predictions: Array, texts: Texts) -> Part:
+    """A number of each example: labels and predictions [n]."""
+    true, found = labels.astype(np.float64), predictions.astype(np.float64)
+    residuals = found - true
+    numbers = figures.surest(np.abs(residuals), residuals != 0, MISTAKES)
+    shown = figures.spread(len(true), _POINTS)
+    return {
+        "residuals": {
+            "mean": float(residuals.mean()),
+            "deviation": float(residuals.std()),
+            "mean_absolute": float(np.abs(residuals).mean()),
+            "histogram": _plain(figures.histogram(residuals)),
+            "points": {"labels": true[shown].tolist(), "predictions": found[shown].tolist()},
+        },
+        "mistakes": [
+            {
+                "example": int(number),
+                "label": float(true[number]),
+                "predicted": float(found[number]),
+                "texts": list(of_example),
+            }
+            for number, of_example in zip(numbers, texts(numbers), strict=True)
+        ],
+    }
+
+
+def lengths(tokens: Array, limit: int | None, scores: Array, score_name: str) -> Part:
+    """Tokens of each example [n], at most `limit` where texts are cut, and its score [n], whose mean has this name."""
+    return {"lengths": {**_plain(figures.lengths(tokens, limit, scores)), "score": score_name}}
+
+
+def _plain(figure: Any) -> Part:
+    return dataclasses.asdict(figure)
