@@ -113,6 +113,17 @@ def score_v2(
     return result
 
 
+def score_each(
+    questions: Sequence[Question], predictions: Mapping[str, str], version_2: bool
+) -> list[tuple[float, float]]:
+    """Exact match and F1 of each question, 0 to 1: what `score_v1` and `score_v2` take the mean of, in percent."""
+    golds = (
+        _golds_v2(questions) if version_2 else {one.id: [answer.text for answer in one.answers] for one in questions}
+    )
+    exacts, f1s = (_best(golds, predictions, metric) for metric in (exact, f1_or_nothing if version_2 else f1))
+    return [(exacts.get(one.id, 0.0), f1s.get(one.id, 0.0)) for one in questions]
+
+
 def best_threshold(
     scores: Scores, predictions: Mapping[str, str], null_odds: Mapping[str, float], has_answer: Mapping[str, bool]
 ) -> tuple[float, float]:

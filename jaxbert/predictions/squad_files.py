@@ -82,6 +82,12 @@ def read_null_odds(path: str) -> dict[str, float]:
     return _read_values(path, (int, float), "a number")
 
 
+def read_probabilities(path: str) -> dict[str, dict[str, float]]:
+    """Question id -> answer -> its probability, from a `nbest_predictions.json` of this program."""
+    content = read_json_object(path, "an object of question id and answers")
+    return {id_: {one["text"]: one["probability"] for one in choices} for id_, choices in content.items()}
+
+
 def _read_values(path: str, kind: type | tuple[type, ...], expected: str) -> dict[str, Any]:
     """A JSON object whose values are all of one kind."""
     content = read_json_object(path, f"an object of question id and {expected}")

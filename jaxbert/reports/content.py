@@ -5,11 +5,14 @@ Every function gives values that JSON can hold. Examples are numbered from 0, in
 """
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from jaxbert.examples.squad import Question
+from jaxbert.metrics.squad import score_each
 from jaxbert.reports import figures
 from jaxbert.reports.figures import Array, Interval
 
@@ -21,6 +24,9 @@ MISTAKES = 20  # examples that are shown
 _CONFUSED = 10  # pairs of classes
 _WIDEST = 20  # classes of a confusion matrix that is shown whole
 _POINTS = 1000  # of a scatter plot
+_NONE = "no answer"
+_ASKS = ("what", "which", "who", "whom", "whose", "when", "where", "why", "how", "other")
+_WORDS = ("1", "2", "3 to 5", "6 to 10", "more than 10", _NONE)
 
 
 def metrics(score: figures.Score, arrays: Sequence[Array], shown: Mapping[str, float] | None = None) -> Part:
@@ -133,6 +139,79 @@ def regression(labels: Array, predictions: Array, texts: Texts) -> Part:
             for number, of_example in zip(numbers, texts(numbers), strict=True)
         ],
     }
+
+
+def answers(
+    questions: Sequence[Question], predictions: Mapping[str, str], probabilities: Mapping[str, float], version_2: bool
+) -> Part:
+    """Answers to questions of SQuAD, "" for none: by question id, with the probability of each."""
+    scores = np.array(score_each(questions, predictions, version_2)).reshape(-1, 2)
+    sure = np.array([probabilities.get(one.id, 0.0) for one in questions])
+    wrong = figures.surest(sure, scores[:, 1] == 0, MISTAKES)
+    note = "By the first of these words in the question."
+    part: Part = {
+        "groups": [
+            _scores_by("Question words", "question word", note, [*map(_asks, questions)], _ASKS, scores),
+            _scores_by("Answer lengths", "words of the answer", "", [*map(_words, questions)], _WORDS, scores),
+        ],
+        "calibration": _plain(figures.calibration(sure, scores[:, 0] == 1)),
+        "mistakes": [
+            {
+                "example": questions[number].id,
+                "label": questions[number].answers[0].text if questions[number].answers else _NONE,
+                "predicted": predictions.get(questions[number].id) or _NONE,
+                "probability": float(sure[number]),
+                "texts": [questions[number].text],
+            }
+            for number in wrong
+        ],
+    }
+    if version_2:
+        names = ("an answer", _NONE)
+        true = np.array([int(not one.answers) for one in questions])
+        found = np.array([int(not predictions.get(one.id)) for one in questions])
+        flags = (figures.one_hot(ids, len(names)) for ids in (true, found))
+        part["classes"] = [_plain(one) for one in figures.of_classes(names, *flags)]
+        part["confusion"] = _confusion(names, figures.confusion(true, found, len(names)))
+    return part
+
+
+def answer_metrics(
+    questions: Sequence[Question], predictions: Mapping[str, str], results: Mapping[str, float], version_2: bool
+) -> Part:
+    """The results in their order; exact match and F1 of all questions with intervals."""
+    scores = 100 * np.array(score_each(questions, predictions, version_2)).reshape(-1, 2)
+
+    def means(exact: Array, f1: Array) -> dict[str, float]:
+        return {"exact" if version_2 else "exact_match": float(exact.mean()), "f1": float(f1.mean())}
+
+    part = metrics(means, (scores[:, 0], scores[:, 1]))
+    others = {name: _plain(Interval(value, value, value)) for name, value in results.items()}
+    part["metrics"] = {name: part["metrics"].get(name, other) for name, other in others.items()}
+    return part
+
+
+def _asks(question: Question) -> str:
+    words = re.findall(r"\w+", question.text.lower())
+    return next((word for word in words if word in _ASKS), "other")
+
+
+def _words(question: Question) -> str:
+    if not question.answers:
+        return _NONE
+    count = len(question.answers[0].text.split())
+    return next((name for name, most in zip(_WORDS, (1, 2, 5, 10), strict=False) if count <= most), "more than 10")
+
+
+def _scores_by(title: str, by: str, note: str, groups: Sequence[str], names: Sequence[str], scores: Array) -> Part:
+    """Exact match and F1 [n, 2] in percent by the group of each question [n], in the order of `names`."""
+    places = {name: np.array([group == name for group in groups]) for name in names}
+    rows = [
+        {"name": name, "count": int(own.sum()), "exact": 100 * scores[own, 0].mean(), "f1": 100 * scores[own, 1].mean()}
+        for name, own in places.items()
+        if own.any()
+    ]
+    return {"title": title, "by": by, "note": note, "rows": rows}
 
 
 def lengths(tokens: Array, limit: int | None, scores: Array, score_name: str) -> Part:

@@ -23,17 +23,17 @@ body { margin: 0 auto; padding: 1rem; max-width: 66rem; background: var(--paper)
 h1 { font-size: 1.5rem; line-height: 1.25; margin: .5rem 0; }
 h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; border-top: 1px solid var(--line); padding-top: 1rem; }
 p { margin: .25rem 0 .75rem; max-width: 45rem; }
-.quiet, caption { color: var(--quiet); }
+.quiet { color: var(--quiet); }
 .scroll { overflow-x: auto; }
-.charts { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr)); }
+.charts { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 23rem), 1fr)); }
 figure { margin: 0; max-width: 32rem; }
 figcaption { font-weight: 600; }
 svg { display: block; width: 100%; height: auto; font-family: inherit; }
 svg * { stroke-linejoin: round; stroke-linecap: butt; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding-bottom: .25rem; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
-th { font-weight: 600; }
+th { font-weight: 600; white-space: nowrap; }
+td:first-child { min-width: 5rem; }
 td.n, th.n { text-align: right; overflow-wrap: normal; }
 .matrix td { background: color-mix(in srgb, var(--shade) calc(var(--share) * 55%), transparent); text-align: right; }
 .mistakes td:last-child { min-width: 16rem; }
@@ -43,7 +43,7 @@ td.n, th.n { text-align: right; overflow-wrap: normal; }
 
 def page(report: Part) -> str:
     """The whole file, of what `report.json` holds; equal reports give equal bytes."""
-    title = f"Report: {report['model'].get('name', 'a model')}, {report['kind']}"
+    title = f"{report['data']['task']}: {report['kind']}"
     sections = (
         _results(report),
         _curves(report["curves"]),
@@ -70,8 +70,8 @@ def _results(report: Part) -> Iterator[str]:
     yield f'<p class="quiet">Written {_text(report["written"])}.</p>\n<h2>Results</h2>\n'
     if "resamples" in results:
         yield (
-            f"<p>Of {results['examples']:,} examples{step}. Between the last two numbers of a row lie 95 % of the values"
-            f" of {results['resamples']:,} samples drawn with replacement from the evaluated examples: by so much the"
+            f"<p>Of {results['examples']:,} examples{step}. Between the last two numbers of a row lie 95 % of the"
+            f" values of {results['resamples']:,} samples drawn with replacement: by so much the"
             " choice of the examples may move it. What another seed of training would do they do not show.</p>\n"
         )
     rows = [
@@ -126,10 +126,9 @@ def _classes(classes: Sequence[Part]) -> Iterator[str]:
 def _confusion(names: Sequence[str], confusion: Part | None) -> Iterator[str]:
     if confusion is None:
         return
-    yield "<h2>Confusion</h2>\n"
+    yield "<h2>Confusion</h2>\n<p>Rows: the label. Columns: what was predicted.</p>\n"
     if confusion["matrix"] is not None:
         yield '<div class="scroll"><table class="matrix">\n'
-        yield "<caption>Rows: the label. Columns: what was predicted.</caption>\n"
         heads = (f'<th scope="col" class="n">{_text(name)}</th>' for name in names)
         yield f"<tr><td></td>{''.join(heads)}</tr>\n"
         for name, counts in zip(names, confusion["matrix"], strict=True):

@@ -37,8 +37,18 @@ from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import answer_spans, best_positions, within_windows
 from jaxbert.model.weights import Table, Tree, squad_table
 from jaxbert.predictions.squad import AnswerSettings, AnswerTexts, Prediction, in_question_order, predict
-from jaxbert.predictions.squad_files import PREDICTIONS_FILE, copy_answers, write_answers, write_texts
-from jaxbert.tasks import fine_tuning
+from jaxbert.predictions.squad_files import (
+    N_BEST_FILE,
+    PREDICTIONS_FILE,
+    copy_answers,
+    read_answers,
+    read_probabilities,
+    write_answers,
+    write_texts,
+)
+from jaxbert.reports import content
+from jaxbert.reports import run as reports
+from jaxbert.tasks import fine_tuning, reporting
 from jaxbert.tasks.classification import note_other_size, refuse_longer
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import Vocab
@@ -80,9 +90,11 @@ def run_task(flags: SquadFlags) -> None:
         path = os.path.join(best, _ASKED_FILE)
         if files.is_file(path) and files.read_text(path) == _asked(flags):
             _finish(flags)
+            _report(flags, answerer, data, held_out)
             return
         model = _model_in(model, best)  # another file, or other flags, than when it was trained
-    _evaluate(flags, answerer, model, held_out)
+    results = _evaluate(flags, answerer, model, held_out)
+    _report(flags, answerer, data, held_out, results)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -366,7 +378,7 @@ def _load(answerer: Answerer, model: Model) -> Tree:
     return weights
 
 
-def _evaluate(flags: SquadFlags, answerer: Answerer, model: Model, questions: QuestionFile) -> None:
+def _evaluate(flags: SquadFlags, answerer: Answerer, model: Model, questions: QuestionFile) -> dict[str, float]:
     """Write the answers, print the scores as JSON, keep the best threshold beside the weights."""
     if not questions.has_answers:
         raise InputError(f"`{questions.path}` holds no gold answers", "use `--mode=predict`")
@@ -376,6 +388,28 @@ def _evaluate(flags: SquadFlags, answerer: Answerer, model: Model, questions: Qu
     if answerer.version_2_with_negative and hosts.is_first():
         _keep_threshold(model, results[THRESHOLD])
     print(json.dumps(results))
+    return results
+
+
+def _report(
+    flags: SquadFlags, answerer: Answerer, data: "Data", asked: QuestionFile, results: Mapping[str, float] | None = None
+) -> None:
+    """Write the report on the answers in `--model_dir`; None: their results are those of the best weights."""
+    if not hosts.is_first():
+        return
+    found = dict(model_folder.read_results(fine_tuning.best_folder(flags)) if results is None else results)
+    step = {"step": int(found.pop("step"))} if "step" in found else {}
+    questions = asked.questions()
+    version_2 = is_version_2(questions, asked.path)
+    texts = read_answers(os.path.join(flags.model_dir, PREDICTIONS_FILE))
+    choices = read_probabilities(os.path.join(flags.model_dir, N_BEST_FILE))
+    probabilities = {id_: choices[id_].get(text, 0.0) for id_, text in texts.items()}
+    about = {"task": "SQuAD 2.0" if version_2 else "SQuAD 1.1", "questions to evaluate on": len(questions)}
+    if flags.trains:
+        about["windows to train on"] = data.meta.train_data_size
+    parts = content.answers(questions, texts, probabilities, version_2)
+    parts["results"] = content.answer_metrics(questions, texts, found, version_2) | step
+    reports.write(flags, "answers", reporting.of_model(data.model, answerer.table), about, parts)
 
 
 def _predict(flags: SquadFlags, answerer: Answerer, model: Model, questions: tuple[QuestionFile, ...]) -> None:
