@@ -25,6 +25,15 @@ _CONFUSED = 10  # pairs of classes
 _WIDEST = 20  # classes of a confusion matrix that is shown whole
 _POINTS = 1000  # of a scatter plot
 _NONE = "no answer"
+_MILLION = 1_000_000
+_OFTEN = (  # name, above which share, and up to which
+    ("none", -1.0, 0.0),
+    ("up to 10", 0.0, 10.0),
+    ("to 100", 10.0, 100.0),
+    ("to 1,000", 100.0, 1000.0),
+    ("to 10,000", 1000.0, 10_000.0),
+    ("more", 10_000.0, _MILLION),
+)
 _ASKS = ("what", "which", "who", "whom", "whose", "when", "where", "why", "how", "other")
 _WORDS = ("1", "2", "3 to 5", "6 to 10", "more than 10", _NONE)
 
@@ -139,6 +148,37 @@ def regression(labels: Array, predictions: Array, texts: Texts) -> Part:
             for number, of_example in zip(numbers, texts(numbers), strict=True)
         ],
     }
+
+
+def masked_tokens(found: Mapping[str, Array], often: Array | None) -> Part:
+    """Predictions of masked tokens by how often the token is, and how long its record.
+
+    Args:
+        found: of m masked tokens `ids`, `losses`, `right` (1 or 0) and `lengths` of their records, all [m], m >= 1.
+        often: how often each token of the vocabulary is in the training data [V]; None where that is not known.
+    """
+    losses, right, sizes = found["losses"], found["right"], found["lengths"]
+    bands = [
+        (f"{one.low} to {one.high}", (sizes >= one.low) & (sizes <= one.high)) for one in figures.bands(sizes, losses)
+    ]
+    groups = [_losses_by("Loss by length", "tokens of the record", "", bands, losses, right)]
+    if often is not None:
+        share = _MILLION * often[found["ids"]] / often.sum()
+        inside = [(name, (share > low) & (share <= high)) for name, low, high in _OFTEN]
+        note = "How often the masked token is among a million tokens of the training data, by a sample of it."
+        groups.insert(0, _losses_by("Loss by frequency", "times in a million", note, inside, losses, right))
+    return {"groups": groups}
+
+
+def _losses_by(
+    title: str, by: str, note: str, groups: Sequence[tuple[str, Array]], losses: Array, right: Array
+) -> Part:
+    rows = [
+        {"name": name, "count": int(own.sum()), "accuracy": float(right[own].mean()), "loss": float(losses[own].mean())}
+        for name, own in groups
+        if own.any()
+    ]
+    return {"title": title, "by": by, "note": note, "rows": rows}
 
 
 def answers(

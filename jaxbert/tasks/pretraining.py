@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import cast
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbert.batches.devices import row_units, shard_whole, to_devices
+from jaxbert.batches.devices import replicate, row_units, shard_whole, to_devices
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
 from jaxbert.batches.order import records_at
 from jaxbert.batches.packing import RowShape, choose_shape
@@ -34,19 +35,23 @@ from jaxbert.io import files
 from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import pretrain
 from jaxbert.model.weights import Table, Tree, pretraining_table
+from jaxbert.reports import content
+from jaxbert.reports import run as reports
+from jaxbert.tasks import reporting
 from jaxbert.text.tokenizer import Rules
 from jaxbert.text.vocab import Vocab, has_case, lower_cases
-from jaxbert.train import devices, run, run_folder
+from jaxbert.train import devices, hosts, run, run_folder
 from jaxbert.train.evaluate import totals
 from jaxbert.train.hosts import check_together
 from jaxbert.train.loop import Plan
-from jaxbert.train.losses import pretraining_loss, score_sums
+from jaxbert.train.losses import cross_entropy, pretraining_loss, score_sums
 from jaxbert.train.optimizers import LinearSchedule
 from jaxbert.train.run import Training
 from jaxbert.train.sharding import weight_shardings, with_gathered_weights
 from jaxbert.train.step import Batch
 
 FOLDER = "pretrained"
+_LOOKED_AT = 2048  # records whose tokens are looked at one by one
 _SAMPLE = 8192  # records whose sizes stand for those of all
 # Sums over targets: of their weights, of weight x cross entropy, of the weights of those that were predicted right.
 SUMS = (
@@ -86,8 +91,8 @@ def run_task(flags: PretrainingFlags) -> None:
     if flags.eval_files:
         evaluated = open_records(flags, model, flags.eval_files)
         if model.vocab_file is not None:
-            counts = evaluated.sample_tokens(flags.seed, model.vocab)
-            rules_of_records(flags, model, counts, flags.eval_files)  # which may contradict
+            others = evaluated.sample_tokens(flags.seed, model.vocab)
+            rules_of_records(flags, model, others, flags.eval_files)  # which may contradict
         evaluated_shape = evaluated.row_shape(min(flags.eval_batch_size, len(evaluated)), flags.seed, mesh)
         held_out = (evaluated, evaluated_shape, flags.eval_batch_size)
     batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
@@ -104,18 +109,29 @@ def run_task(flags: PretrainingFlags) -> None:
         *(pretrainer.table, pretrainer.loss, _schedule(flags), _plan(flags), batches, None, FOLDER), data=bound
     )
     folder, results = os.path.join(flags.model_dir, FOLDER), dict[str, float]()
+    masked: Arrays = {}
     with contextlib.closing(run.fit(flags, mesh, model, training)) as epochs:
         for epoch in epochs:
             if held_out is not None:
                 results = pretrainer.evaluate(epoch.weights, *held_out)
                 epoch.report(results)
+                if epoch.step == _plan(flags).total_steps:
+                    masked = pretrainer.masked_tokens(epoch.weights, *held_out)
             run.write_model([folder], epoch.weights, model.texts(), {"step": epoch.step, **results})
     if held_out is not None and not results:  # all was done before; these may be other records than those of then
         finished = dataclasses.replace(model, source=find_source(folder))
         weights = load_whole(finished, pretrainer.table, None, "whole model of pretraining")
         placed: Tree = to_devices(weights, weight_shardings(pretrainer.table, mesh))
-        run.say_results(int(read_results(folder)["step"]), pretrainer.evaluate(placed, *held_out))
+        results = pretrainer.evaluate(placed, *held_out)
+        run.say_results(int(read_results(folder)["step"]), results)
+        masked = pretrainer.masked_tokens(placed, *held_out)
     say(f"the model is in {folder}; give it as --init_checkpoint")
+    if held_out is not None and hosts.is_first():
+        about = {"task": "pretraining", "records to train on": len(records), "records to evaluate on": len(held_out[0])}
+        often = None if model.vocab_file is None else counts
+        told = {"results": content.exact(results) | {"step": int(read_results(folder)["step"])}}
+        told |= content.masked_tokens(masked, often) if masked["ids"].size else {}
+        reports.write(flags, "pretraining", reporting.of_model(model, pretrainer.table), about, told)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +180,37 @@ class Pretrainer:
         batches = evaluation_batches(records.read_masked, len(records), shape, 16 * batch_size, targets(shape))
         with contextlib.closing(Prefetched(shard_whole(batch, self.mesh) for batch in batches)) as loaded:
             return metrics(totals(self.sums, weights, loaded))
+
+    @functools.cached_property
+    def masked_values(self) -> "jax.stages.Wrapped":
+        """Compiled: (weights, batch) -> see `masked_tokens`, all [B, P], and `weights`, 0 where nothing is masked."""
+
+        def values(weights: Tree, batch: Batch) -> dict[str, jax.Array]:
+            logits, _ = self.logits(weights, batch)
+            ids, sequences = batch["masked_lm_ids"], batch["sequences"]
+            own = jnp.take_along_axis(sequences, batch["masked_lm_positions"], axis=1)
+            return {
+                "ids": ids,
+                "losses": cross_entropy(logits, ids),
+                "right": jnp.argmax(logits, axis=-1) == ids,
+                "lengths": jnp.sum(sequences[:, None] == own[..., None], axis=-1),
+                "weights": batch["masked_lm_weights"],
+            }
+
+        return jax.jit(with_gathered_weights(values, self.table, self.mesh))
+
+    def masked_tokens(self, weights: Tree, records: "MaskedRecords", shape: RowShape, batch_size: int) -> Arrays:
+        """Of all m masked tokens in the first 2048 records, [m]: `ids`, `losses`, `right`, `lengths` of the record."""
+        size = min(len(records), _LOOKED_AT)
+        batches = evaluation_batches(records.read_masked, size, shape, 16 * batch_size, targets(shape))
+        with contextlib.closing(Prefetched(shard_whole(batch, self.mesh) for batch in batches)) as loaded:
+            sent = (self.masked_values(weights, batch) for batch in loaded)
+            found = [{name: np.asarray(replicate(array)) for name, array in values.items()} for values in sent]
+        real = [part["weights"] > 0 for part in found]
+        names = ("ids", "losses", "right", "lengths")
+        return {
+            name: np.concatenate([part[name][own] for part, own in zip(found, real, strict=True)]) for name in names
+        }
 
 
 def targets(shape: RowShape) -> Targets:

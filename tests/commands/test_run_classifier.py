@@ -46,7 +46,12 @@ def test_training_says_what_a_user_must_know(trained: tuple[Path, str]) -> None:
     for epoch in (1, 2, 3):
         beginnings += [f"step {step}/9  loss 0." for step in range(EPOCH * epoch - 2, EPOCH * epoch + 1)]
         beginnings.append(f"evaluation after step {EPOCH * epoch}: accuracy ")
-    beginnings += ["training waited for records ", f"the model is in {folder}"]
+    beginnings += [
+        "training waited for records ",
+        f"the model is in {folder}",
+        "results of 12 examples, 95 % intervals: ",
+    ]
+    beginnings += ["lowest F1: ", f"the report is in {folder}/report.html"]
     lines = err.splitlines()
     assert len(lines) == len(beginnings), err
     assert all(line.startswith(beginning) for line, beginning in zip(lines, beginnings, strict=True)), err

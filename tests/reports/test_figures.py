@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The figures of reports against their definitions, written out plainly, and against scikit-learn."""
 
+import itertools
 import math
 
 import numpy as np
@@ -115,7 +116,7 @@ def test_bands_hold_every_example_once(pairs: list[tuple[int, float]]) -> None:
     found = figures.bands(sizes, scores)
     assert len(found) <= 4
     assert sum(one.count for one in found) == len(pairs)
-    assert all(one.high < other.low for one, other in zip(found, found[1:], strict=False))
+    assert all(one.high < other.low for one, other in itertools.pairwise(found))
     for one in found:
         own = [score for size, score in pairs if one.low <= size <= one.high]
         assert one.count == len(own)
