@@ -16,7 +16,7 @@ from jaxbert.datasets.describe import json_object
 from jaxbert.errors import InputError
 from jaxbert.io import files
 from jaxbert.text.tokenizer import Rules, Tokenizer
-from jaxbert.text.vocab import read_vocab
+from jaxbert.text.vocab import lower_cases, read_vocab
 from jaxbert.tfrecord.metadata import MetaData, MultipleChoiceMetaData, SquadMetaData, TaggingMetaData
 
 _SHOWN = 20  # added tokens that are listed
@@ -244,3 +244,18 @@ def _table(contents: Contents) -> Iterator[str]:
         tensor = contents.tensors[key]
         shape = str(list(tensor.shape))
         yield f"{name:{width}}  {shape:18}  {tensor.dtype:8}  {key if key != name else ''}".rstrip()
+
+
+def tokenizer_of(checkpoint: str | None, vocab_file: str | None) -> Tokenizer | None:
+    """The tokenizer of a model, with another vocabulary where one is given; None where neither is.
+
+    Raises InputError where the model's vocabulary is not known.
+    """
+    source = find_source(checkpoint) if checkpoint else None
+    path = vocab_file or (source.vocab_file if source else None)
+    if path is None:
+        if checkpoint:
+            raise InputError(f"the vocabulary of `{checkpoint}` is not known", "give `--vocab_file`")
+        return None
+    vocab = read_vocab(path)
+    return Tokenizer(vocab, (source.rules if source else None) or Rules(lower_cases(None, vocab)))

@@ -68,7 +68,18 @@ class InspectFlags:
         " `onnx`), TFRecords, metadata, a vocabulary or a configuration."
     )
     bert_config_file: str | None = flag(None, "Compare the model with this configuration.")
-    vocab_file: str | None = flag(None, "Compare the model with this vocabulary.")
+    vocab_file: str | None = flag(None, "Compare the model with this vocabulary, or count the tokens of a table by it.")
+
+    init_checkpoint: str | None = flag(
+        None,
+        "Count the tokens of a table as this model reads them; without it and --vocab_file words are counted.",
+        group="Tables of texts",
+    )
+    max_seq_length: int = flag(128, "Longer examples, special tokens included, are counted.", minimum=4)
+    eval_file: str | None = flag(None, "A table to evaluate on: how many of its texts are in the other as well.")
+    text_a_column: str | None = flag(None, "Column of the (first) text; default: one of the usual names.")
+    text_b_column: str | None = flag(None, "Column of the second text of a pair.")
+    label_column: str | None = flag(None, "Column of the label.")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,13 +3,14 @@
 
 import itertools
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from jaxbert.errors import InputError
 from jaxbert.examples.arrow import ArrowTable, find_splits, kind_of
 from jaxbert.examples.rows import SEPARATORS, csv_rows, json_rows, quotes_of_tsv, tsv_rows, widest_separator
 from jaxbert.examples.squad import read_squad
+from jaxbert.examples.table import ColumnNames
 
 _SHOWN = 60  # characters of a value
 _TEXTS = ("text", "sentence", "sentence1", "premise", "question1", "question", "review", "title")
@@ -89,18 +90,28 @@ def _listed(columns: Mapping[str, str]) -> list[str]:
     return [f"  {name[:_SHOWN]:24} {what}" for name, what in columns.items()]
 
 
+def usual_columns(lines: Iterable[str]) -> ColumnNames | None:
+    """The columns of a table, of which these are the lines, by their usual names; None where none is for texts."""
+    columns = {line.split()[0] for line in lines if line.startswith("  ") and line.strip()}
+    if not columns.intersection(_TEXTS) or "context" in columns:
+        return None
+    return ColumnNames(_usual(_TEXTS, columns), _usual(_SECOND_TEXTS, columns), _usual(_LABELS, columns))
+
+
+def _usual(known: Iterable[str], columns: Collection[str]) -> str:
+    """The first of the known names that is a column; "" for none."""
+    return next((name for name in known if name in columns), "")
+
+
 def _use(path: str, columns: Collection[str]) -> Iterator[str]:
     """How to train with it, and how to ask a model about it."""
     if {"context", "question"} <= set(columns):
         yield f"use             jaxbert run_squad --train_file={path} or --predict_file={path}"
         return
     names = {
-        flag: next((name for name in known if name in columns), otherwise)
-        for flag, known, otherwise in (
-            ("text_a_column", _TEXTS, "NAME"),
-            ("text_b_column", _SECOND_TEXTS, ""),
-            ("label_column", _LABELS, "NAME"),
-        )
+        "text_a_column": _usual(_TEXTS, columns) or "NAME",
+        "text_b_column": _usual(_SECOND_TEXTS, columns),
+        "label_column": _usual(_LABELS, columns) or "NAME",
     }
     given = [f"--{flag}={name}" for flag, name in names.items() if name]
     numbers = "" if os.path.splitext(path)[1] not in (".csv", ".tsv") else "; columns by number from 0 without names"

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is in a table of texts before a model is trained on it: classes, lengths, empty texts, texts that come twice."""
+
+import collections
+import dataclasses
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from jaxbert.errors import InputError
+from jaxbert.examples.table import ColumnNames, table_dataset
+from jaxbert.features.counts import unknown_note
+from jaxbert.text.tokenizer import Tokenizer
+
+_SHOWN = 20  # classes
+_CHUNK = 1000  # texts that are tokenized together
+_FEW = 3  # characters; what has fewer says next to nothing
+
+
+@dataclasses.dataclass(frozen=True)
+class Looked:
+    """What is counted of a set.
+
+    Attributes:
+        labels: of each text that differs from those before, by its digest.
+        sizes: tokens of each example with special ones, or words without a tokenizer [n], int64.
+        classes: how many examples have each label.
+        empty: examples with a text without anything but white space.
+        short: those whose texts have fewer than 3 characters together, empty ones aside.
+        again: examples whose texts came before in the same set.
+        contradicting: those of them whose label is another one than at first.
+        unknown: tokens that are [UNK].
+    """
+
+    labels: dict[bytes, str]
+    sizes: np.ndarray
+    classes: "collections.Counter[str]"
+    empty: int
+    short: int
+    again: int
+    contradicting: int
+    unknown: int
+
+
+def try_describe_texts(
+    path: str,
+    eval_path: str | None,
+    names: ColumnNames | None,
+    tokenizer: Tokenizer | None,
+    max_seq_length: int,
+    is_asked: bool,
+) -> list[str]:
+    """As `describe_texts`; where nobody asked for it, columns that cannot be read so are a line, and None has none."""
+    if names is None:
+        if is_asked:
+            raise InputError(f"no column of `{path}` has a usual name", "give `--text_a_column`")
+        return []
+    try:
+        return [*describe_texts(path, eval_path, names, tokenizer, max_seq_length)]
+    except InputError as error:
+        if is_asked:
+            raise
+        return [_line("texts", f"not looked at: {error.message}")]
+
+
+def describe_texts(
+    path: str, eval_path: str | None, names: ColumnNames, tokenizer: Tokenizer | None, max_seq_length: int
+) -> Iterator[str]:
+    """Lines on the texts of a table, and on those that the table to evaluate on has as well.
+
+    Args:
+        path: of the table to train on.
+        eval_path: of the table to evaluate on, with the same columns; None for none.
+        names: the columns; without a label there are no classes.
+        tokenizer: counts tokens; None: words are counted.
+        max_seq_length: what is longer would be cut.
+
+    Raises:
+        InputError: a column that is not there, or holds no text.
+    """
+    train = _look(path, names, tokenizer)
+    yield from _of_set(train, tokenizer is not None, max_seq_length)
+    if eval_path is None:
+        return
+    yield f"{eval_path}:"
+    held_out = _look(eval_path, names, tokenizer)
+    yield from _of_set(held_out, tokenizer is not None, max_seq_length)
+    both = held_out.labels.keys() & train.labels.keys()
+    other = sum(held_out.labels[key] != train.labels[key] for key in both)
+    yield _line(
+        "in both",
+        f"{len(both):,} different texts are in both files" + (f", {other:,} with another label" if other else ""),
+    )
+    if new := held_out.classes.keys() - train.classes.keys():
+        yield _line("new classes", f"{', '.join(f'`{name}`' for name in sorted(new)[:_SHOWN])} are not in `{path}`")
+
+
+def _look(path: str, names: ColumnNames, tokenizer: Tokenizer | None) -> Looked:
+    texts = _read(path, ColumnNames(names.text_a, names.text_b))
+    labels: Iterator[tuple[str, str]] = (
+        _read(path, ColumnNames(names.label)) if names.label else itertools.repeat(("", ""))
+    )
+    first, classes = dict[bytes, str](), collections.Counter[str]()
+    sizes = [np.zeros(0, np.int64)]
+    empty = short = again = contradicting = unknown = 0
+    count = _tokens(tokenizer) if tokenizer else _words
+    while chunk := [(pair, label) for pair, (label, _) in zip(itertools.islice(texts, _CHUNK), labels, strict=False)]:
+        for pair, label in chunk:
+            classes[label] += 1
+            joined = "".join(pair).strip()
+            is_empty = not pair[0].strip() or bool(names.text_b and not pair[1].strip())
+            empty += is_empty
+            short += not is_empty and len(joined) < _FEW
+            key = hashlib.blake2b("\0".join(pair).encode(errors="surrogatepass"), digest_size=16).digest()
+            again += key in first
+            contradicting += first.setdefault(key, label) != label
+        found, unk = count([pair for pair, _ in chunk])
+        sizes.append(found)
+        unknown += unk
+    return Looked(first, np.concatenate(sizes), classes, empty, short, again, contradicting, unknown)
+
+
+def _read(path: str, names: ColumnNames) -> Iterator[tuple[str, str]]:
+    """The texts in one column or two, as they are."""
+    split = table_dataset("", "", path, names, labels=("any",)).test[""]
+    return ((example.text_a, example.text_b or "") for example in split())
+
+
+Count = Callable[[list[tuple[str, str]]], tuple[np.ndarray, int]]
+"""Pairs of texts, "" for no second one -> the size of each, int64, and how many tokens are [UNK]."""
+
+
+def _words(pairs: list[tuple[str, str]]) -> tuple[np.ndarray, int]:
+    return np.array([len(a.split()) + len(b.split()) for a, b in pairs], np.int64), 0
+
+
+def _tokens(tokenizer: Tokenizer) -> Count:
+    def count(pairs: list[tuple[str, str]]) -> tuple[np.ndarray, int]:
+        (first, sizes), (second, others) = (tokenizer.batch_ids(list(texts)) for texts in zip(*pairs, strict=True))
+        unknown = sum(int(np.count_nonzero(ids == tokenizer.vocab.unk)) for ids in (first, second))
+        return sizes + others + 2 + (others > 0), unknown
+
+    return count
+
+
+def _of_set(found: Looked, are_tokens: bool, max_seq_length: int) -> Iterator[str]:
+    size = len(found.sizes)
+    notes = [
+        f"{found.empty:,} empty" if found.empty else "",
+        f"{found.short:,} of 1 or 2 characters" if found.short else "",
+    ]
+    yield _line("texts", ", ".join(filter(None, [f"{size:,} examples", *notes])))
+    if "" not in found.classes or len(found.classes) > 1:
+        told = [
+            f"`{name}` {count:,}" for name, count in sorted(found.classes.items(), key=lambda one: (-one[1], one[0]))
+        ]
+        rest = f" and {len(told) - _SHOWN:,} further ones" if len(told) > _SHOWN else ""
+        yield _line("labels", f"{', '.join(told[:_SHOWN])}{rest}")
+    ends = f"{found.sizes.min():,} to {found.sizes.max():,} an example"
+    middle, high = (round(float(value)) for value in np.percentile(found.sizes, (50, 95)))
+    cut = int(np.count_nonzero(found.sizes > max_seq_length))
+    over = f"; {cut:,} ({cut / size:.1%}) are longer than {max_seq_length} and would be cut" if are_tokens else ""
+    yield _line("tokens" if are_tokens else "words", f"{ends}, median {middle:,}, 95 % have up to {high:,}{over}")
+    if note := unknown_note(found.unknown, int(found.sizes.sum())):
+        yield _line("unknown", note)
+    if found.again:
+        other = f", {found.contradicting:,} of them with another label" if found.contradicting else ""
+        yield _line("duplicates", f"{found.again:,} examples have the texts of an earlier one{other}")
+
+
+def _line(name: str, text: str) -> str:
+    return f"{name:15} {text}"
