@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from jaxbert.examples.squad import Question
+from jaxbert.examples.tag_schemes import Scheme
 from jaxbert.metrics.squad import score_each
+from jaxbert.metrics.tagging import Counts, count_entities, together
 from jaxbert.reports import figures
 from jaxbert.reports.figures import Array, Interval
 
@@ -252,6 +254,32 @@ def _scores_by(title: str, by: str, note: str, groups: Sequence[str], names: Seq
         if own.any()
     ]
     return {"title": title, "by": by, "note": note, "rows": rows}
+
+
+def entities(
+    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], scheme: Scheme, results: Mapping[str, float]
+) -> Part:
+    """Tags of each sentence: figures of each type of entity, and the results, those of all entities with intervals.
+
+    Sentences are what is drawn anew, as their words are not independent.
+    """
+    types = count_entities(gold, predicted, scheme)
+    each = [
+        together(count_entities([one], [other], scheme).values()) for one, other in zip(gold, predicted, strict=True)
+    ]
+
+    def score(gold: Array, found: Array, right: Array) -> dict[str, float]:
+        counts = Counts(int(gold.sum()), int(found.sum()), int(right.sum()))
+        return {"f1": counts.f1, "precision": counts.precision, "recall": counts.recall}
+
+    part = metrics(score, tuple(np.array([dataclasses.astuple(one) for one in each]).reshape(-1, 3).T))
+    others = {name: _plain(Interval(value, value, value)) for name, value in results.items()}
+    part["metrics"] = {name: part["metrics"].get(name, other) for name, other in others.items()}
+    classes = [
+        figures.ClassFigures(name, one.gold, one.found, one.precision, one.recall, one.f1)
+        for name, one in types.items()
+    ]
+    return {"results": part, "classes": [_plain(one) for one in classes]}
 
 
 def lengths(tokens: Array, limit: int | None, scores: Array, score_name: str) -> Part:

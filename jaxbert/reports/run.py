@@ -35,7 +35,7 @@ def write(
 
     Args:
         flags: of the run.
-        kind: "classification", "several labels", "regression", "answers" or "pretraining".
+        kind: "classification", "several labels", "regression", "entities", "answers" or "pretraining".
         model: what it is, by name.
         data: what is trained and evaluated on, by name.
         parts: `results`, and what `content` makes.

@@ -33,7 +33,9 @@ from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import tag
 from jaxbert.model.weights import Table, Tree, tagger_table
 from jaxbert.predictions.tagging import Span, spans_of, write_spans, write_tags
-from jaxbert.tasks import fine_tuning
+from jaxbert.reports import content
+from jaxbert.reports import run as reports
+from jaxbert.tasks import fine_tuning, reporting
 from jaxbert.tasks.classes import ModelClasses
 from jaxbert.tasks.classification import MAX_SEQ_LENGTH, log_softmax
 from jaxbert.text.normalize import word_places
@@ -65,9 +67,11 @@ def run_task(flags: TaggerFlags) -> None:
         _predict(flags, tagger, weights, data)
         return
     assert data.held_out is not None  # the mode evaluates
-    scores = results(tagger.outputs(weights, data.held_out, flags.eval_batch_size), data.held_out, data.meta)
+    logits = tagger.outputs(weights, data.held_out, flags.eval_batch_size)
+    scores = results(logits, data.held_out, data.meta)
     _say_types(scores)
     print(json.dumps(scores))
+    _report(flags, tagger, data, logits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,12 +129,20 @@ def word_targets(features: Mapping[str, np.ndarray], layout: Layout) -> Arrays:
     }
 
 
-def results(logits: np.ndarray, windows: TaggedWindows, meta: TaggingMetaData) -> dict[str, float]:
-    """The metrics by logits [W, C], see `score_tags`, and the loss."""
+def _both_tags(
+    logits: np.ndarray, windows: TaggedWindows, meta: TaggingMetaData
+) -> tuple[list[list[str]], list[list[str]]]:
+    """The tags of each sentence, and those predicted by logits [W, C]."""
     gold, predicted = (
         windows.by_sentence([meta.label_list[number] for number in numbers.tolist()])
         for numbers in (windows.tags, logits.argmax(-1))
     )
+    return gold, predicted
+
+
+def results(logits: np.ndarray, windows: TaggedWindows, meta: TaggingMetaData) -> dict[str, float]:
+    """The metrics by logits [W, C], see `score_tags`, and the loss."""
+    gold, predicted = _both_tags(logits, windows, meta)
     losses = -log_softmax(logits.astype(np.float64))[np.arange(len(logits)), windows.tags]
     return score_tags(gold, predicted, meta.scheme) | {"loss": float(np.mean(losses))}
 
@@ -269,6 +281,7 @@ def _train(flags: TaggerFlags, tagger: Tagger, data: Data) -> None:
     )
     metric = fine_tuning.best_metric(flags, _SHOWN)
     texts = data.model.texts() | {model_folder.META_DATA_FILE: meta.to_json()}
+    best: tuple[np.ndarray, int] | None = None
     with contextlib.closing(run.fit(flags, tagger.mesh, data.model, training)) as epochs:
         for epoch in epochs:
             found: dict[str, float] = {}
@@ -277,8 +290,26 @@ def _train(flags: TaggerFlags, tagger: Tagger, data: Data) -> None:
                 found = results(logits, data.held_out, meta)
                 epoch.report(found, _SHOWN)
             folders = fine_tuning.model_folders(flags, epoch, found, metric)
+            if len(folders) > 1:
+                best = logits, epoch.step
             run.write_model(folders, epoch.weights, texts, {"step": epoch.step, **found})
     fine_tuning.say_where(flags)
+    if best is not None:
+        _report(flags, tagger, data, *best)
+
+
+def _report(flags: TaggerFlags, tagger: Tagger, data: Data, logits: np.ndarray, step: int | None = None) -> None:
+    """Write the report on the logits [W, C] of the evaluation set; they are those after so many steps of this run."""
+    windows, meta = data.held_out, data.meta
+    if windows is None or not hosts.is_first():
+        return
+    found = results(logits, windows, meta)
+    shown = {name: found[name] for name in _SHOWN}
+    parts = content.entities(*_both_tags(logits, windows, meta), meta.scheme, shown)
+    parts["results"] |= {} if step is None else {"step": step}
+    about = {"task": "tagging", "sentences to evaluate on": len(windows.sentences)}
+    about |= {} if data.train is None else {"sentences to train on": len(data.train.sentences)}
+    reports.write(flags, "entities", reporting.of_model(data.model, tagger.table), about, parts)
 
 
 def _say_types(scores: Mapping[str, float]) -> None:

@@ -93,6 +93,23 @@ def test_a_tagger_learns(trained: Path, files: Path, tagger: Run) -> None:
     assert f"LOC: precision {best['precision_LOC']:.2%}  recall {best['recall_LOC']:.2%}" in err
 
 
+def test_the_report_has_the_scores(plain: Path) -> None:
+    """Metrics are those of the best weights, types of entities have their own, whose counts add up to all of them."""
+    report = json.loads((plain / "report.json").read_text())
+    best = json.loads((plain / "best" / "eval_results.json").read_text())
+    assert report["results"]["step"] == best["step"]
+    assert {name: best[name] for name in report["results"]["metrics"]} == {
+        name: one["value"] for name, one in report["results"]["metrics"].items()
+    }
+    for one in report["classes"]:
+        assert (one["precision"], one["recall"], one["f1"]) == tuple(
+            best[f"{name}_{one['name']}"] for name in ("precision", "recall", "f1")
+        )
+    support = sum(one["support"] for one in report["classes"])
+    assert sum(one["recall"] * one["support"] for one in report["classes"]) / support == pytest.approx(best["recall"])
+    assert "<h2>Classes</h2>" in (plain / "report.html").read_text()
+
+
 def test_flags_of_fine_tuning(files: Path, tagger: Run, tmp_path: Path) -> None:
     """Frozen parts are named, the best evaluation is that by the metric that is named, and patience ends."""
     more = ["--freeze=encoder", "--best_metric=loss", "--patience=1", "--learning_rate=0", "--num_train_epochs=9"]
