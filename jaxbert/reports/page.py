@@ -11,6 +11,7 @@ from jaxbert.reports.charts import Words
 Part = Mapping[str, Any]
 
 _LONGEST = 400  # characters of a text that are shown
+_MOST_CURVES = 6  # of metrics
 _NOT_METRICS = ("step", "learning_rate", "gradient_norm", "scale")
 _STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #1d2129; --quiet: #5c6470; --line: #d5d9e0; --shade: #2563c9;
@@ -46,7 +47,7 @@ def page(report: Part) -> str:
     title = f"{report['data']['task']}: {report['kind']}"
     sections = (
         _results(report),
-        _curves(report["curves"]),
+        _curves(report["curves"], report["results"]["metrics"]),
         _classes(report.get("classes", ())),
         _confusion([one["name"] for one in report.get("classes", ())], report.get("confusion")),
         _calibration(report.get("calibration")),
@@ -81,7 +82,8 @@ def _results(report: Part) -> Iterator[str]:
     yield _table(("Metric", "Value", "From", "To"), rows, first_texts=1)
 
 
-def _curves(curves: Part) -> Iterator[str]:
+def _curves(curves: Part, metrics: Part) -> Iterator[str]:
+    """Loss, learning rate, and the metrics that have intervals, or where none has the first ones."""
     train, validation = curves["train"], curves["validation"]
     if not train and not validation:
         return
@@ -91,7 +93,8 @@ def _curves(curves: Part) -> Iterator[str]:
     if (rates := _series(train, "learning_rate"))[0]:
         yield _chart("Learning rate", "step", "rate", {"rate": rates})
     names = dict.fromkeys(name for line in validation for name in line if name not in (*_NOT_METRICS, "loss"))
-    for name in names:
+    uncertain = [name for name in names if name in metrics and metrics[name]["low"] != metrics[name]["high"]]
+    for name in (uncertain or [*names])[:_MOST_CURVES]:
         points = _series(validation, name)
         if points[0]:
             yield _chart(f"Evaluation: {name}", "step", name, {name: points})
