@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 _INK = "#010203"  # in place of the page's colour for text until the SVG is written, as these are of its variables
 _SERIES = ("#010211", "#010212", "#010213", "#010214")
 _SIZE = (4.6, 2.7)  # inches of 72 units; the page scales it
-_PLACE = (0.13, 0.19, 0.84, 0.76)  # of the axes: left, bottom, width and height as shares
+_PLACE = (0.15, 0.19, 0.82, 0.74)  # of the axes: left, bottom, width and height as shares
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",  # letters stay letters, in the page's typeface
     "text.parse_math": False,

@@ -44,7 +44,8 @@ td.n, th.n { text-align: right; overflow-wrap: normal; }
 
 def page(report: Part) -> str:
     """The whole file, of what `report.json` holds; equal reports give equal bytes."""
-    title = f"{report['data']['task']}: {report['kind']}"
+    task, kind = report["data"]["task"], report["kind"]
+    title = f"Report on {task}" + (f": {kind}" if kind != task else "")
     sections = (
         _results(report),
         _curves(report["curves"], report["results"]["metrics"]),
@@ -79,7 +80,8 @@ def _results(report: Part) -> Iterator[str]:
         (name, *(_number(one[key]) if one["low"] != one["high"] or key == "value" else "" for key in one))
         for name, one in results["metrics"].items()
     ]
-    yield _table(("Metric", "Value", "From", "To"), rows, first_texts=1)
+    heads = ("Metric", "Value", "From", "To") if "resamples" in results else ("Metric", "Value")
+    yield _table(heads, [row[: len(heads)] for row in rows], first_texts=1)
 
 
 def _curves(curves: Part, metrics: Part) -> Iterator[str]:
@@ -89,15 +91,15 @@ def _curves(curves: Part, metrics: Part) -> Iterator[str]:
         return
     yield '<h2>Training</h2>\n<div class="charts">\n'
     losses = {"training": _series(train, "loss"), "evaluation": _series(validation, "loss")}
-    yield _chart("Loss", "step", "loss", {name: points for name, points in losses.items() if points[0]})
+    yield _chart("Loss", "step", {name: points for name, points in losses.items() if points[0]})
     if (rates := _series(train, "learning_rate"))[0]:
-        yield _chart("Learning rate", "step", "rate", {"rate": rates})
+        yield _chart("Learning rate", "step", {"rate": rates})
     names = dict.fromkeys(name for line in validation for name in line if name not in (*_NOT_METRICS, "loss"))
     uncertain = [name for name in names if name in metrics and metrics[name]["low"] != metrics[name]["high"]]
     for name in (uncertain or [*names])[:_MOST_CURVES]:
         points = _series(validation, name)
         if points[0]:
-            yield _chart(f"Evaluation: {name}", "step", name, {name: points})
+            yield _chart(f"Evaluation: {name}", "step", {name: points})
     yield "</div>\n"
 
 
@@ -107,13 +109,13 @@ def _series(lines: Iterable[Part], name: str) -> tuple[list[float], list[float]]
     return [float(step) for step, _ in found], [float(value) for _, value in found]
 
 
-def _chart(title: str, x: str, y: str, series: Mapping[str, charts.Points]) -> str:
+def _chart(title: str, x: str, series: Mapping[str, charts.Points]) -> str:
     told = [
         f"{name} {_number(values[0])} at {x} {steps[0]:g}, {_number(values[-1])} at {x} {steps[-1]:g},"
         f" between {_number(min(values))} and {_number(max(values))}"
         for name, (steps, values) in series.items()
     ]
-    words = Words(title, f"{title} over {x}: {'; '.join(told)}", x, y)
+    words = Words(title, f"{title} over {x}: {'; '.join(told)}", x, "")  # the title says what y is
     few = max(len(steps) for steps, _ in series.values()) <= 40
     return _figure(words, charts.lines(words, series, marked=few))
 
