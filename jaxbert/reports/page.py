@@ -37,7 +37,7 @@ th { font-weight: 600; white-space: nowrap; }
 td:first-child { min-width: 5rem; }
 td.n, th.n { text-align: right; overflow-wrap: normal; }
 .matrix td { background: color-mix(in srgb, var(--shade) calc(var(--share) * 55%), transparent); text-align: right; }
-.mistakes td:last-child { min-width: 16rem; }
+.mistakes td { overflow-wrap: break-word; } .mistakes td:last-child { min-width: 16rem; }
 .mistakes td p { margin: 0 0 .25rem; }
 """
 
@@ -218,7 +218,9 @@ def _lengths(lengths: Part | None) -> Iterator[str]:
         f"<p>Tokens of an example: {_number(lengths['mean'])} on average, median {_number(lengths['median'])}, at most"
         f" {lengths['longest']:,}."
     )
-    if limit is not None:
+    if limit is not None and not lengths["at_limit"]:
+        yield f" None reaches the limit of {limit:,}."
+    elif limit is not None:
         yield f" {lengths['at_limit']:,} reach the limit of {limit:,}: nearly all are longer texts that lost their end."
     yield "</p>\n"
     yield f'<div class="charts">\n{_figure(words, charts.histogram(words, bars["edges"], bars["counts"], near))}'
