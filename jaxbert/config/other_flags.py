@@ -88,6 +88,8 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "load_best_model_at_end": ("leave it out: `best` in `--model_dir` holds the weights that did best",),
     "model_name_or_path": _INIT,
     "model_name": _INIT,
+    "model": _INIT,
+    "init_checkpoint": ("`--model`",),
     "tf_checkpoint_path": _INIT,
     "checkpoint_to_convert": _INIT,
     "model_checkpoint_path": _INIT,

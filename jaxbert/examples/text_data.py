@@ -66,7 +66,11 @@ def text_dataset(
     own_name = os.path.basename(os.path.normpath(folder)).upper()
     name = task_name or _TASKS_BY_NAME.get(own_name.replace("-", ""), own_name)
     if name not in TASKS:
-        raise InputError(f"the task in `{folder}` is not known", f"give `--task_name`, one of {', '.join(TASKS)}")
+        raise InputError(
+            f"the task in `{folder}` is not known",
+            f"give `--task_name`, one of {', '.join(TASKS)}; for a task of your own `--train_file`, `--eval_file` and"
+            " `--test_file` in place of `--data_dir`",
+        )
     language = {"XNLI": flags.xnli_language, "PAWS-X": flags.pawsx_language}.get(name, "en")
     dataset = glue_dataset(find_task(name, flags.mnli_type), folder, language)
     if kind != "classification" and not (kind == "regression" and dataset.is_regression):

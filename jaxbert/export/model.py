@@ -110,6 +110,12 @@ def export_model(
             f"a {NAMES[kind]} is not written with `--format={to}`",
             "`--format=huggingface` writes it for `transformers`; `--model=encoder` writes its encoder",
         )
+    if kind == "pretrainer" and model.untied:
+        raise InputError(
+            f"the masked LM in `{checkpoint}` has a decoder of its own (`{model.untied}`): it is not the table of word"
+            " embeddings, as in BERT",
+            "`--model=encoder` writes its encoder; `jaxbert run_pretraining --allow_partial_init` trains a new head",
+        )
     weights = choose_weights(model.weights, kind, model.config.num_hidden_layers)
     model = dataclasses.replace(model, weights=weights)
     with files.whole_folder(output_dir) as folder:
@@ -152,6 +158,7 @@ class CompleteModel:
         task: what it was trained for, if its files say so.
         rules: how its text becomes tokens; None without a vocabulary.
         max_seq_length: the longest sequence in tokens.
+        untied: the key of a masked LM's decoder that is not the table of word embeddings; its head is left out.
     """
 
     weights: Mapping[str, np.ndarray]
@@ -160,6 +167,7 @@ class CompleteModel:
     task: MetaData | None
     rules: Rules | None
     max_seq_length: int
+    untied: str | None
 
 
 def read_model(
@@ -196,7 +204,7 @@ def read_model(
         texts[model_folder.META_DATA_FILE] = files.read_text(meta_file) if meta_file else found.task.to_json()
     if source.pooling is not None:
         texts |= pooling_texts(source.pooling, found.config.hidden_size, longest)
-    return CompleteModel(initial.weights, found.config, texts, found.task, rules, longest)
+    return CompleteModel(initial.weights, found.config, texts, found.task, rules, longest, initial.untied)
 
 
 def _longest(task: MetaData | None) -> int | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from jaxbert.checkpoints import names
 from jaxbert.checkpoints.load import read_initial
@@ -67,6 +68,22 @@ def test_every_kind_goes_into_every_format(head: str, kind: Kind, to: str, run: 
     checked = "are finite" if to == "onnx" else "are finite and read back bitwise identical"
     assert err.splitlines()[-1] == f"wrote the {NAMES[kind]} to {tmp_path / 'out'}; its weights {checked}"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES[to]
+
+
+def test_a_decoder_of_its_own_is_named(run: Export, tmp_path: Path) -> None:
+    """A masked LM whose decoder is not the table of word embeddings is refused with what can be done instead."""
+    source = _model(tmp_path / "model", "pretraining")
+    assert run(init_checkpoint=source, format="huggingface", output_dir=tmp_path / "untied")[0] == 0
+    file = tmp_path / "untied" / "model.safetensors"
+    weights = load_file(file)
+    decoder = "cls.predictions.decoder.weight"
+    save_file(weights | {decoder: weights["bert.embeddings.word_embeddings.weight"] + 1}, file)
+    given = {"init_checkpoint": tmp_path / "untied", "format": "onnx"}
+    code, _, err = run(**given, model="pretrainer", output_dir=tmp_path / "out")
+    assert code == 2
+    assert f"has a decoder of its own (`{decoder}`)" in err
+    assert "`--model=encoder`" in err
+    assert run(**given, model="encoder", output_dir=tmp_path / "out")[0] == 0
 
 
 @pytest.mark.parametrize("to", ["saved_model", "huggingface"])

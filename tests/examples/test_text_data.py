@@ -98,8 +98,9 @@ def test_names_of_folders_of_datasets(tmp_path: Path) -> None:
         assert dataset.name == "SST-2"
         assert dataset.train is not None
         assert list(dataset.train()) == [TextExample("Fine", None, "1", "0")]
-    with pytest.raises(InputError, match=r"the task in `.*/glue` is not known"):
+    with pytest.raises(InputError, match=r"the task in `.*/glue` is not known") as refused:
         text_dataset(TextFlags(), str(tmp_path / "glue"), None, "classification")
+    assert "for a task of your own `--train_file`" in refused.value.hint
 
 
 def test_splits_of_a_folder_of_ones_own(tmp_path: Path) -> None:
