@@ -147,7 +147,7 @@ def _listed(items: tuple[str, ...] | list[str]) -> str:
 
 DenseHead = Literal["classifier", "squad", "tagger", "choice"]
 _DENSE_HEADS: dict[DenseHead, tuple[str, str]] = {"classifier": names.CLASSIFIER, "squad": names.SQUAD}
-_OUTPUTS = (*names.CLASSIFIER, *names.TAGGER)  # of which each row is a class
+OUTPUTS = (*names.CLASSIFIER, *names.TAGGER)  # of which each row is a class
 _FLOATS = frozenset(np.dtype(kind) for kind in ("f2", "f4", "f8", ml_dtypes.bfloat16))
 _MASKED_LM = frozenset(names.MASKED_LM[0])
 
@@ -271,9 +271,9 @@ def refuse_not_finite(weights: Mapping[str, np.ndarray], source: str) -> None:
 
 
 def with_classes(weights: Mapping[str, np.ndarray], order: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """The outputs of a classifier or tagger in this order of their numbers, or no such head where `order` is empty."""
-    head = {path: weights[path][list(order)] for path in _OUTPUTS if order and path in weights}
-    return {path: weight for path, weight in weights.items() if path not in _OUTPUTS} | head
+    """The outputs of a classifier or tagger in this order of their numbers."""
+    head = {path: weights[path][list(order)] for path in OUTPUTS if path in weights}
+    return {path: weight for path, weight in weights.items() if path not in OUTPUTS} | head
 
 
 def load_whole(

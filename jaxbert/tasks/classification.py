@@ -224,8 +224,12 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
     if is_finished and data.held_out is not None:
         say("it was evaluated before; `--mode=eval` scores what is given now")
     fine_tuning.say_where(flags)
-    if data.held_out is not None and not (is_finished and reports.is_written(flags)):
+    if data.held_out is None or (is_finished and reports.is_written(flags)):
+        return
+    try:
         _report(flags, classifier, data, best or _evaluated_before(flags, classifier, data))
+    except InputError as error:  # the training is done, and ends well
+        say(f"note: there is no report: {error.message}")
 
 
 @dataclasses.dataclass(frozen=True)

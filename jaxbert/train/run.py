@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from jaxbert.batches.devices import own_rows, replicate, shard_rows, to_devices
 from jaxbert.batches.loader import Prefetched, TrainingBatches
 from jaxbert.checkpoints import model_folder
-from jaxbert.checkpoints.load import DenseHead, load, with_classes
+from jaxbert.checkpoints.load import OUTPUTS, DenseHead, load, with_classes
 from jaxbert.checkpoints.resolve import Model
 from jaxbert.checkpoints.state import RemoteStates, TrainingStates
 from jaxbert.config.trainers import TrainingFlags
@@ -188,8 +188,11 @@ def _start_weights(
     if model.source is None:
         say("no --init_checkpoint: training starts from random weights")
     else:
-        loaded, _ = load(model, training.table, training.dense_head, flags.allow_partial_init, flags.seed)
-        if training.class_order is not None:
+        wanted = training.table
+        if training.class_order == ():
+            wanted = {path: weight for path, weight in wanted.items() if path not in OUTPUTS}
+        loaded, _ = load(model, wanted, training.dense_head, flags.allow_partial_init, flags.seed)
+        if training.class_order:
             loaded = with_classes(loaded, training.class_order)
         loaded = {path: weight for path, weight in loaded.items() if part_of(path) not in training.fresh}
     rest = {path: weight for path, weight in training.table.items() if path not in loaded}

@@ -124,6 +124,8 @@ def test_other_classes_get_a_new_head(task: Task, classify: Run, tmp_path: Path)
     code, _, err = classify(*columns, *still, "--mode=train")
     assert code == 0, err
     assert "the model was trained for good, bad: for the new classes its output layer starts at random" in err
+    assert "loaded 23 of 23 expected tensors" in err
+    assert "not used: output_bias, output_weights" in err
     before, after = (read_initial(str(path), "classifier").weights for path in (start, tmp_path / "run" / "last"))
     for name, weight in before.items():
         assert np.array_equal(after[name], weight) == (name not in HEAD), name
