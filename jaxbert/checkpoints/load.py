@@ -290,7 +290,7 @@ def load_whole(
     found, report = load(model, table, dense_head)
     if class_order is not None:
         found = with_classes(found, class_order)
-    if dense_head != "classifier":  # the others need no pooler, and models stored for them alone have none
+    if dense_head in ("squad", "tagger"):  # they need no pooler, and models stored for them alone have none
         found |= {name: np.zeros(table[name].shape, np.float32) for name in names.POOLER if name not in found}
     if rest := set(table) - set(found):
         missing = ", ".join(sorted(rest))

@@ -2,14 +2,13 @@
 """Checks of every record before the first is used: what a model can take, and the message where one does not fit."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from jaxbert.errors import InputError
 from jaxbert.text.normalize import is_punctuation
 from jaxbert.text.vocab import Vocab
-from jaxbert.tfrecord.files import TFRecords
 
 _BLOCK = 4096  # records decoded at a time
 _FEW, _OUT_OF_PLACE = 3, 1e-4  # pieces where none can be: so many, and such a share of the tokens, are no accident
@@ -33,18 +32,6 @@ def check_range(check: CheckRange, first: int, end: int) -> Found:
 def check_all(check: CheckRange, size: int) -> Found:
     """What `check` finds in all records, by this host alone."""
     return check_range(check, 0, size)
-
-
-def open_records(paths: Sequence[str]) -> TFRecords:
-    """The record files as one list.
-
-    Raises:
-        InputError: as `TFRecords`; or there is no record in any of them.
-    """
-    records = TFRecords(paths)
-    if not len(records):
-        raise InputError(f"`{', '.join(paths)}` holds no records", "make the file again")
-    return records
 
 
 def refuse_other_vocab(vocab: Vocab, ids: np.ndarray, mask: np.ndarray, source: str) -> None:

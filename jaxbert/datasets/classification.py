@@ -10,14 +10,15 @@ import numpy as np
 
 from jaxbert.console import Report, say
 from jaxbert.datasets.building import in_chunks
-from jaxbert.datasets.checks import Bounds, Check, CheckAll, Found, check_all, open_records
+from jaxbert.datasets.checks import Bounds, CheckAll, Found, check_all
+from jaxbert.datasets.records import DecodedRecords, open_records
 from jaxbert.errors import InputError
 from jaxbert.examples.text_examples import Split, TextDataset, TextExample
 from jaxbert.features.classification import convert, label_ids
 from jaxbert.features.counts import TextCounts
 from jaxbert.io.files import processes, whole_file, write_text
 from jaxbert.text.tokenizer import Rules, open_tokenizer
-from jaxbert.tfrecord.example import decode, encode
+from jaxbert.tfrecord.example import encode
 from jaxbert.tfrecord.files import frame
 from jaxbert.tfrecord.metadata import ClassificationMetaData
 from jaxbert.tfrecord.schema import classification_schema
@@ -150,7 +151,7 @@ def _converter(recipe: Recipe) -> Callable[[Sequence[TextExample]], tuple[TextCo
     return frames
 
 
-class ClassificationRecords:
+class ClassificationRecords(DecodedRecords):
     """Record files as arrays by record number; making it reads and checks every record once, by `check_all`.
 
     Attributes:
@@ -166,34 +167,20 @@ class ClassificationRecords:
     def __init__(
         self, paths: Sequence[str], meta: ClassificationMetaData, bounds: Bounds, check_all: CheckAll = check_all
     ) -> None:
-        self._records, self._meta = open_records(paths), meta
-        self._schema = classification_schema(
-            meta.max_seq_length,
-            meta.label_type,
-            num_flags=meta.num_labels if meta.is_multi_label else None,
-            has_weights=meta.has_sample_weights,
+        self._meta = meta
+        num_flags = meta.num_labels if meta.is_multi_label else None
+        schema = classification_schema(
+            meta.max_seq_length, meta.label_type, num_flags=num_flags, has_weights=meta.has_sample_weights
         )
+        super().__init__(open_records(paths), schema)
         found = check_all(functools.partial(self._check, bounds), len(self))
         self.lengths, self.labels, self.pairs = found["lengths"], found["labels"], bool(found["pairs"].any())
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    @property
-    def checksums(self) -> dict[str, str]:
-        """See `TFRecords`."""
-        return self._records.checksums
-
-    def read(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
-        """Features of the records with these numbers [n]: ids, mask and segments [n, S], labels [n]."""
-        payloads = self._records.read(numbers)
-        return decode(payloads, self._schema, lambda index: self._records.locate(int(numbers[index])))
 
     def _check(self, bounds: Bounds, first: int, end: int) -> Found:
         """Lengths, labels and whether there are two texts, of the records from `first` to before `end`."""
         numbers = np.arange(first, end)
         features = self.read(numbers)
-        check = Check(lambda index: self._records.locate(first + index))
+        check = self.check(numbers)
         check.sequences(features, bounds)
         for name in ("label_ids", "weight"):
             values = features.get(name, np.zeros(len(numbers))).reshape(len(numbers), -1)

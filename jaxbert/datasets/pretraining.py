@@ -5,16 +5,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxbert.datasets.checks import Bounds, Check, open_records
+from jaxbert.datasets.checks import Bounds, Check
+from jaxbert.datasets.records import DecodedRecords, open_records
 from jaxbert.errors import InputError
-from jaxbert.tfrecord.example import decode, parse_example
+from jaxbert.tfrecord.example import parse_example
+from jaxbert.tfrecord.files import TFRecords
 from jaxbert.tfrecord.schema import pretraining_schema
 
 _IDS = ("input_ids", "input_word_ids")
 _MASKS = "masked_lm_positions"
 
 
-class PretrainingRecords:
+class PretrainingRecords(DecodedRecords):
     """Record files of `create_pretraining_data` as arrays by record number.
 
     There may be too many to read them all beforehand: making this reads one record of each file, and every record is
@@ -29,25 +31,16 @@ class PretrainingRecords:
     """
 
     def __init__(self, paths: Sequence[str], bounds: Bounds, has_next_sentence: bool) -> None:
-        self._records, self._bounds = open_records(paths), bounds
-        kinds = {self._kind(first): first for first in reversed(self._records.first_of_each_file())}
+        self._bounds, records = bounds, open_records(paths)
+        kinds = {_kind(records, first): first for first in reversed(records.first_of_each_file())}
         if len(kinds) > 1:
-            first, second, *_ = (f"{self._records.locate(n)} has {_described(*kind)}" for kind, n in kinds.items())
+            first, second, *_ = (f"{records.locate(n)} has {_described(*kind)}" for kind, n in kinds.items())
             raise InputError(
                 f"records differ: {first}, {second}", "train on records that were made with the same flags"
             )
         ((self.max_seq_length, self.max_predictions),) = kinds
-        self._schema = pretraining_schema(
-            self.max_seq_length, self.max_predictions, has_next_sentence=has_next_sentence
-        )
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    @property
-    def checksums(self) -> dict[str, str]:
-        """See `TFRecords`."""
-        return self._records.checksums
+        schema = pretraining_schema(self.max_seq_length, self.max_predictions, has_next_sentence=has_next_sentence)
+        super().__init__(records, schema)
 
     def read(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
         """Features of the records with these numbers [n], as `pretraining_schema` names them.
@@ -55,12 +48,7 @@ class PretrainingRecords:
         Raises:
             InputError: a damaged record, or one with an id, segment, position or label that the model does not have.
         """
-
-        def locate(index: int) -> str:
-            return self._records.locate(int(numbers[index]))
-
-        features = decode(self._records.read(numbers), self._schema, locate)
-        check = Check(locate)
+        features, check = super().read(numbers), self.check(numbers)
         check.sequences(features, self._bounds)
         _check_masks(features, self._bounds.vocab_size, check)
         if "next_sentence_labels" in features:
@@ -68,17 +56,18 @@ class PretrainingRecords:
             check.refuse(wrong, "has `next_sentence_labels` that is not 0 or 1", "make the file again")
         return features
 
-    def _kind(self, number: int) -> tuple[int, int | None]:
-        """S and P of one record."""
-        record = self._records.locate(number)
-        found = parse_example(self._records.read(np.array([number]))[0], record)
-        ids = next((found[name] for name in _IDS if name in found), None)
-        if ids is None:
-            raise InputError(
-                f"{record} has no feature `input_ids`; it has {', '.join(sorted(found))}",
-                "give the records of `create_pretraining_data`",
-            )
-        return len(ids), len(found[_MASKS]) if _MASKS in found else None
+
+def _kind(records: TFRecords, number: int) -> tuple[int, int | None]:
+    """S and P of one record."""
+    record = records.locate(number)
+    found = parse_example(records.read(np.array([number]))[0], record)
+    ids = next((found[name] for name in _IDS if name in found), None)
+    if ids is None:
+        raise InputError(
+            f"{record} has no feature `input_ids`; it has {', '.join(sorted(found))}",
+            "give the records of `create_pretraining_data`",
+        )
+    return len(ids), len(found[_MASKS]) if _MASKS in found else None
 
 
 def _described(max_seq_length: int, max_predictions: int | None) -> str:

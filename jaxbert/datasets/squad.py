@@ -11,7 +11,8 @@ import numpy as np
 
 from jaxbert.console import Report, say
 from jaxbert.datasets.building import in_chunks
-from jaxbert.datasets.checks import Bounds, Check, CheckAll, Found, check_all, open_records
+from jaxbert.datasets.checks import Bounds, CheckAll, Found, check_all
+from jaxbert.datasets.records import DecodedRecords, open_records
 from jaxbert.errors import InputError
 from jaxbert.examples.squad import Paragraph, check_version, read_squad
 from jaxbert.features.counts import TextCounts
@@ -27,7 +28,7 @@ from jaxbert.features.squad import (
 )
 from jaxbert.io.files import processes, whole_file, write_text
 from jaxbert.text.tokenizer import Rules, open_tokenizer
-from jaxbert.tfrecord.example import decode, entries, message
+from jaxbert.tfrecord.example import entries, message
 from jaxbert.tfrecord.files import frame
 from jaxbert.tfrecord.metadata import SquadMetaData
 from jaxbert.tfrecord.schema import squad_schema
@@ -173,7 +174,7 @@ def _converter(recipe: SquadRecipe) -> Callable[[Sequence[Paragraph]], _Part]:
     return convert
 
 
-class WindowRecords:
+class WindowRecords(DecodedRecords):
     """Record files as arrays by record number; making it reads and checks every record once, by `check_all`.
 
     Attributes:
@@ -187,26 +188,13 @@ class WindowRecords:
     def __init__(
         self, paths: Sequence[str], max_seq_length: int, bounds: Bounds, check_all: CheckAll = check_all
     ) -> None:
-        self._records, self._schema = open_records(paths), squad_schema(max_seq_length)
+        super().__init__(open_records(paths), squad_schema(max_seq_length))
         self.lengths = check_all(functools.partial(self._check, bounds), len(self))["lengths"]
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    @property
-    def checksums(self) -> dict[str, str]:
-        """See `TFRecords`."""
-        return self._records.checksums
-
-    def read(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
-        """Features of the records with these numbers [n], as `squad_schema` names them."""
-        payloads = self._records.read(numbers)
-        return decode(payloads, self._schema, lambda index: self._records.locate(int(numbers[index])))
 
     def _check(self, bounds: Bounds, first: int, end: int) -> Found:
         """Lengths of the records from `first` to before `end`."""
-        features = self.read(np.arange(first, end))
-        check = Check(lambda index: self._records.locate(first + index))
+        numbers = np.arange(first, end)
+        features, check = self.read(numbers), self.check(numbers)
         check.sequences(features, bounds)
         mask = features["input_mask"] != 0
         for name in ("start_positions", "end_positions"):

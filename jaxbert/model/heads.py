@@ -16,6 +16,17 @@ def pool(p: Tree, cls: jax.Array) -> jax.Array:
     return jnp.tanh(dense(p["dense"], cls))
 
 
+def _head_dropout(h: jax.Array, config: BertConfig, bits: jax.Array | None) -> jax.Array:
+    """Dropout before the last dense layer: h [B, N, H], `bits` of its tokens [B, N]."""
+    return dropout(h, site_bits(bits, config.num_hidden_layers, Site.HEAD), config.head_dropout_prob)
+
+
+def _outputs(p: Tree, h: jax.Array) -> jax.Array:
+    """The last dense layer, whose kernel is stored as [C, H]: [B, N, H] -> logits [B, N, C] float32."""
+    logits: jax.Array = h.astype(jnp.float32) @ p["output_weights"].T + p["output_bias"][None, None]
+    return logits
+
+
 def classify(
     weights: Tree,
     config: BertConfig,
@@ -27,11 +38,9 @@ def classify(
     """Logits [B, N, C] float32 of the sequences whose [CLS] stand at rows["cls_positions"] [B, N]."""
     read = rows["cls_positions"]
     cls = encode(weights["bert"], config, rows, read=read, dropout_bits=dropout_bits, compute=compute)
-    pooled = pool(weights["bert"]["pooler"], cls)
     head_bits = None if dropout_bits is None else jnp.take_along_axis(dropout_bits, read, axis=1)
-    pooled = dropout(pooled, site_bits(head_bits, config.num_hidden_layers, Site.HEAD), config.head_dropout_prob)
-    logits: jax.Array = pooled.astype(jnp.float32) @ weights["output_weights"].T + weights["output_bias"][None, None]
-    return logits
+    pooled = _head_dropout(pool(weights["bert"]["pooler"], cls), config, head_bits)
+    return _outputs(weights, pooled)
 
 
 def tag(
@@ -44,10 +53,7 @@ def tag(
 ) -> jax.Array:
     """Logits of tags at every position, [B, S, C] float32: dropout and one dense layer (arXiv 1810.04805, 5.3)."""
     h = encode(weights["bert"], config, rows, dropout_bits=dropout_bits, compute=compute)
-    h = dropout(h, site_bits(dropout_bits, config.num_hidden_layers, Site.HEAD), config.head_dropout_prob)
-    head = weights["cls"]["tagging"]
-    logits: jax.Array = h.astype(jnp.float32) @ head["output_weights"].T + head["output_bias"][None, None]
-    return logits
+    return _outputs(weights["cls"]["tagging"], _head_dropout(h, config, dropout_bits))
 
 
 def choose(
@@ -73,9 +79,7 @@ def answer_spans(
 ) -> jax.Array:
     """Logits of start and end at every position, [B, S, 2] float32: one dense layer, as in `run_squad.py`."""
     h = encode(weights["bert"], config, rows, dropout_bits=dropout_bits, compute=compute)
-    head = weights["cls"]["squad"]
-    logits: jax.Array = h.astype(jnp.float32) @ head["output_weights"].T + head["output_bias"][None, None]
-    return logits
+    return _outputs(weights["cls"]["squad"], h)
 
 
 def within_windows(logits: jax.Array, rows: Rows) -> jax.Array:
@@ -136,12 +140,8 @@ def pretrain(
     if not next_sentence:
         return masked_lm(weights, config, h), None
     sequences = rows["cls_positions"].shape[1]
-    pooled = pool(weights["bert"]["pooler"], h[:, :sequences]).astype(jnp.float32)
-    head = weights["cls"]["seq_relationship"]
-    return (
-        masked_lm(weights, config, h[:, sequences:]),
-        pooled @ head["output_weights"].T + head["output_bias"][None, None],
-    )
+    pooled = pool(weights["bert"]["pooler"], h[:, :sequences])
+    return masked_lm(weights, config, h[:, sequences:]), _outputs(weights["cls"]["seq_relationship"], pooled)
 
 
 def masked_lm(weights: Tree, config: BertConfig, h: jax.Array) -> jax.Array:

@@ -11,14 +11,9 @@ from typing import Literal, Protocol, cast
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
-from jaxbert.batches.devices import row_units, shard_whole, to_devices
-from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
-from jaxbert.batches.packing import choose_shape, evaluation_shape
 from jaxbert.batches.rows import Arrays, Layout
 from jaxbert.checkpoints import model_folder
-from jaxbert.checkpoints.load import load_whole
 from jaxbert.checkpoints.resolve import Model, find_source
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.data import TextDataFlags
@@ -36,7 +31,6 @@ from jaxbert.features.classification import TextWindows
 from jaxbert.io import files
 from jaxbert.metrics.glue import mean_squared_error, metric_names, score
 from jaxbert.metrics.multi_label import METRIC_NAMES, best_thresholds, score_labels
-from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import Table, Tree, classifier_table
 from jaxbert.predictions import glue as predictions
@@ -44,19 +38,18 @@ from jaxbert.reports import content
 from jaxbert.reports import run as reports
 from jaxbert.tasks import fine_tuning, reporting
 from jaxbert.tasks.classes import ModelClasses, class_weights
+from jaxbert.tasks.network import Network
 from jaxbert.tfrecord.metadata import ClassificationMetaData
 from jaxbert.train import devices, hosts, run
-from jaxbert.train.evaluate import outputs
 from jaxbert.train.hosts import check_together
 from jaxbert.train.losses import classification_loss, multi_label_loss, regression_loss
-from jaxbert.train.run import Training
-from jaxbert.train.sharding import weight_shardings, with_gathered_weights
 from jaxbert.train.step import Batch
 
 HELD_OUT_FILE = "held_out_ids.txt"
 _SHOWN = 20  # classes whose examples are counted for the user
 Pooling = Literal["mean", "max"]
 MAX_SEQ_LENGTH = 128  # as in the official scripts, where neither a flag nor the model says it
+_HEAD = "classifier for these labels"
 _RECORD_FILES = {"train": "train.tf_record", "eval": "eval.tf_record"}
 
 
@@ -66,18 +59,16 @@ def run_task(flags: ClassifierFlags) -> None:
     mesh = devices.mesh_of(flags, model.config)
     data = read_data(flags, model)
     config = fine_tuning.config_in_training(flags, data.model.config)
-    classifier = Classifier(config, data.meta, run.compute(flags), mesh, _objective(flags, data))
+    classifier = Classifier(config, run.compute(flags), mesh, data.meta, _objective(flags, data))
     if flags.trains:
         _train(flags, classifier, data)
         return
-    missing = "classifier for these labels"
-    found = load_whole(data.model, classifier.table, "classifier", missing, data.class_order)
-    weights = to_devices(found, weight_shardings(classifier.table, mesh))
+    weights = classifier.load(data.model, "classifier", _HEAD, data.class_order)
     if flags.mode == "predict":
         _predict(flags, classifier, weights, data)
     else:
         assert data.held_out is not None  # the mode evaluates
-        logits = classifier.outputs(weights, data.held_out, flags.eval_batch_size)
+        logits = classifier.example_logits(weights, data.held_out, flags.eval_batch_size)
         print(json.dumps(results(logits, data.held_out.labels, data.meta)))
         _report(flags, classifier, data, Evaluated(data.meta, logits))
 
@@ -115,13 +106,10 @@ class Objective:
 
 
 @dataclasses.dataclass(frozen=True)
-class Classifier:
-    """The weights of a classifier, or of a regressor, and what devices compute with them."""
+class Classifier(Network):
+    """A classifier, or a regressor."""
 
-    config: BertConfig
     meta: ClassificationMetaData
-    compute: Compute
-    mesh: Mesh
     objective: Objective = Objective()
 
     @functools.cached_property
@@ -129,9 +117,13 @@ class Classifier:
         """The weights; a regressor has one output."""
         return classifier_table(self.config, self.meta.num_labels or 1)
 
+    def logits(self, weights: Tree, batch: Batch, dropout_bits: jax.Array | None = None) -> jax.Array:
+        """Of the classes, [B, N, C] float32."""
+        return classify(weights, self.config, batch, dropout_bits=dropout_bits, compute=self.compute)
+
     def loss(self, weights: Tree, batch: Batch, dropout_bits: jax.Array | None) -> jax.Array:
         """This (micro-)batch's part of the loss: mean cross entropy, of one class or of each, or squared error."""
-        logits = classify(weights, self.config, batch, dropout_bits=dropout_bits, compute=self.compute)
+        logits = self.logits(weights, batch, dropout_bits)
         labels, shares, objective = batch["label_ids"], batch["label_weights"], self.objective
         if self.meta.is_regression:
             return regression_loss(logits, labels, shares)
@@ -146,22 +138,9 @@ class Classifier:
             features = {**features, "weight": features.get("weight", 1.0) * of_labels}
         return label_targets(features, layout)
 
-    @functools.cached_property
-    def logits(self) -> "jax.stages.Wrapped":
-        """Compiled: (weights, batch) -> [B, N, C] float32."""
-
-        def logits(weights: Tree, batch: Batch) -> jax.Array:
-            return classify(weights, self.config, batch, compute=self.compute)
-
-        return jax.jit(with_gathered_weights(logits, self.table, self.mesh))
-
-    def outputs(self, weights: Tree, examples: Examples, batch_size: int) -> np.ndarray:
+    def example_logits(self, weights: Tree, examples: Examples, batch_size: int) -> np.ndarray:
         """Logits [n, C] float32 of all examples, in their order; `batch_size` of the longest are computed together."""
-        size = len(examples.lengths)
-        shape = evaluation_shape(examples.lengths, batch_size, *row_units(self.mesh))
-        batches = evaluation_batches(examples.read, size, shape, 16 * batch_size, label_targets)
-        with contextlib.closing(Prefetched(shard_whole(batch, self.mesh) for batch in batches)) as loaded:
-            logits = outputs(self.logits, weights, loaded, size)
+        logits = self.outputs(weights, examples, batch_size, label_targets, len(examples.lengths))
         if self.meta.windows and isinstance(examples, TextExamples):
             return self.meta.windows.pooled(logits, examples.firsts)
         return logits
@@ -188,19 +167,12 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
     size = min(len(records), flags.train_data_size or len(records))
     texts_are = ("pairs of texts" if meta.pairs else "texts") + (", or windows of them" if meta.windows else "")
     say(f"training on {size:,} {texts_are}: {_counted(records.labels[:size], meta)}")
-    plan, schedule = fine_tuning.plan(flags, size, flags.num_eval_per_epoch)
-    batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
-    shape = choose_shape(records.lengths, batch_size // parts, flags.seed, *row_units(classifier.mesh), even=True)
-    batches = TrainingBatches(
-        records.read, size, batch_size, parts, shape, flags.seed, classifier.targets, lengths=records.lengths[:size]
-    )
-    training = Training(
-        *(classifier.table, classifier.loss, schedule, plan, batches, "classifier"),
+    training = fine_tuning.training(
+        *(flags, classifier, records, classifier.targets, "classifier"),
+        fine_tuning.data_of_run(records.checksums, flags.train_file or flags.data_dir),
+        size=size,
         class_order=data.class_order,
-        data=fine_tuning.data_of_run(records.checksums, flags.train_file or flags.data_dir),
-        factors=fine_tuning.factors(flags, classifier.table),
-        fresh=fine_tuning.fresh_parts(flags, classifier.config),
-        early_end=fine_tuning.early_end(flags, plan),
+        evaluations=flags.num_eval_per_epoch,
     )
     metric = fine_tuning.best_metric(flags, printed_metrics(meta))
     texts, is_finished = data.model.texts(), True
@@ -211,7 +183,7 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
             is_finished = False
             if data.held_out is not None:
                 labels = data.held_out.labels
-                logits = classifier.outputs(epoch.weights, data.held_out, flags.eval_batch_size)
+                logits = classifier.example_logits(epoch.weights, data.held_out, flags.eval_batch_size)
                 if meta.is_multi_label:
                     meta = dataclasses.replace(meta, thresholds=best_thresholds(labels, logistic(logits)))
                 found = results(logits, labels, meta)
@@ -245,10 +217,9 @@ def _evaluated_before(flags: ClassifierFlags, classifier: Classifier, data: "Dat
     """What an earlier command found, which stopped before it wrote a report: the best weights, evaluated again."""
     folder = fine_tuning.best_folder(flags)
     model = dataclasses.replace(data.model, source=find_source(folder))
-    found = load_whole(model, classifier.table, "classifier", "classifier for these labels")
-    weights = to_devices(found, weight_shardings(classifier.table, classifier.mesh))
+    weights = classifier.load(model, "classifier", _HEAD)
     assert data.held_out is not None  # it was evaluated
-    logits = classifier.outputs(weights, data.held_out, flags.eval_batch_size)
+    logits = classifier.example_logits(weights, data.held_out, flags.eval_batch_size)
     meta = ClassificationMetaData.read(os.path.join(folder, model_folder.META_DATA_FILE))
     return Evaluated(meta, logits, int(model_folder.read_results(folder)["step"]))
 
@@ -351,7 +322,7 @@ def _predict(flags: ClassifierFlags, classifier: Classifier, weights: Tree, data
     """Write `test_results.tsv`, `predictions.tsv` and, for a task of GLUE, its submission file, for each set."""
     labels = data.meta.class_names
     for name, examples in data.tests.items():
-        logits = classifier.outputs(weights, examples, flags.eval_batch_size)
+        logits = classifier.example_logits(weights, examples, flags.eval_batch_size)
         if not hosts.is_first():
             continue
         if data.meta.is_multi_label:

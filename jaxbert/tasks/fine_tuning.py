@@ -10,6 +10,10 @@ from typing import Protocol, TypeVar, cast
 
 import numpy as np
 
+from jaxbert.batches.devices import row_units
+from jaxbert.batches.loader import TrainingBatches
+from jaxbert.batches.packing import choose_shape
+from jaxbert.batches.rows import Targets
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.load import DenseHead
 from jaxbert.checkpoints.resolve import Model, find_model
@@ -24,6 +28,7 @@ from jaxbert.export.model import export_model
 from jaxbert.io import files
 from jaxbert.metrics.glue import LESS_IS_BETTER
 from jaxbert.model.weights import Table, Tree, flatten, part_of
+from jaxbert.tasks.network import Network, Sequences
 from jaxbert.tfrecord.metadata import (
     ClassificationMetaData,
     MetaData,
@@ -34,7 +39,7 @@ from jaxbert.tfrecord.metadata import (
 from jaxbert.train import devices, hosts, run_folder
 from jaxbert.train.loop import Plan
 from jaxbert.train.optimizers import LinearSchedule, rate_factors
-from jaxbert.train.run import Epoch
+from jaxbert.train.run import Epoch, Training
 
 Flags = TypeVar("Flags", ClassifierFlags, SquadFlags, TaggerFlags, MultipleChoiceFlags)
 _SAMPLE = 4096  # records that show with which vocabulary they were made
@@ -161,6 +166,59 @@ def plan(flags: FineTuningFlags, size: int, evaluations: int = 1) -> tuple[Plan,
     every = (flags.save_checkpoints_steps, flags.log_steps or total, flags.steps_per_loop)
     steps = Plan(total, epoch_steps, *every, flags.train_batch_size)
     return steps, LinearSchedule(flags.learning_rate, flags.end_lr, warmup, total)
+
+
+class TrainingSet(Sequences, Protocol):
+    """Examples to train on."""
+
+    def __len__(self) -> int: ...
+
+
+def training(
+    flags: FineTuningFlags,
+    network: Network,
+    examples: TrainingSet,
+    targets: Targets,
+    kind: DenseHead,
+    data: Mapping[str, str],
+    *,
+    size: int | None = None,
+    firsts: np.ndarray | None = None,
+    class_order: tuple[int, ...] | None = None,
+    evaluations: int = 1,
+) -> Training:
+    """How the flags say that the first `size` examples, by default all, are learnt.
+
+    Args:
+        flags: of the command.
+        network: what is trained.
+        examples: each a sequence; or a group of neighbouring ones where `firsts` says where each begins.
+        targets: what the loss compares with.
+        kind: of the head.
+        data: see `data_of_run`.
+        size: number of examples.
+        firsts: see `TrainingBatches`.
+        class_order: see `Training`.
+        evaluations: their number in an epoch.
+    """
+    size = len(examples) if size is None else size
+    steps, schedule = plan(flags, size, evaluations)
+    batch_size, parts, lengths = flags.train_batch_size, flags.gradient_accumulation_steps, examples.lengths
+    units = row_units(network.mesh)
+    shape = choose_shape(lengths, batch_size // parts, flags.seed, *units, even=True, firsts=firsts)
+    batches = TrainingBatches(
+        *(examples.read, size, batch_size, parts, shape, flags.seed, targets),
+        lengths=lengths[:size] if firsts is None else lengths,
+        firsts=firsts,
+    )
+    return Training(
+        *(network.table, network.loss, schedule, steps, batches, kind),
+        class_order=class_order,
+        data=data,
+        factors=factors(flags, network.table),
+        fresh=fresh_parts(flags, network.config),
+        early_end=early_end(flags, steps),
+    )
 
 
 def config_in_training(flags: FineTuningFlags, config: BertConfig) -> BertConfig:

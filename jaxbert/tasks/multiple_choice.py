@@ -10,16 +10,10 @@ from collections.abc import Mapping
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
-from jaxbert.batches.devices import row_units, shard_whole, to_devices
-from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
-from jaxbert.batches.packing import choose_shape, evaluation_shape
 from jaxbert.batches.rows import Arrays, Layout
 from jaxbert.checkpoints import model_folder
-from jaxbert.checkpoints.load import load_whole
 from jaxbert.checkpoints.resolve import Model
-from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import MultipleChoiceFlags
 from jaxbert.console import cores, say
 from jaxbert.datasets.choices import ChoiceExamples
@@ -27,18 +21,15 @@ from jaxbert.errors import InputError
 from jaxbert.examples.arrow import Role
 from jaxbert.examples.choices import ChoiceColumns, read_questions
 from jaxbert.io import files
-from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import choose
 from jaxbert.model.weights import Table, Tree, choice_table
 from jaxbert.predictions.choices import write_choices
 from jaxbert.tasks import fine_tuning
 from jaxbert.tasks.classification import MAX_SEQ_LENGTH, log_softmax, longest
+from jaxbert.tasks.network import Network
 from jaxbert.tfrecord.metadata import MultipleChoiceMetaData
 from jaxbert.train import devices, hosts, run
-from jaxbert.train.evaluate import outputs
 from jaxbert.train.losses import choice_loss
-from jaxbert.train.run import Training
-from jaxbert.train.sharding import weight_shardings, with_gathered_weights
 from jaxbert.train.step import Batch
 
 _SWAG_FILES: Mapping[Role, str] = {"train": "train.csv", "eval": "val.csv", "test": "test.csv"}
@@ -54,11 +45,8 @@ def run_task(flags: MultipleChoiceFlags) -> None:
     if flags.trains:
         _train(flags, chooser, data)
         return
-    weights = to_devices(
-        load_whole(data.model, chooser.table, "choice", "head for multiple choice"),
-        weight_shardings(chooser.table, mesh),
-    )
-    logits = chooser.outputs(weights, data.examples, flags.eval_batch_size)
+    weights = chooser.load(data.model, "choice", "head for multiple choice")
+    logits = chooser.choice_logits(weights, data.examples, flags.eval_batch_size)
     if flags.mode == "eval":
         print(json.dumps(results(logits, data.examples)))
     elif hosts.is_first():
@@ -68,39 +56,27 @@ def run_task(flags: MultipleChoiceFlags) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Chooser:
-    """The weights of a model that chooses, and what devices compute with them."""
-
-    config: BertConfig
-    compute: Compute
-    mesh: Mesh
+class Chooser(Network):
+    """A model that chooses."""
 
     @functools.cached_property
     def table(self) -> Table:
         """The weights."""
         return choice_table(self.config)
 
+    def logits(self, weights: Tree, batch: Batch, dropout_bits: jax.Array | None = None) -> jax.Array:
+        """Of each choice, [B, N, 1] float32."""
+        logits = choose(weights, self.config, batch, dropout_bits=dropout_bits, compute=self.compute)
+        return logits[..., None]
+
     def loss(self, weights: Tree, batch: Batch, dropout_bits: jax.Array | None) -> jax.Array:
         """This (micro-)batch's part of the loss: mean over questions of the cross entropy among their choices."""
-        logits = choose(weights, self.config, batch, dropout_bits=dropout_bits, compute=self.compute)
+        logits = self.logits(weights, batch, dropout_bits)[..., 0]
         return choice_loss(logits, batch["questions"], batch["answer_weights"])
 
-    @functools.cached_property
-    def logits(self) -> "jax.stages.Wrapped":
-        """Compiled: (weights, batch) -> [B, N, 1] float32."""
-
-        def logits(weights: Tree, batch: Batch) -> jax.Array:
-            return choose(weights, self.config, batch, compute=self.compute)[..., None]
-
-        return jax.jit(with_gathered_weights(logits, self.table, self.mesh))
-
-    def outputs(self, weights: Tree, examples: ChoiceExamples, batch_size: int) -> np.ndarray:
+    def choice_logits(self, weights: Tree, examples: ChoiceExamples, batch_size: int) -> np.ndarray:
         """Logits [n] float32 of all choices, in their order; `batch_size` of the longest are computed together."""
-        size = len(examples.lengths)
-        shape = evaluation_shape(examples.lengths, batch_size, *row_units(self.mesh))
-        batches = evaluation_batches(examples.read, size, shape, 16 * batch_size, lambda features, layout: {})
-        with contextlib.closing(Prefetched(shard_whole(batch, self.mesh) for batch in batches)) as loaded:
-            return outputs(self.logits, weights, loaded, size)[:, 0]
+        return self.outputs(weights, examples, batch_size, lambda features, layout: {}, len(examples.lengths))[:, 0]
 
 
 def choice_targets(features: Mapping[str, np.ndarray], layout: Layout) -> Arrays:
@@ -133,24 +109,8 @@ def _train(flags: MultipleChoiceFlags, chooser: Chooser, data: "Data") -> None:
     """Train; after each epoch evaluate, and write the weights to `last`, and to `best` where none before did better."""
     examples = data.examples
     say(f"training on {len(examples):,} questions with {len(examples.lengths):,} choices")
-    plan, schedule = fine_tuning.plan(flags, len(examples))
-    batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
-    units = row_units(chooser.mesh)
-    shape = choose_shape(examples.lengths, batch_size // parts, flags.seed, *units, firsts=examples.firsts)
-    batches = TrainingBatches(
-        *(examples.read, len(examples), batch_size, parts, shape, flags.seed, choice_targets),
-        lengths=examples.lengths,
-        firsts=examples.firsts,
-    )
-    source = flags.train_file or flags.data_dir
-    bound = fine_tuning.data_of_run({"": examples.checksum}, source)
-    training = Training(
-        *(chooser.table, chooser.loss, schedule, plan, batches, "choice"),
-        data=bound,
-        factors=fine_tuning.factors(flags, chooser.table),
-        fresh=fine_tuning.fresh_parts(flags, chooser.config),
-        early_end=fine_tuning.early_end(flags, plan),
-    )
+    bound = fine_tuning.data_of_run({"": examples.checksum}, flags.train_file or flags.data_dir)
+    training = fine_tuning.training(flags, chooser, examples, choice_targets, "choice", bound, firsts=examples.firsts)
     metric = fine_tuning.best_metric(flags, ("accuracy", "loss"))
     meta = MultipleChoiceMetaData(len(examples), data.max_seq_length)
     texts = data.model.texts() | {model_folder.META_DATA_FILE: meta.to_json()}
@@ -158,7 +118,7 @@ def _train(flags: MultipleChoiceFlags, chooser: Chooser, data: "Data") -> None:
         for epoch in epochs:
             found: dict[str, float] = {}
             if data.held_out is not None:
-                logits = chooser.outputs(epoch.weights, data.held_out, flags.eval_batch_size)
+                logits = chooser.choice_logits(epoch.weights, data.held_out, flags.eval_batch_size)
                 found = results(logits, data.held_out)
                 epoch.report(found)
             folders = fine_tuning.model_folders(flags, epoch, found, metric)

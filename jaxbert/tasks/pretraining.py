@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import jax
@@ -14,16 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxbert.batches.devices import replicate, row_units, shard_whole, to_devices
-from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
+from jaxbert.batches.devices import replicate, row_units
+from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.order import records_at
 from jaxbert.batches.packing import RowShape, choose_shape
 from jaxbert.batches.rows import Arrays, Layout, Targets, record_sizes, scatter
-from jaxbert.checkpoints.load import load_whole
 from jaxbert.checkpoints.model_folder import read_results
 from jaxbert.checkpoints.resolve import Model, find_model, find_source
 from jaxbert.checkpoints.vocab_fit import NewTokens
-from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import PretrainingFlags
 from jaxbert.console import say
 from jaxbert.datasets.checks import Bounds, CheckAll, Found, refuse_other_vocab
@@ -32,12 +30,12 @@ from jaxbert.errors import InputError
 from jaxbert.features.counts import unknown_note
 from jaxbert.features.masking import Masking, MaskVocab, mask_anew, mask_vocab, whole_words_note
 from jaxbert.io import files
-from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import pretrain
 from jaxbert.model.weights import Table, Tree, pretraining_table
 from jaxbert.reports import content
 from jaxbert.reports import run as reports
 from jaxbert.tasks import reporting
+from jaxbert.tasks.network import Network
 from jaxbert.text.tokenizer import Rules
 from jaxbert.text.vocab import Vocab, has_case, lower_cases
 from jaxbert.train import devices, hosts, run, run_folder
@@ -47,7 +45,6 @@ from jaxbert.train.loop import Plan
 from jaxbert.train.losses import cross_entropy, pretraining_loss, score_sums
 from jaxbert.train.optimizers import LinearSchedule
 from jaxbert.train.run import Training
-from jaxbert.train.sharding import weight_shardings, with_gathered_weights
 from jaxbert.train.step import Batch
 
 FOLDER = "pretrained"
@@ -76,27 +73,67 @@ def run_task(flags: PretrainingFlags) -> None:
         new_tokens=cast(NewTokens, flags.new_tokens),
     )
     records = open_records(flags, model, flags.input_files)
+    model, counts = _with_rules_of(flags, model, records)
+    mesh = devices.mesh_of(flags, model.config)
+    pretrainer = Pretrainer(model.config, run.compute(flags), mesh, flags.use_next_sentence_label)
+    held_out = _held_out(flags, model, mesh)
+    training = _training(flags, pretrainer, records)
+    folder, results = os.path.join(flags.model_dir, FOLDER), dict[str, float]()
+    masked: Arrays = {}
+    with contextlib.closing(run.fit(flags, mesh, model, training)) as epochs:
+        for epoch in epochs:
+            if held_out is not None:
+                results = pretrainer.evaluate(epoch.weights, held_out)
+                epoch.report(results)
+                if epoch.step == training.plan.total_steps:
+                    masked = pretrainer.masked_tokens(epoch.weights, held_out)
+            run.write_model([folder], epoch.weights, model.texts(), {"step": epoch.step, **results})
+    if held_out is not None and not results:  # all was done before; these may be other records than those of then
+        finished = dataclasses.replace(model, source=find_source(folder))
+        weights = pretrainer.load(finished, None, "whole model of pretraining")
+        results = pretrainer.evaluate(weights, held_out)
+        run.say_results(int(read_results(folder)["step"]), results)
+        masked = pretrainer.masked_tokens(weights, held_out)
+    say(f"the model is in {folder}; give it as --init_checkpoint")
+    if held_out is not None and hosts.is_first():
+        size = len(held_out.records)
+        about = {"task": "pretraining", "records to train on": len(records), "records to evaluate on": size}
+        told = {"results": content.exact(results) | {"step": int(read_results(folder)["step"])}}
+        told |= content.masked_tokens(masked, counts) if masked["ids"].size else {}
+        reports.write(flags, "pretraining", reporting.of_model(model, pretrainer.table), about, told)
+
+
+def _with_rules_of(flags: PretrainingFlags, model: Model, records: "MaskedRecords") -> tuple[Model, np.ndarray | None]:
+    """The model with the rules by which the records were made, and how often each token is in a sample of them [V].
+
+    What the user should know of them is said. Without a vocabulary the model is as it was, and nothing is counted.
+    """
     if model.vocab_file is None:
         say("note: the vocabulary is not known, so that none goes with the model; give `--vocab_file`")
-    else:
-        counts = records.sample_tokens(flags.seed, model.vocab)
-        model = dataclasses.replace(model, rules=rules_of_records(flags, model, counts, flags.input_files))
-        if note := unknown_note(int(counts[model.vocab.unk]), int(counts.sum())):
-            say(f"note: `{flags.input_files}`: {note}")
-        if records.draw and (note := records.draw.whole_words_note(counts)):
-            say(f"note: {note}")
-    mesh = devices.mesh_of(flags, model.config)
-    pretrainer = Pretrainer(model.config, flags.use_next_sentence_label, run.compute(flags), mesh)
-    held_out = None
-    if flags.eval_files:
-        evaluated = open_records(flags, model, flags.eval_files)
-        if model.vocab_file is not None:
-            others = evaluated.sample_tokens(flags.seed, model.vocab)
-            rules_of_records(flags, model, others, flags.eval_files)  # which may contradict
-        evaluated_shape = evaluated.row_shape(min(flags.eval_batch_size, len(evaluated)), flags.seed, mesh)
-        held_out = (evaluated, evaluated_shape, flags.eval_batch_size)
+        return model, None
+    counts = records.sample_tokens(flags.seed, model.vocab)
+    rules = rules_of_records(flags, model, counts, flags.input_files)
+    if note := unknown_note(int(counts[model.vocab.unk]), int(counts.sum())):
+        say(f"note: `{flags.input_files}`: {note}")
+    if records.draw and (note := records.draw.whole_words_note(counts)):
+        say(f"note: {note}")
+    return dataclasses.replace(model, rules=rules), counts
+
+
+def _held_out(flags: PretrainingFlags, model: Model, mesh: Mesh) -> "HeldOut | None":
+    """The records of `--eval_files`. Raises InputError where they were made by other rules than the model's."""
+    if not flags.eval_files:
+        return None
+    records = open_records(flags, model, flags.eval_files)
+    if model.vocab_file is not None:
+        rules_of_records(flags, model, records.sample_tokens(flags.seed, model.vocab), flags.eval_files)
+    shape = records.row_shape(min(flags.eval_batch_size, len(records)), flags.seed, mesh)
+    return HeldOut(records, shape, flags.eval_batch_size)
+
+
+def _training(flags: PretrainingFlags, pretrainer: "Pretrainer", records: "MaskedRecords") -> Training:
     batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
-    shape = records.row_shape(batch_size // parts, flags.seed, mesh)
+    shape = records.row_shape(batch_size // parts, flags.seed, pretrainer.mesh)
     # One host reads all records anyway; each of several has to know the sizes of those that others read.
     known = records.sizes(check_together) if jax.process_count() > 1 else {}
     batches = TrainingBatches(
@@ -105,43 +142,26 @@ def run_task(flags: PretrainingFlags) -> None:
         predicted=known.get("predicted"),
     )
     bound = {f"`{path}`": checksum for path, checksum in records.records.checksums.items()}
-    training = Training(
-        *(pretrainer.table, pretrainer.loss, _schedule(flags), _plan(flags), batches, None, FOLDER), data=bound
+    plan = _plan(flags)
+    return Training(
+        *(pretrainer.table, pretrainer.loss, _schedule(flags, plan), plan, batches, None, FOLDER), data=bound
     )
-    folder, results = os.path.join(flags.model_dir, FOLDER), dict[str, float]()
-    masked: Arrays = {}
-    with contextlib.closing(run.fit(flags, mesh, model, training)) as epochs:
-        for epoch in epochs:
-            if held_out is not None:
-                results = pretrainer.evaluate(epoch.weights, *held_out)
-                epoch.report(results)
-                if epoch.step == _plan(flags).total_steps:
-                    masked = pretrainer.masked_tokens(epoch.weights, *held_out)
-            run.write_model([folder], epoch.weights, model.texts(), {"step": epoch.step, **results})
-    if held_out is not None and not results:  # all was done before; these may be other records than those of then
-        finished = dataclasses.replace(model, source=find_source(folder))
-        weights = load_whole(finished, pretrainer.table, None, "whole model of pretraining")
-        placed: Tree = to_devices(weights, weight_shardings(pretrainer.table, mesh))
-        results = pretrainer.evaluate(placed, *held_out)
-        run.say_results(int(read_results(folder)["step"]), results)
-        masked = pretrainer.masked_tokens(placed, *held_out)
-    say(f"the model is in {folder}; give it as --init_checkpoint")
-    if held_out is not None and hosts.is_first():
-        about = {"task": "pretraining", "records to train on": len(records), "records to evaluate on": len(held_out[0])}
-        often = None if model.vocab_file is None else counts
-        told = {"results": content.exact(results) | {"step": int(read_results(folder)["step"])}}
-        told |= content.masked_tokens(masked, often) if masked["ids"].size else {}
-        reports.write(flags, "pretraining", reporting.of_model(model, pretrainer.table), about, told)
 
 
 @dataclasses.dataclass(frozen=True)
-class Pretrainer:
-    """The weights of a model in pretraining, and what devices compute with them."""
+class HeldOut:
+    """Records to evaluate on, and the rows of batches of `batch_size` of them."""
 
-    config: BertConfig
+    records: "MaskedRecords"
+    shape: RowShape
+    batch_size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrainer(Network):
+    """A model in pretraining."""
+
     next_sentence: bool
-    compute: Compute
-    mesh: Mesh
 
     @functools.cached_property
     def table(self) -> Table:
@@ -173,13 +193,12 @@ class Pretrainer:
                 values += score_sums(following, batch["next_sentence_labels"], batch["next_sentence_weights"])
             return dict(zip(SUMS, values, strict=False))
 
-        return jax.jit(with_gathered_weights(sums, self.table, self.mesh))
+        return self.compiled(sums)
 
-    def evaluate(self, weights: Tree, records: "MaskedRecords", shape: RowShape, batch_size: int) -> dict[str, float]:
+    def evaluate(self, weights: Tree, held_out: HeldOut) -> dict[str, float]:
         """Losses and accuracies over all records; those without masks have the masks of epoch 0."""
-        batches = evaluation_batches(records.read_masked, len(records), shape, 16 * batch_size, targets(shape))
-        with contextlib.closing(Prefetched(shard_whole(batch, self.mesh) for batch in batches)) as loaded:
-            return metrics(totals(self.sums, weights, loaded))
+        with self._batches(held_out, len(held_out.records)) as batches:
+            return metrics(totals(self.sums, weights, batches))
 
     @functools.cached_property
     def masked_values(self) -> "jax.stages.Wrapped":
@@ -197,20 +216,22 @@ class Pretrainer:
                 "weights": batch["masked_lm_weights"],
             }
 
-        return jax.jit(with_gathered_weights(values, self.table, self.mesh))
+        return self.compiled(values)
 
-    def masked_tokens(self, weights: Tree, records: "MaskedRecords", shape: RowShape, batch_size: int) -> Arrays:
+    def masked_tokens(self, weights: Tree, held_out: HeldOut) -> Arrays:
         """Of all m masked tokens in the first 2048 records, [m]: `ids`, `losses`, `right`, `lengths` of the record."""
-        size = min(len(records), _LOOKED_AT)
-        batches = evaluation_batches(records.read_masked, size, shape, 16 * batch_size, targets(shape))
-        with contextlib.closing(Prefetched(shard_whole(batch, self.mesh) for batch in batches)) as loaded:
-            sent = (self.masked_values(weights, batch) for batch in loaded)
+        with self._batches(held_out, min(len(held_out.records), _LOOKED_AT)) as batches:
+            sent = (self.masked_values(weights, batch) for batch in batches)
             found = [{name: np.asarray(replicate(array)) for name, array in values.items()} for values in sent]
         real = [part["weights"] > 0 for part in found]
         names = ("ids", "losses", "right", "lengths")
         return {
             name: np.concatenate([part[name][own] for part, own in zip(found, real, strict=True)]) for name in names
         }
+
+    def _batches(self, held_out: HeldOut, size: int) -> contextlib.AbstractContextManager[Iterable[Batch]]:
+        shape = held_out.shape
+        return self.on_devices(held_out.records.read_masked, size, shape, held_out.batch_size, targets(shape))
 
 
 def targets(shape: RowShape) -> Targets:
@@ -281,8 +302,8 @@ def _plan(flags: PretrainingFlags) -> Plan:
     return Plan(total, flags.num_steps_per_epoch, *often, flags.train_batch_size)
 
 
-def _schedule(flags: PretrainingFlags) -> LinearSchedule:
-    total = _plan(flags).total_steps
+def _schedule(flags: PretrainingFlags, plan: Plan) -> LinearSchedule:
+    total = plan.total_steps
     warmup = int(flags.warmup_proportion * total) if flags.warmup_proportion else int(flags.warmup_steps)
     if warmup >= total:
         say(

@@ -13,16 +13,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
-from jaxbert.batches.devices import row_units, shard_whole, to_devices
-from jaxbert.batches.loader import Chunk, Prefetched, TrainingBatches, packed_batches
-from jaxbert.batches.packing import choose_shape, evaluation_shape
+from jaxbert.batches.devices import row_units, shard_whole
+from jaxbert.batches.loader import Chunk, Prefetched, packed_batches
+from jaxbert.batches.packing import evaluation_shape
 from jaxbert.batches.rows import Arrays, Layout
 from jaxbert.checkpoints import model_folder
-from jaxbert.checkpoints.load import load_whole
 from jaxbert.checkpoints.resolve import Model, find_source
-from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import SquadFlags
 from jaxbert.console import cores, progress, say
 from jaxbert.datasets.building import records_folder
@@ -33,7 +30,6 @@ from jaxbert.examples.text_data import source_files
 from jaxbert.features.squad import QuestionFile, WindowedQuestion, WindowSettings, label_arrays, taught, window_arrays
 from jaxbert.io import files
 from jaxbert.metrics.squad import METRICS_V1, METRICS_V2, dividing_threshold, is_version_2, score_v1, score_v2
-from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import answer_spans, best_positions, within_windows
 from jaxbert.model.weights import Table, Tree, squad_table
 from jaxbert.predictions.squad import AnswerSettings, AnswerTexts, Prediction, in_question_order, predict
@@ -50,6 +46,7 @@ from jaxbert.reports import content
 from jaxbert.reports import run as reports
 from jaxbert.tasks import fine_tuning, reporting
 from jaxbert.tasks.classification import note_other_size, refuse_longer
+from jaxbert.tasks.network import BATCHES_TOGETHER, Network
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import Vocab
 from jaxbert.tfrecord.metadata import SquadMetaData
@@ -57,11 +54,8 @@ from jaxbert.train import devices, hosts, run
 from jaxbert.train.evaluate import streamed_outputs
 from jaxbert.train.hosts import check_together
 from jaxbert.train.losses import span_loss, span_losses
-from jaxbert.train.run import Training
-from jaxbert.train.sharding import weight_shardings, with_gathered_weights
 from jaxbert.train.step import Batch
 
-CHUNK = 16  # batches whose windows are packed together
 SETTINGS = WindowSettings(max_seq_length=384, doc_stride=128, max_query_length=64)
 THRESHOLD = "null_score_diff_threshold"  # the result that later predictions take as threshold for no answer
 _ASKED_FILE = "evaluation.json"  # beside weights: what was asked of them
@@ -75,7 +69,7 @@ def run_task(flags: SquadFlags) -> None:
     with hosts.one_after_the_first("records"):
         data = read_data(flags, model)
     config = fine_tuning.config_in_training(flags, data.model.config)
-    answerer = Answerer(flags, config, data.meta.version_2_with_negative, run.compute(flags), mesh)
+    answerer = Answerer(config, run.compute(flags), mesh, flags, data.meta.version_2_with_negative)
     held_out = _held_out(flags, data)
     model = data.model
     if flags.trains:
@@ -98,23 +92,24 @@ def run_task(flags: SquadFlags) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Answerer:
-    """The weights of a model that finds answers, and what devices compute with them."""
+class Answerer(Network):
+    """A model that finds answers."""
 
     flags: SquadFlags
-    config: BertConfig
     version_2_with_negative: bool
-    compute: Compute
-    mesh: Mesh
 
     @functools.cached_property
     def table(self) -> Table:
         """The weights."""
         return squad_table(self.config)
 
+    def logits(self, weights: Tree, batch: Batch, dropout_bits: jax.Array | None = None) -> jax.Array:
+        """Of start and end at every position, [B, S, 2] float32."""
+        return answer_spans(weights, self.config, batch, dropout_bits=dropout_bits, compute=self.compute)
+
     def loss(self, weights: Tree, batch: Batch, dropout_bits: jax.Array | None) -> jax.Array:
         """This (micro-)batch's part of the loss: mean over windows of the mean cross entropy of start and end."""
-        logits = answer_spans(weights, self.config, batch, dropout_bits=dropout_bits, compute=self.compute)
+        logits = self.logits(weights, batch, dropout_bits)
         positions = (batch["start_positions"], batch["end_positions"])
         return span_loss(within_windows(logits, batch), *positions, batch["answer_weights"])
 
@@ -123,7 +118,7 @@ class Answerer:
         """Compiled: (weights, batch) -> `best_positions`; with targets also `losses` and `weights` [B, N]."""
 
         def candidates(weights: Tree, batch: Batch) -> dict[str, jax.Array]:
-            logits = answer_spans(weights, self.config, batch, compute=self.compute)
+            logits = self.logits(weights, batch)
             found = best_positions(logits, batch, self.flags.n_best_size)
             if "answer_weights" in batch:
                 positions = (batch["start_positions"], batch["end_positions"])
@@ -131,7 +126,7 @@ class Answerer:
                 found["weights"] = batch["answer_weights"]
             return found
 
-        return jax.jit(with_gathered_weights(candidates, self.table, self.mesh))
+        return self.compiled(candidates)
 
     def predictions(
         self,
@@ -160,7 +155,8 @@ class Answerer:
 
         vocab, max_seq_length = questions.tokenizer.vocab, questions.settings.max_seq_length
         chunks = window_chunks(
-            noted(), vocab, max_seq_length, CHUNK * flags.predict_batch_size, questions.tokenizer if loss else None
+            *(noted(), vocab, max_seq_length, BATCHES_TOGETHER * flags.predict_batch_size),
+            questions.tokenizer if loss else None,
         )
         batches = packed_batches(chunks, shape, span_targets if loss else no_targets)
         placed = (shard_whole(batch, self.mesh) for batch in batches)
@@ -260,20 +256,8 @@ def _train(flags: SquadFlags, answerer: Answerer, data: "Data", held_out: Questi
     if flags.train_data_path:
         fine_tuning.refuse_records_of_other_vocab(data.model, records, data.train)
     note_other_size(data.meta.train_data_size, len(records), data.train)
-    plan, schedule = fine_tuning.plan(flags, len(records))
-    batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
-    shape = choose_shape(records.lengths, batch_size // parts, flags.seed, *row_units(answerer.mesh), even=True)
-    batches = TrainingBatches(
-        records.read, len(records), batch_size, parts, shape, flags.seed, span_targets, lengths=records.lengths
-    )
     bound = fine_tuning.data_of_run(records.checksums, flags.train_file)
-    training = Training(
-        *(answerer.table, answerer.loss, schedule, plan, batches, "squad"),
-        data=bound,
-        factors=fine_tuning.factors(flags, answerer.table),
-        fresh=fine_tuning.fresh_parts(flags, config),
-        early_end=fine_tuning.early_end(flags, plan),
-    )
+    training = fine_tuning.training(flags, answerer, records, span_targets, "squad", bound)
     metric = _best_metric(flags, held_out)
     texts = data.model.texts() | {model_folder.META_DATA_FILE: data.meta.to_json()}
     if held_out is not None:
@@ -373,9 +357,7 @@ def _model_in(model: Model, folder: str) -> Model:
 
 def _load(answerer: Answerer, model: Model) -> Tree:
     """Trained weights on the devices."""
-    found = load_whole(model, answerer.table, "squad", "head for answers, which would be random")
-    weights: Tree = to_devices(found, weight_shardings(answerer.table, answerer.mesh))
-    return weights
+    return answerer.load(model, "squad", "head for answers, which would be random")
 
 
 def _evaluate(flags: SquadFlags, answerer: Answerer, model: Model, questions: QuestionFile) -> dict[str, float]:

@@ -11,16 +11,10 @@ from typing import cast
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
-from jaxbert.batches.devices import row_units, shard_whole, to_devices
-from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
-from jaxbert.batches.packing import choose_shape, evaluation_shape
 from jaxbert.batches.rows import Arrays, Layout, scatter
 from jaxbert.checkpoints import model_folder
-from jaxbert.checkpoints.load import load_whole
 from jaxbert.checkpoints.resolve import Model
-from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import TaggerFlags
 from jaxbert.console import say
 from jaxbert.datasets.tagging import TaggedWindows, tag_numbers
@@ -29,7 +23,6 @@ from jaxbert.examples.arrow import Role
 from jaxbert.examples.tag_schemes import OUTSIDE, Scheme, labels_of, types_of
 from jaxbert.examples.tagged import TagColumns, TaggedFile, read_tagged, rows_of
 from jaxbert.metrics.tagging import score_tags
-from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import tag
 from jaxbert.model.weights import Table, Tree, tagger_table
 from jaxbert.predictions.tagging import Span, spans_of, write_spans, write_tags
@@ -37,15 +30,13 @@ from jaxbert.reports import content
 from jaxbert.reports import run as reports
 from jaxbert.tasks import fine_tuning, reporting
 from jaxbert.tasks.classes import ModelClasses
-from jaxbert.tasks.classification import MAX_SEQ_LENGTH, log_softmax
+from jaxbert.tasks.classification import MAX_SEQ_LENGTH, log_softmax, refuse_longer
+from jaxbert.tasks.network import Network
 from jaxbert.text.normalize import word_places
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.tfrecord.metadata import Context, TaggingMetaData
 from jaxbert.train import devices, hosts, run
-from jaxbert.train.evaluate import outputs
 from jaxbert.train.losses import classification_loss
-from jaxbert.train.run import Training
-from jaxbert.train.sharding import weight_shardings, with_gathered_weights
 from jaxbert.train.step import Batch
 
 _SHOWN = ("f1", "precision", "recall", "accuracy", "strict_f1", "loss")  # of an evaluation amid training
@@ -57,17 +48,16 @@ def run_task(flags: TaggerFlags) -> None:
     mesh = devices.mesh_of(flags, model.config)
     data = _to_train(flags, model) if flags.trains else _to_answer(flags, model)
     config = fine_tuning.config_in_training(flags, model.config)
-    tagger = Tagger(config, data.meta, run.compute(flags), mesh)
+    tagger = Tagger(config, run.compute(flags), mesh, data.meta)
     if flags.trains:
         _train(flags, tagger, data)
         return
-    found = load_whole(model, tagger.table, "tagger", "head for tags, which would be random")
-    weights = to_devices(found, weight_shardings(tagger.table, mesh))
+    weights = tagger.load(model, "tagger", "head for tags, which would be random")
     if flags.mode == "predict":
         _predict(flags, tagger, weights, data)
         return
     assert data.held_out is not None  # the mode evaluates
-    logits = tagger.outputs(weights, data.held_out, flags.eval_batch_size)
+    logits = tagger.word_logits(weights, data.held_out, flags.eval_batch_size)
     scores = results(logits, data.held_out, data.meta)
     _say_types(scores)
     print(json.dumps(scores))
@@ -75,39 +65,28 @@ def run_task(flags: TaggerFlags) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Tagger:
-    """The weights of a model that tags words, and what devices compute with them."""
+class Tagger(Network):
+    """A model that tags words."""
 
-    config: BertConfig
     meta: TaggingMetaData
-    compute: Compute
-    mesh: Mesh
 
     @functools.cached_property
     def table(self) -> Table:
         """The weights."""
         return tagger_table(self.config, len(self.meta.label_list))
 
+    def logits(self, weights: Tree, batch: Batch, dropout_bits: jax.Array | None = None) -> jax.Array:
+        """Of the tags at every position, [B, S, C] float32."""
+        return tag(weights, self.config, batch, dropout_bits=dropout_bits, compute=self.compute)
+
     def loss(self, weights: Tree, batch: Batch, dropout_bits: jax.Array | None) -> jax.Array:
         """This (micro-)batch's part of the loss: mean cross entropy over the words of the batch."""
-        logits = tag(weights, self.config, batch, dropout_bits=dropout_bits, compute=self.compute)
+        logits = self.logits(weights, batch, dropout_bits)
         return classification_loss(logits, batch["tag_ids"], batch["tag_weights"])
 
-    @functools.cached_property
-    def logits(self) -> "jax.stages.Wrapped":
-        """Compiled: (weights, batch) -> [B, S, C] float32."""
-
-        def logits(weights: Tree, batch: Batch) -> jax.Array:
-            return tag(weights, self.config, batch, compute=self.compute)
-
-        return jax.jit(with_gathered_weights(logits, self.table, self.mesh))
-
-    def outputs(self, weights: Tree, windows: TaggedWindows, batch_size: int) -> np.ndarray:
+    def word_logits(self, weights: Tree, windows: TaggedWindows, batch_size: int) -> np.ndarray:
         """Logits [W, C] float32 of all words in their order; `batch_size` of the longest windows go together."""
-        shape = evaluation_shape(windows.lengths, batch_size, *row_units(self.mesh))
-        batches = evaluation_batches(windows.read, len(windows), shape, 16 * batch_size, word_targets)
-        with contextlib.closing(Prefetched(shard_whole(batch, self.mesh) for batch in batches)) as loaded:
-            return outputs(self.logits, weights, loaded, len(windows.tags))
+        return self.outputs(weights, windows, batch_size, word_targets, len(windows.tags))
 
 
 def word_targets(features: Mapping[str, np.ndarray], layout: Layout) -> Arrays:
@@ -248,12 +227,8 @@ def _context(flags: TaggerFlags, model: Model) -> Context:
 def _longest(flags: TaggerFlags, model: Model) -> int:
     """Tokens of the longest window: by the flag; of a tagger as it was trained; else by what is read together."""
     positions = model.config.max_position_embeddings
+    refuse_longer(flags.max_seq_length, model)
     if flags.max_seq_length is not None:
-        if flags.max_seq_length > positions:
-            raise InputError(
-                f"`--max_seq_length={flags.max_seq_length}`, but the model has `max_position_embeddings` {positions}",
-                "lower `--max_seq_length`",
-            )
         return flags.max_seq_length
     if not flags.trains and isinstance(model.task, TaggingMetaData):
         return min(model.task.max_seq_length, positions)
@@ -265,20 +240,8 @@ def _train(flags: TaggerFlags, tagger: Tagger, data: Data) -> None:
     windows, meta = data.train, data.meta
     assert windows is not None  # the mode trains
     say(f"training on {len(windows):,} windows: {meta.kind}")
-    plan, schedule = fine_tuning.plan(flags, len(windows))
-    batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
-    shape = choose_shape(windows.lengths, batch_size // parts, flags.seed, *row_units(tagger.mesh), even=True)
-    batches = TrainingBatches(
-        windows.read, len(windows), batch_size, parts, shape, flags.seed, word_targets, lengths=windows.lengths
-    )
-    training = Training(
-        *(tagger.table, tagger.loss, schedule, plan, batches, "tagger"),
-        class_order=data.class_order,
-        data=fine_tuning.data_of_run({"": windows.checksum}, flags.train_file),
-        factors=fine_tuning.factors(flags, tagger.table),
-        fresh=fine_tuning.fresh_parts(flags, tagger.config),
-        early_end=fine_tuning.early_end(flags, plan),
-    )
+    bound = fine_tuning.data_of_run({"": windows.checksum}, flags.train_file)
+    training = fine_tuning.training(flags, tagger, windows, word_targets, "tagger", bound, class_order=data.class_order)
     metric = fine_tuning.best_metric(flags, _SHOWN)
     texts = data.model.texts() | {model_folder.META_DATA_FILE: meta.to_json()}
     best: tuple[np.ndarray, int] | None = None
@@ -286,7 +249,7 @@ def _train(flags: TaggerFlags, tagger: Tagger, data: Data) -> None:
         for epoch in epochs:
             found: dict[str, float] = {}
             if data.held_out is not None:
-                logits = tagger.outputs(epoch.weights, data.held_out, flags.eval_batch_size)
+                logits = tagger.word_logits(epoch.weights, data.held_out, flags.eval_batch_size)
                 found = results(logits, data.held_out, meta)
                 epoch.report(found, _SHOWN)
             folders = fine_tuning.model_folders(flags, epoch, found, metric)
@@ -325,7 +288,7 @@ def _predict(flags: TaggerFlags, tagger: Tagger, weights: Tree, data: Data) -> N
     """Write `predictions.txt` or `predictions.jsonl`, and `spans.jsonl`."""
     assert data.test is not None  # the mode predicts
     file, windows = data.test
-    logits = tagger.outputs(weights, windows, flags.eval_batch_size)
+    logits = tagger.word_logits(weights, windows, flags.eval_batch_size)
     if not hosts.is_first():
         return
     tags, spans = tags_and_spans(logits, windows, data.meta)

@@ -162,12 +162,12 @@ def test_packed_equals_alone(trained: Path) -> None:
     assert isinstance(meta, TaggingMetaData)
     assert model.rules is not None
     tokenizer = Tokenizer(model.vocab, model.rules)
-    tagger = Tagger(model.config, meta, FLOAT32, device_mesh(jax.local_devices()))
+    tagger = Tagger(model.config, FLOAT32, device_mesh(jax.local_devices()), meta)
     weights = jax.tree.map(jax.numpy.asarray, unflatten(read_initial(str(trained / "best")).weights))
 
     def logits(found: list[Sentence]) -> np.ndarray:
         words = sum(len(one.words) for one in found)
-        return tagger.outputs(weights, TaggedWindows(found, np.zeros(words, np.int64), tokenizer, meta), 8)
+        return tagger.word_logits(weights, TaggedWindows(found, np.zeros(words, np.int64), tokenizer, meta), 8)
 
     found = [Sentence.of_words(words) for words, _ in sentences(20, 4)]
     alone = np.concatenate([logits([one]) for one in found])
