@@ -8,18 +8,19 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from jaxbert.config.flags import parse
-from jaxbert.config.trainers import ClassifierFlags, SquadFlags, TaggerFlags
+from jaxbert.config.trainers import ClassifierFlags, MultipleChoiceFlags, SquadFlags, TaggerFlags
 from jaxbert.errors import InputError
 from jaxbert.io import files
 from jaxbert.library.model import Model, load
-from jaxbert.tasks import classification, spans, tagging
+from jaxbert.tasks import classification, multiple_choice, spans, tagging
 from jaxbert.tasks.fine_tuning import run_and_export, trained_checkpoint
 
-Task = Literal["classification", "multi_label", "regression", "squad", "tagging"]
+Task = Literal["classification", "multi_label", "regression", "squad", "tagging", "multiple_choice"]
 _DATA = "data"  # below the folder of a run
 _SQUAD_KEYS = ("question", "context", "answers")
 _TAG_KEYS = ("tokens", "tags", "ner_tags", "text", "spans")
-Flags = ClassifierFlags | SquadFlags | TaggerFlags
+_CHOICE_TEXTS = ("context", "question")
+Flags = ClassifierFlags | SquadFlags | TaggerFlags | MultipleChoiceFlags
 
 
 def fine_tune(
@@ -59,10 +60,12 @@ def fine_tune(
         train: rows: (text, label) or ((first, second), label); or dicts, a table of pandas, polars or Arrow, or a
             dataset of `datasets`, whose columns are named by the next arguments. For "squad" dicts with `question`,
             `context` and `answers`, as `{"text": [...], "answer_start": [...]}`. For "tagging" (words, tags), or dicts
-            with `tokens` and `tags`, or with `text` and `spans`, as `[{"start": 0, "end": 2, "label": "ORG"}]`.
+            with `tokens` and `tags`, or with `text` and `spans`, as `[{"start": 0, "end": 2, "label": "ORG"}]`. For
+            "multiple_choice" dicts with `choices`, a list of texts, `context` or `question` or both, and the label: the
+            number of the right choice from 0, or its letter.
         evaluate: rows to evaluate on after each epoch.
-        task: one class of a text, any number of classes (labels are lists), a number, answers to questions, or a tag
-            for each word.
+        task: one class of a text, any number of classes (labels are lists), a number, answers to questions, a tag for
+            each word, or one of several choices.
         text: column of the text.
         second_text: column of the second text of a pair.
         label: column of the label.
@@ -81,14 +84,15 @@ def fine_tune(
         reinit_layers: the last so many layers, and the pooler, start at random.
         eval_share: without `evaluate`, the share of the rows that is held out in its place.
         long_texts: whether texts longer than `max_seq_length` are cut, or read in windows.
-        flags: further flags of `run_classifier`, `run_squad` or `run_tagger`, such as {"warmup_proportion": 0.05}.
+        flags: further flags of the command of the task, such as {"warmup_proportion": 0.05}.
 
     Raises:
         InputError: wrong rows; as the commands do.
     """
     folder = os.fspath(output)
     columns = (text, second_text, label)
-    write = {"squad": _write_squad, "tagging": _write_tags}.get(task, _write_table)
+    writers = {"squad": _write_squad, "tagging": _write_tags, "multiple_choice": _write_choices}
+    write = writers.get(task, _write_table)
     trained = write(os.path.join(folder, _DATA, "train"), train, columns)
     evaluated = None if evaluate is None else write(os.path.join(folder, _DATA, "eval"), evaluate, columns)
     given: dict[str, object] = {
@@ -116,13 +120,20 @@ def fine_tune(
         given |= {"predict_file": evaluated}
     elif task == "tagging":
         given |= {"eval_file": evaluated}
+    elif task == "multiple_choice":
+        columns_of = {f"{name}_column": name for name in _CHOICE_TEXTS}
+        given |= {"eval_file": evaluated, "choice_columns": "choices", "label_column": "label", **columns_of}
     else:
         second = "text_b" if _are_pairs(trained) else None
         if evaluated is not None and _are_pairs(evaluated) != _are_pairs(trained):
             raise InputError("of `train` and `evaluate` one has pairs of texts, the other has not", "give both alike")
         given |= {"eval_file": evaluated, "text_a_column": "text_a", "text_b_column": second, "label_column": "label"}
         given |= {"regression": task == "regression", "multi_label": task == "multi_label"}
-    kinds: dict[str, type[Flags]] = {"squad": SquadFlags, "tagging": TaggerFlags}
+    kinds: dict[str, type[Flags]] = {
+        "squad": SquadFlags,
+        "tagging": TaggerFlags,
+        "multiple_choice": MultipleChoiceFlags,
+    }
     return _trained(_parsed(kinds.get(task, ClassifierFlags), {**given, **flags}))
 
 
@@ -144,6 +155,8 @@ def _trained(flags: Flags) -> Model:
         run_and_export(flags, spans.run_task, "squad", os.environ)
     elif isinstance(flags, TaggerFlags):
         run_and_export(flags, tagging.run_task, "tagger", os.environ)
+    elif isinstance(flags, MultipleChoiceFlags):
+        run_and_export(flags, multiple_choice.run_task, "choice", os.environ)
     else:
         run_and_export(flags, classification.run_task, "classifier", os.environ)
     return load(trained_checkpoint(flags), compile_cache=flags.compile_cache)
@@ -216,6 +229,25 @@ def _write_tags(path: str, rows: Iterable[Any], columns: tuple[str, str | None, 
             lines.append(json.dumps(kept, ensure_ascii=False))
         except (TypeError, ValueError) as error:
             raise InputError(f"row {number} is `{str(row)[:60]}`: {error}", "expected lists of texts") from error
+    return _written(f"{path}.jsonl", "".join(f"{line}\n" for line in lines))
+
+
+def _write_choices(path: str, rows: Iterable[Any], columns: tuple[str, str | None, str]) -> str:
+    """Write rows as JSON lines with `context`, `question`, `choices` and `label`; the path of the file."""
+    label = columns[2]
+    lines = []
+    for number, row in enumerate(_each(rows)):
+        if not isinstance(row, Mapping) or "choices" not in row or label not in row:
+            raise InputError(
+                f"row {number} is `{str(row)[:60]}`",
+                f"expected a dict with choices, {label}, and context or question or both",
+            )
+        texts = {name: row.get(name, "") for name in _CHOICE_TEXTS}
+        made = texts | {"choices": _listed(row["choices"]), "label": _listed(row[label])}
+        try:
+            lines.append(json.dumps(made, ensure_ascii=False))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"row {number} is `{str(row)[:60]}`: {error}", "expected texts and a list") from error
     return _written(f"{path}.jsonl", "".join(f"{line}\n" for line in lines))
 
 

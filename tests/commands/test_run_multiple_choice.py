@@ -264,6 +264,33 @@ def test_wrong_flags(more: list[str], problem: str, task: Task, choose: Run, tmp
     assert not (tmp_path / "out").exists()
 
 
+def test_rows_in_memory_train_like_a_file(swag: Path, task: Task, plain: Path, tmp_path: Path) -> None:
+    """`fine_tune` on the rows of the file gives the model of the command; rows without choices are refused."""
+
+    def rows(name: str) -> list[dict[str, object]]:
+        with (swag / name).open(newline="") as file:
+            return [
+                {
+                    "context": row["sent1"],
+                    "question": row["sent2"],
+                    "choices": [row[f"ending{number}"] for number in range(4)],
+                    "answer": int(row["label"]),
+                }
+                for row in csv.DictReader(file)
+            ]
+
+    settings = (pair.removeprefix("--").split("=") for pair in (*BATCHES, *PLAIN))
+    model = jaxbert.fine_tune(
+        task.model / "bert_model.ckpt", output=tmp_path / "run", train=rows("train.csv"), evaluate=rows("val.csv"),
+        task="multiple_choice", label="answer", flags=dict(settings),
+    )  # fmt: skip
+    assert_same_model("best", plain, tmp_path / "run")
+    one = rows("val.csv")[0]
+    assert len(model.choose(str(one["context"]), ["one", "two", "three"]).probabilities) == 3
+    with pytest.raises(InputError, match="expected a dict with choices, label"):
+        jaxbert.fine_tune(plain / "best", output=tmp_path / "no", train=[("a", 1)], task="multiple_choice")
+
+
 def test_what_python_refuses(plain: Path) -> None:
     """Fewer than two choices, an empty one, a text in their place; and other questions than choices."""
     model = jaxbert.load(plain, compile_cache="")
