@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.model.dropout import Site, attention_dropout, dropout, site_bits
-from jaxbert.model.layers import ACTIVATIONS, dense, layer_norm, product
+from jaxbert.model.attention import Tokens, attention
+from jaxbert.model.dropout import Site, dropout, site_bits
+from jaxbert.model.layers import ACTIVATIONS, dense, layer_norm
 from jaxbert.model.weights import Tree
 
 Rows = Mapping[str, jax.Array]
@@ -95,46 +96,23 @@ def _layer(
     read: jax.Array | None = None,
 ) -> jax.Array:
     """One transformer layer [B, S, H] -> [B, S, H]; with `read` [B, P] only those positions query: -> [B, P, H]."""
-    q, q_bits, q_sequences = x, dropout_bits, rows["sequences"]
+    q_in, bits, sequences = x, dropout_bits, rows["sequences"]
     if read is not None:
-        q = jnp.take_along_axis(x, read[:, :, None], axis=1)
-        q_bits = None if dropout_bits is None else jnp.take_along_axis(dropout_bits, read, axis=1)
-        q_sequences = jnp.take_along_axis(q_sequences, read, axis=1)
-    visible = q_sequences[:, :, None] == rows["sequences"][:, None, :]
+        q_in = jnp.take_along_axis(x, read[:, :, None], axis=1)
+        bits = None if dropout_bits is None else jnp.take_along_axis(dropout_bits, read, axis=1)
+        sequences = jnp.take_along_axis(sequences, read, axis=1)
+    keys = Tokens(rows["sequences"], site_bits(dropout_bits, number, Site.PROBABILITIES))
+    queries = keys if read is None else Tokens(sequences, site_bits(bits, number, Site.PROBABILITIES))
 
     rate = config.hidden_dropout_prob
-    query_bits = site_bits(q_bits, number, Site.PROBABILITIES)
-    key_bits = site_bits(dropout_bits, number, Site.PROBABILITIES)
-    context = _attention(p["attention"]["self"], config, q, x, visible, query_bits, key_bits)
+    own = p["attention"]["self"]
+    q, k, v = (dense(own[name], y) for name, y in (("query", q_in), ("key", x), ("value", x)))
+    context = attention(q, k, v, config.num_attention_heads, queries, keys, config.attention_probs_dropout_prob)
     h = dense(p["attention"]["output"]["dense"], context)
     h = layer_norm(
-        p["attention"]["output"]["LayerNorm"], q + dropout(h, site_bits(q_bits, number, Site.ATTENTION_OUTPUT), rate)
+        p["attention"]["output"]["LayerNorm"], q_in + dropout(h, site_bits(bits, number, Site.ATTENTION_OUTPUT), rate)
     )
     f = dense(p["intermediate"]["dense"], h)
     f = ACTIVATIONS[config.hidden_act](f.astype(jnp.float32)).astype(f.dtype)  # its cube overflows float16
-    f = dropout(dense(p["output"]["dense"], f), site_bits(q_bits, number, Site.OUTPUT), rate)
+    f = dropout(dense(p["output"]["dense"], f), site_bits(bits, number, Site.OUTPUT), rate)
     return layer_norm(p["output"]["LayerNorm"], h + f)
-
-
-def _attention(
-    p: Tree,
-    config: BertConfig,
-    q_in: jax.Array,
-    x: jax.Array,
-    visible: jax.Array,
-    query_bits: jax.Array | None,
-    key_bits: jax.Array | None,
-) -> jax.Array:
-    """Attention from q_in [B, Q, H] to x [B, S, H] where `visible` [B, Q, S]: -> [B, Q, H]; softmax in float32."""
-    heads = config.num_attention_heads
-    q, k, v = (_split(dense(p[name], y), heads) for name, y in (("query", q_in), ("key", x), ("value", x)))
-    scores = product("baqd,basd->baqs", q, k, jnp.float32) * (q.shape[-1] ** -0.5)
-    probabilities = jax.nn.softmax(jnp.where(visible[:, None], scores, -1e30), axis=-1).astype(x.dtype)
-    probabilities = attention_dropout(probabilities, query_bits, key_bits, config.attention_probs_dropout_prob)
-    context = product("baqs,basd->baqd", probabilities, v, x.dtype)
-    return context.transpose(0, 2, 1, 3).reshape(q_in.shape)
-
-
-def _split(x: jax.Array, heads: int) -> jax.Array:
-    """[B, S, H] -> [B, A, S, D]."""
-    return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads).transpose(0, 2, 1, 3)

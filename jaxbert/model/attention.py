@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attention on packed rows (arXiv 1706.03762): each token sees the tokens of its own sequence."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxbert.model.dropout import attention_dropout
+from jaxbert.model.layers import product
+
+
+class Tokens(NamedTuple):
+    """What attention has to know of tokens.
+
+    Attributes:
+        sequences: [B, S] int32, the number of each token's sequence; 0 is padding, which sees itself.
+        bits: [B, S] uint32, those of `Site.PROBABILITIES` in this layer, None for evaluation.
+    """
+
+    sequences: jax.Array
+    bits: jax.Array | None
+
+
+def attention(
+    q: jax.Array, k: jax.Array, v: jax.Array, heads: int, queries: Tokens, keys: Tokens, rate: float
+) -> jax.Array:
+    """From q [B, Q, H] to k and v [B, S, H], heads side by side in H: -> [B, Q, H]; softmax in float32.
+
+    `queries` and `keys` are one object where all positions of the rows query.
+    """
+    shape = q.shape
+    q, k, v = (_split(x, heads) for x in (q, k, v))
+    visible = queries.sequences[:, :, None] == keys.sequences[:, None, :]
+    scores = product("baqd,basd->baqs", q, k, jnp.float32) * (q.shape[-1] ** -0.5)
+    probabilities = jax.nn.softmax(jnp.where(visible[:, None], scores, -1e30), axis=-1).astype(q.dtype)
+    probabilities = attention_dropout(probabilities, queries.bits, keys.bits, rate)
+    context = product("baqs,basd->baqd", probabilities, v, q.dtype)
+    return context.transpose(0, 2, 1, 3).reshape(shape)
+
+
+def _split(x: jax.Array, heads: int) -> jax.Array:
+    """[B, S, H] -> [B, A, S, D]."""
+    return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads).transpose(0, 2, 1, 3)
