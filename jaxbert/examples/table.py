@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from jaxbert.console import say_once
 from jaxbert.errors import InputError
 from jaxbert.examples.arrow import ArrowTable, Role, is_arrow, open_arrow
+from jaxbert.examples.class_names import keys, say_counted, spellings
 from jaxbert.examples.rows import (
     SEPARATORS,
     Row,
@@ -142,6 +143,7 @@ def table_dataset(
     labels: Sequence[str] = (),
     kind: LabelKind = "classification",
     kind_flag: str = "--{}",
+    classes: Sequence[str] = (),
 ) -> TextDataset:
     """The sets in up to three files ("" for a set that does not exist).
 
@@ -154,12 +156,17 @@ def table_dataset(
             or the `names.flags`.
         kind: what labels are.
         kind_flag: the flag of the command that says it, with `{}` for the kind.
+        classes: those of a trained model, in place of `labels`; labels to evaluate on are found among them by name, or
+            by number where one side has no names, which is said; those of a test file are not read.
 
     Raises:
         InputError: a file or column does not exist, or there is no way to know the labels, or what is in their place
             looks like something else.
     """
     is_multi_label = kind == "multi_label"
+    labels = classes or labels
+    if classes and names.flags and not all(map(_is_number, names.given)):
+        names = dataclasses.replace(names, flags=_columns_of(classes, names.flags))
     if kind != "regression" and not labels:
         labels = names.flags or _collect_labels(train_file, names, is_multi_label, kind_flag)
     if is_multi_label and (wrong := [label for label in labels if "|" in label]):
@@ -172,7 +179,7 @@ def table_dataset(
             "give a column for each label in `--label_column`, in the order of `--labels`",
         )
     known = Labels(tuple(labels), several=is_multi_label)
-    read = functools.partial(_read_table, names=names, labels=known)
+    read = functools.partial(_read_table, names=names, labels=known, are_of_model=bool(classes))
     first = train_file or eval_file or test_file
     return TextDataset(
         os.path.splitext(os.path.basename(os.path.normpath(first)))[0],
@@ -184,13 +191,34 @@ def table_dataset(
     )
 
 
-def _read_table(path: str, role: Role, names: ColumnNames, labels: Labels) -> Iterator[TextExample]:
+def _read_table(path: str, role: Role, names: ColumnNames, labels: Labels, are_of_model: bool) -> Iterator[TextExample]:
     table = open_table(path, names, role)
     is_test = role == "test"
-    if is_test and not all(map(table.has, names.labels)):
+    if is_test and (are_of_model or not all(map(table.has, names.labels))):
         names = names.unlabelled
+    elif are_of_model and names.label:
+        found = [label for label in _labels_in(table, names, labels.several) if label.strip()]
+        renamed = spellings(labels.names, found)
+        if renamed and not set(keys(found)) <= set(keys(labels.names)):
+            say_counted([*renamed.values()], [*renamed])
+        labels = dataclasses.replace(labels, renamed=tuple(renamed.items()))
     rows, columns = _rows_and_columns(table, names, labels)
     yield from read_examples(path, rows, columns, labels, may_lack_labels=is_test, unit=table.unit)
+
+
+def _columns_of(classes: Sequence[str], flags: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns of labels in the order of the classes, where they are called as these; else as they are given."""
+    column_of = dict(zip(keys(flags), flags, strict=True))
+    wanted = keys(classes)
+    if column_of.keys() == set(wanted):
+        return tuple(column_of[key] for key in wanted)
+    if both := column_of.keys() & set(wanted):
+        raise InputError(
+            f"the model has the classes {', '.join(classes)}, the columns of labels are {', '.join(flags)}",
+            f"name the column of each class in `--label_column`; `{column_of[min(both)]}` is one of them",
+        )
+    say_once(f"the columns {', '.join(flags)} are, in this order, the classes {', '.join(classes)} of the model")
+    return flags
 
 
 def _collect_labels(path: str, names: ColumnNames, several: bool, kind_flag: str) -> tuple[str, ...]:
@@ -200,23 +228,29 @@ def _collect_labels(path: str, names: ColumnNames, several: bool, kind_flag: str
     table = open_table(path, names, "train")
     if said := table.class_names(names.label):
         return said
-    names = ColumnNames(names.label, label=names.label)
-    rows, columns = _rows_and_columns(table, names, Labels((), several=several))
-    columns = dataclasses.replace(columns, label=None)
-    found = collections.Counter[str]()
-    for example in read_examples(path, rows, columns, Labels(()), unit=table.unit):
-        found.update(split_labels(example.text_a) if several else [example.text_a])
-        if len(found) > _MOST_LABELS:
-            break
+    found = _labels_in(table, names, several)
     empty = [label for label in found if not label.strip()]  # which are refused with their line where they are read
     for label in empty:
         del found[label]
     if not found:
         raise InputError(f"`{path}`: the label column `{names.label}` is empty", "name another column")
-    if isinstance(table, _TextTable) and not columns.has_header:
+    if isinstance(table, _TextTable) and table.by_number:
         _refuse_header(found, f"`{path}`")
     _refuse_suspect(found, f"`{path}`", names.label, kind_flag.format("regression"))
     return tuple(sorted(found))
+
+
+def _labels_in(table: Table, names: ColumnNames, several: bool) -> "collections.Counter[str]":
+    """How often each label is there, in the order in which they come; no more than are believed to be labels."""
+    names = ColumnNames(names.label, label=names.label)
+    rows, columns = _rows_and_columns(table, names, Labels((), several=several))
+    columns = dataclasses.replace(columns, label=None)
+    found = collections.Counter[str]()
+    for example in read_examples(table.path, rows, columns, Labels(()), unit=table.unit):
+        found.update(split_labels(example.text_a) if several else [example.text_a])
+        if len(found) > _MOST_LABELS:
+            break
+    return found
 
 
 def _refuse_header(found: "collections.Counter[str]", place: str) -> None:
@@ -334,16 +368,16 @@ class _TextTable:
 
     def __init__(self, path: str, names: ColumnNames) -> None:
         self.path, self._names = path, names
-        self._by_number = all(map(_is_number, names.given))
+        self.by_number = all(map(_is_number, names.given))
 
     def has(self, name: str) -> bool:
         first = self._first_row()
-        return -len(first) <= int(name) < len(first) if self._by_number else name in first
+        return -len(first) <= int(name) < len(first) if self.by_number else name in first
 
     def choose(self, names: ColumnNames, *, several: bool) -> Chosen:
         first = self._first_row()
         listed = ", ".join(f"`{name}`" for name in first)
-        if self._by_number:
+        if self.by_number:
             places = [int(name) for name in self._names.given]
             chosen = [first[place] for place in places if -len(first) <= place < len(first)]
             if chosen and all(_HEADER_WORD.fullmatch(field.strip()) for field in chosen):
@@ -378,8 +412,8 @@ class _TextTable:
         """What separates fields that may be in quotes; None for tabs, with quotes as characters."""
         if self.path.lower().endswith(".csv"):
             needed = self._names.unlabelled.given
-            places = [int(name) for name in needed] if self._by_number else []
-            separator = find_separator(self.path, () if self._by_number else needed, places)
+            places = [int(name) for name in needed] if self.by_number else []
+            separator = find_separator(self.path, () if self.by_number else needed, places)
             if separator != ",":
                 say_once(f"`{self.path}` is separated by {SEPARATORS[separator]}")
             return separator

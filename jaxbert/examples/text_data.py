@@ -22,7 +22,7 @@ def text_dataset(
     folder: str | None,
     task_name: str | None,
     kind: LabelKind,
-    known_labels: Sequence[str] = (),
+    classes: Sequence[str] = (),
 ) -> TextDataset:
     """The sets that the flags name; nothing is read yet but labels where only the training file tells them.
 
@@ -31,7 +31,8 @@ def text_dataset(
         folder: with the files of a known task as they were downloaded.
         task_name: which task that is; None: the name of the folder says it.
         kind: what the labels of tables are; known tasks decide for themselves.
-        known_labels: class names of tables where `flags.labels` does not give them; none: those of the training file.
+        classes: those of a trained model, among which the labels of tables are found, see `table_dataset`; none: those
+            that `flags.labels` gives, or those of the training file.
 
     Raises:
         InputError: nothing to read, a column or file that does not exist, a task or language that is not known.
@@ -57,9 +58,10 @@ def text_dataset(
             flags.eval_file or "",
             flags.test_file or "",
             ColumnNames(flags.text_a_column or "", flags.text_b_column or "", label, flags.id_column or "", places),
-            flags.labels.split(",") if flags.labels else known_labels,
+            flags.labels.split(",") if flags.labels else (),
             kind,
             "--{}" if isinstance(flags, TextDataFlags) else "--fine_tuning_task_type={}",
+            classes,
         )
     if not folder:
         raise InputError("there is nothing to read", "give the folder of a known task, or `--train_file=...`")

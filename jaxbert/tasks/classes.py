@@ -11,6 +11,7 @@ import numpy as np
 from jaxbert.checkpoints.resolve import Model
 from jaxbert.console import say
 from jaxbert.errors import InputError
+from jaxbert.examples.class_names import by_number, keys, say_counted
 from jaxbert.tfrecord.metadata import ClassificationMetaData
 
 
@@ -50,12 +51,14 @@ class ModelClasses:
 
         Raises InputError where the model has other classes than the data.
         """
-        by_key = dict(zip(_keys(labels), labels, strict=True))
-        if self.names and sorted(by_key) == sorted(_keys(self.names)):
-            return tuple(by_key[key] for key in _keys(self.names))
-        if not self.names or self._is_counted_as(labels):
-            self._say_counted(labels)
+        by_key = dict(zip(keys(labels), labels, strict=True))
+        if self.names and sorted(by_key) == sorted(keys(self.names)):
+            return tuple(by_key[key] for key in keys(self.names))
+        if not self.names:
             return labels
+        if ordered := by_number(self.names, labels):
+            say_counted(self.names, ordered)
+            return tuple(ordered)
         raise InputError(
             f"the model has the classes {', '.join(self.names)}, `{dataset}` has {', '.join(labels)}",
             "give a model that was trained for these classes, or train one",
@@ -70,27 +73,18 @@ class ModelClasses:
         """For each class to train the output to start from; None where they are the same, () where none is kept."""
         if not self.names:
             return None
-        keys, wanted = _keys(self.names), _keys(labels)
+        found, wanted = keys(self.names), keys(labels)
         if self.is_multi_label == is_multi_label:
-            if keys == wanted:
+            if found == wanted:
                 return None
-            if sorted(keys) == sorted(wanted):
+            if sorted(found) == sorted(wanted):
                 say(f"the model has the classes in another order, {', '.join(self.names)}: they are mapped by name")
-                return tuple(map(keys.index, wanted))
-            if self._is_counted_as(labels):
-                self._say_counted(labels)
-                return None
+                return tuple(map(found.index, wanted))
+            if ordered := by_number(self.names, labels):
+                say_counted(self.names, ordered)
+                return None if tuple(ordered) == labels else tuple(map(ordered.index, labels))
         say(f"the model was trained for {', '.join(self.names)}: for the new classes its output layer starts at random")
         return ()
-
-    def _say_counted(self, labels: tuple[str, ...]) -> None:
-        if self.names:
-            say(
-                f"classes go by their numbers: {', '.join(self.names)} of the model are {', '.join(labels)} of the data"
-            )
-
-    def _is_counted_as(self, labels: tuple[str, ...]) -> bool:
-        return len(self.names) == len(labels) and (_are_counted(self.names) or _are_counted(labels))
 
 
 def class_weights(text: str | None, labels: np.ndarray, meta: ClassificationMetaData) -> tuple[float, ...]:
@@ -151,14 +145,3 @@ def _weight(text: str, weight: str) -> float:
     if not 0 < value < math.inf:
         raise InputError(f"`--class_weights={text}`: `{weight}` is no number above 0")
     return value
-
-
-def _keys(names: Sequence[str]) -> list[str]:
-    """The names without what does not tell classes apart (letter case, `-`, `_`, blanks), unless here it does."""
-    keys = [re.sub(r"[-_\s]", "", name.lower()) for name in names]
-    return keys if len(set(keys)) == len(keys) else [*names]
-
-
-def _are_counted(names: Sequence[str]) -> bool:
-    """Whether the names only count, as transformers and we call classes without names."""
-    return any([*names] == [f"{prefix}{number}" for number in range(len(names))] for prefix in ("LABEL_", ""))

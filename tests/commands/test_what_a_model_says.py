@@ -152,6 +152,20 @@ def test_classes_are_known_by_their_numbers(task: Task, classify: Run, texts: li
     assert {row["prediction"] for row in predicted(tmp_path)} <= {"LABEL_0", "LABEL_1", "LABEL_2"}
 
 
+def test_classes_are_evaluated_by_their_numbers(task: Task, classify: Run, tmp_path: Path) -> None:
+    """As training maps them: what the numbers of the classes give is what their names give."""
+    start = write_classifier(tmp_path / "start", task, ("LABEL_0", "LABEL_1", "LABEL_2"))
+    found = []
+    for prefix in ("", "LABEL_"):
+        rows = (f"{word}\t{prefix}{(5 * number) % 3}\n" for number, word in enumerate(WORDS))
+        (tmp_path / "own.tsv").write_text("text\tlabel\n" + "".join(rows))
+        asked = flags(init_checkpoint=start, text_a_column="text", model_dir=tmp_path / "out")
+        code, out, err = classify(*asked, *_evaluated(tmp_path / "own.tsv"))
+        assert code == 0, err
+        found.append(json.loads(out))
+    assert found[0] == found[1]
+
+
 def test_one_output_is_a_number(task: Task, classify: Run, texts: list[str], tmp_path: Path) -> None:
     """As transformers takes it."""
     start = write_classifier(tmp_path / "start", task, ("LABEL_0",))

@@ -257,6 +257,35 @@ def test_a_label_nearly_known(kind: LabelKind, tmp_path: Path) -> None:
         read(dataset.train)
 
 
+def test_classes_of_a_model_in_another_spelling(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Labels to evaluate on get the names that the model has for them; those of a test file are not read."""
+    path = labelled(tmp_path, ["2", "0", "2"])
+    names = ColumnNames("text", label="label")
+    dataset = table_dataset("", path, path, names, classes=("LABEL_0", "LABEL_1", "LABEL_2"))
+    assert [example.label for example in read(dataset.dev)] == ["LABEL_2", "LABEL_0", "LABEL_2"]
+    assert [example.label for example in read(dataset.test[""])] == [None] * 3
+    assert "by their numbers: LABEL_2, LABEL_0 of the model are 2, 0 of the data" in capsys.readouterr().err
+    dataset = table_dataset("", path, "", names, classes=("bad", "fair", "good"))
+    with pytest.raises(InputError, match="line 2: unknown label `2`, expected one of `bad`"):
+        read(dataset.dev)
+
+
+def test_columns_of_a_model_in_another_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A column that is called as a class is that of the class, whatever the order; of other names it is the order."""
+    path = tmp_path / "a.csv"
+    path.write_text("text,Red,blue\nx,1,0\ny,1,1\n")
+    for flags, classes, found in (
+        (("blue", "Red"), ("red", "blue"), [("red",), ("red", "blue")]),
+        (("blue", "Red"), ("a", "b"), [("b",), ("a", "b")]),
+    ):
+        dataset = table_dataset("", str(path), "", ColumnNames("text", flags=flags), (), "multi_label", "", classes)
+        assert [example.label for example in read(dataset.dev)] == found
+    assert "the columns blue, Red are, in this order, the classes a, b of the model" in capsys.readouterr().err
+    names = ColumnNames("text", flags=("Red", "blue"))
+    with pytest.raises(InputError, match=r"has the classes red, green, the columns of labels are Red, blue"):
+        table_dataset("", str(path), "", names, (), "multi_label", "", ("red", "green"))
+
+
 def test_labels_that_no_flag_can_give(tmp_path: Path) -> None:
     """A label with a comma, which `--labels` cannot give, may be rare."""
     path = labelled(tmp_path, ["New York, NY", *["Paris", "Rome"] * 10])

@@ -33,14 +33,11 @@ def test_own_tables_come_first(folder: Path) -> None:
     assert list(dataset.train()) == [TextExample("Fine", None, "5", "0"), TextExample("Dull", None, "1", "1")]
 
 
-def test_known_labels_serve_where_no_flag_says_them(folder: Path) -> None:
-    """A table to predict needs no label column: names come from the model, or from the flag, which counts more."""
+def test_classes_of_a_model_serve_where_no_training_file_says_them(folder: Path) -> None:
+    """A table to predict needs no label column: names come from the model; for numbers there are none."""
     flags: dict[str, Any] = {"test_file": str(folder / "own.csv"), "text_a_column": "text"}
     assert text_dataset(TextFlags(**flags), None, None, "classification", ("bad", "good")).labels == ("bad", "good")
-    assert text_dataset(TextFlags(**flags, labels="x,y"), None, None, "classification", ("bad", "good")).labels == (
-        "x",
-        "y",
-    )
+    assert text_dataset(TextFlags(**flags, labels="x,y"), None, None, "classification").labels == ("x", "y")
     numbers = text_dataset(TextFlags(**flags), None, None, "regression")
     assert numbers.is_regression
     assert [example.text_a for example in numbers.test[""]()] == ["Fine", "Dull"]

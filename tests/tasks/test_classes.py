@@ -32,6 +32,14 @@ def test_classes_are_found_by_name(
     assert _classes(*names).kept_for(labels, is_multi_label=False) == kept
 
 
+def test_numbers_are_counted_and_not_sorted_as_text() -> None:
+    """Of more than ten classes `10` comes after `9`, though the labels of a file come sorted as text."""
+    numbers = [str(number) for number in range(12)]
+    model = _classes(*(f"LABEL_{number}" for number in numbers))
+    assert model.ordered(tuple(sorted(numbers)), "data") == tuple(numbers)
+    assert model.kept_for(tuple(sorted(numbers)), is_multi_label=False) == tuple(map(int, sorted(numbers)))
+
+
 @pytest.mark.parametrize(
     ("names", "labels"),
     [(("a", "b"), ("a", "c")), (("a", "b"), ("a", "b", "c")), (("LABEL_0", "LABEL_1"), ("a", "b", "c"))],
