@@ -412,6 +412,8 @@ def find_model(
             f" {config.hidden_size}, {config.num_attention_heads} heads), the rest is as in every release:"
             f" {config.hidden_act}, dropout {config.hidden_dropout_prob:g}"
         )
+    if source.kind == "safetensors" and (activation := sentence_transformers.read_activation(source.folder)):
+        say(f"note: sentence-transformers gives the {activation} of this model's outputs, here they are as they are")
     rules = source.rules
     if rules is not None and do_lower_case not in (None, rules.lower_case):
         raise InputError(

@@ -129,6 +129,19 @@ def read_settings(folder: str) -> Settings:
     return Settings(length, lower_case)
 
 
+def read_activation(folder: str) -> str | None:
+    """What CrossEncoder puts on the outputs of the classifier in `folder`, such as `Sigmoid`; None: nothing, or unsaid.
+
+    Version 6 says it in a file of its own, versions 4 and 5 in a part of `config.json`, older ones by a key there.
+    """
+    config, model = (_read(os.path.join(folder, name), {}) for name in (_CONFIG, _MODEL))
+    of_library = config.get("sentence_transformers")
+    said = model if model.get("model_type") == "CrossEncoder" else of_library if isinstance(of_library, dict) else {}
+    name = said.get("activation_fn") or config.get("sbert_ce_default_activation_function")
+    last = name.rsplit(".", 1)[-1] if isinstance(name, str) else ""
+    return last if last not in ("", "Identity") else None
+
+
 def read_pooling(folder: str) -> Pooling | None:
     """How the outputs of the encoder in `folder` become a vector; None where nothing says it.
 

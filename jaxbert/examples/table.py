@@ -236,6 +236,8 @@ def _collect_labels(path: str, names: ColumnNames, several: bool, kind_flag: str
         raise InputError(f"`{path}`: the label column `{names.label}` is empty", "name another column")
     if isinstance(table, _TextTable) and table.by_number:
         _refuse_header(found, f"`{path}`")
+    if not several:
+        _refuse_joined(found, f"`{path}`", kind_flag.format("multi_label"))
     _refuse_suspect(found, f"`{path}`", names.label, kind_flag.format("regression"))
     return tuple(sorted(found))
 
@@ -266,6 +268,18 @@ def _refuse_header(found: "collections.Counter[str]", place: str) -> None:
             f"{place}: the first line has the label `{first}`, which no other line has",
             "if it names the columns give them by these names, or take it away; if it is an example, give the classes:"
             f" {_as_flag(found)}",
+        )
+
+
+def _refuse_joined(found: Collection[str], place: str, multi_label: str) -> None:
+    """Raise InputError where labels are likely several names with `|` between them: the same name is in two of them."""
+    parts = collections.Counter(name for label in found for name in split_labels(label))
+    joined = [label for label in found if "|" in label]
+    if joined and any(parts[name] > 1 for label in joined for name in split_labels(label)):
+        raise InputError(
+            f"{place} has labels such as `{joined[0]}`, which looks like several with `|` between them",
+            f"give `{multi_label}` where a text may have several"
+            + (f"; if each is one class, give {_as_flag(found)}" if _can_be_given(found) else ""),
         )
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from jaxbert.config.data import TASKS, TextDataFlags, TextFlags
 from jaxbert.errors import InputError
-from jaxbert.examples.arrow import is_pattern
+from jaxbert.examples.arrow import Role, is_pattern
 from jaxbert.examples.glue import find_task, glue_dataset
-from jaxbert.examples.table import ColumnNames, table_dataset
+from jaxbert.examples.table import ColumnNames, open_table, table_dataset
 from jaxbert.examples.text_examples import LabelKind, TextDataset
 from jaxbert.io import files
 
@@ -46,6 +46,7 @@ def text_dataset(
                 f"{' and '.join(missing)} must be given with files of your own",
                 "a column is given by its name in the first line, or by its number from 0 where there is no header",
             )
+        kind_flag = "--{}" if isinstance(flags, TextDataFlags) else "--fine_tuning_task_type={}"
         label, places = flags.label_column or "", tuple[str, ...]()
         if kind == "multi_label" and "," in label:  # a column for each class
             label, places = "", tuple(label.split(","))
@@ -53,6 +54,8 @@ def text_dataset(
                 raise InputError(
                     f"`--label_column={flags.label_column}` names an empty column", "name a column a class"
                 )
+        elif "," in label:
+            _refuse_several_columns(flags, label, kind_flag.format("multi_label"))
         return table_dataset(
             flags.train_file or "",
             flags.eval_file or "",
@@ -60,7 +63,7 @@ def text_dataset(
             ColumnNames(flags.text_a_column or "", flags.text_b_column or "", label, flags.id_column or "", places),
             flags.labels.split(",") if flags.labels else (),
             kind,
-            "--{}" if isinstance(flags, TextDataFlags) else "--fine_tuning_task_type={}",
+            kind_flag,
             classes,
         )
     if not folder:
@@ -78,6 +81,18 @@ def text_dataset(
     if kind != "classification" and not (kind == "regression" and dataset.is_regression):
         raise InputError(f"the labels of {name} are known", "leave out the flag that says what labels are")
     return dataset
+
+
+def _refuse_several_columns(flags: TextFlags, label: str, flag: str) -> None:
+    """Raise InputError where the label column is not one, but one for each class."""
+    path, columns = flags.train_file or flags.eval_file or flags.test_file or "", label.split(",")
+    role: Role = "train" if flags.train_file else "eval" if flags.eval_file else "test"
+    table = open_table(path, ColumnNames(flags.text_a_column or "", flags=tuple(columns)), role)
+    if not table.has(label) and all(map(table.has, columns)):
+        raise InputError(
+            f"`--label_column={label}` names {len(columns)} columns of `{path}`",
+            f"give `{flag}` where each says by 1 or 0 whether a text has this label; else name one",
+        )
 
 
 def source_files(*paths: str | None) -> list[str]:

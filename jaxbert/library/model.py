@@ -68,6 +68,12 @@ Pooling = Literal["cls", "pooler", "mean", "max", "tokens"]
 Ability = Literal["embed", "predict", "answer", "fill", "tag"]
 
 _CHUNK = 1024  # texts that are packed together
+_ASK: Mapping[type[MetaData], str] = {
+    ClassificationMetaData: "`predict`",
+    SquadMetaData: "`answer`, or use `run_squad`",
+    TaggingMetaData: "`predict`",
+    MultipleChoiceMetaData: "`choose`, or use `run_multiple_choice`",
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -392,6 +398,7 @@ class Model:
         self, questions: Sequence[tuple[str, str]], *, n_best: int = 1, max_answer_length: int = 30
     ) -> list[list[Answer]]:
         """As `answer`, for many questions, each with its context."""
+        self._refuse_other(SquadMetaData, "to answer questions")
         weights = self._programs.weights("squad")
         paragraphs = (Paragraph(context, (Question("0", question),)) for question, context in questions)
         asked = [one for paragraph in paragraphs for one in ask(paragraph, self._tokenizer, self._windows)]
@@ -414,6 +421,7 @@ class Model:
         Raises:
             InputError: the model was not trained for multiple choice; there are fewer than two, or an empty one.
         """
+        self._refuse_other(MultipleChoiceMetaData, "for multiple choice")
         weights = self._programs.weights("choice")
         are_texts = not isinstance(choices, str) and all(isinstance(one, str) and one.strip() for one in choices)
         if not are_texts or len(choices) < 2:
@@ -481,16 +489,23 @@ class Model:
         return ids, masks
 
     def _classification(self) -> ClassificationMetaData:
-        if self._choice is not None:
-            raise InputError(
-                f"the model in `{self._source.folder}` was trained to predict {self._choice.kind}", "ask `choose`"
-            )
+        self._refuse_other(ClassificationMetaData, "to classify texts")
         if self._task is None:
             raise InputError(
                 f"the files of `{self._source.folder}` do not say which classes the model was trained for",
                 "give a model that was trained by `run_classifier`, or a folder of Hugging Face",
             )
         return self._task
+
+    def _refuse_other(self, asked: type[MetaData], why: str) -> None:
+        """Raise InputError where its files say that the model was trained for something else than is asked."""
+        task = self.task
+        if task is not None and not isinstance(task, asked):
+            predicts = "answers to questions" if isinstance(task, SquadMetaData) else task.kind
+            raise InputError(
+                f"the model in `{self._source.folder}` was not trained {why}: it predicts {predicts}",
+                f"ask {_ASK[type(task)]}; or give a model that was",
+            )
 
     def _own_pooling(self) -> tuple[Pooling, bool]:
         """Pooling and normalization that the model's files say; the mean as it is where they say nothing."""

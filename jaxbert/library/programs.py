@@ -3,7 +3,7 @@
 
 import functools
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import jax
@@ -13,7 +13,7 @@ import numpy as np
 from jaxbert.batches.devices import device_mesh, to_devices
 from jaxbert.batches.rows import Arrays, Layout
 from jaxbert.checkpoints.load import DenseHead, check_heads, match, read_initial, refuse_not_finite
-from jaxbert.checkpoints.names import POOLER
+from jaxbert.checkpoints.names import NEXT_SENTENCE, POOLER
 from jaxbert.checkpoints.resolve import Source
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
@@ -36,6 +36,15 @@ from jaxbert.tasks import streams
 from jaxbert.train.run import DTYPES
 
 Part = Literal["encoder", "pooler", "classifier", "choice", "squad", "tagger", "masked LM"]
+_MISSING: Mapping[Part, str] = {
+    "encoder": "encoder",
+    "pooler": "pooler",
+    "classifier": "classifier for its classes",
+    "choice": "head for multiple choice",
+    "squad": "head for answers to questions",
+    "tagger": "tagger for its tags",
+    "masked LM": "masked LM",
+}
 BEST_POSITIONS = 20  # of each window, among which answers are looked for
 
 
@@ -142,9 +151,14 @@ class Programs:
                 initial = read_initial(self._source, dense)
                 check_heads(initial, self._config)
                 report = match(initial.weights, shapes(table), initial.source)
+                if initial.untied and part == "masked LM":
+                    raise InputError(
+                        f"the masked LM in `{initial.source}` has a decoder of its own (`{initial.untied}`)",
+                        "give a model where it is the table of word embeddings, as in BERT",
+                    )
                 if lacking := [*report.missing, *(other.name for other in report.other_shapes)]:
                     raise InputError(
-                        f"`{initial.source}` has no {part} that fits: {', '.join(lacking[:4])}", "give a model that has"
+                        f"`{initial.source}` has no {_MISSING[part]}: {', '.join(lacking[:4])}", "give a model that has"
                     )
                 sharding = jax.sharding.NamedSharding(self._mesh, jax.sharding.PartitionSpec())
                 arrays = {path: initial.weights[path] for path in missing}
@@ -166,7 +180,7 @@ class Programs:
             "masked LM": pretraining_table(config, next_sentence=False),
         }
         table = others.get(part, encoder_table(config))
-        return {path: weight for path, weight in table.items() if path not in POOLER}
+        return {path: weight for path, weight in table.items() if path not in (*POOLER, *NEXT_SENTENCE)}
 
 
 def _masks(features: Any, layout: Layout) -> Arrays:

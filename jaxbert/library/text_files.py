@@ -135,6 +135,7 @@ def predict_texts(flags: PredictFlags, standard_input: BinaryIO) -> None:
         compile_cache=flags.compile_cache,
     )
     rows: Iterator[Named]
+    count = 0
     if flags.texts:
         rows = ((str(number), _text(text)) for number, text in enumerate(flags.texts))
     else:
@@ -143,6 +144,7 @@ def predict_texts(flags: PredictFlags, standard_input: BinaryIO) -> None:
         stack.enter_context(_counts_said(model, flags.input_file or ""))
         file = stack.enter_context(whole_file(flags.output_file)) if flags.output_file else None
         for part in _parts(rows):
+            count += len(part)
             found = model.predict([text for _, text in part])
             for (id_, text), one in zip(part, found, strict=True):
                 line = json.dumps(
@@ -152,6 +154,8 @@ def predict_texts(flags: PredictFlags, standard_input: BinaryIO) -> None:
                     print(line, flush=True)
                 else:
                     file.write(f"{line}\n".encode())
+    if not count:
+        say("there are no texts on standard input: nothing is predicted")
 
 
 @contextlib.contextmanager

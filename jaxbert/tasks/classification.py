@@ -25,6 +25,7 @@ from jaxbert.datasets.classification import ClassificationRecords, Recipe, Recor
 from jaxbert.datasets.held_out import hold_out
 from jaxbert.datasets.in_memory import TextExamples
 from jaxbert.errors import InputError
+from jaxbert.examples.table import ColumnNames, open_table
 from jaxbert.examples.text_data import source_files, text_dataset
 from jaxbert.examples.text_examples import LabelKind, Split, TextDataset
 from jaxbert.features.classification import TextWindows
@@ -40,7 +41,7 @@ from jaxbert.tasks import fine_tuning, reporting
 from jaxbert.tasks.classes import ModelClasses, class_weights
 from jaxbert.tasks.network import Network
 from jaxbert.tfrecord.metadata import ClassificationMetaData
-from jaxbert.train import devices, hosts, run
+from jaxbert.train import devices, hosts, run, run_folder
 from jaxbert.train.hosts import check_together
 from jaxbert.train.losses import classification_loss, multi_label_loss, regression_loss
 from jaxbert.train.step import Batch
@@ -445,7 +446,28 @@ def _with_held_out(flags: ClassifierFlags, dataset: TextDataset) -> TextDataset:
     return dataset
 
 
+def _with_columns_of_run(flags: ClassifierFlags) -> ClassifierFlags:
+    """The flags with the columns by which the run was trained, where none are given and the file has them; it is said.
+
+    Columns by number are not taken over: whether a file has a header is not known from another file.
+    """
+    role: Literal["eval", "test"] = "eval" if flags.mode == "eval" else "test"
+    path = flags.eval_file if role == "eval" else flags.test_file
+    trained = run_folder.trained_with(flags) if path and flags.text_a_column is None else None
+    if path is None or trained is None or (trained.text_a_column or "0").lstrip("-").isdecimal():
+        return flags
+    wanted = ("text_a_column", "text_b_column", "id_column", *(("label_column",) if role == "eval" else ()))
+    missing = {name: getattr(trained, name) for name in wanted if getattr(flags, name) is None}
+    table = open_table(path, ColumnNames(trained.text_a_column or "", label=flags.label_column or ""), role)
+    found = {name: value for name, value in missing.items() if value and all(map(table.has, value.split(",")))}
+    if "text_a_column" not in found:
+        return flags
+    say(f"columns as in training: {' '.join(f'--{name}={value}' for name, value in found.items())}")
+    return dataclasses.replace(flags, **found)
+
+
 def _texts_to_answer(flags: ClassifierFlags, model: Model) -> Data:
+    flags = _with_columns_of_run(flags)
     trained = model.task if isinstance(model.task, ClassificationMetaData) else None
     classes = ModelClasses.of(model)
     classes.refuse_labels(flags.labels)

@@ -144,4 +144,9 @@ def _read_tokenizer_json(path: str) -> Vocab:
     tokens = [""] * (1 + max(vocab.values(), default=-1))
     for token, id_ in vocab.items():
         tokens[id_] = token
+    if twice := next((token for token, id_ in vocab.items() if tokens[id_] != token), None):
+        raise InputError(
+            f"`{path}`: `{twice}` and `{tokens[vocab[twice]]}` have the same id {vocab[twice]}",
+            "give each token an id of its own",
+        )
     return dataclasses.replace(make_vocab(tokens, path), ids=vocab)

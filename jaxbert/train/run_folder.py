@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax.numpy as jnp
 
@@ -25,6 +25,7 @@ from jaxbert.io import files
 from jaxbert.train import hosts
 from jaxbert.train.optimizers import LinearSchedule
 
+FlagsT = TypeVar("FlagsT", bound=TrainingFlags)
 FLAG_FILE, DATA_FILE = "flags.txt", "run.json"
 # Flags that may change from one command in a folder to the next without making it another training.
 FREE_FLAGS = frozenset(
@@ -88,7 +89,16 @@ def check(flags: TrainingFlags) -> bool:
     return True
 
 
-def _flags_of_run(flags: TrainingFlags, path: str) -> TrainingFlags:
+def trained_with(flags: FlagsT) -> FlagsT | None:
+    """The flags with which the model in `--model_dir` was trained; None where that is no folder of such a run."""
+    path = os.path.join(flags.model_dir, FLAG_FILE)
+    try:
+        return _flags_of_run(flags, path) if files.is_file(path) else None
+    except InputError:
+        return None
+
+
+def _flags_of_run(flags: FlagsT, path: str) -> FlagsT:
     try:
         return parse(type(flags), [f"--flagfile={path}"], {}).options
     except InputError as error:  # flags that this command does not have

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import jaxbert
 from jaxbert.checkpoints.describe import describe_model
 from jaxbert.checkpoints.huggingface import write_huggingface, write_tokenizer
-from jaxbert.checkpoints.resolve import find_source
+from jaxbert.checkpoints.resolve import find_model, find_source
 from jaxbert.checkpoints.sentence_transformers import Pooling, pooling_texts, read_pooling, read_settings
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
@@ -68,6 +68,26 @@ def test_a_description_comes_back(
     _write(folder, dict(pooling_texts(pooling, 12, length)))
     assert read_pooling(str(folder)) == pooling
     assert read_settings(str(folder)).max_seq_length == length
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("config_sentence_transformers.json", {"model_type": "CrossEncoder", "activation_fn": "torch.nn.{}"}),
+        ("config.json", {"sentence_transformers": {"activation_fn": "torch.nn.{}"}}),
+        ("config.json", {"sbert_ce_default_activation_function": "torch.nn.{}"}),
+    ],
+)
+def test_what_a_cross_encoder_makes_of_outputs_is_said(
+    file: str, said: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As each version writes it: outputs are given as they are, which is nothing to say where the library does so."""
+    _model(tmp_path)
+    before = json.loads((tmp_path / file).read_text()) if (tmp_path / file).exists() else {}
+    for name in ("modules.activation.Sigmoid", "modules.linear.Identity"):
+        _write(tmp_path, {file: before | json.loads(json.dumps(said).replace("{}", name))})
+        find_model(str(tmp_path))
+        assert ("sentence-transformers gives the Sigmoid of" in capsys.readouterr().err) == name.endswith("Sigmoid")
 
 
 @pytest.mark.parametrize("to", ["huggingface", "jaxbert", "tf1", "tf2"])

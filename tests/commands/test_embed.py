@@ -204,6 +204,11 @@ def test_texts_are_predicted_from_anywhere(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(texts).encode())))
     assert main(["predict", *given]) == 0
     assert capsys.readouterr().out == found
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    assert main(["predict", *given]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[-1] == "there are no texts on standard input: nothing is predicted"
     files = flags(input_file=tmp_path / "texts.txt", output_file=tmp_path / "out.jsonl")
     assert main(["predict", *given, *files, "--with_text"]) == 0
     written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]

@@ -14,8 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import jaxbert
+from jaxbert.checkpoints import names
 from jaxbert.checkpoints.model_folder import read_results, write_model, write_results
 from jaxbert.checkpoints.sentence_transformers import Pooling, pooling_texts
 from jaxbert.checkpoints.tf_graph import write_tf2
@@ -191,6 +193,20 @@ def test_masks_are_filled(task: Task, tmp_path: Path) -> None:
         model.fill(["[MASK]"])  # type: ignore[arg-type]
 
 
+def test_masks_are_filled_by_a_masked_lm_alone(task: Task, tmp_path: Path) -> None:
+    """`BertForMaskedLM` has no pooler and no head for next sentences, and fills as the whole pretrained model does."""
+    whole = model_folder(tmp_path / "whole", task, "pretraining")
+    alone = shutil.copytree(whole, tmp_path / "alone")
+    weights = load_file(alone / "model.safetensors")
+    unused = (*names.POOLER, *names.NEXT_SENTENCE)
+    assert set(unused) <= set(weights)
+    kept = {name: weight for name, weight in weights.items() if name not in unused}
+    save_file(kept, alone / "model.safetensors")
+    models = [jaxbert.load(folder, compile_cache="") for folder in (whole, alone)]
+    assert models[1].abilities == ("embed", "fill")
+    assert models[0].fill("red [MASK]") == models[1].fill("red [MASK]")
+
+
 def test_masks_are_filled_with_tokens_that_there_are(task: Task, tmp_path: Path) -> None:
     """A table of word vectors may have rows behind the vocabulary: no word is among them, however likely."""
     config = dataclasses.replace(BERT, vocab_size=16)
@@ -299,7 +315,7 @@ def test_what_a_model_lacks_is_named(task: Task, tmp_path: Path) -> None:
     model = jaxbert.load(folder, compile_cache="")
     for call, problem in (
         (lambda: model.predict(["red"]), "do not say which classes"),
-        (lambda: model.answer("red", "blue"), "has no squad"),
+        (lambda: model.answer("red", "blue"), "has no head for answers to questions: cls/squad"),
         (lambda: model.fill("[MASK]"), "has no masked LM"),
         (lambda: model.embed(["red"], layers=2), "`layers` is"),
         (lambda: model.embed(["red"], layers=[0, 1], pooling="pooler"), "the pooler stands on the last layer"),
@@ -308,6 +324,22 @@ def test_what_a_model_lacks_is_named(task: Task, tmp_path: Path) -> None:
     ):
         with pytest.raises(jaxbert.InputError, match=problem):
             call()
+
+
+def test_a_model_is_not_asked_what_it_was_not_trained_for(task: Task, tmp_path: Path) -> None:
+    """Also where a head of two outputs could be taken for either; what it can be asked is said."""
+    squad = SquadMetaData(0, WindowSettings(16, 4, 4), version_2_with_negative=False)
+    answers = jaxbert.load(model_folder(tmp_path / "answers", task, "squad", squad), compile_cache="")
+    classes = jaxbert.load(model_folder(tmp_path / "classes", task, "classifier", LABELS), compile_cache="")
+    of_classes = "it predicts one of the classes a, b, c"
+    for call, problem, hint in (
+        (lambda: classes.answer("red", "blue"), f"was not trained to answer questions: {of_classes}", "ask `predict`"),
+        (lambda: classes.choose("red", ["a", "b"]), f"was not trained for multiple choice: {of_classes}", "`predict`"),
+        (lambda: answers.predict(["red"]), "not trained to classify texts: it predicts answers", "`run_squad`"),
+    ):
+        with pytest.raises(jaxbert.InputError, match=problem) as caught:
+            call()
+        assert hint in caught.value.hint
 
 
 def test_another_number_of_heads_than_the_file_shows_is_refused(task: Task, tmp_path: Path) -> None:

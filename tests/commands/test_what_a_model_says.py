@@ -302,7 +302,7 @@ def test_flags_that_contradict_records_are_refused(task: Task, classify: Run, tm
 
 @pytest.mark.parametrize("kind", ["classes", "numbers"])
 def test_prediction_from_a_run_is_what_its_evaluation_saw(kind: str, task: Task, classify: Run, tmp_path: Path) -> None:
-    """With no flag but the texts: length, casing and the order of the classes are the model's, the best one's."""
+    """With no flag but the texts: columns are the run's, length, casing and order of the classes the best model's."""
     chance = np.random.default_rng(0)
     texts = [" ".join(chance.choice(WORDS, size)) for size in chance.integers(1, 12, 40)]
     labels = [text.count("red") + 0.5 if kind == "numbers" else "xyz"[len(text) % 3] for text in texts]
@@ -314,7 +314,11 @@ def test_prediction_from_a_run_is_what_its_evaluation_saw(kind: str, task: Task,
     code, _, err = classify(*where, *how, *more, "--learning_rate=1e-2")
     assert code == 0, err
     results = json.loads((tmp_path / "run/best/eval_results.json").read_text())
-    code, _, err = classify(*flags(test_file=path, model_dir=tmp_path / "run", text_a_column="text", mode="predict"))
+    code, out, err = classify(*flags(eval_file=path, model_dir=tmp_path / "run", mode="eval"))
+    assert code == 0, err
+    assert "columns as in training: --text_a_column=text --label_column=label" in err
+    assert json.loads(out) == {name: value for name, value in results.items() if name != "step"}
+    code, _, err = classify(*flags(test_file=path, model_dir=tmp_path / "run", mode="predict"))
     assert code == 0, err
     with (tmp_path / "run/predictions.tsv").open(newline="") as file:
         found = [row["prediction"] for row in csv.DictReader(file, delimiter="\t")]
@@ -323,6 +327,9 @@ def test_prediction_from_a_run_is_what_its_evaluation_saw(kind: str, task: Task,
         assert error == pytest.approx(results["mean_squared_error"], abs=1e-5)  # six digits are printed
     else:
         assert np.mean(np.array(found) == np.array(labels)) == results["accuracy"]
+    (tmp_path / "other.tsv").write_text("body\tlabel\nred\tx\n")
+    result = classify(*flags(test_file=tmp_path / "other.tsv", model_dir=tmp_path / "run", mode="predict"))
+    assert_refused(result, "`--text_a_column` must be given", "by its name in the first line")
 
 
 def _evaluated(path: Path) -> list[str]:

@@ -200,6 +200,7 @@ def labelled(folder: Path, labels: list[str], header: str = "text\tlabel") -> st
         ([f"{number}.5" for number in range(20)], "holds 20 different numbers", "give `--regression`"),
         ([f"class {number}" for number in range(10_001)], "holds more than 10,000 different labels", "another column"),
         ([""] * 3, "the label column `label` is empty", "another column"),
+        (["a", "b", "b|a"], r"has labels such as `b\|a`, which looks like several", "give `--multi_label`"),
     ],
 )
 def test_labels_that_look_like_something_else(labels: list[str], message: str, hint: str, tmp_path: Path) -> None:
@@ -218,6 +219,7 @@ def test_labels_that_look_like_something_else(labels: list[str], message: str, h
         [str(number) for number in range(99)],
         ["0.5", "1.0", "1.5"],
         ["un", "deux", "-", "_"],
+        ["a", "b|c", "d|e", "|"],
     ],
 )
 def test_labels_of_small_and_odd_sets(labels: list[str], tmp_path: Path) -> None:

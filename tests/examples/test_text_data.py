@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jaxbert.config.data import TextFlags
+from jaxbert.config.data import TextDataFlags, TextFlags
 from jaxbert.errors import InputError
 from jaxbert.examples.text_data import source_files, text_dataset
 from jaxbert.examples.text_examples import LabelKind, TextExample
@@ -41,6 +41,16 @@ def test_classes_of_a_model_serve_where_no_training_file_says_them(folder: Path)
     numbers = text_dataset(TextFlags(**flags), None, None, "regression")
     assert numbers.is_regression
     assert [example.text_a for example in numbers.test[""]()] == ["Fine", "Dull"]
+
+
+def test_columns_of_several_labels_are_known_as_such(tmp_path: Path) -> None:
+    """Where a forgotten flag makes one name of theirs, it is named, as the command calls it."""
+    (tmp_path / "own.csv").write_text("text,red,blue\nFine,1,0\n")
+    given: dict[str, Any] = {"train_file": str(tmp_path / "own.csv"), "text_a_column": "text"}
+    for kind, flag in ((TextFlags, "--fine_tuning_task_type=multi_label"), (TextDataFlags, "--multi_label")):
+        with pytest.raises(InputError, match="`--label_column=red,blue` names 2 columns of") as caught:
+            text_dataset(kind(**given, label_column="red,blue"), None, None, "classification")
+        assert f"give `{flag}` where each says by 1 or 0" in caught.value.hint
 
 
 def test_the_folder_says_the_task(folder: Path) -> None:

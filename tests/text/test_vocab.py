@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The vocabulary file."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,15 @@ UNCASED = [
     "1",
     ".",
 ]
+
+
+def test_tokens_with_the_same_id_are_refused(tmp_path: Path) -> None:
+    """A `vocab.txt` could hold only one of them, so that the other would be lost in a conversion."""
+    path = tmp_path / "tokenizer.json"
+    vocab = {token: number for number, token in enumerate(UNCASED)} | {"twin": 7}
+    path.write_text(json.dumps({"model": {"type": "WordPiece", "vocab": vocab}}))
+    with pytest.raises(InputError, match=f"`{UNCASED[7]}` and `twin` have the same id 7"):
+        read_vocab(str(path))
 
 
 @pytest.mark.parametrize(
