@@ -91,6 +91,11 @@ def groups(contents: Contents) -> tuple[dict[str, int], list[str]]:
     return {group: count for group, count in counts.items() if count}, sorted(others)
 
 
+def unaccounted(contents: Contents) -> list[str]:
+    """The keys of tensors of which nothing is known: they are not used."""
+    return [key for key in groups(contents)[1] if key not in (contents.undecided or ())]
+
+
 def sizes(contents: Contents, attention_heads: int | None = None) -> BertConfig:
     """The sizes that the weights show, with the constants of the released models.
 

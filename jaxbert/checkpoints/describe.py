@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 from jaxbert.checkpoints import huggingface, names
-from jaxbert.checkpoints.contents import Contents, groups, sizes
+from jaxbert.checkpoints.contents import Contents, groups, sizes, unaccounted
 from jaxbert.checkpoints.fetch import cache_folder
 from jaxbert.checkpoints.model_folder import models_of_run, saved_steps
 from jaxbert.checkpoints.released import RELEASED
@@ -218,7 +218,7 @@ def _told_task(task: MetaData) -> str:
 
 def _counted(contents: Contents) -> Iterator[str]:
     """How many tensors there are of each kind, and which are of none."""
-    counts, others = groups(contents)
+    counts, _ = groups(contents)
     values = sum(math.prod(shape) for shape in contents.shapes.values())
     kinds = [f"{len(contents.keys)} weights of BERT with {values:,} values"]
     kinds += [f"{count} {group}" for group, count in counts.items()]
@@ -227,8 +227,7 @@ def _counted(contents: Contents) -> Iterator[str]:
     if contents.undecided:
         kinds.append("2 of a head of unclear kind")
     yield f"tensors         {len(contents.tensors)}: {', '.join(kinds)}"
-    unaccounted = [key for key in others if key not in (contents.undecided or ())]
-    yield f"unaccounted     {', '.join(unaccounted) or 'none'}"
+    yield f"unaccounted     {', '.join(unaccounted(contents)) or 'none'}"
 
 
 def _table(contents: Contents) -> Iterator[str]:

@@ -41,6 +41,7 @@ _HEADS = {
 }
 # Heads whose names there are those of a classifier: the class of the model tells what they are.
 CHOICE_CLASS, TAGGER_CLASS = "BertForMultipleChoice", "BertForTokenClassification"
+CLASSIFIER_CLASS = "BertForSequenceClassification"
 _OTHER_HEADS = {
     CHOICE_CLASS: dict(zip(names.CLASSIFIER, names.CHOICE, strict=True)),
     TAGGER_CLASS: dict(zip(names.CLASSIFIER, names.TAGGER, strict=True)),
@@ -217,7 +218,7 @@ def to_huggingface_config(
 def architecture_of(weights: Collection[str]) -> str:
     """The class of transformers for weights with these TF1 names: by their heads, or the encoder alone."""
     classes = {
-        names.CLASSIFIER[0]: "BertForSequenceClassification",
+        names.CLASSIFIER[0]: CLASSIFIER_CLASS,
         names.TAGGER[0]: TAGGER_CLASS,
         names.CHOICE[0]: CHOICE_CLASS,
         names.SQUAD[0]: "BertForQuestionAnswering",
@@ -267,10 +268,10 @@ def _labels(content: Mapping[str, Any], outputs: int) -> tuple[str, ...]:
 
 
 def _class_names(content: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of the classes in the order of their ids; empty where there are none."""
+    """The names of the classes in the order of their ids; empty where there are none. A name may be a whole number."""
     named = content.get("id2label") or {}
     found = [named.get(str(number)) for number in range(len(named))] if isinstance(named, Mapping) else [None]
-    if not all(isinstance(name, str) for name in found):
+    if not all(type(name) in (str, int) for name in found):
         raise InputError(f"`id2label` is `{str(named)[:100]}`", "expected a name for each number from 0 on")
     return tuple(map(str, found))
 

@@ -25,7 +25,7 @@ from jaxbert.checkpoints.tokenizer_files import TOKENIZER_JSON, read_rules, toke
 from jaxbert.checkpoints.vocab_fit import NewTokens, check_size, check_tokens
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.console import say
+from jaxbert.console import say, say_once
 from jaxbert.errors import InputError
 from jaxbert.io.files import exists, is_file, is_folder, names, read_json_object
 from jaxbert.text.tokenizer import Rules
@@ -84,9 +84,7 @@ class Source:
     def contents(self) -> Contents:
         """What is in the files of weights; no weight is read. Raises InputError where they are damaged."""
         if self.kind == "safetensors":
-            architectures = _object(self.beside(_HUGGINGFACE_CONFIG)).get("architectures")
-            architecture = architectures[0] if isinstance(architectures, list) and architectures else None
-            found = safetensors_contents(self.path, architecture)
+            found = safetensors_contents(self.path, self.architecture)
         else:
             found = keras_hub.contents(self.folder) if self.kind == "keras-hub" else tf_contents(self._bundle)
         if scalar := next((name for name, shape in found.shapes.items() if not shape), None):
@@ -94,6 +92,12 @@ class Source:
                 f"the weight `{scalar}` in `{found.source}` is a single number", "give a checkpoint of BERT"
             )
         return found
+
+    @cached_property
+    def architecture(self) -> str | None:
+        """The class of transformers that `config.json` names."""
+        named = _object(self.beside(_HUGGINGFACE_CONFIG)).get("architectures")
+        return named[0] if isinstance(named, list) and named and isinstance(named[0], str) else None
 
     @cached_property
     def config(self) -> BertConfig | None:
@@ -198,6 +202,11 @@ class Source:
         assert self.max_seq_length is not None  # it has a config.json
         if head is None:
             return MultipleChoiceMetaData(0, self.max_seq_length)
+        if TAGGER[0] not in shapes and self.architecture not in (None, huggingface.CLASSIFIER_CLASS):
+            say_once(
+                f"note: `{path}` names the class `{self.architecture}`, whose head is read as that of"
+                f" `{huggingface.CLASSIFIER_CLASS}`"
+            )
         try:
             task = huggingface.tagging_task if TAGGER[0] in shapes else huggingface.classification_task
             return task(_object(path), head[0], self.max_seq_length)

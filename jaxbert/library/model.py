@@ -18,10 +18,12 @@ import numpy as np
 from jaxbert.batches.by_length import next_power_of_two
 from jaxbert.batches.rows import Arrays
 from jaxbert.checkpoints import resolve
+from jaxbert.checkpoints.contents import unaccounted
 from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.model_folder import models_of_run
 from jaxbert.checkpoints.names import MASKED_LM_BIAS, SQUAD
 from jaxbert.config.bert_config import BertConfig
+from jaxbert.console import say
 from jaxbert.datasets.in_memory import Sequences
 from jaxbert.datasets.tagging import TaggedWindows
 from jaxbert.errors import InputError
@@ -68,6 +70,7 @@ Pooling = Literal["cls", "pooler", "mean", "max", "tokens"]
 Ability = Literal["embed", "predict", "answer", "fill", "tag"]
 
 _CHUNK = 1024  # texts that are packed together
+_SHOWN = 6  # tensors that are named
 _ASK: Mapping[type[MetaData], str] = {
     ClassificationMetaData: "`predict`",
     SquadMetaData: "`answer`, or use `run_squad`",
@@ -186,6 +189,9 @@ class Model:
         assert model.source is not None  # it was named
         assert model.rules is not None  # `for_text`
         self._model, self._source = model, model.source
+        if unused := unaccounted(self._source.contents):
+            more = f" and {len(unused) - _SHOWN} more" if len(unused) > _SHOWN else ""
+            say(f"note: not used of `{self._source.path}`: {', '.join(unused[:_SHOWN])}{more}")
         self._tokenizer = Tokenizer(model.vocab, model.rules)
         self._task = model.task if isinstance(model.task, ClassificationMetaData) else None
         self._squad = model.task if isinstance(model.task, SquadMetaData) else None
@@ -542,6 +548,8 @@ class Model:
         doc_stride = windows.doc_stride if windows else None
         while part := list(itertools.islice(numbered, _CHUNK)):
             examples = [_example(text, number, pairs) for number, text in part]
+            if self.config.type_vocab_size < 2 and any(example.text_b is not None for example in examples):
+                raise InputError("the model has one token type, and reads no pairs", "give single texts")
             features, counted = convert(examples, self._tokenizer, self.max_seq_length, {}, doc_stride=doc_stride)
             counts.append(counted)
             for row, (_, text) in zip(_firsts(features).tolist(), part, strict=True):

@@ -167,6 +167,7 @@ def test_heads_name_the_class(heads: tuple[str, ...], expected: str) -> None:
     [
         ({"id2label": {"1": "yes", "0": "no"}}, ("no", "yes")),
         ({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}, ("LABEL_0", "LABEL_1")),
+        ({"id2label": {"0": 1, "1": 5}}, ("1", "5")),
         ({"id2label": None}, ("LABEL_0", "LABEL_1")),
         ({}, ("LABEL_0", "LABEL_1")),
     ],
@@ -177,7 +178,7 @@ def test_class_names_come_in_order(content: dict[str, Any], expected: tuple[str,
 
 
 @pytest.mark.parametrize(
-    "named", [{"0": "no", "2": "yes"}, ["no", "yes"], {"0": "no"}, {"0": "no", "1": 1}, {"0": "a", "1": "a"}]
+    "named", [{"0": "no", "2": "yes"}, ["no", "yes"], {"0": "no"}, {"0": "no", "1": 1.5}, {"0": "a", "1": "a"}]
 )
 def test_names_that_are_not_those_of_the_outputs_are_refused(named: object) -> None:
     """A class without a name of its own, or a name without an output, would be guessed."""

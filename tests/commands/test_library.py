@@ -30,6 +30,7 @@ from jaxbert.tasks.spans import THRESHOLD
 from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 from tests.checkpoints.random_models import random_weights
 from tests.commands.conftest import Run
+from tests.commands.test_what_a_model_says import write_classifier
 from tests.commands.tiny_task import CONFIG, SPECIAL, WORDS, Task, flags
 
 BERT = bert_config.from_dict(CONFIG)
@@ -340,6 +341,30 @@ def test_a_model_is_not_asked_what_it_was_not_trained_for(task: Task, tmp_path: 
         with pytest.raises(jaxbert.InputError, match=problem) as caught:
             call()
         assert hint in caught.value.hint
+
+
+def test_what_of_a_model_is_not_used_is_said(task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A head of another class, here a tagger with a CRF, is not taken for one of transformers in silence."""
+    start = write_classifier(tmp_path / "model", task, ("a", "b"))
+    weights = load_file(start / "model.safetensors") | {"crf.transitions": np.zeros((2, 2), np.float32)}
+    save_file(weights, start / "model.safetensors", {"format": "pt"})
+    config = json.loads((start / "config.json").read_text())
+    (start / "config.json").write_text(json.dumps(config | {"architectures": ["BertCrf"]}))
+    jaxbert.load(start, compile_cache="")
+    err = capsys.readouterr().err
+    assert f"not used of `{start}/model.safetensors`: crf.transitions" in err
+    assert "names the class `BertCrf`, whose head is read as that of `BertForSequenceClassification`" in err
+
+
+def test_pairs_need_two_token_types(task: Task, tmp_path: Path) -> None:
+    """Types that the model has no vectors for would be taken for others."""
+    config = dataclasses.replace(BERT, type_vocab_size=1)
+    write_model(str(tmp_path), random_weights(config), {"bert_config.json": bert_config.to_json(config)}, {})
+    shutil.copy(task.model / "vocab.txt", tmp_path)
+    model = jaxbert.load(tmp_path, compile_cache="")
+    assert model.embed(["red"]).shape == (1, BERT.hidden_size)
+    with pytest.raises(jaxbert.InputError, match="has one token type, and reads no pairs"):
+        model.embed([("red", "blue")])
 
 
 def test_another_number_of_heads_than_the_file_shows_is_refused(task: Task, tmp_path: Path) -> None:
