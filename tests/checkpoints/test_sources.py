@@ -3,6 +3,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from jaxbert.checkpoints.resolve import Source, find_source
 from jaxbert.checkpoints.sentence_transformers import Pooling, pooling_texts
 from jaxbert.cli import main
 from jaxbert.config import bert_config
+from jaxbert.errors import InputError
 from jaxbert.text.tokenizer import Rules
 from jaxbert.tfrecord.metadata import ClassificationMetaData
 from tests.checkpoints import test_keras_hub
@@ -37,7 +39,7 @@ def _ours(folder: Path, head: str = "classifier") -> None:
 
 def _jaxbert(folder: Path) -> None:
     _ours(folder)
-    for name, text in pooling_texts(POOLING, CONFIG.hidden_size, LENGTH).items():
+    for name, text in pooling_texts(POOLING, CONFIG.hidden_size, None).items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
 
@@ -74,7 +76,7 @@ def _transformers(version: int, head: str = "classifier") -> Callable[[Path], No
             str(folder), random_weights(CONFIG, head, classes=3), CONFIG, META if head != "none" else None
         )
         (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in VOCAB))
-        write_tokenizer(str(folder), Rules(), LENGTH)
+        write_tokenizer(str(folder), Rules(lower_case=False), LENGTH)  # not what is assumed where nothing is said
         if version == 5:
             vocab = {token: number for number, token in enumerate(VOCAB)}
             Tokenizer(models.WordPiece(vocab, unk_token="[UNK]")).save(str(folder / "tokenizer.json"))
@@ -113,37 +115,65 @@ SOURCES: dict[str, Callable[[Path], None]] = {
 }
 
 
-def said(source: Source) -> list[bool]:
-    """What the files say of the columns of the table."""
+def said(source: Source) -> list[object]:
+    """What the files say of the columns of the table; None for nothing."""
     task = source.task if isinstance(source.task, ClassificationMetaData) else None
     longest = task.max_seq_length if task else source.max_seq_length
     return [
-        source.config is not None,
-        source.vocab_file is not None,
-        source.rules is not None,
-        task is not None,
-        longest == LENGTH,
-        task is not None and task.pairs is not None,
-        source.pooling is not None,
+        source.config,
+        source.vocab_file,
+        source.rules,
+        task.label_list if task else None,
+        longest if longest == LENGTH else None,
+        task.pairs if task else None,
+        source.pooling,
     ]
+
+
+def table() -> dict[str, list[str]]:
+    """Source -> the cells of its row."""
+    found = TABLE.search(PAGE.read_text())
+    assert found
+    lines = ([cell.strip() for cell in line.strip("| \n").split("|")] for line in found[1].splitlines())
+    return {source: cells for source, *cells in lines}
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_source_says_what_the_table_says(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each cell is `no`, or names where it is read, and then it is; `inspect` prints what was found."""
-    table = TABLE.search(PAGE.read_text())
-    assert table
-    cells = ([cell.strip() for cell in line.strip("| \n").split("|")] for line in table[1].splitlines())
-    rows = {source: columns for source, *columns in cells}
+    rows = table()
     assert set(rows) == set(SOURCES)
     SOURCES[name](tmp_path)
     source = find_source(str(tmp_path))
     expected = [cell != "no" for cell in rows[name]]
     if name == "preset of keras-hub":
         expected[-1] = False  # of an embedder, which tests/checkpoints/test_keras_hub.py makes
-    assert said(source) == expected
+    assert [value is not None for value in said(source)] == expected
     capsys.readouterr()
     assert main(["inspect", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     for column, line in ((3, "trained for "), (6, "vector of text")):
         assert (line in out) == expected[column], out
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_cell_names_the_files_that_say_it(name: str, tmp_path: Path) -> None:
+    """Without the files of a cell its column says nothing, or what it says by default, or there is no model."""
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    SOURCES[name](whole)
+    before = said(find_source(str(whole)))
+    for column, cell in enumerate(table()[name]):
+        named = re.findall("`([^`]+)`", cell)
+        if not named or before[column] is None:
+            continue
+        without = tmp_path / str(column)
+        shutil.copytree(whole, without)
+        for file in named:
+            remove = shutil.rmtree if (without / file).is_dir() else Path.unlink
+            if (without / file).exists():
+                remove(without / file)
+        try:
+            assert said(find_source(str(without)))[column] != before[column], cell
+        except InputError:
+            assert "config.json" in named, cell

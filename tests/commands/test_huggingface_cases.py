@@ -21,6 +21,7 @@ from jaxbert.model.encoder import encode
 from jaxbert.model.heads import answer_spans, classify, pretrain, tag
 from jaxbert.model.weights import unflatten
 from jaxbert.text.tokenizer import open_tokenizer
+from jaxbert.text.vocab import read_vocab
 from tests.commands.conftest import Run
 from tests.commands.damage import assert_refused
 from tests.commands.tiny_task import flags
@@ -148,6 +149,29 @@ def test_a_tagger_predicts_from_its_folder_alone(cases: dict[str, tuple[Path, di
         assert block.splitlines() == [f"{word} {tag}" for word, tag in zip(sentence, tags, strict=True)]
         seen.update(tags)
     assert seen == set(names.values())
+
+
+def test_questions_are_answered_from_their_folder_alone(
+    cases: dict[str, tuple[Path, dict[str, Any]]], tmp_path: Path
+) -> None:
+    """`run_squad` gives the part of the context where the library's logits of begin and end are largest together."""
+    folder, case = cases["questions"]
+    asked = [
+        {"context": one["text_b"], "qas": [{"id": str(number), "question": one["text_a"], "answers": []}]}
+        for number, one in enumerate(case["results"])
+    ]
+    (tmp_path / "asked.json").write_text(json.dumps({"version": "1.1", "data": [{"title": "", "paragraphs": asked}]}))
+    given = flags(init_checkpoint=folder, model_dir=tmp_path / "out", predict_file=tmp_path / "asked.json")
+    assert main(["run_squad", "--mode=predict", "--compile_cache=", *given]) == 0
+    answers = json.loads((tmp_path / "out/predictions.json").read_text())
+    vocab = read_vocab(str(find_source(str(folder)).vocab_file)).tokens
+    for number, one in enumerate(case["results"]):
+        ids, starts, ends = one["input_ids"], one["start_logits"], one["end_logits"]
+        places = range(ids.index(102) + 1, len(ids) - 1)  # of the context
+        spans = [(begin, end) for begin in places for end in places if begin <= end < begin + 30]
+        begin, end = max(spans, key=lambda span: starts[span[0]] + ends[span[1]])
+        pieces = [vocab[id_] for id_ in ids[begin : end + 1]]
+        assert answers[str(number)].lower() == " ".join(pieces).replace(" ##", "")
 
 
 def test_a_known_task_is_mapped_by_name(
