@@ -22,7 +22,7 @@ from jaxbert.checkpoints.other_formats import refuse_adapter, refuse_other_forma
 from jaxbert.checkpoints.sentence_transformers import Pooling
 from jaxbert.checkpoints.tf_bundle import Bundle, find_prefix, open_bundle
 from jaxbert.checkpoints.tokenizer_files import TOKENIZER_JSON, read_rules, tokenizer_texts
-from jaxbert.checkpoints.vocab_fit import NewTokens, check_size, check_tokens
+from jaxbert.checkpoints.vocab_fit import NewTokens, check_size, check_tokens, refuse_other_twin
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.console import say, say_once
@@ -432,5 +432,9 @@ def find_model(
         )
     if rules is None and do_lower_case is not None:
         rules = Rules(do_lower_case)
+    if vocab_file is None and source.kind == "safetensors" and (twin := source.beside(TOKENIZER_JSON)):
+        assert source.vocab_file is not None  # one of the two
+        if source.vocab_file != twin:
+            refuse_other_twin(read_vocab(source.vocab_file), read_vocab(twin))
     model = Model(source, config, vocab_file or source.vocab_file, rules, new_tokens or "refuse")
     return model.with_fitting_vocab(new_tokens is not None)

@@ -64,6 +64,19 @@ def check_tokens(vocab: Vocab, own: Vocab, grows: bool) -> None:
         say(f"note: `{vocab.path}` is not the vocabulary that comes with the model, `{own.path}`")
 
 
+def refuse_other_twin(vocab: Vocab, twin: Vocab) -> None:
+    """Raise InputError where two vocabularies that lie beside the weights have different tokens with the same id."""
+    pairs = enumerate(zip(vocab.tokens, (token.strip() for token in twin.tokens), strict=False))
+    others = [id_ for id_, (one, other) in pairs if one and other and one != other]
+    if others:
+        first = others[0]
+        raise InputError(
+            f"`{vocab.path}` and `{twin.path}` differ in {len(others)} tokens, the first is {first},"
+            f" `{vocab.tokens[first]}` and `{twin.tokens[first]}`",
+            "remove the one that is not of these weights; transformers reads the second",
+        )
+
+
 def grown(
     weights: Mapping[str, np.ndarray], tokens: int, known: int | None, how: NewTokens, stddev: float, seed: int
 ) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxbert.checkpoints.names import MASKED_LM_BIAS, WORD_EMBEDDINGS
-from jaxbert.checkpoints.vocab_fit import NewTokens, check_size, check_tokens, grown, is_padding
+from jaxbert.checkpoints.vocab_fit import NewTokens, check_size, check_tokens, grown, is_padding, refuse_other_twin
 from jaxbert.errors import InputError
 from jaxbert.text.vocab import Vocab, make_vocab
 
@@ -17,6 +17,15 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 def vocab(size: int, path: str = "vocab.txt", **others: str) -> Vocab:
     """Tokens `t5`, `t6` and so on; `others` gives some another name: `t7="new"`."""
     return make_vocab([*SPECIAL, *(others.get(f"t{id_}", f"t{id_}") for id_ in range(5, size))], path)
+
+
+def test_twins_say_the_same() -> None:
+    """A token that was written over in one of two files is noticed; blank lines, and more of them, say nothing else."""
+    refuse_other_twin(vocab(40), vocab(30, "tokenizer.json", t7=""))
+    with pytest.raises(
+        InputError, match=r"`vocab.txt` and `tokenizer.json` differ in 1 tokens, the first is 7, `t7` and"
+    ):
+        refuse_other_twin(vocab(40), vocab(40, "tokenizer.json", t7="new"))
 
 
 @pytest.mark.parametrize(("tokens", "rows"), [(30522, 30528), (30522, 30592), (13, 16), (100, 128), (28996, 29056)])
