@@ -2,6 +2,7 @@
 """What a model says of the texts in a file, as JSON lines, an array or Parquet; the texts are read some at a time."""
 
 import contextlib
+import dataclasses
 import itertools
 import json
 import os
@@ -20,6 +21,7 @@ from jaxbert.examples.table import ColumnNames, is_table, table_dataset
 from jaxbert.io.files import whole_file
 from jaxbert.library.model import Model, Pooling, Prediction, Text, TextsCutWarning, load
 from jaxbert.predictions.tagging import Span, span_json
+from jaxbert.tasks.classification import columns_of_run
 
 _CHUNK = 1024  # texts at a time
 _PAIR = re.compile(r"^(.*) \|\|\| (.*)$")
@@ -128,6 +130,9 @@ def predict_texts(flags: PredictFlags, standard_input: BinaryIO) -> None:
 
     Raises InputError where model, texts or flags are wrong.
     """
+    if flags.input_file and flags.text_a_column is None and is_table(flags.input_file):
+        of_run = columns_of_run(flags.model, flags.input_file, "test", ("text_b_column", "id_column"))
+        flags = dataclasses.replace(flags, **of_run)
     model = load(
         flags.model,
         max_seq_length=flags.max_seq_length,

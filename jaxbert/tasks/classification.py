@@ -7,7 +7,7 @@ import functools
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import jax
 import numpy as np
@@ -446,24 +446,33 @@ def _with_held_out(flags: ClassifierFlags, dataset: TextDataset) -> TextDataset:
     return dataset
 
 
-def _with_columns_of_run(flags: ClassifierFlags) -> ClassifierFlags:
-    """The flags with the columns by which the run was trained, where none are given and the file has them; it is said.
+def columns_of_run(folder: str, path: str, role: Literal["eval", "test"], wanted: Iterable[str]) -> dict[str, Any]:
+    """Flags for columns of the table at `path`: those `wanted` by which a run was trained and that the table has.
 
-    Columns by number are not taken over: whether a file has a header is not known from another file.
+    They are said. Empty without that of the text, and where columns are known by number: whether a file has a header is
+    not known from another file.
     """
+    trained = run_folder.trained_with(ClassifierFlags, folder)
+    if trained is None or (trained.text_a_column or "0").lstrip("-").isdecimal():
+        return {}
+    table = open_table(path, ColumnNames(trained.text_a_column or ""), role)
+    named = {name: getattr(trained, name) for name in ("text_a_column", *wanted)}
+    found = {name: columns for name, columns in named.items() if columns and all(map(table.has, columns.split(",")))}
+    if "text_a_column" not in found:
+        return {}
+    say(f"columns as in training: {' '.join(f'--{name}={columns}' for name, columns in found.items())}")
+    return found
+
+
+def _with_columns_of_run(flags: ClassifierFlags) -> ClassifierFlags:
+    """The flags, of which those for columns are as in training where that of the text is not given."""
     role: Literal["eval", "test"] = "eval" if flags.mode == "eval" else "test"
     path = flags.eval_file if role == "eval" else flags.test_file
-    trained = run_folder.trained_with(flags) if path and flags.text_a_column is None else None
-    if path is None or trained is None or (trained.text_a_column or "0").lstrip("-").isdecimal():
+    if path is None or flags.text_a_column is not None:
         return flags
-    wanted = ("text_a_column", "text_b_column", "id_column", *(("label_column",) if role == "eval" else ()))
-    missing = {name: getattr(trained, name) for name in wanted if getattr(flags, name) is None}
-    table = open_table(path, ColumnNames(trained.text_a_column or "", label=flags.label_column or ""), role)
-    found = {name: value for name, value in missing.items() if value and all(map(table.has, value.split(",")))}
-    if "text_a_column" not in found:
-        return flags
-    say(f"columns as in training: {' '.join(f'--{name}={value}' for name, value in found.items())}")
-    return dataclasses.replace(flags, **found)
+    names = ("text_b_column", "id_column", *(("label_column",) if role == "eval" else ()))
+    wanted = [name for name in names if getattr(flags, name) is None]
+    return dataclasses.replace(flags, **columns_of_run(flags.model_dir, path, role, wanted))
 
 
 def _texts_to_answer(flags: ClassifierFlags, model: Model) -> Data:

@@ -89,16 +89,16 @@ def check(flags: TrainingFlags) -> bool:
     return True
 
 
-def trained_with(flags: FlagsT) -> FlagsT | None:
-    """The flags with which the model in `--model_dir` was trained; None where that is no folder of such a run."""
-    path = os.path.join(flags.model_dir, FLAG_FILE)
+def trained_with(kind: type[FlagsT], folder: str) -> FlagsT | None:
+    """The flags with which the model of a run was trained; None where the folder is not that of such a run."""
+    path = os.path.join(folder, FLAG_FILE)
     try:
-        return _flags_of_run(flags, path) if files.is_file(path) else None
-    except InputError:
+        return parse(kind, [f"--flagfile={path}"], {}).options if files.is_file(path) else None
+    except InputError:  # flags of another command
         return None
 
 
-def _flags_of_run(flags: FlagsT, path: str) -> FlagsT:
+def _flags_of_run(flags: TrainingFlags, path: str) -> TrainingFlags:
     try:
         return parse(type(flags), [f"--flagfile={path}"], {}).options
     except InputError as error:  # flags that this command does not have

@@ -327,6 +327,15 @@ def test_prediction_from_a_run_is_what_its_evaluation_saw(kind: str, task: Task,
         assert error == pytest.approx(results["mean_squared_error"], abs=1e-5)  # six digits are printed
     else:
         assert np.mean(np.array(found) == np.array(labels)) == results["accuracy"]
+    output = tmp_path / "out.jsonl"
+    assert (
+        main(["predict", "--compile_cache=", *flags(model=tmp_path / "run", input_file=path, output_file=output)]) == 0
+    )
+    lines = [json.loads(line) for line in output.read_text().splitlines()]
+    if kind == "numbers":
+        np.testing.assert_allclose([line["number"] for line in lines], np.array(found, float), rtol=0, atol=1e-5)
+    else:
+        assert [line["label"] for line in lines] == found
     (tmp_path / "other.tsv").write_text("body\tlabel\nred\tx\n")
     result = classify(*flags(test_file=tmp_path / "other.tsv", model_dir=tmp_path / "run", mode="predict"))
     assert_refused(result, "`--text_a_column` must be given", "by its name in the first line")
