@@ -34,7 +34,7 @@ class TextFlags:
     text_a_column: str | None = flag(
         None,
         "Column of the (first) text: its name (in the first line, in JSON its key), or its number from 0 where there is"
-        " no header.",
+        " no header. In the folder of a run the columns of its training serve again where a file has them.",
     )
     text_b_column: str | None = flag(None, "Column of the second text of a pair.")
     label_column: str | None = flag(
