@@ -143,8 +143,12 @@ def predict_texts(flags: PredictFlags, standard_input: BinaryIO) -> None:
     count = 0
     if flags.texts:
         rows = ((str(number), _text(text)) for number, text in enumerate(flags.texts))
+    elif flags.input_file:
+        rows = _rows(flags)
     else:
-        rows = _rows(flags) if flags.input_file else _texts(_standard_lines(standard_input))
+        if standard_input.isatty():
+            say(f"write a text a line, then Ctrl-D; answers come then, or after {_CHUNK} texts")
+        rows = _texts(_standard_lines(standard_input))
     with contextlib.ExitStack() as stack:
         stack.enter_context(_counts_said(model, flags.input_file or ""))
         file = stack.enter_context(whole_file(flags.output_file)) if flags.output_file else None

@@ -204,10 +204,13 @@ def test_texts_are_predicted_from_anywhere(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(texts).encode())))
     assert main(["predict", *given]) == 0
     assert capsys.readouterr().out == found
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    keyboard = io.BytesIO(b"")
+    monkeypatch.setattr(keyboard, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(keyboard))
     assert main(["predict", *given]) == 0
     out, err = capsys.readouterr()
     assert out == ""
+    assert "write a text a line, then Ctrl-D" in err
     assert err.splitlines()[-1] == "there are no texts on standard input: nothing is predicted"
     files = flags(input_file=tmp_path / "texts.txt", output_file=tmp_path / "out.jsonl")
     assert main(["predict", *given, *files, "--with_text"]) == 0
