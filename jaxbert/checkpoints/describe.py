@@ -89,6 +89,8 @@ def describe_model(name: str, bert_config_file: str | None, vocab_file: str | No
             yield f"tokenizer       {_told_rules(source.rules)}"
         if source.task is not None:
             yield f"trained for     {_told_task(source.task)}"
+            if source.activation:
+                yield f"outputs         as they are; sentence-transformers gives their {source.activation}"
         elif source.max_seq_length is not None:
             yield f"sequences       up to {source.max_seq_length} tokens"
         if source.pooling is not None:
@@ -163,6 +165,11 @@ def _compared_vocabulary(source: Source, vocab_file: str | None) -> str:
     path = vocab_file or source.vocab_file
     if path is None:
         return "none beside it"
+    if vocab_file is None:
+        try:
+            source.check_vocabularies()
+        except InputError as error:
+            return f"unclear: {error.message}"
     rules, embeddings = source.rules, source.contents.shapes[names.WORD_EMBEDDINGS][0]
     vocab = Tokenizer(read_vocab(path), rules or Rules()).vocab
     fits = "fits"
@@ -256,5 +263,7 @@ def tokenizer_of(checkpoint: str | None, vocab_file: str | None) -> Tokenizer | 
         if checkpoint:
             raise InputError(f"the vocabulary of `{checkpoint}` is not known", "give `--vocab_file`")
         return None
+    if source and not vocab_file:
+        source.check_vocabularies()
     vocab = read_vocab(path)
     return Tokenizer(vocab, (source.rules if source else None) or Rules(lower_cases(None, vocab)))

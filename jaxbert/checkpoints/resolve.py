@@ -127,6 +127,12 @@ class Source:
         name = VOCAB_FILE if VOCAB_FILE in assets else assets[0] if len(assets) == 1 else None
         return os.path.join(folder, name) if name else None
 
+    def check_vocabularies(self) -> None:
+        """Raise InputError where there are both of these files, and they differ."""
+        paths = [path for name in (VOCAB_FILE, TOKENIZER_JSON) if (path := self.beside(name))]
+        if self.kind == "safetensors" and len(paths) == 2:
+            refuse_other_twin(*map(read_vocab, paths))
+
     @cached_property
     def rules(self) -> Rules | None:
         """How its text becomes tokens, where its files say so."""
@@ -147,6 +153,11 @@ class Source:
         if self.kind == "keras-hub":
             return keras_hub.read_pooling(self.folder)
         return sentence_transformers.read_pooling(self.folder)
+
+    @cached_property
+    def activation(self) -> str | None:
+        """What sentence-transformers puts on its outputs, where it is a CrossEncoder of a kind that does; we do not."""
+        return sentence_transformers.read_activation(self.folder) if self.kind == "safetensors" else None
 
     @cached_property
     def max_seq_length(self) -> int | None:
@@ -421,8 +432,8 @@ def find_model(
             f" {config.hidden_size}, {config.num_attention_heads} heads), the rest is as in every release:"
             f" {config.hidden_act}, dropout {config.hidden_dropout_prob:g}"
         )
-    if source.kind == "safetensors" and (activation := sentence_transformers.read_activation(source.folder)):
-        say(f"note: sentence-transformers gives the {activation} of this model's outputs, here they are as they are")
+    if source.activation:
+        say(f"note: outputs are given as they are; sentence-transformers gives their {source.activation}")
     rules = source.rules
     if rules is not None and do_lower_case not in (None, rules.lower_case):
         raise InputError(
@@ -432,9 +443,7 @@ def find_model(
         )
     if rules is None and do_lower_case is not None:
         rules = Rules(do_lower_case)
-    if vocab_file is None and source.kind == "safetensors" and (twin := source.beside(TOKENIZER_JSON)):
-        assert source.vocab_file is not None  # one of the two
-        if source.vocab_file != twin:
-            refuse_other_twin(read_vocab(source.vocab_file), read_vocab(twin))
+    if vocab_file is None:
+        source.check_vocabularies()
     model = Model(source, config, vocab_file or source.vocab_file, rules, new_tokens or "refuse")
     return model.with_fitting_vocab(new_tokens is not None)

@@ -87,7 +87,7 @@ def test_what_a_cross_encoder_makes_of_outputs_is_said(
     for name in ("modules.activation.Sigmoid", "modules.linear.Identity"):
         _write(tmp_path, {file: before | json.loads(json.dumps(said).replace("{}", name))})
         find_model(str(tmp_path))
-        assert ("sentence-transformers gives the Sigmoid of" in capsys.readouterr().err) == name.endswith("Sigmoid")
+        assert ("sentence-transformers gives their Sigmoid" in capsys.readouterr().err) == name.endswith("Sigmoid")
 
 
 @pytest.mark.parametrize("to", ["huggingface", "jaxbert", "tf1", "tf2"])

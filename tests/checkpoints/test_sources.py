@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models
 
 from jaxbert.checkpoints.huggingface import write_huggingface, write_tokenizer
 from jaxbert.checkpoints.model_folder import write_model
-from jaxbert.checkpoints.resolve import Source, find_source
+from jaxbert.checkpoints.resolve import Source, find_model, find_source
 from jaxbert.checkpoints.sentence_transformers import Pooling, pooling_texts
 from jaxbert.cli import main
 from jaxbert.config import bert_config
@@ -177,3 +177,17 @@ def test_a_cell_names_the_files_that_say_it(name: str, tmp_path: Path) -> None:
             assert said(find_source(str(without)))[column] != before[column], cell
         except InputError:
             assert "config.json" in named, cell
+
+
+def test_two_vocabularies_must_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A `vocab.txt` with a token written over, beside the `tokenizer.json` that transformers reads: which is meant?"""
+    _transformers(5)(tmp_path)
+    (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in VOCAB))
+    assert find_model(str(tmp_path)).vocab_file == f"{tmp_path}/vocab.txt"
+    (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in (*VOCAB[:-1], "other")))
+    with pytest.raises(InputError, match=f"tokenizer.json` differ in 1 tokens, the first is {len(VOCAB) - 1}, `other`"):
+        find_model(str(tmp_path))
+    assert find_model(str(tmp_path), vocab_file=f"{tmp_path}/tokenizer.json").vocab.tokens[-1] == VOCAB[-1]
+    capsys.readouterr()
+    assert main(["inspect", str(tmp_path)]) == 0
+    assert "vocabulary      unclear: " in capsys.readouterr().out
