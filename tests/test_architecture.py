@@ -48,13 +48,15 @@ JAX_FREE = [
     if (path.parent.name in DATA or path.parts[-2:] == ("batches", "order.py"))
     and path.name != "pretraining_beam.py"  # what it imports is an extra
 ]
-EXTRAS = ("arrow", "beam", "keras", "onnx", "onnxruntime", "report", "serve")  # of which the package imports something
+# Of which the package imports something.
+EXTRAS = ("arrow", "beam", "keras", "mlflow", "onnx", "onnxruntime", "report", "serve", "wandb")
 COMMANDS = sorted(path for path in (PACKAGE / "commands").glob("*.py") if path.name != "__init__.py")
 # A dependency -> the name it is imported by, where the two differ.
 IMPORTED_AS = {
     "absl-py": "absl",
     "apache-beam": "apache_beam",
     "google-crc32c": "google_crc32c",
+    "mlflow-skinny": "mlflow",
     "orbax-checkpoint": "orbax",
     "prometheus-client": "prometheus_client",
     "protobuf": "google",

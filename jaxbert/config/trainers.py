@@ -9,6 +9,8 @@ from jaxbert.config.data import TextDataFlags
 from jaxbert.config.flags import flag, required_flag
 from jaxbert.errors import InputError
 
+REPORTERS = ("tensorboard", "wandb", "mlflow")
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingFlags:
@@ -47,6 +49,12 @@ class TrainingFlags:
         1, "Training states that are kept, the newest ones; best and last weights are kept always.", minimum=1
     )
     log_steps: int = flag(100, "Steps between log lines; 0: only one, for the last step.", minimum=0)
+    report_to: str = flag(
+        "tensorboard",
+        "Who else is told loss, rate and metrics, besides summaries/metrics.jsonl in --model_dir: tensorboard (events in"
+        " the same folder), wandb, mlflow; several with commas, or none. The last two are packages of their own, which"
+        " read where they report to from their own variables, such as WANDB_MODE=offline or MLFLOW_TRACKING_URI.",
+    )
 
     train_batch_size: int = flag(32, "Examples in a step, over all devices.", minimum=1, group="Training")
     num_train_epochs: float = flag(3.0, "Passes over the training data.", minimum=0.0)
@@ -123,8 +131,18 @@ class TrainingFlags:
         """The weights to start from, which have two flags; None for random ones."""
         return self.init_checkpoint if self.hub_module_url is None else self.hub_module_url
 
+    @property
+    def reported_to(self) -> list[str]:
+        """The programs of `--report_to`."""
+        return [] if self.report_to in ("", "none") else [*dict.fromkeys(self.report_to.split(","))]
+
     def __post_init__(self) -> None:
         """Raise `InputError` for flags that do not go together."""
+        if unknown := {*self.reported_to} - {*REPORTERS}:
+            raise InputError(
+                f"`--report_to={self.report_to}`: `{min(unknown)}` is not known",
+                f"give some of {', '.join(REPORTERS)}, with commas between them, or none",
+            )
         if self.hub_module_url is not None and self.init_checkpoint not in (None, self.hub_module_url):
             raise InputError(
                 f"`--hub_module_url={self.hub_module_url}` and `--init_checkpoint={self.init_checkpoint}` both say"

@@ -23,7 +23,7 @@ from jaxbert.io import files
 from jaxbert.reports import figures
 
 JSON_FILE, PAGE_FILE = "report.json", "report.html"
-_PLACES = frozenset({"model_dir", "compile_cache", "num_workers"})  # flags that change no figure
+_PLACES = frozenset({"model_dir", "compile_cache", "num_workers", "report_to"})  # flags that change no figure
 _POINTS = 500  # of a curve
 _LIBRARIES = ("jax", "numpy", "tokenizers")
 

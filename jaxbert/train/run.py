@@ -31,6 +31,7 @@ from jaxbert.train.loop import DIVERGED, Plan, train
 from jaxbert.train.optimizers import AdamW, Lamb, LinearSchedule, LossScale, Optimizer, decay_mask
 from jaxbert.train.sharding import state_shardings, with_gathered_weights, with_shardings
 from jaxbert.train.step import UNSCALED, CompiledSteps, Loss, State, Steps, initial_state, train_step
+from jaxbert.train.sinks import Mlflow, Opened, TensorBoard, WeightsAndBiases
 from jaxbert.train.summaries import Summaries
 
 DTYPES = {"fp32": jnp.float32, "bf16": jnp.bfloat16, "fp16": jnp.float16}
@@ -124,7 +125,7 @@ def fit(flags: TrainingFlags, mesh: Mesh, model: Model, training: Training) -> G
         batches = dataclasses.replace(training.batches, own_rows=functools.partial(own_rows, mesh))
         placed = (shard_rows(batches.at(step, count), mesh, 2) for step, count in plan.calls(first))
         folder = os.path.join(flags.model_dir, "summaries")
-        with contextlib.closing(Summaries(folder, done, is_written=hosts.is_first())) as summaries:
+        with contextlib.closing(Summaries(folder, done, sinks(flags), hosts.is_first())) as summaries:
             if first and plan.ends_epoch(first) and evaluated != first:
                 yield Epoch(first, state["weights"], summaries)  # the last command was stopped before it came to this
                 if why := training.ends(first):
@@ -233,6 +234,18 @@ def loss_scale(flags: TrainingFlags) -> LossScale:
     if flags.dtype != "fp16":
         return UNSCALED
     return LossScale(2.0**15, dynamic=True) if flags.loss_scale == "dynamic" else LossScale(float(flags.loss_scale))
+
+
+def sinks(flags: TrainingFlags) -> list[Opened]:
+    """`--report_to`."""
+    name = os.path.basename(os.path.abspath(flags.model_dir))
+    about = {"name": name, "flags": dataclasses.asdict(flags)}
+    made: dict[str, Opened] = {
+        "tensorboard": TensorBoard,
+        "wandb": functools.partial(WeightsAndBiases, **about),
+        "mlflow": functools.partial(Mlflow, **about),
+    }
+    return [made[program] for program in flags.reported_to]
 
 
 def _open_states(flags: TrainingFlags) -> TrainingStates | RemoteStates:

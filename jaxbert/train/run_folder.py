@@ -47,6 +47,7 @@ FREE_FLAGS = frozenset(
         "test_file",
         "num_workers",
         "log_steps",
+        "report_to",
         "save_checkpoints_steps",
         "keep_checkpoints",
         "steps_per_loop",
