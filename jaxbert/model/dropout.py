@@ -45,9 +45,9 @@ def _hashed_range(size: int) -> jax.Array:
     return _mix(jnp.arange(size, dtype=jnp.uint32) + jnp.uint32(0x9E3779B9))
 
 
-def token_bits(seed: int, step: jax.Array, sequences: jax.Array, positions: jax.Array) -> jax.Array:
-    """A hash per token [B, S] uint32, of seed, step, the sequence's number in the step's batch, and position."""
-    key = _mix(_mix(jnp.uint32(seed & 0xFFFFFFFF)) ^ step.astype(jnp.uint32))
+def token_bits(seed: jax.Array | int, step: jax.Array, sequences: jax.Array, positions: jax.Array) -> jax.Array:
+    """A hash per token [B, S] uint32, of seed (below 2**32), step, the sequence's number in the step's batch, and position."""
+    key = _mix(_mix(jnp.asarray(seed, jnp.uint32)) ^ step.astype(jnp.uint32))
     sequence = _mix(key ^ sequences.astype(jnp.uint32))
     return _mix(sequence ^ (positions.astype(jnp.uint32) + jnp.uint32(1)))
 

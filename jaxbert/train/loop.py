@@ -14,7 +14,7 @@ import numpy as np
 from jaxbert.checkpoints.state import RemoteStates, TrainingStates
 from jaxbert.console import TrainingProgress
 from jaxbert.errors import InputError, Interrupted
-from jaxbert.train.step import Batch, State, Steps
+from jaxbert.train.step import Batch, Metrics, State
 from jaxbert.train.summaries import Summaries
 
 _MOST_OVERFLOWS = 50  # steps in a row; a dynamic scale has fallen from 2^15 to 1 after 15
@@ -62,7 +62,7 @@ class Plan:
 
 
 def train(
-    steps: Steps,
+    steps: Callable[[State, Batch], tuple[State, Metrics]],
     state: State,
     batches: Iterable[Batch],
     plan: Plan,

@@ -7,6 +7,7 @@ from functools import reduce
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxbert.model.weights import Table, Tree, flatten, part_of, unflatten
 
@@ -26,9 +27,26 @@ class LinearSchedule:
 
     def rate(self, step: jax.Array) -> jax.Array:
         """The rate (float32 scalar) of the given step (int32 scalar, from 0)."""
-        done = jnp.minimum(step, self.total_steps).astype(jnp.float32)
-        decayed = (self.peak - self.end) * (1.0 - done / max(self.total_steps, 1)) + self.end
-        return jnp.where(step < self.warmup_steps, self.peak * done / max(self.warmup_steps, 1), decayed)
+        return rate_at(self.numbers(), step)
+
+    def numbers(self) -> dict[str, np.generic]:
+        """What `rate_at` takes: int32 and float32 scalars, computed here as XLA does with constants of a program."""
+        one = np.float32(1)
+        return {
+            "rise": np.float32(self.peak) * (one / np.float32(max(self.warmup_steps, 1))),
+            "fall": np.float32(self.peak - self.end),
+            "end": np.float32(self.end),
+            "share": one / np.float32(max(self.total_steps, 1)),
+            "warmup_steps": np.int32(self.warmup_steps),
+            "total_steps": np.int32(self.total_steps),
+        }
+
+
+def rate_at(schedule: Tree, step: jax.Array) -> jax.Array:
+    """The same by `LinearSchedule.numbers`, which a program may take as inputs."""
+    done = jnp.minimum(step, schedule["total_steps"]).astype(jnp.float32)
+    decayed = schedule["fall"] * (1.0 - done * schedule["share"]) + schedule["end"]
+    return jnp.where(step < schedule["warmup_steps"], schedule["rise"] * done, decayed)
 
 
 GROWTH_STEPS = 2000  # as Keras's LossScaleOptimizer

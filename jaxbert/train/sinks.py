@@ -68,9 +68,11 @@ class WeightsAndBiases:
             import wandb
         except ImportError as error:
             raise _missing("wandb", error) from error
-        self._run = wandb.init(
-            dir=folder, id=_known_run(folder, "wandb", done), resume="allow", name=name, config=dict(flags)
-        )
+        known = _known_run(folder, "wandb", done)
+        try:
+            self._run = wandb.init(dir=folder, id=known, resume="allow", name=name, config=dict(flags))
+        except wandb.Error as error:
+            raise _refused("wandb", error) from error
         _remember_run(folder, "wandb", self._run.id)
 
     def write(self, part: str, step: int, metrics: Mapping[str, float]) -> None:
@@ -95,7 +97,10 @@ class Mlflow:
             raise _missing("mlflow", error) from error
         self._mlflow = mlflow
         known = _known_run(folder, "mlflow", done)
-        run = self._mlflow.start_run(run_id=known, run_name=None if known else name)
+        try:
+            run = mlflow.start_run(run_id=known, run_name=None if known else name)
+        except mlflow.MlflowException as error:
+            raise _refused("mlflow", error) from error
         _remember_run(folder, "mlflow", run.info.run_id)
         if not known:
             self._mlflow.log_params(flags)
@@ -114,6 +119,12 @@ class Mlflow:
 
 def _missing(name: str, error: ImportError) -> InputError:
     return InputError(f"`--report_to={name}` needs the package `{name}`: {error}", f"`pip install {name}`")
+
+
+def _refused(name: str, error: Exception) -> InputError:
+    return InputError(
+        f"`--report_to={name}`: {error}", "it goes by its own variables; without it all figures are in metrics.jsonl"
+    )
 
 
 def _known_run(folder: str, program: str, done: Mapping[str, int]) -> str | None:

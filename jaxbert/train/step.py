@@ -6,16 +6,19 @@ targets; before anything else they are divided by their sum over the whole batch
 all targets however they are spread over micro-batches and devices.
 """
 
+import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypedDict
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxbert.model.dropout import token_bits
 from jaxbert.model.weights import Tree, flatten, unflatten
-from jaxbert.train.optimizers import LinearSchedule, LossScale, Optimizer, trained
+from jaxbert.train.optimizers import LinearSchedule, LossScale, Optimizer, rate_at, trained
 
 UNSCALED = LossScale()
 Batch = Mapping[str, jax.Array]
@@ -47,6 +50,26 @@ def initial_state(
     }
 
 
+Metrics = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Steps:
+    """The steps of a run: (state, batches [T, K, B, ...]) -> (state after T steps, metrics of each, [T] float32).
+
+    Attributes:
+        program: the function to compile: the same with `own` as third argument.
+        own: arrays that are inputs of the program, so that runs that differ in nothing else share it.
+    """
+
+    program: Callable[[State, Batch, Tree], tuple[State, Metrics]]
+    own: Tree
+
+    def __call__(self, state: State, batches: Batch) -> tuple[State, Metrics]:
+        """The state after the steps and their metrics."""
+        return self.program(state, batches, self.own)
+
+
 def train_step(
     loss: Loss,
     optimizer: Optimizer,
@@ -55,8 +78,8 @@ def train_step(
     seed: int,
     scaling: LossScale = UNSCALED,
     factors: Tree | None = None,
-) -> Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]:
-    """The function to compile: (state, batches [T, K, B, ...]) -> (state after T steps, metrics of each, [T] float32).
+) -> Steps:
+    """The steps of a run. Its seed and schedule are inputs of the program, all else is part of it.
 
     A step whose scaled gradients overflow changes no weight. `factors`, see `rate_factors`, are 1 by default; weights
     whose factor is 0 stay as they are, get no gradient and do not count in its norm.
@@ -64,11 +87,11 @@ def train_step(
     factors = jax.tree.map(lambda _: 1.0, decays) if factors is None else factors
     of_trained, decays = trained(factors, factors), trained(decays, factors)
 
-    def step(state: State, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
+    def step(state: State, batch: Batch, own: Tree) -> tuple[State, Metrics]:
         number, whole, factor = state["step"], flatten(state["weights"]), state["loss_scale"]["factor"]
 
         def part(weights: Tree, micro: Batch) -> jax.Array:
-            bits = token_bits(seed, number, micro["sequences"], micro["positions"])
+            bits = token_bits(own["seed"], number, micro["sequences"], micro["positions"])
             value = loss(unflatten(whole | flatten(weights)), micro, bits)
             return value * factor if scaling.is_used else value
 
@@ -76,8 +99,8 @@ def train_step(
         value, gradients = accumulate(jax.value_and_grad(part), weights, with_shares(batch))
         if scaling.is_used:
             value, gradients = value / factor, jax.tree.map(lambda g: g / factor, gradients)
-        rate = schedule.rate(number)
-        rates = jax.tree.map(lambda own: rate if own == 1.0 else rate * own, of_trained)
+        rate = rate_at(own["schedule"], number)
+        rates = jax.tree.map(lambda times: rate if times == 1.0 else rate * times, of_trained)
         weights, moments, norm = optimizer.update(weights, gradients, state["moments"], decays, rates, number)
         metrics = {"loss": value, "learning_rate": rate, "gradient_norm": norm}
         after: State = {
@@ -90,13 +113,13 @@ def train_step(
             after, metrics = _unless_overflow(state, after, scaling, jnp.isfinite(norm)), metrics | {"scale": factor}
         return after, metrics
 
-    def steps(state: State, batches: Batch) -> tuple[State, dict[str, jax.Array]]:
+    def program(state: State, batches: Batch, own: Tree) -> tuple[State, Metrics]:
         if next(iter(batches.values())).shape[0] > 1:
-            return jax.lax.scan(step, state, batches)
-        state, metrics = step(state, {name: array[0] for name, array in batches.items()})
+            return jax.lax.scan(functools.partial(step, own=own), state, batches)
+        state, metrics = step(state, {name: array[0] for name, array in batches.items()}, own)
         return state, {name: value[None] for name, value in metrics.items()}
 
-    return steps
+    return Steps(program, {"seed": np.uint32(seed), "schedule": schedule.numbers()})
 
 
 def _unless_overflow(before: State, after: State, scaling: LossScale, finite: jax.Array) -> State:
@@ -140,9 +163,6 @@ def accumulate(
     return jax.lax.scan(add, first, rest)[0]
 
 
-Steps = Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]
-
-
 class CompiledSteps:
     """`steps` (see `train_step`), compiled when a new shape of batch arrives; the state that goes in is used up.
 
@@ -153,7 +173,7 @@ class CompiledSteps:
         self._steps, self._say = steps, say
         self._programs: dict[tuple[int, ...], jax.stages.Compiled] = {}
 
-    def __call__(self, state: State, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
+    def __call__(self, state: State, batch: Batch) -> tuple[State, Metrics]:
         """The state after the steps and their metrics."""
         shape = batch["input_ids"].shape
         if shape not in self._programs:
@@ -161,14 +181,14 @@ class CompiledSteps:
             if not self._programs:
                 self._say(memory(state, program))
             self._programs[shape] = program
-        after: tuple[State, dict[str, jax.Array]] = self._programs[shape](state, batch)
+        after: tuple[State, Metrics] = self._programs[shape](state, batch, self._steps.own)
         return after
 
 
 def traced(steps: Steps, state: State, batch: Batch) -> jax.stages.Traced:
     """`steps` for arrays of these shapes and shardings, ready to be lowered for any platform."""
     shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
-    return jax.jit(steps, donate_argnums=0, out_shardings=(shardings, None)).trace(state, batch)
+    return jax.jit(steps.program, donate_argnums=0, out_shardings=(shardings, None)).trace(state, batch, steps.own)
 
 
 def memory(state: State, program: jax.stages.Compiled) -> str:
