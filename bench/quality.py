@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from bench.side_by_side import machine
 from jaxbert.metrics.glue import TASK_METRICS
 
-TASKS = ("CoLA", "RTE", "STS-B", "MRPC")
+TASKS = ("RTE", "MRPC", "STS-B", "CoLA")
 SIDES = ("ours", "peer")
 SETTINGS = {"epochs": 3, "batch": 32, "rate": 5e-5, "length": 128}
 
@@ -49,7 +49,7 @@ def trained(run: Run, glue: str, model: str, dtype: str) -> dict[str, Any]:
     """Train, and evaluate after the last step: metrics, wall and processor seconds of the whole process."""
     with tempfile.TemporaryDirectory() as folder:
         data = os.path.join(glue, run.task)
-        command = _ours(run, data, model, dtype, folder) if run.side == "ours" else _peer(run, data, model, dtype, folder)
+        command = {"ours": _ours, "peer": _peer}[run.side](run, data, model, dtype, folder)
         began, used = time.perf_counter(), os.times()
         subprocess.run([sys.executable, "-m", *command], check=True, stdout=subprocess.DEVNULL)
         seconds, now = time.perf_counter() - began, os.times()

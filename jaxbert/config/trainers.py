@@ -51,9 +51,9 @@ class TrainingFlags:
     log_steps: int = flag(100, "Steps between log lines; 0: only one, for the last step.", minimum=0)
     report_to: str = flag(
         "tensorboard",
-        "Who else is told loss, rate and metrics, besides summaries/metrics.jsonl in --model_dir: tensorboard (events in"
-        " the same folder), wandb, mlflow; several with commas, or none. The last two are packages of their own, which"
-        " read where they report to from their own variables, such as WANDB_MODE=offline or MLFLOW_TRACKING_URI.",
+        "Who is told loss, rate and metrics, besides summaries/metrics.jsonl in --model_dir: tensorboard (events in the"
+        " same folder), wandb, mlflow; several with commas, or none. The last two are packages of their own, which read"
+        " where they report to from their own variables, such as WANDB_MODE=offline or MLFLOW_TRACKING_URI.",
     )
 
     train_batch_size: int = flag(32, "Examples in a step, over all devices.", minimum=1, group="Training")

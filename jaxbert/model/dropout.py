@@ -46,7 +46,7 @@ def _hashed_range(size: int) -> jax.Array:
 
 
 def token_bits(seed: jax.Array | int, step: jax.Array, sequences: jax.Array, positions: jax.Array) -> jax.Array:
-    """A hash per token [B, S] uint32, of seed (below 2**32), step, the sequence's number in the step's batch, and position."""
+    """A hash per token [B, S] uint32, of seed (below 2**32), step, the sequence's number in the batch, and position."""
     key = _mix(_mix(jnp.asarray(seed, jnp.uint32)) ^ step.astype(jnp.uint32))
     sequence = _mix(key ^ sequences.astype(jnp.uint32))
     return _mix(sequence ^ (positions.astype(jnp.uint32) + jnp.uint32(1)))

@@ -30,8 +30,8 @@ from jaxbert.train import devices, hosts, run_folder
 from jaxbert.train.loop import DIVERGED, Plan, train
 from jaxbert.train.optimizers import AdamW, Lamb, LinearSchedule, LossScale, Optimizer, decay_mask
 from jaxbert.train.sharding import state_shardings, with_gathered_weights, with_shardings
-from jaxbert.train.step import UNSCALED, CompiledSteps, Loss, State, Steps, initial_state, train_step
 from jaxbert.train.sinks import Mlflow, Opened, TensorBoard, WeightsAndBiases
+from jaxbert.train.step import UNSCALED, CompiledSteps, Loss, State, Steps, initial_state, train_step
 from jaxbert.train.summaries import Summaries
 
 DTYPES = {"fp32": jnp.float32, "bf16": jnp.bfloat16, "fp16": jnp.float16}
@@ -239,11 +239,11 @@ def loss_scale(flags: TrainingFlags) -> LossScale:
 def sinks(flags: TrainingFlags) -> list[Opened]:
     """`--report_to`."""
     name = os.path.basename(os.path.abspath(flags.model_dir))
-    about = {"name": name, "flags": dataclasses.asdict(flags)}
+    given = dataclasses.asdict(flags)
     made: dict[str, Opened] = {
         "tensorboard": TensorBoard,
-        "wandb": functools.partial(WeightsAndBiases, **about),
-        "mlflow": functools.partial(Mlflow, **about),
+        "wandb": functools.partial(WeightsAndBiases, name=name, flags=given),
+        "mlflow": functools.partial(Mlflow, name=name, flags=given),
     }
     return [made[program] for program in flags.reported_to]
 

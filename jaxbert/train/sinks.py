@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs that show the metrics of a run: TensorBoard, Weights & Biases, MLflow.
 
-The last two take projects, servers and offline modes from variables of their own (`WANDB_...`, `MLFLOW_...`). A run that
-goes on is found there again by `runs.json` in its folder of summaries.
+The last two take projects, servers and offline modes from variables of their own (`WANDB_...`, `MLFLOW_...`). A run
+that goes on is found there again by `runs.json` in its folder of summaries.
 """
 
 import json
@@ -88,7 +88,7 @@ class WeightsAndBiases:
 
 
 class Mlflow:
-    """A run there, with `flags` as its parameters. Steps that a run does again after an interruption stand there twice."""
+    """A run there, with `flags` as its parameters. Steps that are done again after an interruption stand there twice."""
 
     def __init__(self, folder: str, done: Mapping[str, int], name: str, flags: Mapping[str, Any]) -> None:
         try:

@@ -18,8 +18,8 @@ class Summaries:
     """The folder `<model_dir>/summaries`: `metrics.jsonl`, and what the `sinks` write there.
 
     `done` says up to which step each part, `train` and `validation`, stands. What an interrupted run had written after
-    it is dropped, so every step stands there once. With `is_written` false nothing is written. Remote files cannot grow:
-    these are written here and sent by each `save`.
+    it is dropped, so every step stands there once. With `is_written` false nothing is written. Remote files cannot
+    grow: these are written here and sent by each `save`.
     """
 
     def __init__(
