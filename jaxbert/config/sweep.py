@@ -135,7 +135,22 @@ def read_sweep(trainer: str, options: type[Any], argv: Sequence[str]) -> Sweep:
             arguments.append(f"--model_dir={os.path.join(folder, 'runs', run.name)}")
             read = parse(options, arguments).options
             runs.append(dataclasses.replace(run, arguments=tuple(arguments), options=read))
+    _refuse_shared_folders(runs)
     return Sweep(trainer, folder, tuple(runs), own)
+
+
+def _refuse_shared_folders(runs: Sequence[Run]) -> None:
+    """Raise InputError where two runs would have one folder, as it is named by letters, digits and `+-._` of values."""
+    known: dict[str, Run] = {}
+    for run in runs:
+        other = known.setdefault(run.name, run)
+        if other is not run:
+            pairs = zip(other.setting, run.setting, strict=True)
+            (name, before), (_, now) = next((one, two) for one, two in pairs if one != two)
+            raise InputError(
+                f"`--{name}={before}|{now}`: the folders of their runs would both be called `{run.name}`",
+                "give them in commands with different `--model_dir`",
+            )
 
 
 def _by_name(options: type[Any], arguments: Sequence[str]) -> dict[str, str]:

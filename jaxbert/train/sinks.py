@@ -88,7 +88,7 @@ class WeightsAndBiases:
 
 
 class Mlflow:
-    """A run there, with `flags` as its parameters. Steps that are done again after an interruption stand there twice."""
+    """A run there, with `flags` as its parameters. What is done again after an interruption stands there twice."""
 
     def __init__(self, folder: str, done: Mapping[str, int], name: str, flags: Mapping[str, Any]) -> None:
         try:

@@ -36,9 +36,20 @@ def test_choices_and_texts_have_lists_too() -> None:
     assert found == [(kind, path, 1.0) for kind in ("adamw", "lamb") for path in ("a,b", "c/d")]
 
 
+def test_flags_that_are_lists_keep_their_commas() -> None:
+    """Parts to freeze and weights of classes are each one value; an empty first one stands for none."""
+    sweep = read("--freeze=|embeddings,layer_0-3|encoder", "--class_weights=a:1,b:2", "--report_to=tensorboard,wandb")
+    assert [run.options.freeze for run in sweep.runs] == ["", "embeddings,layer_0-3", "encoder"]
+    assert {(run.options.class_weights, run.options.report_to) for run in sweep.runs} == {
+        ("a:1,b:2", "tensorboard,wandb")
+    }
+    assert len({run.options.model_dir for run in sweep.runs}) == 3
+
+
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
+        ("--train_file=a/b.csv|a-b.csv", "would both be called `train_file-a-b.csv_seed-0`"),
         ("--learning_rate=2e-5,x", "`--learning_rate=x`: expected a number"),
         ("--learning_rate=2e-5,2e-5", "the same value twice"),
         ("--learning_rate=2e-5,", "an empty one"),

@@ -16,7 +16,7 @@ from jaxbert.model.weights import classifier_table, initialize
 from jaxbert.tasks.classification import label_targets
 from jaxbert.train.losses import classification_loss, cross_entropy, regression_loss
 from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask
-from jaxbert.train.step import initial_state, train_step, with_shares
+from jaxbert.train.step import initial_state, traced, train_step, with_shares
 
 CONFIG = BertConfig(
     vocab_size=50, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
@@ -45,14 +45,19 @@ def loss_of(config):
     return loss
 
 
+def training_batches(micro_batches):
+    """Packed batches of the data."""
+    shape = choose_shape(LENGTHS, BATCH // micro_batches, seed=0, multiple=8, even=True)
+    read = lambda numbers: {name: array[numbers] for name, array in FEATURES.items()}  # noqa: E731
+    return TrainingBatches(read, SIZE, BATCH, micro_batches, shape, seed=5, targets=label_targets, lengths=LENGTHS)
+
+
 @functools.cache
 def run_steps(micro_batches, steps=3):
     """State and metrics after some steps with dropout, from the same start."""
     schedule = LinearSchedule(1e-2, 0.0, 0, 10)
     step = jax.jit(train_step(loss_of(CONFIG), AdamW(), schedule, decay_mask(TABLE), seed=5))
-    shape = choose_shape(LENGTHS, BATCH // micro_batches, seed=0, multiple=8, even=True)
-    read = lambda numbers: {name: array[numbers] for name, array in FEATURES.items()}  # noqa: E731
-    batches = TrainingBatches(read, SIZE, BATCH, micro_batches, shape, seed=5, targets=label_targets, lengths=LENGTHS)
+    batches = training_batches(micro_batches)
     state = initial_state(initialize(TABLE, 0, 0.2), AdamW())
     for number in range(steps):
         state, metrics = step(state, batches.at(number))
@@ -71,6 +76,19 @@ def test_micro_batches_equal_one_batch(micro_batches):
         pairs = zip(jax.tree.leaves(parts_state["moments"][name]), jax.tree.leaves(state["moments"][name]), strict=True)
         for part, whole in pairs:
             np.testing.assert_allclose(part, whole, atol=1e-5 * max(np.abs(whole).max(), 1e-3))
+
+
+def test_runs_that_differ_in_seed_and_rates_share_a_program():
+    """The lowered step is the same text for other seeds and schedules, so a cache of programs has it."""
+
+    def lowered(seed, schedule, optimizer):
+        steps = train_step(loss_of(CONFIG), optimizer, schedule, decay_mask(TABLE), seed)
+        state, batches = run_steps(1)[0], training_batches(1)
+        return traced(steps, state, batches.at(0)).lower().as_text()
+
+    program = lowered(5, LinearSchedule(1e-2, 0.0, 0, 10), AdamW())
+    assert lowered(2**32 - 1, LinearSchedule(3e-5, 1e-6, 7, 99), AdamW()) == program
+    assert lowered(5, LinearSchedule(1e-2, 0.0, 0, 10), AdamW(decay=0.1)) != program
 
 
 def test_shares_are_over_the_whole_batch():
