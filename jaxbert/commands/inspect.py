@@ -8,12 +8,14 @@ from jaxbert.checkpoints import describe
 from jaxbert.checkpoints.model_folder import has_model
 from jaxbert.config.models import InspectFlags
 from jaxbert.datasets.describe import describe_data
+from jaxbert.datasets.describe_records import describe_examples
 from jaxbert.datasets.describe_tables import describe_splits, usual_columns
 from jaxbert.datasets.describe_texts import try_describe_texts
 from jaxbert.errors import InputError
 from jaxbert.examples.table import ColumnNames
 from jaxbert.export.onnx import MODEL_FILE
 from jaxbert.io import files
+from jaxbert.tfrecord.files import is_records
 
 
 def run(flags: InspectFlags) -> None:
@@ -26,7 +28,9 @@ def _describe(flags: InspectFlags) -> Iterable[str]:
     path = flags.path
     if files.is_file(path):
         lines = describe.describe_configuration(path) or describe_data(path) or _describe_onnx(path)
-        if any(line.startswith("use  ") for line in lines) or flags.text_a_column:
+        if is_records(path):
+            lines = [*lines, *describe_examples(path, flags.eval_file, flags.input_meta_data_path)]
+        elif any(line.startswith("use  ") for line in lines) or flags.text_a_column:
             lines = [*lines, *_describe_texts(flags, lines)]
     elif files.is_file(onnx := os.path.join(path, MODEL_FILE)) and not has_model(path):
         lines = _describe_onnx(onnx)

@@ -73,13 +73,16 @@ class InspectFlags:
     init_checkpoint: str | None = flag(
         None,
         "Count the tokens of a table as this model reads them; without it and --vocab_file words are counted.",
-        group="Tables of texts",
+        group="Tables of texts, and records",
     )
     max_seq_length: int = flag(128, "Longer examples, special tokens included, are counted.", minimum=4)
-    eval_file: str | None = flag(None, "A table to evaluate on: how many of its texts are in the other as well.")
+    eval_file: str | None = flag(
+        None, "A table, or records, to evaluate on: how many of its texts are in the other as well."
+    )
     text_a_column: str | None = flag(None, "Column of the (first) text; default: one of the usual names.")
     text_b_column: str | None = flag(None, "Column of the second text of a pair.")
     label_column: str | None = flag(None, "Column of the label.")
+    input_meta_data_path: str | None = flag(None, "Of records: the metadata file beside them, which names the classes.")
 
 
 @dataclasses.dataclass(frozen=True)

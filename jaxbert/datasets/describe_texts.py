@@ -62,7 +62,7 @@ def try_describe_texts(
     except InputError as error:
         if is_asked:
             raise
-        return [_line("texts", f"not looked at: {error.message}")]
+        return [line_of("texts", f"not looked at: {error.message}")]
 
 
 def describe_texts(
@@ -82,19 +82,23 @@ def describe_texts(
     """
     train = _look(path, names, tokenizer)
     yield from _of_set(train, tokenizer is not None, max_seq_length)
-    if eval_path is None:
-        return
-    yield f"{eval_path}:"
-    held_out = _look(eval_path, names, tokenizer)
-    yield from _of_set(held_out, tokenizer is not None, max_seq_length)
+    if eval_path is not None:
+        yield f"{eval_path}:"
+        held_out = _look(eval_path, names, tokenizer)
+        yield from _of_set(held_out, tokenizer is not None, max_seq_length)
+        yield from of_both(train, held_out, path)
+
+
+def of_both(train: Looked, held_out: Looked, path: str) -> Iterator[str]:
+    """What the set to evaluate on has of the one to train on, which is at `path`, and what only it has."""
     both = held_out.labels.keys() & train.labels.keys()
     other = sum(held_out.labels[key] != train.labels[key] for key in both)
-    yield _line(
+    yield line_of(
         "in both",
         f"{len(both):,} different texts are in both files" + (f", {other:,} with another label" if other else ""),
     )
     if new := held_out.classes.keys() - train.classes.keys():
-        yield _line("new classes", f"{', '.join(f'`{name}`' for name in sorted(new)[:_SHOWN])} are not in `{path}`")
+        yield line_of("new classes", f"{', '.join(f'`{name}`' for name in sorted(new)[:_SHOWN])} are not in `{path}`")
 
 
 def _look(path: str, names: ColumnNames, tokenizer: Tokenizer | None) -> Looked:
@@ -146,29 +150,36 @@ def _tokens(tokenizer: Tokenizer) -> Count:
 
 
 def _of_set(found: Looked, are_tokens: bool, max_seq_length: int) -> Iterator[str]:
-    size = len(found.sizes)
+    cut = int(np.count_nonzero(found.sizes > max_seq_length))
+    share = f"{cut:,} ({cut / len(found.sizes):.1%})" if are_tokens else ""
+    longer = f"{share} are longer than {max_seq_length} and would be cut" if are_tokens else ""
+    yield from of_set(found, "tokens" if are_tokens else "words", longer)
+
+
+def of_set(found: Looked, unit: str, longer: str) -> Iterator[str]:
+    """The lines of a set: how many examples and classes, sizes in this unit and how many are too long, duplicates."""
     notes = [
         f"{found.empty:,} empty" if found.empty else "",
         f"{found.short:,} of 1 or 2 characters" if found.short else "",
     ]
-    yield _line("texts", ", ".join(filter(None, [f"{size:,} examples", *notes])))
+    yield line_of("texts", ", ".join(filter(None, [f"{len(found.sizes):,} examples", *notes])))
     if "" not in found.classes or len(found.classes) > 1:
         told = [
             f"`{name}` {count:,}" for name, count in sorted(found.classes.items(), key=lambda one: (-one[1], one[0]))
         ]
         rest = f" and {len(told) - _SHOWN:,} further ones" if len(told) > _SHOWN else ""
-        yield _line("labels", f"{', '.join(told[:_SHOWN])}{rest}")
+        yield line_of("labels", f"{', '.join(told[:_SHOWN])}{rest}")
     ends = f"{found.sizes.min():,} to {found.sizes.max():,} an example"
     middle, high = (round(float(value)) for value in np.percentile(found.sizes, (50, 95)))
-    cut = int(np.count_nonzero(found.sizes > max_seq_length))
-    over = f"; {cut:,} ({cut / size:.1%}) are longer than {max_seq_length} and would be cut" if are_tokens else ""
-    yield _line("tokens" if are_tokens else "words", f"{ends}, median {middle:,}, 95 % have up to {high:,}{over}")
+    over = f"; {longer}" if longer else ""
+    yield line_of(unit, f"{ends}, median {middle:,}, 95 % have up to {high:,}{over}")
     if note := unknown_note(found.unknown, int(found.sizes.sum())):
-        yield _line("unknown", note)
+        yield line_of("unknown", note)
     if found.again:
         other = f", {found.contradicting:,} of them with another label" if found.contradicting else ""
-        yield _line("duplicates", f"{found.again:,} examples have the texts of an earlier one{other}")
+        yield line_of("duplicates", f"{found.again:,} examples have the texts of an earlier one{other}")
 
 
-def _line(name: str, text: str) -> str:
+def line_of(name: str, text: str) -> str:
+    """A line of what is told."""
     return f"{name:15} {text}"

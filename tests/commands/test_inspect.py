@@ -14,6 +14,9 @@ from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.tf_bundle import open_bundle, write_bundle
 from jaxbert.cli import main
 from jaxbert.export.onnx import write_onnx
+from jaxbert.tfrecord.example import encode
+from jaxbert.tfrecord.files import write_records
+from jaxbert.tfrecord.schema import squad_schema
 from tests.commands.tiny_task import Task
 from tests.examples.arrow_files import write_parquet
 from tests.export.tiny_exports import exported
@@ -75,6 +78,49 @@ def test_data_is_told(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
     assert "bert_config.json\nsizes           1 layers, hidden 16, 2 heads" in _inspect(
         capsys, task.model / "bert_config.json"
     )
+
+
+def test_examples_in_records_are_counted(task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As of tables: classes by the names of the metadata, lengths, what comes twice, what is in both files."""
+    rows = [line.split("\t") for line in (task.text / "train.tsv").read_text().splitlines()[1:]]
+    texts = {(row[3], row[4]) for row in rows}
+    ones = sum(row[0] == "1" for row in rows)
+    sizes = [len(row[3].split()) + len(row[4].split()) + 3 for row in rows]
+    twice = tmp_path / "twice.tf_record"
+    twice.write_bytes(2 * (task.folder / "train.tf_record").read_bytes())
+    meta = json.loads((task.folder / "meta_data").read_text())
+    (tmp_path / "meta_data").write_text(json.dumps({**meta, "label_list": ["other", "same"]}))
+    given = (f"--eval_file={task.folder}/eval.tf_record", f"--input_meta_data_path={tmp_path}/meta_data")
+    train, held_out = _inspect(capsys, twice, *given).split(f"{task.folder}/eval.tf_record:\n")
+    for line in (
+        "texts           48 examples\n",
+        f"`same` {2 * ones}",
+        f"tokens          {min(sizes)} to {max(sizes)} an example",
+        f"fill all {meta['max_seq_length']}, as cut ones do\n",
+        f"duplicates      {48 - len(texts)} examples have the texts of an earlier one",
+    ):
+        assert line in train
+    assert "texts           12 examples\n" in held_out
+    dev = {tuple(line.split("\t")[3:5]) for line in (task.text / "dev.tsv").read_text().splitlines()[1:]}
+    assert f"in both         {len(dev & texts)} different texts are in both files" in held_out
+
+
+def test_answers_in_records_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Records of SQuAD have an answer or none; equal ones with another answer are told."""
+    arrays = {
+        "unique_ids": np.arange(3),
+        "input_ids": np.array([[2, 7, 3, 9, 3, 0]] * 3),
+        "input_mask": np.array([[1, 1, 1, 1, 1, 0]] * 3),
+        "segment_ids": np.array([[0, 0, 0, 1, 1, 0]] * 3),
+        "start_positions": np.array([3, 0, 3]),
+        "end_positions": np.array([3, 0, 3]),
+        "is_impossible": np.array([0, 1, 0]),
+    }
+    path = tmp_path / "squad.tf_record"
+    write_records(str(path), encode(arrays, squad_schema(6)))
+    out = _inspect(capsys, path)
+    assert "labels          `an answer` 2, `no answer` 1\n" in out
+    assert "duplicates      2 examples have the texts of an earlier one, 1 of them with another label\n" in out
 
 
 TABLES = {
