@@ -6,6 +6,7 @@ import os
 from jaxbert.config.sweep import Sweep
 from jaxbert.console import say
 from jaxbert.errors import InputError
+from jaxbert.reports.many import write_settings
 from jaxbert.sweeps import table
 from jaxbert.sweeps.runs import run_all
 
@@ -17,6 +18,7 @@ def run(sweep: Sweep) -> None:
     path = table.write(sweep, found)
     print("\n".join(table.lines(found)))
     if found["best_run"]:
+        write_settings(sweep.folder, found)
         say(f"the best model is in {found['best_run']['folder']}; all figures are in {path}")
     if found["failed"]:
         raise InputError(

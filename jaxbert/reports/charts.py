@@ -21,6 +21,8 @@ _INK = "#010203"  # in place of the page's colour for text until the SVG is writ
 _SERIES = ("#010211", "#010212", "#010213", "#010214")
 _SIZE = (4.6, 2.7)  # inches of 72 units; the page scales it
 _PLACE = (0.15, 0.19, 0.82, 0.74)  # of the axes: left, bottom, width and height as shares
+_PLACE_ABOVE_NAMES = (0.15, 0.5, 0.82, 0.45)
+_LETTERS = 60  # that have room below the axes
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",  # letters stay letters, in the page's typeface
     "text.parse_math": False,
@@ -81,7 +83,10 @@ def bars(words: Words, values: Mapping[str, float]) -> str:
     """A bar for each name."""
     with _drawn(words) as (axes, result):
         axes.bar(range(len(values)), list(values.values()), color=_SERIES[0], linewidth=0)
-        axes.set_xticks(range(len(values)), list(values))
+        is_wide = sum(map(len, values)) + 2 * len(values) > _LETTERS
+        axes.set_xticks(range(len(values)), list(values), rotation=90 if is_wide else 0)
+        if is_wide:
+            axes.set_position(_PLACE_ABOVE_NAMES)
         axes.grid(axis="x", visible=False)
     return result[0]
 

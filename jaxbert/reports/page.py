@@ -48,6 +48,7 @@ def page(report: Part) -> str:
     title = f"Report on {task}" + (f": {kind}" if kind != task else "")
     sections = (
         _results(report),
+        _groups(report.get("settings")),
         _curves(report["curves"], report["results"]["metrics"]),
         _classes(report.get("classes", ())),
         _confusion([one["name"] for one in report.get("classes", ())], report.get("confusion")),
@@ -76,10 +77,14 @@ def _results(report: Part) -> Iterator[str]:
             f" values of {results['resamples']:,} samples drawn with replacement: by so much the"
             " choice of the examples may move it. What another seed of training would do they do not show.</p>\n"
         )
+    if "note" in results:
+        yield f"<p>{_text(results['note'])}</p>\n"
     rows = [
         (name, *(_number(one[key]) if one["low"] != one["high"] or key == "value" else "" for key in one))
         for name, one in results["metrics"].items()
     ]
+    if not rows:
+        return
     heads = ("Metric", "Value", "From", "To") if "resamples" in results else ("Metric", "Value")
     yield _table(heads, [row[: len(heads)] for row in rows], first_texts=1)
 
@@ -187,11 +192,11 @@ def _residuals(residuals: Part | None) -> Iterator[str]:
     yield "</div>\n"
 
 
-def _groups(groups: Part) -> Iterator[str]:
-    """A table and a chart of one score by groups: `title`, `note`, `score`, and `rows` of `name`, `count`, scores."""
-    rows = groups["rows"]
-    if not rows:
+def _groups(groups: Part | None) -> Iterator[str]:
+    """A table and a chart of the last score by groups: `title`, `note`, `by`, and `rows` of `name`, `count`, scores."""
+    if groups is None or not groups["rows"]:
         return
+    rows = groups["rows"]
     scores = [name for name in rows[0] if name not in ("name", "count")]
     shown = scores[-1]
     values = {one["name"]: one[shown] for one in rows}

@@ -35,41 +35,56 @@ def write(
 
     Args:
         flags: of the run.
-        kind: "classification", "several labels", "regression", "entities", "answers" or "pretraining".
+        kind: "classification", "several labels", "regression", "entities", "answers", "choices" or "pretraining".
         model: what it is, by name.
         data: what is trained and evaluated on, by name.
         parts: `results`, and what `content` makes.
     """
     report = {
         "kind": kind,
-        "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "written": now(),
         "run": _of_run(flags),
         "model": dict(model),
         "data": dict(data),
         "curves": read_curves(flags.model_dir),
         **parts,
     }
+    save(flags.model_dir, report)
+
+
+def save(folder: str, report: Mapping[str, Any]) -> None:
+    """Write a report, whose `written` is now, as both files, and say what matters of it."""
     report = json.loads(json.dumps(_finite(report)))  # as a reader of the file finds it
     content = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
-    files.write_text(os.path.join(flags.model_dir, JSON_FILE), content + "\n")
+    files.write_text(os.path.join(folder, JSON_FILE), content + "\n")
     for line in told(report):
         say(line)
-    path = os.path.join(flags.model_dir, PAGE_FILE)
+    path = os.path.join(folder, PAGE_FILE)
     try:
         from jaxbert.reports import page
     except ImportError as error:
         if (error.name or "").split(".")[0] != "matplotlib":
             raise
-        where = os.path.join(flags.model_dir, JSON_FILE)
+        where = os.path.join(folder, JSON_FILE)
         say(f"the report is in {where}; `pip install matplotlib` to have it as a page with charts")
         return
     files.write_text(path, page.page(report))
     say(f"the report is in {path}")
 
 
-def is_written(flags: TrainingFlags) -> bool:
-    """Whether there is a report in `--model_dir`."""
-    return files.is_file(os.path.join(flags.model_dir, JSON_FILE))
+def now() -> str:
+    """The date of a report."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def read(folder: str) -> dict[str, Any]:
+    """The figures of the report in a folder."""
+    return files.read_json_object(os.path.join(folder, JSON_FILE), "the report of a run")
+
+
+def is_written(folder: str) -> bool:
+    """Whether there is a report in the folder."""
+    return files.is_file(os.path.join(folder, JSON_FILE))
 
 
 def told(report: Mapping[str, Any]) -> Iterator[str]:
@@ -81,7 +96,8 @@ def told(report: Mapping[str, Any]) -> Iterator[str]:
         if one["value"] is not None
     ]
     of = f" of {results['examples']:,} examples, 95 % intervals" if "resamples" in results else ""
-    yield f"results{of}: {'  '.join(found)}"
+    if found:
+        yield f"results{of}: {'  '.join(found)}"
     if classes := [one for one in report.get("classes", ()) if one["support"]]:
         worst = min(classes, key=lambda one: one["f1"])
         line = f"lowest F1: {worst['f1']:.4f} of `{worst['name']}` ({worst['support']:,} examples)"

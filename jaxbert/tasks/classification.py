@@ -197,7 +197,11 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
     if is_finished and data.held_out is not None:
         say("it was evaluated before; `--mode=eval` scores what is given now")
     fine_tuning.say_where(flags)
-    if data.held_out is None or (is_finished and reports.is_written(flags)):
+    if is_finished and reports.is_written(flags.model_dir):
+        return
+    if data.held_out is None:
+        about = {"task": meta.processor_type, "training set": _counted(records.labels[:size], meta)}
+        reporting.of_training(flags, _kind(meta), data.model, classifier.table, about)
         return
     try:
         _report(flags, classifier, data, best or _evaluated_before(flags, classifier, data))
@@ -239,14 +243,14 @@ def _report(flags: ClassifierFlags, classifier: Classifier, data: "Data", evalua
         return reporting.texts(held_out.read(firsts[numbers]), data.model.vocab)
 
     if meta.is_regression:
-        kind, score, of_each = "regression", "mean squared error", (logits[:, 0] - labels) ** 2
+        score, of_each = "mean squared error", (logits[:, 0] - labels) ** 2
         parts = content.regression(labels, logits[:, 0], texts)
     elif meta.is_multi_label:
-        kind, score, probabilities = "several labels", "all labels right", logistic(logits)
+        score, probabilities = "all labels right", logistic(logits)
         of_each = np.all((probabilities >= thresholds(meta)) == labels, axis=1)
         parts = content.several_labels(names, labels, probabilities, thresholds(meta), texts)
     else:
-        kind, score, of_each = "classification", "accuracy", logits.argmax(axis=1) == labels
+        score, of_each = "accuracy", logits.argmax(axis=1) == labels
         parts = content.classification(names, labels, np.exp(log_softmax(logits.astype(np.float64))), texts)
     limit = None if meta.windows else meta.max_seq_length
     parts |= content.lengths(np.add.reduceat(held_out.lengths, firsts), limit, of_each, score)
@@ -255,7 +259,12 @@ def _report(flags: ClassifierFlags, classifier: Classifier, data: "Data", evalua
     if data.train is not None:
         about["training set"] = _counted(data.train.labels[: flags.train_data_size], meta)
     parts["results"] = found if evaluated.step is None else {**found, "step": evaluated.step}
-    reports.write(flags, kind, reporting.of_model(data.model, classifier.table), about, parts)
+    reports.write(flags, _kind(meta), reporting.of_model(data.model, classifier.table), about, parts)
+
+
+def _kind(meta: ClassificationMetaData) -> str:
+    """What a report calls it."""
+    return "regression" if meta.is_regression else "several labels" if meta.is_multi_label else "classification"
 
 
 def _objective(flags: ClassifierFlags, data: "Data") -> Objective:

@@ -24,7 +24,9 @@ from jaxbert.io import files
 from jaxbert.model.heads import choose
 from jaxbert.model.weights import Table, Tree, choice_table
 from jaxbert.predictions.choices import write_choices
-from jaxbert.tasks import fine_tuning
+from jaxbert.reports import content
+from jaxbert.reports import run as reports
+from jaxbert.tasks import fine_tuning, reporting
 from jaxbert.tasks.classification import MAX_SEQ_LENGTH, log_softmax, longest
 from jaxbert.tasks.network import Network
 from jaxbert.tfrecord.metadata import MultipleChoiceMetaData
@@ -32,6 +34,7 @@ from jaxbert.train import devices, hosts, run
 from jaxbert.train.losses import choice_loss
 from jaxbert.train.step import Batch
 
+_KIND = "choices"  # as reports call it
 _SWAG_FILES: Mapping[Role, str] = {"train": "train.csv", "eval": "val.csv", "test": "test.csv"}
 
 
@@ -49,6 +52,7 @@ def run_task(flags: MultipleChoiceFlags) -> None:
     logits = chooser.choice_logits(weights, data.examples, flags.eval_batch_size)
     if flags.mode == "eval":
         print(json.dumps(results(logits, data.examples)))
+        _report(flags, chooser, data, data.examples, logits)
     elif hosts.is_first():
         path = os.path.join(flags.model_dir, "predictions.tsv")
         write_choices(path, data.examples.ids, data.examples.names, probabilities(logits, data.examples.firsts))
@@ -97,11 +101,20 @@ def probabilities(logits: np.ndarray, firsts: np.ndarray) -> list[np.ndarray]:
     return [np.exp(log_softmax(part.astype(np.float64))) for part in np.split(logits, firsts[1:-1])]
 
 
-def results(logits: np.ndarray, examples: ChoiceExamples) -> dict[str, float]:
-    """Share of questions whose right choice has the largest logit (the first of equal ones), and loss; logits [n]."""
+def outcomes(logits: np.ndarray, examples: ChoiceExamples) -> tuple[np.ndarray, np.ndarray]:
+    """Of each question whether its right choice has the largest logit (the first of equal ones), and its loss [Q]."""
     parts = np.split(logits.astype(np.float64), examples.firsts[1:-1])
     right = [part.argmax() == answer for part, answer in zip(parts, examples.answers, strict=True)]
     losses = [-log_softmax(part)[answer] for part, answer in zip(parts, examples.answers, strict=True)]
+    return np.array(right), np.array(losses)
+
+
+def results(logits: np.ndarray, examples: ChoiceExamples) -> dict[str, float]:
+    """Share of questions that are answered right, and mean loss; logits [n]."""
+    return _means(*outcomes(logits, examples))
+
+
+def _means(right: np.ndarray, losses: np.ndarray) -> dict[str, float]:
     return {"accuracy": float(np.mean(right)), "loss": float(np.mean(losses))}
 
 
@@ -114,6 +127,7 @@ def _train(flags: MultipleChoiceFlags, chooser: Chooser, data: "Data") -> None:
     metric = fine_tuning.best_metric(flags, ("accuracy", "loss"))
     meta = MultipleChoiceMetaData(len(examples), data.max_seq_length)
     texts = data.model.texts() | {model_folder.META_DATA_FILE: meta.to_json()}
+    best: tuple[np.ndarray, int] | None = None
     with contextlib.closing(run.fit(flags, chooser.mesh, data.model, training)) as epochs:
         for epoch in epochs:
             found: dict[str, float] = {}
@@ -122,8 +136,49 @@ def _train(flags: MultipleChoiceFlags, chooser: Chooser, data: "Data") -> None:
                 found = results(logits, data.held_out)
                 epoch.report(found)
             folders = fine_tuning.model_folders(flags, epoch, found, metric)
+            if len(folders) > 1:
+                best = logits, epoch.step
             run.write_model(folders, epoch.weights, texts, {"step": epoch.step, **found})
     fine_tuning.say_where(flags)
+    if data.held_out is None:
+        reporting.of_training(flags, _KIND, data.model, chooser.table, _about(data))
+    elif best is not None:
+        _report(flags, chooser, data, data.held_out, *best)
+
+
+def _report(
+    flags: MultipleChoiceFlags,
+    chooser: Chooser,
+    data: "Data",
+    asked: ChoiceExamples,
+    logits: np.ndarray,
+    step: int | None = None,
+) -> None:
+    """Write the report on the logits [n] of the questions; they are those after so many steps of this run."""
+    if not hosts.is_first():
+        return
+    shares = probabilities(logits, asked.firsts)
+    chosen = np.array([one.argmax() for one in shares])
+
+    def texts(numbers: np.ndarray) -> list[list[str]]:
+        """What is read first, the right choice and the chosen one, with what stands in front of them."""
+        both = (reporting.texts(asked.read(asked.firsts[numbers] + of[numbers]), data.model.vocab) for of in places)
+        return [
+            [*right[:-1], f"right: {right[-1]}", f"chosen: {wrong[-1]}"] for right, wrong in zip(*both, strict=True)
+        ]
+
+    places = (asked.answers, chosen)
+    right, losses = outcomes(logits, asked)
+    parts = content.choices(asked.answers, shares, texts)
+    longest_choice = np.maximum.reduceat(asked.lengths, asked.firsts[:-1])
+    parts |= content.lengths(longest_choice, data.max_seq_length, right, "accuracy")
+    parts["results"] = content.metrics(_means, (right, losses)) | ({} if step is None else {"step": step})
+    about = _about(data) | {"questions to evaluate on": len(asked)}
+    reports.write(flags, _KIND, reporting.of_model(data.model, chooser.table), about, parts)
+
+
+def _about(data: "Data") -> dict[str, object]:
+    return {"task": "multiple choice", **({"questions to train on": len(data.examples)} if data.held_out else {})}
 
 
 @dataclasses.dataclass(frozen=True)

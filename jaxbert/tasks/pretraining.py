@@ -95,7 +95,10 @@ def run_task(flags: PretrainingFlags) -> None:
         run.say_results(int(read_results(folder)["step"]), results)
         masked = pretrainer.masked_tokens(weights, held_out)
     say(f"the model is in {folder}; give it as --init_checkpoint")
-    if held_out is not None and hosts.is_first():
+    if held_out is None:
+        about = {"task": "pretraining", "records to train on": len(records)}
+        reporting.of_training(flags, "pretraining", model, pretrainer.table, about)
+    elif hosts.is_first():
         size = len(held_out.records)
         about = {"task": "pretraining", "records to train on": len(records), "records to evaluate on": size}
         told = {"results": content.exact(results) | {"step": int(read_results(folder)["step"])}}

@@ -9,8 +9,11 @@ import jax
 import numpy as np
 
 from jaxbert.checkpoints.resolve import Model
+from jaxbert.config.trainers import TrainingFlags
 from jaxbert.model.weights import Table
+from jaxbert.reports import run as reports
 from jaxbert.text.vocab import Vocab
+from jaxbert.train import hosts
 
 
 def of_model(model: Model, table: Table) -> dict[str, Any]:
@@ -27,6 +30,13 @@ def of_model(model: Model, table: Table) -> dict[str, Any]:
         "text is lower-cased": "not known" if model.rules is None else model.rules.lower_case,
         "computed on": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
     }
+
+
+def of_training(flags: TrainingFlags, kind: str, model: Model, table: Table, data: Mapping[str, Any]) -> None:
+    """Write the report on a training without evaluation: curves, data, model and flags."""
+    if hosts.is_first():
+        results = {"metrics": {}, "note": "Nothing was evaluated."}
+        reports.write(flags, kind, of_model(model, table), data, {"results": results})
 
 
 def texts(features: Mapping[str, np.ndarray], vocab: Vocab) -> list[list[str]]:

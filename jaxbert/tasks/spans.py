@@ -76,6 +76,9 @@ def run_task(flags: SquadFlags) -> None:
         _train(flags, answerer, data, held_out)
         model = _model_in(model, os.path.join(flags.model_dir, "last"))
     if held_out is None:
+        if flags.trains:
+            about = {"task": "SQuAD", "windows to train on": data.meta.train_data_size}
+            reporting.of_training(flags, "answers", data.model, answerer.table, about)
         if flags.answers:
             _predict(flags, answerer, model, data.questions)
         return

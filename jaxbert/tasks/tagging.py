@@ -259,6 +259,9 @@ def _train(flags: TaggerFlags, tagger: Tagger, data: Data) -> None:
     fine_tuning.say_where(flags)
     if best is not None:
         _report(flags, tagger, data, *best)
+    elif data.held_out is None:
+        about = {"task": "tagging", "sentences to train on": len(windows.sentences)}
+        reporting.of_training(flags, "entities", data.model, tagger.table, about)
 
 
 def _report(flags: TaggerFlags, tagger: Tagger, data: Data, logits: np.ndarray, step: int | None = None) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trainers write a report: its figures are those of the run, again and again the same."""
 
+import csv
 import json
 import re
 import shutil
@@ -12,6 +13,9 @@ import pytest
 
 from jaxbert.cli import main
 from tests.commands.conftest import Run
+from tests.commands.tiny_choices import BATCHES as CHOICE_BATCHES
+from tests.commands.tiny_choices import SIZES as CHOICE_SIZES
+from tests.commands.tiny_choices import write_swag
 from tests.commands.tiny_task import PLAIN, SIZES, Task, flags
 
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
@@ -112,6 +116,43 @@ def test_answers(answering: dict[int, Path], version: int) -> None:
         assert mean == pytest.approx(best["f1"])
     assert ("confusion" in report) == (version == 2)
     assert (answering[version] / "report.html").is_file()
+
+
+def test_choices(task: Task, tmp_path: Path) -> None:
+    """Metrics are those of the best weights; the right choices of mistakes are those of the file, as are the chosen."""
+    swag = write_swag(tmp_path / "swag")
+    where = flags(data_dir=swag, init_checkpoint=task.model / "bert_model.ckpt", model_dir=tmp_path / "out")
+    assert main(["run_multiple_choice", *CHOICE_BATCHES, *PLAIN, *where]) == 0
+    report = read(tmp_path / "out")
+    best = json.loads((tmp_path / "out/best/eval_results.json").read_text())
+    assert report["results"].pop("step") == best.pop("step")
+    assert {name: one["value"] for name, one in report["results"]["metrics"].items()} == best
+    assert sum(one["support"] for one in report["classes"]) == CHOICE_SIZES["val"]
+    with (swag / "val.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert report["mistakes"]
+    for one in report["mistakes"]:
+        row = rows[one["example"]]
+        assert one["label"] == str(int(row["label"]) + 1)
+        right, chosen = (f"ending{int(one[name]) - 1}" for name in ("label", "predicted"))
+        assert one["texts"] == [
+            row["sent1"],
+            f"right: {row['sent2']} {row[right]}",
+            f"chosen: {row['sent2']} {row[chosen]}",
+        ]
+    assert (tmp_path / "out/report.html").is_file()
+
+
+def test_training_alone(task: Task, classify: Run, tmp_path: Path) -> None:
+    """Without evaluation there are curves and what was trained, and a sentence in place of figures."""
+    where = flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=tmp_path, mode="train")
+    code, _, err = classify(*task.records, *PLAIN, *where)
+    assert code == 0, err
+    report = read(tmp_path)
+    assert report["results"] == {"metrics": {}, "note": "Nothing was evaluated."}
+    assert len(report["curves"]["train"]) == 3
+    assert "Nothing was evaluated." in (tmp_path / "report.html").read_text()
+    assert "results" not in err
 
 
 def test_pretraining(pretrained: Path) -> None:

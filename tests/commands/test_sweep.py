@@ -54,6 +54,21 @@ def test_the_table_is_of_the_results(sweep: list[str]) -> None:
     assert chosen["mean"] == max(means)
 
 
+def test_the_report_is_that_of_the_best_run_with_all_settings(sweep: list[str]) -> None:
+    """Every part but the comparison and the date is that of the run; the comparison has the means of the table."""
+    folder = folder_of(sweep)
+    found = json.loads((folder / "sweep.json").read_text())
+    report = json.loads((folder / "report.json").read_text())
+    best = json.loads((Path(found["best_run"]["folder"]) / "report.json").read_text())
+    settings = report.pop("settings")
+    assert report["results"].pop("note").startswith(f"Of the best run, {found['best_run']['folder']}")
+    assert {**report, "written": ""} == {**best, "written": ""}
+    assert [row["name"] for row in settings["rows"]] == ["1e-3", "1e-2"]
+    assert [row["mean"] for row in settings["rows"]] == [row["mean"] for row in found["settings"]]
+    page = (folder / "report.html").read_text()
+    assert page.index("<h2>Settings</h2>") < page.index("<h2>Training</h2>")
+
+
 def test_a_run_is_that_of_the_trainer_alone(sweep: list[str], task: Task, tmp_path: Path) -> None:
     """The same flags give the same weights, bit for bit; records are shared, and only the best weights are kept."""
     folder = folder_of(sweep)
@@ -129,6 +144,10 @@ def test_all_tasks_of_glue_that_are_there(task: Task, tmp_path: Path, capsys: py
     assert found["score"] == pytest.approx(50 * (results["accuracy"] + results["f1"]))
     assert found["submitted"] == ["MRPC.tsv"]
     assert "submission.zip" in err
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert report["results"]["metrics"]["score of GLUE"]["value"] == found["score"]
+    assert report["settings"]["rows"] == [{"name": "MRPC", "count": 1, "score": found["score"]}]
+    assert (tmp_path / "out/report.html").is_file()
     (tmp_path / "empty").mkdir()
     code = main(["run_glue", *flags(data_dir=tmp_path / "empty", model_dir=tmp_path / "x")])
     assert_refused((code, *capsys.readouterr()), "has no folder of a task of GLUE", "MRPC")
