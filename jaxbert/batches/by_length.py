@@ -2,8 +2,9 @@
 """Sequences of any lengths in rows of a few fixed lengths: for work that comes in calls, each of any size.
 
 A long row costs more attention a token than a short one, so each sequence goes into the shortest rows that it fits,
-and the room that is left in them is filled with shorter sequences. Numbers of rows are powers of two. So a model that
-is called again and again is compiled for few shapes, whatever it is given.
+and the room that is left in them is filled with shorter sequences. Numbers of rows are powers of two, and a number in
+between is computed in parts: 27 rows as 16, 8 and 4. So a model that is called again and again is compiled for few
+shapes, whatever it is given.
 """
 
 import heapq
@@ -32,10 +33,11 @@ def batches_by_length(
     """
     counts = lengths(features)
     for row_length, packed in rows_by_length(counts, last_position):
-        most = _rounded(max(positions // row_length, 1), devices)
-        for first in range(0, len(packed), most):
-            rows = packed[first : first + most]
-            sizes = (_rounded(len(rows), devices), row_length, row_length // _SHORTEST)
+        first = 0
+        for size in sizes_of_parts(len(packed), max(positions // row_length, 1), devices):
+            rows = packed[first : first + size]
+            first += size
+            sizes = (size, row_length, row_length // _SHORTEST)
             numbers = np.array([index for row in rows for index in row], np.int64)
             order = iter(range(len(numbers)))
             own = [[next(order) for _ in row] for row in rows]
@@ -79,9 +81,20 @@ def _filled(rows: list[list[int]], left: Sequence[int], counts: np.ndarray, row_
     return others
 
 
-def _rounded(rows: int, devices: int) -> int:
-    """The next power of two times the number of devices."""
-    return devices * next_power_of_two(-(-rows // devices))
+def sizes_of_parts(rows: int, most: int, devices: int) -> list[int]:
+    """Numbers of rows that together hold `rows` rows, largest first, at most an eighth of them empty where rows suffice.
+
+    Each is a power of two times the number of devices; only where that alone is more than `most` one is larger.
+    """
+    sizes: list[int] = []
+    left = rows
+    while left > 0:
+        size = devices * next_power_of_two(-(-left // devices))
+        while size > devices and (size > most or 8 * (size - left) > rows + size - left):
+            size //= 2
+        sizes.append(size)
+        left -= size
+    return sizes
 
 
 def next_power_of_two(number: int) -> int:

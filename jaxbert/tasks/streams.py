@@ -16,7 +16,7 @@ from jaxbert.batches.rows import Arrays, Targets
 from jaxbert.model.weights import Tree
 from jaxbert.train.step import Batch
 
-POSITIONS = 4096  # of a full batch
+POSITIONS = 2048  # of a full batch; on a CPU more are slower, since what is between the layers leaves its caches
 
 Compute = Callable[[Tree, Batch], Any]
 """(weights, batch) -> an array [B, N, ...], or several of them in a dict."""
