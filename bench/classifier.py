@@ -3,8 +3,9 @@
 
     python -m bench.classifier --mrpc=glue/MRPC --vocab=uncased_L-12_H-768_A-12/vocab.txt
 
-Float32, batch 32, at most 128 tokens. The peer runs padded to 128, and in its best setting: batches of similar length,
-each padded to its longest example (the batches measured are spread evenly over its epoch from short to long).
+Float32 or bfloat16, batch 32, at most 128 tokens. The peer runs padded to 128, and in its best setting: batches of
+similar length, each padded to its longest example (the batches measured are spread evenly over its epoch from short to
+long).
 Each round times both sides one after the other; medians over the rounds, and ratios. What is not padded counts by its
 tokens, as examples of the mean length, since a few batches are not exactly as long as all.
 """
@@ -66,6 +67,7 @@ class Comparison:
         length: S, what the peer pads to.
         batch_size: examples in a step.
         window: examples predicted together.
+        dtype: of products, on both sides: fp32 or bf16 (the peer's by autocast).
     """
 
     modules: tuple[str, str]
@@ -73,6 +75,7 @@ class Comparison:
     length: int
     batch_size: int
     window: int
+    dtype: str = "fp32"
 
 
 MRPC = Comparison(("bench.classifier_jaxbert", "bench.classifier_transformers"), BASE, LENGTH, BATCH, PREDICT_WINDOW)
@@ -89,8 +92,8 @@ def measure(data: Mapping[str, np.ndarray], comparison: Comparison, rounds: int,
     with tempfile.NamedTemporaryFile(suffix=".npz") as file:
         np.savez(file, **data)
         file.flush()
-        config = dict(comparison.config)
-        settings = {"data": file.name, "config": config, "batch_size": batch_size, "window": sample}
+        settings = {"data": file.name, "config": dict(comparison.config), "dtype": comparison.dtype}
+        settings |= {"batch_size": batch_size, "window": sample}
         ours, peer = (Worker(module, settings) for module in comparison.modules)
         rates: dict[str, list[float]] = {}
         last: dict[str, Any] = {}
@@ -139,10 +142,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mrpc", required=True, help="folder with MRPC's train.tsv")
     parser.add_argument("--vocab", required=True, help="vocab.txt of the uncased models")
+    parser.add_argument("--dtype", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=6, help="batches a round")
     arguments = parser.parse_args()
-    results = measure(read_mrpc(arguments.mrpc, arguments.vocab), MRPC, arguments.rounds, arguments.steps)
+    comparison = dataclasses.replace(MRPC, dtype=arguments.dtype)
+    results = measure(read_mrpc(arguments.mrpc, arguments.vocab), comparison, arguments.rounds, arguments.steps)
     report("classifier", results)
 
 

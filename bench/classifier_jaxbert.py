@@ -17,12 +17,14 @@ from jaxbert.batches.loader import TrainingBatches, evaluation_batches
 from jaxbert.batches.packing import choose_shape, evaluation_shape
 from jaxbert.batches.rows import Targets
 from jaxbert.config.bert_config import BertConfig
+from jaxbert.model.encoder import Compute
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import Table, Tree, classifier_table, initialize
 from jaxbert.tasks.classification import label_targets
 from jaxbert.train import devices
 from jaxbert.train.losses import classification_loss
 from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask
+from jaxbert.train.run import DTYPES
 from jaxbert.train.step import Batch, Loss, initial_state, train_step
 
 
@@ -49,13 +51,14 @@ def main() -> None:
     """The classifier."""
     settings = json.loads(sys.argv[1])
     config = BertConfig(**settings["config"])
+    compute = Compute(DTYPES[settings["dtype"]])
 
     def loss(weights: Tree, batch: Batch, dropout_bits: jax.Array | None) -> jax.Array:
-        logits = classify(weights, config, batch, dropout_bits=dropout_bits)
+        logits = classify(weights, config, batch, dropout_bits=dropout_bits, compute=compute)
         return classification_loss(logits, batch["label_ids"], batch["label_weights"])
 
     def predict(weights: Tree, batch: Batch) -> jax.Array:
-        return jax.nn.softmax(classify(weights, config, batch))
+        return jax.nn.softmax(classify(weights, config, batch, compute=compute))
 
     work(settings, Task(classifier_table(config, 2), label_targets, {"label_ids": "labels"}, loss, predict))
 
@@ -63,7 +66,7 @@ def main() -> None:
 def work(settings: Mapping[str, Any], task: Task) -> None:
     """Answer requests for timed steps."""
     started = time.perf_counter()
-    devices.prepare(os.environ)
+    devices.prepare(os.environ, dtype=settings["dtype"])
     data = np.load(settings["data"])
     features = {
         "input_ids": data["ids"],

@@ -22,7 +22,7 @@ def main() -> None:
         return BertForSequenceClassification(BertConfig(**config, num_labels=2))
 
     def predict(outputs: Any) -> None:
-        outputs.logits.softmax(-1).numpy()
+        outputs.logits.float().softmax(-1).numpy()
 
     work(model, {"labels": "labels"}, predict)
 
@@ -54,9 +54,14 @@ def work(
         mask = (torch.arange(width)[None] < lengths[numbers][:, None]).long()
         return {"input_ids": ids[numbers, :width], "token_type_ids": types[numbers, :width], "attention_mask": mask}
 
+    def autocast() -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16, enabled=settings["dtype"] == "bf16")
+
     def train(inputs: dict[str, torch.Tensor], numbers: list[int]) -> None:
         optimizer.zero_grad(set_to_none=True)
-        model(**inputs, **{name: values[numbers] for name, values in targets.items()}).loss.backward()
+        with autocast():
+            loss = model(**inputs, **{name: values[numbers] for name, values in targets.items()}).loss
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 
@@ -68,7 +73,7 @@ def work(
             train(inputs, numbers)
         else:
             model.eval()
-            with torch.inference_mode():
+            with torch.inference_mode(), autocast():
                 predict(model(**inputs))
         return {"seconds": time.perf_counter() - start, "peak_mib": peak_memory_mib()}
 

@@ -9,6 +9,7 @@ that idles while the other works; which of them goes first alternates. Medians o
 """
 
 import argparse
+import dataclasses
 import os
 import statistics
 import tempfile
@@ -35,7 +36,7 @@ def measure(
         np.savez(file, **data)
         file.flush()
         sample = even_sample(data["lengths"], comparison.window)
-        sizes = {"config": dict(comparison.config), "batch_size": comparison.batch_size}
+        sizes = {"config": dict(comparison.config), "batch_size": comparison.batch_size, "dtype": comparison.dtype}
         settings = {"data": file.name, "window": sample, **sizes}
         workers = {name: _worker(folder, comparison.modules[0], settings) for name, folder in _folders(before).items()}
         for number in range(-1, rounds):  # round -1 warms both up and is dropped
@@ -76,6 +77,7 @@ def main() -> None:
     data.add_argument("--mrpc", help="folder with MRPC's train.tsv")
     data.add_argument("--squad", help="dev-v1.1.json")
     parser.add_argument("--vocab", required=True, help="vocab.txt of the uncased models")
+    parser.add_argument("--dtype", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--steps", type=int, default=3, help="batches a round")
     arguments = parser.parse_args()
@@ -84,6 +86,7 @@ def main() -> None:
     else:
         arrays = squad.read_windows(arguments.squad, Tokenizer(read_vocab(arguments.vocab)))
         comparison = Comparison(squad.MODULES, squad.SIZES["base"], squad.SETTINGS.max_seq_length, 8, 64)
+    comparison = dataclasses.replace(comparison, dtype=arguments.dtype)
     results = measure(arrays, comparison, arguments.before, arguments.rounds, arguments.steps)
     for mode, sides in results["tokens_per_second"].items():
         for name, values in sides.items():

@@ -77,6 +77,7 @@ def main() -> None:
     parser.add_argument("--squad", required=True, help="dev-v1.1.json")
     parser.add_argument("--vocab", required=True, help="vocab.txt of the uncased models")
     parser.add_argument("--size", choices=SIZES, default="base")
+    parser.add_argument("--dtype", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--window", type=int, default=64, help="windows predicted together")
     parser.add_argument("--rounds", type=int, default=3)
@@ -86,7 +87,7 @@ def main() -> None:
     times = [seconds_to_files(QuestionFile(arguments.squad, tokenizer, SETTINGS, False)) for _ in range(3)]
     print(f"candidates to files: {sorted(times)[1]:.2f} s ({min(times):.2f} to {max(times):.2f})")
     sizes = (SETTINGS.max_seq_length, arguments.batch_size, arguments.window)
-    comparison = Comparison(MODULES, SIZES[arguments.size], *sizes)
+    comparison = Comparison(MODULES, SIZES[arguments.size], *sizes, arguments.dtype)
     results = measure(read_windows(arguments.squad, tokenizer), comparison, arguments.rounds, arguments.steps)
     report("squad", {**results, "seconds_to_files": times})
 

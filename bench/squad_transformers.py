@@ -17,7 +17,7 @@ def main() -> None:
 
     def predict(outputs: Any) -> None:
         for logits in (outputs.start_logits, outputs.end_logits):
-            logits.topk(min(20, logits.shape[1])).values.numpy()
+            logits.topk(min(20, logits.shape[1])).values.float().numpy()
 
     work(model, {"start_positions": "starts", "end_positions": "ends"}, predict)
 

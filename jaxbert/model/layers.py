@@ -28,7 +28,11 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 def dense(p: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
     """x [B, S, I] @ kernel [I, O] + bias [O] -> [B, S, O], in the dtype of x; gradients of weights sum in float32."""
-    y = product("bsi,io->bso", x, p["kernel"], x.dtype)
+    kernel = p["kernel"]
+    if x.dtype == jnp.float32:  # one matrix: XLA's CPU makes a transposed copy for a kernel's gradient by two axes
+        y = (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], kernel.shape[1])
+    else:  # by two axes: it has fast products of half precision for that copy only
+        y = product("bsi,io->bso", x, kernel, x.dtype)
     return (y.astype(jnp.float32) + p["bias"][None, None]).astype(x.dtype)
 
 
