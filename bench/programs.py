@@ -110,7 +110,7 @@ def classifier(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> P
     """run_classifier on pairs of 128 tokens."""
     flags = trainers.ClassifierFlags(**_common(batch_size, dtype), input_meta_data_path="none")
     meta = ClassificationMetaData("MRPC", train_data_size=0, max_seq_length=128, num_labels=2)
-    model, records = Classifier(config, run.compute(flags), mesh, meta), MadeUp(2 * batch_size, 128, 16)
+    model, records = Classifier(config, run.compute(flags, mesh), mesh, meta), MadeUp(2 * batch_size, 128, 16)
     shape = choose_shape(records.lengths, batch_size, 0, *row_units(mesh), even=True)
     batches = TrainingBatches(
         records.read, records.size, batch_size, 1, shape, 0, label_targets, lengths=records.lengths
@@ -122,7 +122,7 @@ def classifier(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> P
 def pretraining(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> Programs:
     """run_pretraining with 512 tokens and 76 predictions, nine of ten records full."""
     flags = trainers.PretrainingFlags(**_common(batch_size, dtype), input_files="none", optimizer_type="lamb")
-    model = Pretrainer(config, run.compute(flags), mesh, flags.use_next_sentence_label)
+    model = Pretrainer(config, run.compute(flags, mesh), mesh, flags.use_next_sentence_label)
     records = MadeUp(2 * batch_size, 512, 480, 76)
     lengths, predicted = records.lengths, np.full(records.size, records.predictions)
     shape = choose_shape(lengths, batch_size, 0, *row_units(mesh), predicted, even=True)
@@ -134,7 +134,7 @@ def pretraining(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> 
 def squad(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> Programs:
     """run_squad on windows of up to 384 tokens."""
     flags = trainers.SquadFlags(**_common(batch_size, dtype), train_file="none", predict_file="none")
-    model, records = Answerer(config, run.compute(flags), mesh, flags, False), MadeUp(2 * batch_size, 384, 64)
+    model, records = Answerer(config, run.compute(flags, mesh), mesh, flags, False), MadeUp(2 * batch_size, 384, 64)
     shape = choose_shape(records.lengths, batch_size, 0, *row_units(mesh), even=True)
     batches = TrainingBatches(
         records.read, records.size, batch_size, 1, shape, 0, span_targets, lengths=records.lengths

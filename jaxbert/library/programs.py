@@ -63,8 +63,8 @@ class Programs:
     def __init__(self, source: Source, config: BertConfig, class_outputs: int, dtype: str) -> None:
         self.lock = threading.RLock()
         self._source, self._config, self._class_outputs = source, config, class_outputs
-        self._compute = Compute(DTYPES[dtype])
         self._mesh = device_mesh(jax.local_devices())
+        self._compute = Compute(DTYPES[dtype], mesh=self._mesh)
         self._placed: dict[str, jax.Array] = {}
         self.weights = functools.cache(self._weights)
         self.vectors = functools.cache(self._vectors)

@@ -31,7 +31,7 @@ class Site(enum.IntEnum):
 SITES_PER_LAYER = 8
 
 
-def _mix(x: jax.Array) -> jax.Array:
+def mix(x: jax.Array) -> jax.Array:
     """A bijection on uint32 whose output bits each depend on all input bits."""
     x = x ^ (x >> 16)
     x = x * jnp.uint32(0x7FEB352D)
@@ -40,16 +40,16 @@ def _mix(x: jax.Array) -> jax.Array:
     return x ^ (x >> 16)
 
 
-def _hashed_range(size: int) -> jax.Array:
+def hashed_range(size: int) -> jax.Array:
     """A fixed hash per unit [size], uint32."""
-    return _mix(jnp.arange(size, dtype=jnp.uint32) + jnp.uint32(0x9E3779B9))
+    return mix(jnp.arange(size, dtype=jnp.uint32) + jnp.uint32(0x9E3779B9))
 
 
 def token_bits(seed: jax.Array | int, step: jax.Array, sequences: jax.Array, positions: jax.Array) -> jax.Array:
     """A hash per token [B, S] uint32, of seed (below 2**32), step, the sequence's number in the batch, and position."""
-    key = _mix(_mix(jnp.asarray(seed, jnp.uint32)) ^ step.astype(jnp.uint32))
-    sequence = _mix(key ^ sequences.astype(jnp.uint32))
-    return _mix(sequence ^ (positions.astype(jnp.uint32) + jnp.uint32(1)))
+    key = mix(mix(jnp.asarray(seed, jnp.uint32)) ^ step.astype(jnp.uint32))
+    sequence = mix(key ^ sequences.astype(jnp.uint32))
+    return mix(sequence ^ (positions.astype(jnp.uint32) + jnp.uint32(1)))
 
 
 def site_bits(bits: jax.Array | None, layer: jax.Array | int, site: Site) -> jax.Array | None:
@@ -57,14 +57,14 @@ def site_bits(bits: jax.Array | None, layer: jax.Array | int, site: Site) -> jax
     if bits is None:
         return None
     number = jnp.asarray(layer, jnp.uint32) * jnp.uint32(SITES_PER_LAYER) + jnp.uint32(site)
-    return _mix(bits ^ _mix(number + jnp.uint32(1)))
+    return mix(bits ^ mix(number + jnp.uint32(1)))
 
 
 def dropout(x: jax.Array, bits: jax.Array | None, rate: float) -> jax.Array:
     """Zero a share `rate` of the units of x [B, S, U], scale the others by 1 / (1 - rate); bits [B, S] or None."""
     if bits is None or rate == 0.0:
         return x
-    return _drop(x, _mix(bits[:, :, None] ^ _hashed_range(x.shape[-1])[None, None]), rate)
+    return _drop(x, mix(bits[:, :, None] ^ hashed_range(x.shape[-1])[None, None]), rate)
 
 
 def attention_dropout(
@@ -73,11 +73,16 @@ def attention_dropout(
     """The same for probabilities [B, A, Q, S], by the bits of query tokens [B, Q] and of key tokens [B, S]."""
     if query_bits is None or key_bits is None or rate == 0.0:
         return probabilities
-    heads = _hashed_range(probabilities.shape[1])
-    keys = _mix(key_bits[:, None, :] ^ heads[None, :, None])
-    return _drop(probabilities, _mix(query_bits[:, None, :, None] ^ keys[:, :, None, :]), rate)
+    heads = hashed_range(probabilities.shape[1])
+    keys = mix(key_bits[:, None, :] ^ heads[None, :, None])
+    return _drop(probabilities, mix(query_bits[:, None, :, None] ^ keys[:, :, None, :]), rate)
 
 
 def _drop(x: jax.Array, bits: jax.Array, rate: float) -> jax.Array:
-    kept = bits >= jnp.uint32(round(rate * 2**32))
-    return jnp.where(kept, x * jnp.asarray(1.0 / (1.0 - rate), x.dtype), jnp.zeros((), x.dtype))
+    return jnp.where(is_kept(bits, rate), x * jnp.asarray(1.0 / (1.0 - rate), x.dtype), jnp.zeros((), x.dtype))
+
+
+def is_kept(bits: jax.Array, rate: float) -> jax.Array:
+    """Which units with these bits, uint32 of any shape, are not dropped."""
+    kept: jax.Array = bits >= jnp.uint32(round(rate * 2**32))
+    return kept

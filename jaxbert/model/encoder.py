@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.attention import Tokens, attention
@@ -28,11 +29,13 @@ class Compute:
         dtype: of products and activations; weights, softmax and LayerNorm statistics are float32.
         scan: compile one layer in place of all of them, at the price of stacking the weights in every step.
         remat: keep only what goes into each layer for the backward pass, and compute the rest again there.
+        mesh: the devices; None where they are not known, as in a program that is written to a file.
     """
 
     dtype: jax.typing.DTypeLike = jnp.float32
     scan: bool = False
     remat: bool = False
+    mesh: Mesh | None = None
 
 
 FLOAT32 = Compute()
@@ -52,20 +55,21 @@ def encode(
     `p` is the tree below `bert`; `dropout_bits` [B, S] as `dropout.token_bits` makes it, None for evaluation.
     """
     x = embed(p["embeddings"], config, rows, dropout_bits).astype(compute.dtype)
-    layer = jax.checkpoint(_layer, static_argnums=1) if compute.remat else _layer
+    layer = jax.checkpoint(_layer, static_argnums=(1, 2)) if compute.remat else _layer
     *inner, last = (p["encoder"][f"layer_{number}"] for number in range(config.num_hidden_layers))
     if compute.scan and inner:
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *inner)
         numbers = jnp.arange(len(inner), dtype=jnp.uint32)
 
         def one(x: jax.Array, weights_and_number: tuple[Tree, jax.Array]) -> tuple[jax.Array, None]:
-            return layer(weights_and_number[0], config, x, rows, dropout_bits, weights_and_number[1]), None
+            p_layer, number = weights_and_number
+            return layer(p_layer, config, compute.mesh, x, rows, dropout_bits, number), None
 
         x, _ = jax.lax.scan(one, x, (stacked, numbers))
     else:
         for number, p_layer in enumerate(inner):
-            x = layer(p_layer, config, x, rows, dropout_bits, number)
-    return layer(last, config, x, rows, dropout_bits, config.num_hidden_layers - 1, read)
+            x = layer(p_layer, config, compute.mesh, x, rows, dropout_bits, number)
+    return layer(last, config, compute.mesh, x, rows, dropout_bits, config.num_hidden_layers - 1, read)
 
 
 def hidden_states(
@@ -74,7 +78,8 @@ def hidden_states(
     """The outputs [B, S, H] of these layers, counted from 1; 0 are the embeddings. No layer above them is computed."""
     outputs = [embed(p["embeddings"], config, rows, None).astype(compute.dtype)]
     for number in range(max(layers)):
-        outputs.append(_layer(p["encoder"][f"layer_{number}"], config, outputs[-1], rows, None, number))
+        p_layer = p["encoder"][f"layer_{number}"]
+        outputs.append(_layer(p_layer, config, compute.mesh, outputs[-1], rows, None, number))
     return [outputs[number] for number in layers]
 
 
@@ -89,6 +94,7 @@ def embed(p: Tree, config: BertConfig, rows: Rows, dropout_bits: jax.Array | Non
 def _layer(
     p: Tree,
     config: BertConfig,
+    mesh: Mesh | None,
     x: jax.Array,
     rows: Rows,
     dropout_bits: jax.Array | None,
@@ -107,7 +113,8 @@ def _layer(
     rate = config.hidden_dropout_prob
     own = p["attention"]["self"]
     q, k, v = (dense(own[name], y) for name, y in (("query", q_in), ("key", x), ("value", x)))
-    context = attention(q, k, v, config.num_attention_heads, queries, keys, config.attention_probs_dropout_prob)
+    heads, attention_rate = config.num_attention_heads, config.attention_probs_dropout_prob
+    context = attention(q, k, v, heads, queries, keys, attention_rate, mesh)
     h = dense(p["attention"]["output"]["dense"], context)
     h = layer_norm(
         p["attention"]["output"]["LayerNorm"], q_in + dropout(h, site_bits(bits, number, Site.ATTENTION_OUTPUT), rate)

@@ -60,7 +60,7 @@ def run_task(flags: ClassifierFlags) -> None:
     mesh = devices.mesh_of(flags, model.config)
     data = read_data(flags, model)
     config = fine_tuning.config_in_training(flags, data.model.config)
-    classifier = Classifier(config, run.compute(flags), mesh, data.meta, _objective(flags, data))
+    classifier = Classifier(config, run.compute(flags, mesh), mesh, data.meta, _objective(flags, data))
     if flags.trains:
         _train(flags, classifier, data)
         return

@@ -44,7 +44,7 @@ def run_task(flags: MultipleChoiceFlags) -> None:
     mesh = devices.mesh_of(flags, model.config)
     data = read_data(flags, model)
     config = fine_tuning.config_in_training(flags, data.model.config)
-    chooser = Chooser(config, run.compute(flags), mesh)
+    chooser = Chooser(config, run.compute(flags, mesh), mesh)
     if flags.trains:
         _train(flags, chooser, data)
         return

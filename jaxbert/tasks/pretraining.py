@@ -75,7 +75,7 @@ def run_task(flags: PretrainingFlags) -> None:
     records = open_records(flags, model, flags.input_files)
     model, counts = _with_rules_of(flags, model, records)
     mesh = devices.mesh_of(flags, model.config)
-    pretrainer = Pretrainer(model.config, run.compute(flags), mesh, flags.use_next_sentence_label)
+    pretrainer = Pretrainer(model.config, run.compute(flags, mesh), mesh, flags.use_next_sentence_label)
     held_out = _held_out(flags, model, mesh)
     training = _training(flags, pretrainer, records)
     folder, results = os.path.join(flags.model_dir, FOLDER), dict[str, float]()

@@ -69,7 +69,7 @@ def run_task(flags: SquadFlags) -> None:
     with hosts.one_after_the_first("records"):
         data = read_data(flags, model)
     config = fine_tuning.config_in_training(flags, data.model.config)
-    answerer = Answerer(config, run.compute(flags), mesh, flags, data.meta.version_2_with_negative)
+    answerer = Answerer(config, run.compute(flags, mesh), mesh, flags, data.meta.version_2_with_negative)
     held_out = _held_out(flags, data)
     model = data.model
     if flags.trains:

@@ -48,7 +48,7 @@ def run_task(flags: TaggerFlags) -> None:
     mesh = devices.mesh_of(flags, model.config)
     data = _to_train(flags, model) if flags.trains else _to_answer(flags, model)
     config = fine_tuning.config_in_training(flags, model.config)
-    tagger = Tagger(config, run.compute(flags), mesh, data.meta)
+    tagger = Tagger(config, run.compute(flags, mesh), mesh, data.meta)
     if flags.trains:
         _train(flags, tagger, data)
         return

@@ -221,12 +221,12 @@ def optimizer(flags: TrainingFlags) -> Optimizer:
     return Lamb(decay=flags.weight_decay)
 
 
-def compute(flags: TrainingFlags) -> Compute:
-    """How the layers are computed, by `--dtype`, `--scan_layers` and `--remat`."""
+def compute(flags: TrainingFlags, mesh: Mesh) -> Compute:
+    """How the layers are computed on these devices, by `--dtype`, `--scan_layers` and `--remat`."""
     fast = flags.dtype == "fp32" or (flags.dtype == "bf16" and devices.multiplies_bfloat16())
     if jax.default_backend() == "cpu" and not fast:
         say(f"note: `--dtype={flags.dtype}` saves memory on this CPU, but is not faster there than fp32")
-    return Compute(DTYPES[flags.dtype], flags.scan_layers, flags.remat)
+    return Compute(DTYPES[flags.dtype], flags.scan_layers, flags.remat, mesh)
 
 
 def loss_scale(flags: TrainingFlags) -> LossScale:

@@ -49,11 +49,13 @@ def features() -> dict[str, np.ndarray]:
     }
 
 
-def packed_batch(features: dict[str, np.ndarray], order: list[list[int]] | None = None) -> Arrays:
+def packed_batch(
+    features: dict[str, np.ndarray], order: list[list[int]] | None = None, row_length: int = ROW_LENGTH
+) -> Arrays:
     """All sequences in as few rows as they need, or in the given rows."""
     lengths = np.count_nonzero(features["input_mask"], axis=1).tolist()
-    rows = pack(lengths, ROW_LENGTH, PLACES) if order is None else order
-    return lay_out(features, np.arange(SEQUENCES), rows, (len(rows), ROW_LENGTH, PLACES), label_targets)
+    rows = pack(lengths, row_length, PLACES) if order is None else order
+    return lay_out(features, np.arange(SEQUENCES), rows, (len(rows), row_length, PLACES), label_targets)
 
 
 def alone_batch(features: dict[str, np.ndarray]) -> Arrays:

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The form of attention for TPUs, interpreted here, computes what the plain form does."""
+
+import dataclasses
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxbert.batches.devices import device_mesh
+from jaxbert.model import attention as module
+from jaxbert.model.attention import Tokens, attention, plain_attention
+from jaxbert.model.dropout import token_bits
+from jaxbert.model.encoder import Compute
+from jaxbert.model.fused_attention import fused_attention
+from jaxbert.model.heads import classify
+from jaxbert.model.weights import classifier_table, initialize
+from jaxbert.train.losses import classification_loss
+from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask
+from jaxbert.train.step import initial_state, train_step
+from tests.model.conftest import packed_batch
+
+RATE = 0.1
+# Sums of up to 512 float32 products of order 1, weighted to order 1, in another order: some units of 1e-7.
+OUTPUTS, GRADIENTS = 2e-6, 2e-5
+
+# Row plans: the lengths of the sequences of each row; what is left of it is padding.
+PLANS = {
+    "one": (128, [[128]]),
+    "one and padding": (128, [[8], [127]]),
+    "many": (256, [[8] * 32, [100, 60, 50, 40, 6], [1, 255]]),
+    "across blocks": (512, [[512], [300, 212], [257, 8, 200, 20]]),
+    "odd blocks": (384, [[130, 120, 100], [384], [8, 250]]),
+}
+
+
+def rows(row_length: int, plan: list[list[int]]) -> tuple[jax.Array, jax.Array]:
+    """`sequences`, numbered in no order, and dropout bits, both [B, S]."""
+    sequences, positions = np.zeros((2, len(plan), row_length), np.int32)
+    numbers = iter(np.random.default_rng(0).permutation(sum(map(len, plan))) + 1)
+    for row, lengths in enumerate(plan):
+        for start, length in zip(np.cumsum([0, *lengths]), lengths, strict=False):
+            sequences[row, start : start + length] = next(numbers)
+            positions[row, start : start + length] = np.arange(length)
+    return jnp.asarray(sequences), token_bits(3, jnp.int32(7), jnp.asarray(sequences), jnp.asarray(positions))
+
+
+def results(form, arrays):
+    """Output and gradients of q, k and v, from arrays q, k, v and the output's gradient."""
+    *inputs, d_out = arrays
+    out, backward = jax.vjp(jax.jit(form), *inputs)
+    return out, *backward(d_out)
+
+
+def both_forms(plan, heads, width, with_dropout, dtype=jnp.float32):
+    """`results` of the plain form and of the one for TPUs."""
+    row_length, lengths = PLANS[plan]
+    sequences, bits = rows(row_length, lengths)
+    bits = bits if with_dropout else None
+    shape = (len(lengths), row_length, heads * width)
+    arrays = [jax.random.normal(jax.random.key(number), shape, jnp.float32).astype(dtype) for number in range(4)]
+    tokens, mesh = Tokens(sequences, bits), device_mesh(jax.devices()[:1])
+    plain = functools.partial(plain_attention, heads=heads, queries=tokens, keys=tokens, rate=RATE)
+    fused = functools.partial(fused_attention, heads=heads, sequences=sequences, bits=bits, rate=RATE, mesh=mesh)
+    return results(plain, arrays), results(fused, arrays)
+
+
+@pytest.mark.parametrize("with_dropout", [False, True])
+@pytest.mark.parametrize(
+    ("plan", "heads", "width"),
+    [
+        ("one", 2, 64),
+        ("one and padding", 4, 64),
+        ("many", 4, 32),
+        ("across blocks", 2, 64),
+        ("odd blocks", 1, 128),
+    ],
+)
+def test_equals_the_plain_form(plan, heads, width, with_dropout):
+    """Outputs and gradients are those of the plain form, whatever the rows hold, with the same bits of dropout."""
+    (out, *gradients), (fused, *fused_gradients) = both_forms(plan, heads, width, with_dropout)
+    np.testing.assert_allclose(fused, out, atol=OUTPUTS, rtol=0)
+    for ours, plain in zip(fused_gradients, gradients, strict=True):
+        np.testing.assert_allclose(ours, plain, atol=GRADIENTS, rtol=0)
+
+
+def test_bfloat16_rounds_as_the_plain_form():
+    """In bfloat16 both forms differ by a few roundings to 8 bits."""
+    for plain, fused in zip(*both_forms("many", 2, 64, True, jnp.bfloat16), strict=True):
+        assert plain.dtype == fused.dtype == jnp.bfloat16
+        np.testing.assert_allclose(fused.astype(np.float32), plain.astype(np.float32), atol=2**-5, rtol=2**-5)
+
+
+@pytest.fixture
+def as_on_tpus(monkeypatch):
+    """Attention of all positions to all takes the form for TPUs on this machine too."""
+    calls = []
+    monkeypatch.setattr(module, "_suits_tpu", lambda q, *_: calls.append(q.shape) or True)
+    return calls
+
+
+def losses(config, weights, batch, compute):
+    """Of 20 training steps of a classifier with dropout."""
+    table = classifier_table(config, 3)
+
+    def loss(weights, rows, bits):
+        logits = classify(weights, config, rows, dropout_bits=bits, compute=compute)
+        return classification_loss(logits, rows["label_ids"], rows["label_weights"])
+
+    step = jax.jit(train_step(loss, AdamW(), LinearSchedule(1e-3, 0.0, 0, 40), decay_mask(table), 5))
+    state, batches = initial_state(weights, AdamW()), {name: a[None, None] for name, a in batch.items()}
+    found = []
+    for _ in range(20):
+        state, metrics = step(state, batches)
+        found.append(float(metrics["loss"][0]))
+    return found
+
+
+@pytest.mark.parametrize("way", [Compute(), Compute(scan=True, remat=True)])
+def test_training_is_the_same(config, features, as_on_tpus, way):
+    """20 steps, also with layers scanned and recomputed, have the losses of the plain form."""
+    config = dataclasses.replace(config, hidden_size=128, num_hidden_layers=2, intermediate_size=64)
+    weights = initialize(classifier_table(config, 3), seed=1, stddev=0.1)
+    batch = {name: jnp.asarray(a) for name, a in packed_batch(features, row_length=128).items()}
+    plain = losses(config, weights, batch, way)
+    assert not as_on_tpus
+    fused = losses(config, weights, batch, dataclasses.replace(way, mesh=device_mesh(jax.devices()[:1])))
+    assert as_on_tpus
+    np.testing.assert_allclose(fused, plain, rtol=1e-4)  # rounding grows a little with each step
+    assert plain[-1] < plain[0] / 2
+
+
+def test_not_on_a_cpu():
+    """The plain form is taken where the devices are not TPUs, bit by bit."""
+    sequences, bits = rows(128, [[100]])
+    x, tokens, mesh = jnp.ones((1, 128, 128)), Tokens(sequences, bits), device_mesh(jax.devices()[:1])
+    chosen = jax.make_jaxpr(lambda x: attention(x, x, x, 2, tokens, tokens, RATE, mesh))(x)
+    plain = jax.make_jaxpr(lambda x: plain_attention(x, x, x, 2, tokens, tokens, RATE))(x)
+    assert str(chosen) == str(plain)
+
+
+def test_rows_and_heads_on_many_devices():
+    """On 2 x 2 x 2 devices along rows and heads, outputs and gradients are those of one."""
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    command = [sys.executable, "-m", "tests.model.attention_on_devices"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], env=environment)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < OUTPUTS
