@@ -74,7 +74,7 @@ def fused_attention(
     On devices that are no TPUs the kernels are interpreted, which is for tests.
     """
     row_length = q.shape[1]
-    block = 256 if row_length % 256 == 0 else LANES
+    block = next(size for size in (512, 384, 256, LANES) if row_length % size == 0)  # large ones are scheduled best
     case = _Case(q.shape[2] // heads, block, row_length, 0.0 if bits is None else rate)
     return _attend(q, k, v, _plan(sequences, bits, heads, block), case, mesh)
 
@@ -230,20 +230,20 @@ def _forward_kernel(
 ) -> None:
     """One block of queries of one group of heads, by the running maximum and sum of arXiv 2205.14135."""
     of_queries, of_heads, first, end = _place(case, blocks, hashes, tokens)
-    q = [_only(case, h, q_ref[0]) for h in range(case.heads)]
+    q = _of_each_head(case, q_ref[0], case.scale)
 
     def add(j: jax.Array, so_far: list[tuple[jax.Array, ...]]) -> list[tuple[jax.Array, ...]]:
         keys = _block(case, j)
         k, v_across = k_ref[0, keys], v_ref[0, keys].T
-        is_seen, bits = _seen(case, j, of_queries), _key_bits(case, tokens, keys)
+        is_seen, of_keys = _seen(case, j, of_queries), _of_keys(case, tokens[0, _BITS : _BITS + 1, keys], of_heads)
         after: list[tuple[jax.Array, ...]] = []
         for h, (top, total, out) in enumerate(so_far):
-            scores = jnp.where(is_seen, _product(k, q[h], _NT) * case.scale, _HIDDEN)
+            scores = jnp.where(is_seen, _product(k, q[h], _NT), _HIDDEN)
             new_top = jnp.maximum(top, jnp.max(scores, axis=0, keepdims=True))
             p, rescale = jnp.exp(scores - new_top), jnp.exp(top - new_top)
             total = total * rescale + jnp.sum(p, axis=0, keepdims=True)
             if case.rate:
-                p = jnp.where(_kept(case, of_queries, bits, of_heads[h]), p, 0.0)
+                p = jnp.where(_kept(case, of_queries, of_keys[h]), p, 0.0)
             out = out * rescale + _product(_lines(case, h, v_across), p.astype(k.dtype), _NN)
             after.append((new_top, total, out))
         return after
@@ -275,7 +275,7 @@ def _backward_kernel(
 ) -> None:
     """Gradients from one block of queries of one group of heads; those of keys and values are written at the end."""
     of_queries, of_heads, first, end = _place(case, blocks, hashes, tokens)
-    q, d_out = ([_only(case, h, ref[0]) for h in range(case.heads)] for ref in (q_ref, d_out_ref))
+    q, d_out = _of_each_head(case, q_ref[0], case.scale), _of_each_head(case, d_out_ref[0], 1.0 / (1.0 - case.rate))
     # What the softmax's gradient subtracts: the sum over keys of probability x its gradient.
     products = (out_ref[0].astype(jnp.float32) * d_out_ref[0].astype(jnp.float32)).T
     means = [jnp.sum(_lines(case, h, products), axis=0, keepdims=True) for h in range(case.heads)]
@@ -289,16 +289,16 @@ def _backward_kernel(
         keys = _block(case, j)
         k, v = k_ref[0, keys], v_ref[0, keys]
         k_across = k.T
-        is_seen, bits = _seen(case, j, of_queries), _key_bits(case, tokens, keys)
+        is_seen, of_keys = _seen(case, j, of_queries), _of_keys(case, tokens[0, _BITS : _BITS + 1, keys], of_heads)
         dk, dv, after = dk_sum[keys], dv_sum[keys], []
         for h, dq_h in enumerate(dq):
-            scores = jnp.where(is_seen, _product(k, q[h], _NT) * case.scale, _HIDDEN)
+            scores = jnp.where(is_seen, _product(k, q[h], _NT), _HIDDEN)
             p = jnp.exp(scores - sums_ref[0, 0, h : h + 1])
             dp, dropped = _product(v, d_out[h], _NT), p
             if case.rate:
-                kept = jnp.where(_kept(case, of_queries, bits, of_heads[h]), 1.0 / (1.0 - case.rate), 0.0)
-                dp, dropped = dp * kept, p * kept
-            ds = (p * (dp - means[h]) * case.scale).astype(k.dtype)
+                kept = _kept(case, of_queries, of_keys[h])
+                dp, dropped = jnp.where(kept, dp, 0.0), jnp.where(kept, p, 0.0)
+            ds = (p * (dp - means[h])).astype(k.dtype)
             dv = dv + _product(dropped.astype(k.dtype), d_out[h], _NN)
             dk = dk + _product(ds, q[h], _NN)
             after.append(dq_h + _product(_lines(case, h, k_across), ds, _NN))
@@ -307,7 +307,7 @@ def _backward_kernel(
 
     start = [jnp.zeros((case.width, case.block), jnp.float32)] * case.heads
     dq = jax.lax.fori_loop(first, end, add, start)
-    dq_ref[0] = jnp.concatenate(dq).T.astype(dq_ref.dtype)
+    dq_ref[0] = (jnp.concatenate(dq).T * case.scale).astype(dq_ref.dtype)
 
     @pl.when(pl.program_id(2) == pl.num_programs(2) - 1)
     def _() -> None:
@@ -336,12 +336,11 @@ def _block(case: _Case, number: jax.Array) -> Any:
     return pl.ds(pl.multiple_of(number * case.block, case.block), case.block)
 
 
-def _only(case: _Case, h: int, x: jax.Array) -> jax.Array:
-    """x [block, 128] with zeros in the lanes of other heads."""
-    if case.heads == 1:
-        return x
+def _of_each_head(case: _Case, x: jax.Array, factor: float) -> list[jax.Array]:
+    """x [block, 128] times `factor`, for each head with zeros in the lanes of the others."""
+    wide = x.astype(jnp.float32) * factor
     lanes = jax.lax.broadcasted_iota(jnp.int32, x.shape, 1)
-    return jnp.where(lanes // case.width == h, x, jnp.zeros((), x.dtype))
+    return [jnp.where(lanes // case.width == h, wide, 0.0).astype(x.dtype) for h in range(case.heads)]
 
 
 def _lines(case: _Case, h: int, across: jax.Array) -> jax.Array:
@@ -355,13 +354,15 @@ def _seen(case: _Case, j: jax.Array, of_queries: jax.Array) -> jax.Array:
     return (key >= of_queries[_START : _START + 1]) & (key < of_queries[_END : _END + 1])
 
 
-def _key_bits(case: _Case, tokens: Any, keys: Any) -> jax.Array:
-    """Bits of keys as a column [keys, 1]."""
-    line = tokens[0, _BITS : _BITS + 1, keys]
-    return jnp.broadcast_to(line, (LANES, case.block)).T[:, :1]
+def _of_keys(case: _Case, bits: jax.Array, of_heads: list[jax.Array]) -> list[jax.Array]:
+    """For each head the dropout hash of keys as a column [keys, 1] uint32, from their bits [1, keys]."""
+    lines = jnp.broadcast_to(bits, (8, case.block))
+    line = jax.lax.broadcasted_iota(jnp.int32, lines.shape, 0)
+    of_line = functools.reduce(lambda rest, h: jnp.where(line == h, of_heads[h], rest), range(case.heads), line)
+    columns = mix((lines ^ of_line).astype(jnp.uint32)).T
+    return [columns[:, h : h + 1] for h in range(case.heads)]
 
 
-def _kept(case: _Case, of_queries: jax.Array, key_bits: jax.Array, of_head: jax.Array) -> jax.Array:
+def _kept(case: _Case, of_queries: jax.Array, of_keys: jax.Array) -> jax.Array:
     """Which probabilities [keys, queries] dropout keeps, as `attention_dropout`."""
-    of_keys = mix((key_bits ^ of_head).astype(jnp.uint32))
     return is_kept(mix(of_queries[_BITS : _BITS + 1].astype(jnp.uint32) ^ of_keys), case.rate)

@@ -35,8 +35,8 @@ PLANS = {
     "one": (128, [[128]]),
     "one and padding": (128, [[8], [127]]),
     "many": (256, [[8] * 32, [100, 60, 50, 40, 6], [1, 255]]),
-    "across blocks": (512, [[512], [300, 212], [257, 8, 200, 20]]),
-    "odd blocks": (384, [[130, 120, 100], [384], [8, 250]]),
+    "across blocks": (640, [[512], [300, 212], [257, 8, 200, 20], [100] * 6]),
+    "wide blocks": (768, [[130, 120, 100, 384], [384, 384], [8, 512]]),
 }
 
 
@@ -79,7 +79,7 @@ def both_forms(plan, heads, width, with_dropout, dtype=jnp.float32):
         ("one and padding", 4, 64),
         ("many", 4, 32),
         ("across blocks", 2, 64),
-        ("odd blocks", 1, 128),
+        ("wide blocks", 1, 128),
     ],
 )
 def test_equals_the_plain_form(plan, heads, width, with_dropout):
