@@ -2,19 +2,26 @@
 """Compile what the trainers run for TPUs, without a TPU: does it compile, does it fit, how long should it take?
 
     python -m bench.tpu_check [--only v5e:2x4] [--model base] [--trainer run_squad] [--mesh data:4,fsdp:2]
+                              [--against REVISION]
 
 The compiler is libtpu's (`make tpu-check` installs it), told to be quick: with all its effort it takes five times as
-long. Prints a table; exit code 1 when a program does not compile or does not fit the chip.
+long. Of attention's kernels it counts what they declare: operations and bytes where no block is left out. Prints a
+table, with `--against` another one that compares it with the same programs of another revision; exit code 1 when a
+program does not compile or does not fit the chip.
 """
 
 import argparse
 import dataclasses
+import itertools
 import math
 import os
 import re
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # the devices of this machine; a topology needs none
 os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # there is no TPU machine to ask about
@@ -31,7 +38,7 @@ from jaxbert.config.bert_config import BertConfig
 
 @dataclasses.dataclass(frozen=True)
 class Chip:
-    """Peaks of one chip, from cloud.google.com/tpu/docs/{v5e,v5p,v6e} as of November 2026.
+    """Peaks of one chip, from cloud.google.com/tpu/docs/{v5e,v5p,v6e,tpu7x} as of November 2026.
 
     Attributes:
         flops: bfloat16 operations a second.
@@ -50,8 +57,9 @@ CHIPS = {
     "v5e": Chip(197e12, 16e9, 819e9, 200e9),
     "v5p": Chip(459e12, 95e9, 2765e9, 600e9),
     "v6e": Chip(918e12, 32e9, 1638e9, 400e9),
+    "tpu7x": Chip(1153.5e12, 96e9, 3690e9, 300e9),  # half a chip, which is what a device is there
 }
-TOPOLOGIES = ("v5e:2x4", "v5e:16x16", "v5p:2x2x2", "v6e:2x4")
+TOPOLOGIES = ("v5e:2x4", "v5e:16x16", "v5p:2x2x2", "v6e:2x4", "tpu7x:2x2x1")
 # (layers, width, heads)
 SIZES = {"base": (12, 768, 12), "large": (24, 1024, 16)}
 PER_CHIP = {"run_classifier": 32, "run_squad": 8, "run_pretraining": 8}  # sequences of a step
@@ -159,27 +167,30 @@ def released_config(size: str) -> BertConfig:
     )
 
 
-def check(topology: str, size: str, trainers: Sequence[str], axes: str, dtype: str) -> bool:
-    """Print a line for each program; whether all compile and fit."""
+HEAD = (
+    "chips", "model", "mesh", "trainer", "program", "GB", "TFLOP", "GB sent", "ms arithmetic", "ms memory",
+    "ms sending", "ms compiler", "tokens/s a chip at most", "s compiling",
+)  # fmt: skip
+NAMED_BY = 5  # cells at the start of a row
+
+
+def check(topology: str, size: str, trainers: Sequence[str], axes: str, dtype: str) -> Iterator[tuple[list[str], bool]]:
+    """A row for each program, and whether it compiles and fits."""
     chip, mesh = CHIPS[topology.split(":")[0]], topology_mesh(topology, axes)
-    is_good = True
     for name in trainers:
         programs = TRAINERS[name](released_config(size), mesh, PER_CHIP[name] * mesh.size, dtype)
         for what in ("train", "evaluate"):
-            is_good &= _row(
-                f"{topology} | {size} | {axes or 'data'} | {programs.name}", what, programs, chip, mesh.size
-            )
-    return is_good
+            place = [topology, size, axes or "data", programs.name, what]
+            yield _row(place, programs, chip, mesh.size)
 
 
-def _row(place: str, what: str, programs: Programs, chip: Chip, chips: int) -> bool:
+def _row(place: list[str], programs: Programs, chip: Chip, chips: int) -> tuple[list[str], bool]:
     try:
-        found = measure(getattr(programs, what))
+        found = measure(getattr(programs, place[-1]))
     except Exception as error:  # whatever the compiler raises is the result of the check
-        print(f"| {place} | {what} | does not compile: {' '.join(str(error).split())[:200]} |", flush=True)
-        return False
+        return [*place, f"does not compile: {' '.join(str(error).split())[:200]}"], False
     compute, sending = found.seconds(chip)
-    cells = (
+    cells = [
         f"{found.memory / 1e9:.2f}",
         f"{found.flops / 1e12:.2f}",
         f"{found.sent / 1e9:.3f}",
@@ -189,10 +200,50 @@ def _row(place: str, what: str, programs: Programs, chip: Chip, chips: int) -> b
         f"{1e3 * found.estimate:.1f}",
         f"{programs.tokens / chips / max(compute, sending):,.0f}",
         f"{found.compile_seconds:.0f}",
-    )
+    ]
     fits = found.memory <= chip.memory
-    print(f"| {place} | {what} | {' | '.join(cells)} |{'' if fits else ' does not fit'}", flush=True)
-    return fits
+    return [*place, *cells] + ([] if fits else ["does not fit"]), fits
+
+
+def _print(cells: Sequence[str]) -> None:
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+Table = Mapping[tuple[str, ...], Mapping[str, str]]
+"""What names a row -> its other cells by the names of their columns."""
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Table:
+    head = rows[0]
+    return {tuple(row[:NAMED_BY]): dict(zip(head, row, strict=True)) for row in rows[1:] if len(row) == len(head)}
+
+
+def _table_of(revision: str, arguments: Sequence[str]) -> Table:
+    """What the check of another revision prints, run in a work tree of it."""
+    root = Path(__file__).parents[1]
+    with tempfile.TemporaryDirectory() as folder:
+        tree = os.path.join(folder, "tree")
+        subprocess.run(
+            ["git", "worktree", "add", "--detach", tree, revision], cwd=root, check=True, capture_output=True
+        )
+        try:
+            command = [sys.executable, "-m", "bench.tpu_check", *arguments]
+            environment = os.environ | {"PYTHONPATH": tree}
+            printed = subprocess.run(command, cwd=tree, env=environment, stdout=subprocess.PIPE, text=True).stdout
+        finally:
+            subprocess.run(["git", "worktree", "remove", "--force", tree], cwd=root, check=True)
+    rows = [line.strip("| ").split(" | ") for line in printed.splitlines() if line.startswith("| ")]
+    return _table(rows)
+
+
+def _compare(before: Table, now: Table) -> None:
+    """Print the times of memory traffic, which stand for its bytes, and the compiler's estimates, side by side."""
+    columns = ("ms memory", "ms compiler")
+    _print([*HEAD[:NAMED_BY], *(f"{name}{what}" for name in columns for what in (" before", "", ", ratio"))])
+    _print(["---"] * (NAMED_BY + 3 * len(columns)))
+    for place in (place for place in now if place in before):
+        pairs = [(before[place][name], now[place][name]) for name in columns]
+        _print([*place, *(cell for old, new in pairs for cell in (old, new, f"{float(new) / float(old):.2f}"))])
 
 
 def main() -> int:
@@ -203,16 +254,24 @@ def main() -> int:
     flags.add_argument("--trainer", nargs="*", default=list(TRAINERS))
     flags.add_argument("--mesh", default="")
     flags.add_argument("--dtype", default="bf16")
+    flags.add_argument("--against", help="a revision to compare with")
     options = flags.parse_args()
-    print("| chips | model | mesh | trainer | program | GB | TFLOP | GB sent | ms arithmetic | ms memory | ms sending"
-          " | ms compiler | tokens/s a chip at most | s compiling |")  # fmt: skip
-    print("|---" * 14 + "|")
-    results = [
-        check(name, size, options.trainer, options.mesh, options.dtype)
-        for name in options.only
-        for size in options.model
-    ]
-    return 0 if all(results) else 1
+    _print(HEAD)
+    _print(["---"] * len(HEAD))
+    rows, is_good = [list(HEAD)], True
+    for name, size in itertools.product(options.only, options.model):
+        for row, fits in check(name, size, options.trainer, options.mesh, options.dtype):
+            _print(row)
+            rows.append(row)
+            is_good &= fits
+    if options.against:
+        lists = {"--only": options.only, "--model": options.model, "--trainer": options.trainer}
+        arguments = [word for flag, values in lists.items() for word in (flag, *values)]
+        print()
+        _compare(
+            _table_of(options.against, [*arguments, "--mesh", options.mesh, "--dtype", options.dtype]), _table(rows)
+        )
+    return 0 if is_good else 1
 
 
 if __name__ == "__main__":

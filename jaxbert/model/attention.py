@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attention on packed rows (arXiv 1706.03762): each token sees the tokens of its own sequence.
 
-The plain form is the reference. On TPUs, where memory is what limits, a form takes its place that keeps scores on the
-chip.
+This is the plain form, the reference. On TPUs, where memory is what limits, `fused_attention` takes its place, which
+keeps scores on the chip.
 """
 
 from typing import NamedTuple
@@ -30,45 +30,9 @@ class Tokens(NamedTuple):
 
 
 def attention(
-    q: jax.Array,
-    k: jax.Array,
-    v: jax.Array,
-    heads: int,
-    queries: Tokens,
-    keys: Tokens,
-    rate: float,
-    mesh: Mesh | None = None,
-) -> jax.Array:
-    """From q [B, Q, H] to k and v [B, S, H], heads side by side in H: -> [B, Q, H]; softmax in float32.
-
-    `queries` and `keys` are one object where all positions of the rows query. `mesh` are the devices, if known.
-    """
-    if mesh is not None and queries is keys and _suits_tpu(q, heads, mesh):
-        from jaxbert.model.fused_attention import fused_attention  # Pallas takes half a second to import
-
-        return fused_attention(q, k, v, heads, keys.sequences, keys.bits, rate, mesh)
-    return plain_attention(q, k, v, heads, queries, keys, rate)
-
-
-def _suits_tpu(q: jax.Array, heads: int, mesh: Mesh) -> bool:
-    """Whether the devices are TPUs and their form takes these rows [B, S, H]."""
-    _, positions, hidden = q.shape
-    parts = mesh.shape["tensor"]
-    return (
-        mesh.devices.flat[0].platform == "tpu"
-        and q.dtype in (jnp.bfloat16, jnp.float32)
-        and hidden // heads in (32, 64, 128)
-        and heads % parts == 0
-        and hidden // parts % 128 == 0
-        and positions % 128 == 0
-        and positions <= LONGEST
-    )
-
-
-def plain_attention(
     q: jax.Array, k: jax.Array, v: jax.Array, heads: int, queries: Tokens, keys: Tokens, rate: float
 ) -> jax.Array:
-    """See `attention`."""
+    """From q [B, Q, H] to k and v [B, S, H], heads side by side in H: -> [B, Q, H]; softmax in float32."""
     shape = q.shape
     q, k, v = (_split(x, heads) for x in (q, k, v))
     visible = queries.sequences[:, :, None] == keys.sequences[:, None, :]
@@ -82,3 +46,14 @@ def plain_attention(
 def _split(x: jax.Array, heads: int) -> jax.Array:
     """[B, S, H] -> [B, A, S, D]."""
     return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads).transpose(0, 2, 1, 3)
+
+
+def suits_tpu(x: jax.Array, heads: int, mesh: Mesh | None) -> bool:
+    """Whether the devices are TPUs, and `fused_attention` takes rows like x [B, S, H]."""
+    if mesh is None or mesh.devices.flat[0].platform != "tpu":
+        return False
+    _, positions, hidden = x.shape
+    parts = mesh.shape["tensor"]
+    is_cut_well = heads % parts == 0 and hidden // parts % 128 == 0
+    is_short = positions % 128 == 0 and positions <= LONGEST
+    return is_cut_well and is_short and hidden // heads in (32, 64, 128) and x.dtype in (jnp.bfloat16, jnp.float32)

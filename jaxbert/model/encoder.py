@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.model.attention import Tokens, attention
+from jaxbert.model.attention import Tokens, attention, suits_tpu
 from jaxbert.model.dropout import Site, dropout, site_bits
-from jaxbert.model.layers import ACTIVATIONS, dense, layer_norm
+from jaxbert.model.layers import ACTIVATIONS, dense, dense_together, layer_norm
 from jaxbert.model.weights import Tree
 
 Rows = Mapping[str, jax.Array]
@@ -111,10 +111,7 @@ def _layer(
     queries = keys if read is None else Tokens(sequences, site_bits(bits, number, Site.PROBABILITIES))
 
     rate = config.hidden_dropout_prob
-    own = p["attention"]["self"]
-    q, k, v = (dense(own[name], y) for name, y in (("query", q_in), ("key", x), ("value", x)))
-    heads, attention_rate = config.num_attention_heads, config.attention_probs_dropout_prob
-    context = attention(q, k, v, heads, queries, keys, attention_rate, mesh)
+    context = _context(p["attention"]["self"], config, mesh, q_in, x, queries, keys)
     h = dense(p["attention"]["output"]["dense"], context)
     h = layer_norm(
         p["attention"]["output"]["LayerNorm"], q_in + dropout(h, site_bits(bits, number, Site.ATTENTION_OUTPUT), rate)
@@ -123,3 +120,19 @@ def _layer(
     f = ACTIVATIONS[config.hidden_act](f.astype(jnp.float32)).astype(f.dtype)  # its cube overflows float16
     f = dropout(dense(p["output"]["dense"], f), site_bits(bits, number, Site.OUTPUT), rate)
     return layer_norm(p["output"]["LayerNorm"], h + f)
+
+
+def _context(
+    p: Tree, config: BertConfig, mesh: Mesh | None, q_in: jax.Array, x: jax.Array, queries: Tokens, keys: Tokens
+) -> jax.Array:
+    """Attention from q_in [B, Q, H] to x [B, S, H], in which `queries` and `keys` are one where q_in is x."""
+    heads, rate = config.num_attention_heads, config.attention_probs_dropout_prob
+    if queries is keys and mesh is not None and suits_tpu(x, heads, mesh):
+        from jaxbert.model.fused_attention import fused_attention  # Pallas takes half a second to import
+
+        return fused_attention(dense_together([p[name] for name in _INPUTS], x), heads, keys, rate, mesh)
+    q, k, v = (dense(p[name], y) for name, y in zip(_INPUTS, (q_in, x, x), strict=True))
+    return attention(q, k, v, heads, queries, keys, rate)
+
+
+_INPUTS = ("query", "key", "value")

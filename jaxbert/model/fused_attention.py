@@ -19,6 +19,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 from jax.sharding import Mesh, PartitionSpec
 
+from jaxbert.model.attention import Tokens
 from jaxbert.model.dropout import hashed_range, is_kept, mix
 
 LANES = 128
@@ -58,28 +59,20 @@ class _Case(NamedTuple):
         return float(self.width**-0.5)
 
 
-def fused_attention(
-    q: jax.Array,
-    k: jax.Array,
-    v: jax.Array,
-    heads: int,
-    sequences: jax.Array,
-    bits: jax.Array | None,
-    rate: float,
-    mesh: Mesh,
-) -> jax.Array:
-    """`attention` of all positions to all, [B, S, H] -> [B, S, H]; the tokens of a sequence are neighbours.
+def fused_attention(qkv: jax.Array, heads: int, tokens: Tokens, rate: float, mesh: Mesh) -> jax.Array:
+    """`attention` of all positions to all, q, k and v in one array [3, B, S, H] -> [B, S, H].
 
-    Heads are 32, 64 or 128 wide, each device has a multiple of 128 of H, S is a multiple of 128; float32 or bfloat16.
-    On devices that are no TPUs the kernels are interpreted, which is for tests.
+    The tokens of a sequence are neighbours; for the sizes see `suits_tpu`. On devices that are no TPUs the kernels are
+    interpreted, which is for tests.
     """
-    row_length = q.shape[1]
+    _, _, row_length, hidden = qkv.shape
     block = next(size for size in (512, 384, 256, LANES) if row_length % size == 0)  # large ones are scheduled best
-    case = _Case(q.shape[2] // heads, block, row_length, 0.0 if bits is None else rate)
-    return _attend(q, k, v, _plan(sequences, bits, heads, block), case, mesh)
+    case = _Case(hidden // heads, block, row_length, 0.0 if tokens.bits is None else rate)
+    return _attend(qkv, _plan(tokens, heads, block), case, mesh)
 
 
-def _plan(sequences: jax.Array, bits: jax.Array | None, heads: int, block: int) -> Plan:
+def _plan(tokens: Tokens, heads: int, block: int) -> Plan:
+    sequences, bits = tokens
     positions = jnp.broadcast_to(jnp.arange(sequences.shape[1], dtype=jnp.int32)[None], sequences.shape)
     is_last = sequences[:, :-1] != sequences[:, 1:]
     is_first, is_last = (jnp.pad(is_last, ((0, 0), pad), constant_values=True) for pad in ((1, 0), (0, 1)))
@@ -92,35 +85,34 @@ def _plan(sequences: jax.Array, bits: jax.Array | None, heads: int, block: int) 
     return Plan(jnp.stack([starts, ends, of_tokens], axis=1), blocks, of_heads)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
-def _attend(q: jax.Array, k: jax.Array, v: jax.Array, plan: Plan, case: _Case, mesh: Mesh) -> jax.Array:
-    return _attend_forward(q, k, v, plan, case, mesh)[0]
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _attend(qkv: jax.Array, plan: Plan, case: _Case, mesh: Mesh) -> jax.Array:
+    return _attend_forward(qkv, plan, case, mesh)[0]
 
 
-def _attend_forward(
-    q: jax.Array, k: jax.Array, v: jax.Array, plan: Plan, case: _Case, mesh: Mesh
-) -> tuple[jax.Array, tuple[Any, ...]]:
-    x, sums, of_plan = _specs(mesh)
-    on_devices = _on_each_device(_call_forward, case, mesh, (of_plan, x, x, x), (x, sums))
-    out, log_sums = on_devices(plan, q, k, v)
-    return out, (plan, q, k, v, out, log_sums)
+def _attend_forward(qkv: jax.Array, plan: Plan, case: _Case, mesh: Mesh) -> tuple[jax.Array, tuple[Any, ...]]:
+    of_qkv, of_out, of_sums, of_plan = _specs(mesh)
+    on_devices = _on_each_device(_call_forward, case, mesh, (of_plan, of_qkv), (of_out, of_sums))
+    out, log_sums = on_devices(plan, qkv)
+    return out, (plan, qkv, out, log_sums)
 
 
 def _attend_backward(case: _Case, mesh: Mesh, kept: tuple[Any, ...], d_out: jax.Array) -> tuple[Any, ...]:
-    x, sums, of_plan = _specs(mesh)
-    on_devices = _on_each_device(_call_backward, case, mesh, (of_plan, x, x, x, x, sums, x), (x, x, x))
-    return *on_devices(*kept, d_out), None
+    of_qkv, of_out, of_sums, of_plan = _specs(mesh)
+    on_devices = _on_each_device(_call_backward, case, mesh, (of_plan, of_qkv, of_out, of_sums, of_out), of_qkv)
+    return on_devices(*kept, d_out), None
 
 
 _attend.defvjp(_attend_forward, _attend_backward)
 
 
-def _specs(mesh: Mesh) -> tuple[PartitionSpec, PartitionSpec, Plan]:
-    """How [B, S, H], the logarithms of sums and a plan are split: rows over all axes but `tensor`, heads over that."""
+def _specs(mesh: Mesh) -> tuple[PartitionSpec, PartitionSpec, PartitionSpec, Plan]:
+    """How q, k and v, the output, the logarithms of sums and a plan are split: rows over all axes but `tensor`."""
     rows = tuple(axis for axis in mesh.axis_names if axis != "tensor")
     of_rows: Any = PartitionSpec(rows)
     of_heads: Any = PartitionSpec("tensor")
-    return PartitionSpec(rows, None, "tensor"), PartitionSpec(rows, "tensor"), Plan(of_rows, of_rows, of_heads)
+    out, sums = PartitionSpec(rows, None, "tensor"), PartitionSpec(rows, "tensor")
+    return PartitionSpec(None, *out), out, sums, Plan(of_rows, of_rows, of_heads)
 
 
 def _on_each_device(call: Callable[..., Any], case: _Case, mesh: Mesh, inputs: Any, outputs: Any) -> Callable[..., Any]:
@@ -129,27 +121,25 @@ def _on_each_device(call: Callable[..., Any], case: _Case, mesh: Mesh, inputs: A
     return jax.shard_map(call, mesh=mesh, in_specs=inputs, out_specs=outputs, check_vma=False)
 
 
-def _call_forward(
-    case: _Case, is_interpreted: bool, plan: Plan, q: jax.Array, k: jax.Array, v: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def _call_forward(case: _Case, is_interpreted: bool, plan: Plan, qkv: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The output [B, S, H] and the logarithm of each softmax's sum [B, H / 128, heads of 128 lanes, S] float32."""
-    grid, specs = _grid(case, q.shape)
+    grid, specs = _grid(case, qkv.shape)
     sums = jax.ShapeDtypeStruct((*grid[:2], case.heads, case.row_length), jnp.float32)
     call = pl.pallas_call(
         functools.partial(_forward_kernel, case),
-        out_shape=(jax.ShapeDtypeStruct(q.shape, q.dtype), sums),
+        out_shape=(jax.ShapeDtypeStruct(qkv.shape[1:], qkv.dtype), sums),
         grid_spec=pltpu.PrefetchScalarGridSpec(
             num_scalar_prefetch=2,
             grid=grid,
-            in_specs=[specs.tokens, specs.block, specs.row, specs.row],
-            out_specs=[specs.block, specs.sums],
+            in_specs=[specs.tokens, specs.q, specs.k, specs.v],
+            out_specs=[specs.out, specs.sums],
         ),
         compiler_params=_PARAMS,
-        cost_estimate=_cost(case, q, products=2, arrays=4),
+        cost_estimate=_cost(case, qkv, products=2, arrays=4),
         interpret=is_interpreted,
         name="attention_forward",
     )
-    out, log_sums = call(plan.blocks, plan.heads, plan.tokens, q, k, v)
+    out, log_sums = call(plan.blocks, plan.heads, plan.tokens, qkv, qkv, qkv)
     return out, log_sums
 
 
@@ -157,64 +147,69 @@ def _call_backward(
     case: _Case,
     is_interpreted: bool,
     plan: Plan,
-    q: jax.Array,
-    k: jax.Array,
-    v: jax.Array,
+    qkv: jax.Array,
     out: jax.Array,
     log_sums: jax.Array,
     d_out: jax.Array,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Gradients of q, k and v."""
-    grid, specs = _grid(case, q.shape)
-    like = jax.ShapeDtypeStruct(q.shape, q.dtype)
+) -> jax.Array:
+    """The gradient of q, k and v."""
+    grid, specs = _grid(case, qkv.shape)
     call = pl.pallas_call(
         functools.partial(_backward_kernel, case),
-        out_shape=(like, like, like),
+        out_shape=jax.ShapeDtypeStruct(qkv.shape, qkv.dtype),
         grid_spec=pltpu.PrefetchScalarGridSpec(
             num_scalar_prefetch=2,
             grid=grid,
-            in_specs=[specs.tokens, specs.block, specs.row, specs.row, specs.block, specs.sums, specs.block],
-            out_specs=[specs.block, specs.row, specs.row],
+            in_specs=[specs.tokens, specs.q, specs.k, specs.v, specs.out, specs.sums, specs.out],
+            out_specs=specs.qkv,
             scratch_shapes=[pltpu.VMEM((case.row_length, LANES), jnp.float32)] * 2,
         ),
         compiler_params=_PARAMS,
-        cost_estimate=_cost(case, q, products=5, arrays=8),
+        cost_estimate=_cost(case, qkv, products=5, arrays=8),
         interpret=is_interpreted,
         name="attention_backward",
     )
-    dq, dk, dv = call(plan.blocks, plan.heads, plan.tokens, q, k, v, out, log_sums, d_out)
-    return dq, dk, dv
+    gradient: jax.Array = call(plan.blocks, plan.heads, plan.tokens, qkv, qkv, qkv, out, log_sums, d_out)
+    return gradient
 
 
-def _cost(case: _Case, q: jax.Array, products: int, arrays: int) -> pl.CostEstimate:
+def _cost(case: _Case, qkv: jax.Array, products: int, arrays: int) -> pl.CostEstimate:
     """At most, with no block left out: so many products of all queries with all keys, so many arrays like q."""
-    scores = q.size // case.width * case.row_length
-    flops, size = 2 * products * scores * case.width, q.size * q.dtype.itemsize
+    of_q = qkv.size // 3
+    scores = of_q // case.width * case.row_length
+    flops, size = 2 * products * scores * case.width, of_q * qkv.dtype.itemsize
     return pl.CostEstimate(flops=flops, transcendentals=scores, bytes_accessed=arrays * size)
 
 
-# Rows of the batch and groups of heads in any order, blocks of queries one after the other: they share dk and dv.
+# Rows of the batch and groups of heads go in any order; blocks of queries add to the same gradients.
 _PARAMS = pltpu.CompilerParams(dimension_semantics=("parallel", "parallel", "arbitrary"))
 
 
 class _Specs(NamedTuple):
     """What of each array is in the chip's memory at a point of the grid."""
 
-    block: pl.BlockSpec
-    row: pl.BlockSpec
     tokens: pl.BlockSpec
+    q: pl.BlockSpec
+    k: pl.BlockSpec
+    v: pl.BlockSpec
+    qkv: pl.BlockSpec
+    out: pl.BlockSpec
     sums: pl.BlockSpec
 
 
 def _grid(case: _Case, shape: tuple[int, ...]) -> tuple[tuple[int, int, int], _Specs]:
     """Rows x groups of heads x blocks of queries."""
+    block, row = (1, 1, case.block, LANES), (1, 1, case.row_length, LANES)
     specs = _Specs(
-        block=pl.BlockSpec((1, case.block, LANES), lambda b, g, i, *_: (b, i, g)),
-        row=pl.BlockSpec((1, case.row_length, LANES), lambda b, g, i, *_: (b, 0, g)),
         tokens=pl.BlockSpec((1, 3, case.row_length), lambda b, g, i, *_: (b, 0, 0)),
+        q=pl.BlockSpec(block, lambda b, g, i, *_: (0, b, i, g)),
+        k=pl.BlockSpec(row, lambda b, g, i, *_: (1, b, 0, g)),
+        v=pl.BlockSpec(row, lambda b, g, i, *_: (2, b, 0, g)),
+        qkv=pl.BlockSpec((3, *row[1:]), lambda b, g, i, *_: (0, b, 0, g)),
+        out=pl.BlockSpec(block[1:], lambda b, g, i, *_: (b, i, g)),
         sums=pl.BlockSpec((1, 1, case.heads, case.block), lambda b, g, i, *_: (b, g, 0, i)),
     )
-    return (shape[0], shape[2] // LANES, case.row_length // case.block), specs
+    return (shape[1], shape[3] // LANES, case.row_length // case.block), specs
 
 
 def _forward_kernel(
@@ -230,11 +225,11 @@ def _forward_kernel(
 ) -> None:
     """One block of queries of one group of heads, by the running maximum and sum of arXiv 2205.14135."""
     of_queries, of_heads, first, end = _place(case, blocks, hashes, tokens)
-    q = _of_each_head(case, q_ref[0], case.scale)
+    q = _of_each_head(case, q_ref[0, 0], case.scale)
 
     def add(j: jax.Array, so_far: list[tuple[jax.Array, ...]]) -> list[tuple[jax.Array, ...]]:
         keys = _block(case, j)
-        k, v_across = k_ref[0, keys], v_ref[0, keys].T
+        k, v_across = k_ref[0, 0, keys], v_ref[0, 0, keys].T
         is_seen, of_keys = _seen(case, j, of_queries), _of_keys(case, tokens[0, _BITS : _BITS + 1, keys], of_heads)
         after: list[tuple[jax.Array, ...]] = []
         for h, (top, total, out) in enumerate(so_far):
@@ -267,15 +262,13 @@ def _backward_kernel(
     out_ref: Any,
     sums_ref: Any,
     d_out_ref: Any,
-    dq_ref: Any,
-    dk_ref: Any,
-    dv_ref: Any,
+    gradient: Any,
     dk_sum: Any,
     dv_sum: Any,
 ) -> None:
     """Gradients from one block of queries of one group of heads; those of keys and values are written at the end."""
     of_queries, of_heads, first, end = _place(case, blocks, hashes, tokens)
-    q, d_out = _of_each_head(case, q_ref[0], case.scale), _of_each_head(case, d_out_ref[0], 1.0 / (1.0 - case.rate))
+    q, d_out = _of_each_head(case, q_ref[0, 0], case.scale), _of_each_head(case, d_out_ref[0], 1.0 / (1.0 - case.rate))
     # What the softmax's gradient subtracts: the sum over keys of probability x its gradient.
     products = (out_ref[0].astype(jnp.float32) * d_out_ref[0].astype(jnp.float32)).T
     means = [jnp.sum(_lines(case, h, products), axis=0, keepdims=True) for h in range(case.heads)]
@@ -287,7 +280,7 @@ def _backward_kernel(
 
     def add(j: jax.Array, dq: list[jax.Array]) -> list[jax.Array]:
         keys = _block(case, j)
-        k, v = k_ref[0, keys], v_ref[0, keys]
+        k, v = k_ref[0, 0, keys], v_ref[0, 0, keys]
         k_across = k.T
         is_seen, of_keys = _seen(case, j, of_queries), _of_keys(case, tokens[0, _BITS : _BITS + 1, keys], of_heads)
         dk, dv, after = dk_sum[keys], dv_sum[keys], []
@@ -307,12 +300,12 @@ def _backward_kernel(
 
     start = [jnp.zeros((case.width, case.block), jnp.float32)] * case.heads
     dq = jax.lax.fori_loop(first, end, add, start)
-    dq_ref[0] = (jnp.concatenate(dq).T * case.scale).astype(dq_ref.dtype)
+    gradient[0, 0, _block(case, pl.program_id(2))] = (jnp.concatenate(dq).T * case.scale).astype(gradient.dtype)
 
     @pl.when(pl.program_id(2) == pl.num_programs(2) - 1)
     def _() -> None:
-        dk_ref[0] = dk_sum[...].astype(dk_ref.dtype)
-        dv_ref[0] = dv_sum[...].astype(dv_ref.dtype)
+        gradient[1, 0] = dk_sum[...].astype(gradient.dtype)
+        gradient[2, 0] = dv_sum[...].astype(gradient.dtype)
 
 
 _NN = (((1,), (0,)), ((), ()))

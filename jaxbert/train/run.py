@@ -29,7 +29,7 @@ from jaxbert.model.weights import Table, Tree, flatten, initialize, part_of, unf
 from jaxbert.train import devices, hosts, run_folder
 from jaxbert.train.loop import DIVERGED, Plan, train
 from jaxbert.train.optimizers import AdamW, Lamb, LinearSchedule, LossScale, Optimizer, decay_mask
-from jaxbert.train.sharding import state_shardings, with_gathered_weights, with_shardings
+from jaxbert.train.sharding import state_shardings, with_gathered_weights, with_shardings, with_split_update
 from jaxbert.train.sinks import Mlflow, Opened, TensorBoard, WeightsAndBiases
 from jaxbert.train.step import UNSCALED, CompiledSteps, Loss, State, Steps, initial_state, train_step
 from jaxbert.train.summaries import Summaries
@@ -147,9 +147,8 @@ def fit(flags: TrainingFlags, mesh: Mesh, model: Model, training: Training) -> G
 def steps(flags: TrainingFlags, mesh: Mesh, training: Training) -> Steps:
     """The function that is compiled: (state, batches) -> (state after them, metrics), see `train_step`."""
     loss, decays = with_gathered_weights(training.loss, training.table, mesh), decay_mask(training.table)
-    return train_step(
-        loss, optimizer(flags), training.schedule, decays, flags.seed, loss_scale(flags), training.factors
-    )
+    update = with_split_update(optimizer(flags), training.table, mesh)
+    return train_step(loss, update, training.schedule, decays, flags.seed, loss_scale(flags), training.factors)
 
 
 def state_like(flags: TrainingFlags, mesh: Mesh, table: Table, factors: Tree | None = None) -> State:

@@ -4,9 +4,12 @@
 Along `tensor` a layer's work is split as in Megatron (arXiv 1909.08053): heads and intermediate units belong to one
 device each, so a layer sums over devices twice. Along `fsdp` (ZeRO, arXiv 1910.02054) weights and moments are only
 stored in parts: a step gathers a weight where it is used, and each device gets the sum of its part of the gradient.
+Along `data` weights are whole, but each device updates only a part of them (arXiv 2004.13336), for which alone it has
+gradients and moments, and then sends it to the others: no more is sent than if all summed all gradients.
 Vectors and heads are small and whole everywhere.
 """
 
+import dataclasses
 import re
 from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
@@ -16,7 +19,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxbert.batches.devices import replicated
 from jaxbert.model.weights import Table, Tree, flatten, unflatten
-from jaxbert.train.step import State
+from jaxbert.train.optimizers import Optimizer
+from jaxbert.train.step import State, Update
 
 A = TypeVarTuple("A")
 T = TypeVar("T")
@@ -62,13 +66,61 @@ def weight_shardings(table: Table, mesh: Mesh, *, gathered: bool = False) -> Tre
     return unflatten({path: sharding(path, weight.shape) for path, weight in table.items()})
 
 
+def update_shardings(table: Table, mesh: Mesh) -> Tree:
+    """How the parts of weights lie that devices update: as `weight_shardings`, kernels also split along `data`.
+
+    The tree is like the weights.
+    """
+    stored, data = flatten(weight_shardings(table, mesh)), mesh.shape["data"]
+
+    def sharding(path: str, shape: tuple[int, ...]) -> NamedSharding:
+        spec = [*stored[path].spec, *[None] * (len(shape) - len(stored[path].spec))]
+        for number, (axis, size) in enumerate(zip(spec, shape, strict=True)):
+            if len(shape) > 1 and size % (data * (mesh.shape[axis] if axis else 1)) == 0:
+                spec[number] = (axis, "data") if axis else "data"
+                break
+        return NamedSharding(mesh, PartitionSpec(*spec))
+
+    return unflatten({path: sharding(path, weight.shape) for path, weight in table.items()})
+
+
+def with_split_update(optimizer: Optimizer, table: Table, mesh: Mesh) -> Update:
+    """An optimizer of which each device does its part, see `update_shardings`."""
+    return SplitUpdate(optimizer, table, mesh) if mesh.shape["data"] > 1 else optimizer
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitUpdate:
+    """See `with_split_update`."""
+
+    optimizer: Optimizer
+    table: Table
+    mesh: Mesh
+
+    def update(
+        self, weights: Tree, gradients: Tree, moments: Tree, decays: Tree, rates: Tree, step: jax.Array
+    ) -> tuple[Tree, Tree, jax.Array]:
+        """See `AdamW.update`."""
+        parts, stored = (flatten(of(self.table, self.mesh)) for of in (update_shardings, weight_shardings))
+        # Summed first, then cut: of a product that is only wanted in parts the compiler makes a loop over its parts.
+        weights, gradients = _placed(weights, parts), _placed(_placed(gradients, stored), parts)
+        weights, moments, norm = self.optimizer.update(weights, gradients, moments, decays, rates, step)
+        return _placed(weights, stored), moments, norm
+
+
+def _placed(tree: Tree, shardings: Tree) -> Tree:
+    """A tree of some of the weights, each as `shardings` has it by its path."""
+    return unflatten(
+        {path: jax.lax.with_sharding_constraint(leaf, shardings[path]) for path, leaf in flatten(tree).items()}
+    )
+
+
 def state_shardings(state: State, table: Table, mesh: Mesh) -> State:
-    """The shardings of a training state (arrays or their shapes): moments lie as their weights, scalars everywhere."""
-    weights = weight_shardings(table, mesh)
+    """The shardings of a training state (arrays or their shapes): moments as they are updated, scalars everywhere."""
     shardings: State = jax.tree.map(lambda _: replicated(mesh), state)
-    flat, has_moments = flatten(weights), flatten(state["moments"]["m"]).keys()
-    moments = unflatten({path: flat[path] for path in flat if path in has_moments})
-    shardings["weights"], shardings["moments"] = weights, dict.fromkeys(state["moments"], moments)
+    parts, has_moments = flatten(update_shardings(table, mesh)), flatten(state["moments"]["m"]).keys()
+    moments = unflatten({path: parts[path] for path in parts if path in has_moments})
+    shardings["weights"], shardings["moments"] = weight_shardings(table, mesh), dict.fromkeys(state["moments"], moments)
     return shardings
 
 

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prints how far attention on eight simulated devices is from that on one; a program of its own, see test_attention."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxbert.batches.devices import device_mesh
-from jaxbert.model.fused_attention import fused_attention
-from tests.model.test_attention import RATE, results, rows
+from jaxbert.model.attention import Tokens
+from tests.model.test_attention import fused_form, results, rows
 
 
 def main() -> None:
@@ -19,7 +17,7 @@ def main() -> None:
     found = []
     for devices, fsdp, tensor in ((1, 1, 1), (8, 2, 2)):
         mesh = device_mesh(jax.devices()[:devices], fsdp, tensor)
-        form = functools.partial(fused_attention, heads=4, sequences=sequences, bits=bits, rate=RATE, mesh=mesh)
+        form = fused_form(4, Tokens(sequences, bits), mesh)
         found.append([np.asarray(array) for array in results(form, arrays)])
     print(max(np.abs(one - many).max() for one, many in zip(*found, strict=True)))
 

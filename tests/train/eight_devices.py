@@ -9,7 +9,6 @@ import sys
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
 from jaxbert.batches.devices import device_mesh, row_parts, shard_rows, to_devices
 from jaxbert.batches.loader import TrainingBatches
@@ -18,7 +17,13 @@ from jaxbert.model.heads import classify
 from jaxbert.model.weights import Tree, flatten, initialize
 from jaxbert.tasks.classification import label_targets
 from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask
-from jaxbert.train.sharding import state_shardings, weight_shardings, with_gathered_weights
+from jaxbert.train.sharding import (
+    state_shardings,
+    update_shardings,
+    weight_shardings,
+    with_gathered_weights,
+    with_split_update,
+)
 from jaxbert.train.step import CompiledSteps, initial_state, train_step
 from tests.train.test_step import BATCH, CONFIG, FEATURES, LENGTHS, SIZE, TABLE, loss_of
 
@@ -35,17 +40,20 @@ def train(devices: int, fsdp: int, tensor: int) -> tuple[list[float], np.ndarray
         label_targets,
     )
     loss = with_gathered_weights(loss_of(CONFIG), TABLE, mesh)
-    steps = CompiledSteps(train_step(loss, AdamW(), LinearSchedule(1e-2, 0.0, 0, 10), decay_mask(TABLE), 5), str)
+    update = with_split_update(AdamW(), TABLE, mesh)
+    steps = CompiledSteps(train_step(loss, update, LinearSchedule(1e-2, 0.0, 0, 10), decay_mask(TABLE), 5), str)
     state = initial_state(initialize(TABLE, 0, 0.2), AdamW())
     state = to_devices(state, state_shardings(state, TABLE, mesh))
     losses = []
     for number in range(STEPS):
         state, metrics = steps(state, shard_rows(batches.at(number), mesh, 2))
         losses += np.asarray(metrics["loss"]).tolist()
-    assert_stored_in_parts(state["weights"], mesh)
+    assert_stored_in_parts(state["weights"], weight_shardings(TABLE, mesh))
+    assert_stored_in_parts(state["moments"]["m"], update_shardings(TABLE, mesh))
     moments = np.concatenate([np.asarray(leaf).ravel() for leaf in jax.tree.leaves(state["moments"]["m"])])
     batch = shard_rows({name: array[0, 0] for name, array in batches.at(STEPS).items()}, mesh, 0)
-    assert_stored_in_parts(jax.jit(jax.grad(loss))(state["weights"], batch, None), mesh)  # not each gradient everywhere
+    gradients = jax.jit(jax.grad(loss))(state["weights"], batch, None)
+    assert_stored_in_parts(gradients, weight_shardings(TABLE, mesh))  # not each gradient everywhere
     logits = jax.jit(with_gathered_weights(lambda w, rows: classify(w, CONFIG, rows), TABLE, mesh))(
         state["weights"], batch
     )
@@ -54,9 +62,9 @@ def train(devices: int, fsdp: int, tensor: int) -> tuple[list[float], np.ndarray
     return losses, moments, np.asarray(logits)[examples >= 0][order]
 
 
-def assert_stored_in_parts(tree: Tree, mesh: Mesh) -> None:
-    """Each device holds what the rules give it of a tree like the weights."""
-    places = flatten(weight_shardings(TABLE, mesh))
+def assert_stored_in_parts(tree: Tree, shardings: Tree) -> None:
+    """Each device holds what the shardings give it of a tree like the weights."""
+    places = flatten(shardings)
     for path, array in flatten(tree).items():
         assert array.sharding.is_equivalent_to(places[path], array.ndim), path
 
