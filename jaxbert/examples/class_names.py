@@ -10,8 +10,8 @@ _COUNTING = ("LABEL_", "")  # in front of the number of a class without a name: 
 
 
 def keys(names: Sequence[str]) -> list[str]:
-    """The names without what does not tell classes apart (letter case, `-`, `_`, blanks), unless here it does."""
-    found = [re.sub(r"[-_\s]", "", name.lower()) for name in names]
+    """The names without what does not tell classes apart (letter case, `_`, blanks, inner `-`), unless here it does."""
+    found = [re.sub(r"[_\s]|(?<=\w)-", "", name.lower()) for name in names]
     return found if len(set(found)) == len(found) else [*names]
 
 
@@ -24,8 +24,8 @@ def counted(names: Collection[str]) -> Mapping[str, int]:
     return {}
 
 
-def by_number(names: Sequence[str], labels: Collection[str]) -> Sequence[str]:
-    """The labels of data, as many as a model has names and in any order, in the order of the names.
+def by_number(names: Sequence[str], labels: Sequence[str]) -> Sequence[str]:
+    """The labels of data, as many as a model has names, in the order of the names: by their numbers, or as they come.
 
     Empty where neither side only counts.
     """
@@ -33,7 +33,7 @@ def by_number(names: Sequence[str], labels: Collection[str]) -> Sequence[str]:
         return ()
     if numbers := counted(labels):
         return sorted(labels, key=numbers.__getitem__)
-    return sorted(labels) if [*counted(names)] == [*names] else ()
+    return labels if [*counted(names)] == [*names] else ()
 
 
 def say_counted(names: Sequence[str], labels: Sequence[str]) -> None:
@@ -41,10 +41,10 @@ def say_counted(names: Sequence[str], labels: Sequence[str]) -> None:
     say_once(f"classes go by their numbers: {', '.join(names)} of the model are {', '.join(labels)} of the data")
 
 
-def spellings(names: Sequence[str], labels: Collection[str]) -> Mapping[str, str]:
+def spellings(names: Sequence[str], labels: Sequence[str]) -> Mapping[str, str]:
     """Label of the data -> name of a model's class, by its spelling or its number; empty where they are the same.
 
-    Some of the classes may be without an example. Empty, too, where labels are of other classes.
+    Labels come in the order of training; some may be missing. Empty, too, where they are of other classes.
     """
     if not labels or set(labels) <= set(names):
         return {}

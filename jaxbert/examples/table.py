@@ -197,7 +197,7 @@ def _read_table(path: str, role: Role, names: ColumnNames, labels: Labels, are_o
     if is_test and (are_of_model or not all(map(table.has, names.labels))):
         names = names.unlabelled
     elif are_of_model and names.label:
-        found = [label for label in _labels_in(table, names, labels.several) if label.strip()]
+        found = table.class_names(names.label) or sorted(filter(str.strip, _labels_in(table, names, labels.several)))
         renamed = spellings(labels.names, found)
         if renamed and not set(keys(found)) <= set(keys(labels.names)):
             say_counted([*renamed.values()], [*renamed])

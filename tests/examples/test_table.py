@@ -266,10 +266,21 @@ def test_classes_of_a_model_in_another_spelling(tmp_path: Path, capsys: pytest.C
     dataset = table_dataset("", path, path, names, classes=("LABEL_0", "LABEL_1", "LABEL_2"))
     assert [example.label for example in read(dataset.dev)] == ["LABEL_2", "LABEL_0", "LABEL_2"]
     assert [example.label for example in read(dataset.test[""])] == [None] * 3
-    assert "by their numbers: LABEL_2, LABEL_0 of the model are 2, 0 of the data" in capsys.readouterr().err
+    assert "by their numbers: LABEL_0, LABEL_2 of the model are 0, 2 of the data" in capsys.readouterr().err
     dataset = table_dataset("", path, "", names, classes=("bad", "fair", "good"))
     with pytest.raises(InputError, match="line 2: unknown label `2`, expected one of `bad`"):
         read(dataset.dev)
+
+
+def test_classes_of_a_model_are_counted_as_in_training(tmp_path: Path) -> None:
+    """By number the order counts that training would take: that of a file which names its classes, or else sorted."""
+    path = tmp_path / "a.parquet"
+    write_parquet(path, {"text": ["a", "b"], "label": [0, 1]}, {"label": ["yes", "no"]})
+    (tmp_path / "a.csv").write_text("text,label\na,yes\nb,no\n")
+    names = ColumnNames("text", label="label")
+    for file, found in ((path, ["LABEL_0", "LABEL_1"]), (tmp_path / "a.csv", ["LABEL_1", "LABEL_0"])):
+        dataset = table_dataset("", str(file), "", names, classes=("LABEL_0", "LABEL_1"))
+        assert [example.label for example in read(dataset.dev)] == found
 
 
 def test_columns_of_a_model_in_another_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
