@@ -21,8 +21,9 @@ _INK = "#010203"  # in place of the page's colour for text until the SVG is writ
 _SERIES = ("#010211", "#010212", "#010213", "#010214")
 _SIZE = (4.6, 2.7)  # inches of 72 units; the page scales it
 _PLACE = (0.15, 0.19, 0.82, 0.74)  # of the axes: left, bottom, width and height as shares
-_PLACE_ABOVE_NAMES = (0.15, 0.5, 0.82, 0.45)
+_PLACE_ABOVE_NAMES = (0.15, 0.55, 0.82, 0.4)
 _LETTERS = 60  # that have room below the axes
+_LONGEST = 18  # letters of a name that is upright
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",  # letters stay letters, in the page's typeface
     "text.parse_math": False,
@@ -84,7 +85,8 @@ def bars(words: Words, values: Mapping[str, float]) -> str:
     with _drawn(words) as (axes, result):
         axes.bar(range(len(values)), list(values.values()), color=_SERIES[0], linewidth=0)
         is_wide = sum(map(len, values)) + 2 * len(values) > _LETTERS
-        axes.set_xticks(range(len(values)), list(values), rotation=90 if is_wide else 0)
+        names = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..." for name in values]
+        axes.set_xticks(range(len(values)), names, rotation=90 if is_wide else 0)
         if is_wide:
             axes.set_position(_PLACE_ABOVE_NAMES)
         axes.grid(axis="x", visible=False)

@@ -30,7 +30,7 @@ def write_settings(folder: str, found: Mapping[str, Any]) -> None:
     note = f"{found['metric']} on the evaluation set, over the runs of a setting with different seeds.{failed}"
     results = {
         **best["results"],
-        "note": f"Of the best run, {found['best_run']['folder']}, as all else below.",
+        "note": f"Of the best run, {found['best_run']['folder']}, as is all below the settings.",
     }
     settings = {"title": "Settings", "by": names, "note": note, "rows": rows}
     reports.save(folder, {**best, "written": reports.now(), "results": results, "settings": settings})
@@ -46,7 +46,7 @@ def write_tasks(folder: str, data_dir: str, found: Mapping[str, Any], metrics: M
     if not reports.is_written(first):
         return
     one = reports.read(first)
-    scores = {f"{task}: {name}": tasks[task]["results"][name] for task in tasks for name in metrics[task]}
+    scores = {f"{task}: {name}": 100 * tasks[task]["results"][name] for task in tasks for name in metrics[task]}
     rows = [
         {"name": task, "count": sum(row["runs"] for row in result["sweep"]["settings"]), "score": result["score"]}
         for task, result in tasks.items()
@@ -64,7 +64,7 @@ def write_tasks(folder: str, data_dir: str, found: Mapping[str, Any], metrics: M
         "model": one["model"],
         "data": data,
         "curves": {"train": [], "validation": []},
-        "results": content.exact({"score of GLUE": found["score"], **scores}),
+        "results": content.exact({"score of GLUE": found["score"], **scores}) | {"note": "In percent."},
         "settings": {"title": "Tasks", "by": "task", "note": note, "rows": rows},
     }
     reports.save(folder, report)
