@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
+import jaxbert
 from jaxbert.features.squad import WindowSettings
 from jaxbert.tfrecord.metadata import SquadMetaData
 from tests.commands.test_library import model_folder
@@ -39,10 +41,17 @@ def test_the_code_of_the_page_runs(
     settings = WindowSettings(32, 8, 8)
     model_folder(tmp_path / "answers", task, "squad", SquadMetaData(0, settings, version_2_with_negative=False))
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), names)
+    features, encoder = names["features"], names["encoder"]
+    assert isinstance(features, list)
+    assert isinstance(encoder, jaxbert.Model)
+    (vectors,) = encoder.embed(["red and blue"], pooling="tokens", layers=[-2, -1])
+    tokens = encoder.tokens(["red and blue"])[0]
+    places = [tokens.index("red"), 2, tokens.index("blue")]  # the pieces of `and` follow those of `red`
+    np.testing.assert_allclose(features[0], vectors[places].reshape(3, -1), atol=1e-6)
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "('color', 'number')"
     assert out[-1].startswith("the files of `bert` do not say which classes the model was trained for")
