@@ -40,7 +40,8 @@ def report() -> dict[str, Any]:
         "model": {"name": EVIL},
         "data": {"task": EVIL, "counts": {"train": 12345}},
         "curves": {"train": lines, "validation": lines},
-        "results": content.metrics(accuracy, (labels, probabilities)) | {"step": 4},
+        "results": content.metrics(accuracy, (labels, probabilities)) | {"step": 4, "note": EVIL},
+        "settings": {"title": EVIL, "by": EVIL, "note": EVIL, "rows": [{"name": EVIL, "count": 2, "mean": 0.5}] * 3},
         **content.regression(labels.astype(float), probabilities[:, 0], texts),
         **content.classification(names, labels, probabilities, texts),
         **content.lengths(chance.integers(3, 20, size=60), 19, labels == 1, EVIL),
@@ -111,7 +112,7 @@ def test_data_is_text(text: str) -> None:
 def test_every_chart_is_told_in_words(text: str) -> None:
     """Each SVG is an image with a description that has figures in it."""
     charts = [attributes for tag, attributes in Elements(text).tags if tag == "svg"]
-    assert len(charts) == 8
+    assert len(charts) == 9
     for attributes in charts:
         assert attributes["role"] == "img"
         assert re.search(r"\d", attributes["aria-label"] or "")
