@@ -82,9 +82,9 @@ def _filled(rows: list[list[int]], left: Sequence[int], counts: np.ndarray, row_
 
 
 def sizes_of_parts(rows: int, most: int, devices: int) -> list[int]:
-    """Numbers of rows that together hold `rows` rows, largest first, at most an eighth of them empty where rows suffice.
+    """Numbers of rows of the parts in which so many rows are computed, largest first, each a power of two times devices.
 
-    Each is a power of two times the number of devices; only where that alone is more than `most` one is larger.
+    None is above `most` if the devices allow it. At most an eighth of all is empty, or one row less than the devices.
     """
     sizes: list[int] = []
     left = rows
