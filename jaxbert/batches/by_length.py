@@ -82,7 +82,7 @@ def _filled(rows: list[list[int]], left: Sequence[int], counts: np.ndarray, row_
 
 
 def sizes_of_parts(rows: int, most: int, devices: int) -> list[int]:
-    """Numbers of rows of the parts in which so many rows are computed, largest first, each a power of two times devices.
+    """Numbers of rows of the parts in which so many rows are computed, each a power of two times the devices.
 
     None is above `most` if the devices allow it. At most an eighth of all is empty, or one row less than the devices.
     """
