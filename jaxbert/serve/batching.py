@@ -18,7 +18,7 @@ import numpy as np
 from jaxbert.batches.by_length import ROW_LENGTHS
 from jaxbert.library.model import Ids, Model
 from jaxbert.serve.forms import Call, RequestError
-from jaxbert.tasks.streams import POSITIONS
+from jaxbert.tasks.streams import full_batch
 
 Work = Callable[[Call, tuple[tuple[str, Any], ...], list[Any]], Sequence[Any]]
 """(call, its options, items) -> a result for each item."""
@@ -189,7 +189,7 @@ def warm_up(model: Model, numbers_of_rows: Sequence[int]) -> Iterator[str]:
     calls = [call for call in _default_calls(model) if call[0] in ("logits", "embed") or numbers_of_rows[0] == 1]
     lengths = [length for length in ROW_LENGTHS if length < model.max_seq_length] + [model.max_seq_length]
     for rows in numbers_of_rows:
-        for length in (length for length in lengths if rows * length <= POSITIONS):
+        for length in (length for length in lengths if rows * length <= full_batch()):
             for call, options in calls:
                 work(call, options, [_filling(call, length)] * rows)
                 yield f"{call} {rows} x {length}"
