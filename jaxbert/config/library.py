@@ -22,7 +22,10 @@ class TextsFlags:
         None, "Tokens of a text, special ones included; longer texts are cut; default: as the model says.", minimum=4
     )
     dtype: str = flag(
-        "fp32", "Compute dtype of matmuls and activations.", choices=("fp32", "bf16", "fp16"), group="Machine"
+        "fp32",
+        "Compute dtype of matmuls and activations; auto is bf16 where the device is faster in it, else fp32.",
+        choices=("fp32", "bf16", "fp16", "auto"),
+        group="Machine",
     )
     compile_cache: str = flag(
         "~/.cache/jaxbert", "Folder where compiled programs are kept from run to run; empty: nowhere."

@@ -43,7 +43,10 @@ class ServeFlags:
         16384, "Requests that wait are computed together up to so many tokens at a time.", minimum=4
     )
     dtype: str = flag(
-        "fp32", "Compute dtype of matmuls and activations.", choices=("fp32", "bf16", "fp16"), group="Machine"
+        "fp32",
+        "Compute dtype of matmuls and activations; auto is bf16 where the device is faster in it, else fp32.",
+        choices=("fp32", "bf16", "fp16", "auto"),
+        group="Machine",
     )
     compile_cache: str = flag(
         "~/.cache/jaxbert", "Folder where compiled programs are kept from run to run; empty: nowhere."

@@ -80,8 +80,9 @@ class TrainingFlags:
 
     dtype: str = flag(
         "fp32",
-        "Compute dtype of matmuls and activations; weights, softmax, LayerNorm statistics and losses stay float32.",
-        choices=("fp32", "bf16", "fp16"),
+        "Compute dtype of matmuls and activations; weights, softmax, LayerNorm statistics and losses stay float32;"
+        " auto is bf16 where the device is faster in it, else fp32.",
+        choices=("fp32", "bf16", "fp16", "auto"),
         group="Machine",
         short="dt",
     )

@@ -139,7 +139,7 @@ def load(
     vocab_file: str | None = None,
     do_lower_case: bool | None = None,
     max_seq_length: int | None = None,
-    dtype: Literal["fp32", "bf16", "fp16"] = "fp32",
+    dtype: Literal["fp32", "bf16", "fp16", "auto"] = "fp32",
     compile_cache: str = "~/.cache/jaxbert",
 ) -> "Model":
     """The model at a path, or of a name, that the commands take as `--init_checkpoint`.
@@ -154,7 +154,7 @@ def load(
         do_lower_case: whether its text is lower-cased, where its files do not say it.
         max_seq_length: the longest sequence in tokens; longer texts are cut, and contexts read in windows of that
             length; by default as the model says.
-        dtype: of matmuls and activations.
+        dtype: of matmuls and activations; `auto` is bf16 where the device is faster in it, else fp32.
         compile_cache: folder where compiled programs are kept; "" for nowhere.
 
     Raises:
@@ -170,7 +170,7 @@ def load(
     positions = found.config.max_position_embeddings
     if max_seq_length is not None and not 4 <= max_seq_length <= positions:
         raise InputError(f"`max_seq_length` is {max_seq_length}", f"expected 4 to {positions}, the model's positions")
-    return Model(found.for_text(), max_seq_length, dtype)
+    return Model(found.for_text(), max_seq_length, devices.fastest(dtype))
 
 
 class TextsCutWarning(UserWarning):

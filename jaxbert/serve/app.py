@@ -28,6 +28,7 @@ from jaxbert.errors import InputError
 from jaxbert.library.model import Model, TextsCutWarning
 from jaxbert.serve import batching, forms
 from jaxbert.serve.forms import Asked, RequestError
+from jaxbert.train.devices import fastest
 
 Form = Callable[[Any, Model], Asked]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -192,7 +193,7 @@ class _Server:
             {
                 "model_id": one.path,
                 "model_sha": None,
-                "model_dtype": {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}[flags.dtype],
+                "model_dtype": {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}[fastest(flags.dtype)],
                 "model_type": _tei_type(one.model),
                 "max_concurrent_requests": flags.max_waiting_texts,
                 "max_input_length": one.model.max_seq_length,

@@ -159,7 +159,9 @@ def prepare(environment: MutableMapping[str, str], compile_cache: str = "", dtyp
     _keep_freed_memory()
     given = environment.get("XLA_FLAGS", "")
     names_file = given and not given.startswith("-")  # the other form of XLA_FLAGS
-    if dtype == "fp32" and jax.__version_info__[:2] in _TRIED and not names_file and FLOAT32_FLAGS not in given:
+    # Devices are known only after this: should they be of another kind, these flags do nothing.
+    float32 = dtype == "fp32" or (dtype == "auto" and not multiplies_bfloat16())
+    if float32 and jax.__version_info__[:2] in _TRIED and not names_file and FLOAT32_FLAGS not in given:
         environment["XLA_FLAGS"] = f"{FLOAT32_FLAGS} {given}"  # the later ones win: those that were given
     if is_remote(compile_cache):
         raise InputError(f"`--compile_cache={compile_cache}` is not on this machine", "give a folder that is")
@@ -212,6 +214,17 @@ def multiplies_bfloat16(cpuinfo: str = "/proc/cpuinfo") -> bool:
             return any({"amx_bf16", "avx512_bf16"} & {*line.split()} for line in file if line.startswith("flags"))
     except OSError:
         return False
+
+
+def fastest(dtype: str) -> str:
+    """`auto` is bf16 where the first device is faster in it, else fp32; other names of dtypes stay as they are."""
+    if dtype != "auto":
+        return dtype
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return "bf16" if multiplies_bfloat16() else "fp32"
+    before_ampere = getattr(device, "compute_capability", "").startswith(("5.", "6.", "7."))
+    return "fp32" if before_ampere else "bf16"
 
 
 def _keep_freed_memory() -> None:

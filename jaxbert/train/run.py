@@ -222,10 +222,12 @@ def optimizer(flags: TrainingFlags) -> Optimizer:
 
 def compute(flags: TrainingFlags, mesh: Mesh) -> Compute:
     """How the layers are computed on these devices, by `--dtype`, `--scan_layers` and `--remat`."""
-    fast = flags.dtype == "fp32" or (flags.dtype == "bf16" and devices.multiplies_bfloat16())
-    if jax.default_backend() == "cpu" and not fast:
-        say(f"note: `--dtype={flags.dtype}` saves memory on this CPU, but is not faster there than fp32")
-    return Compute(DTYPES[flags.dtype], flags.scan_layers, flags.remat, mesh)
+    dtype = devices.fastest(flags.dtype)
+    if flags.dtype == "auto":
+        say(f"`--dtype=auto`: {dtype}, which is the faster one on this device")
+    elif dtype not in ("fp32", devices.fastest("auto")) and jax.default_backend() == "cpu":
+        say(f"note: `--dtype={dtype}` saves memory on this CPU, but is not faster there than fp32")
+    return Compute(DTYPES[dtype], flags.scan_layers, flags.remat, mesh)
 
 
 def loss_scale(flags: TrainingFlags) -> LossScale:

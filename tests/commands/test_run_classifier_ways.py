@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxbert.train.devices import fastest
 from tests.commands.conftest import Run
 from tests.commands.same_runs import assert_same_model, losses
 from tests.commands.tiny_task import PLAIN, SIZES, Task, flags, start
@@ -57,6 +58,14 @@ def test_half_precision(dtype: str, training: list[str], classify: Run, plain: P
     assert code == 0, err
     np.testing.assert_allclose(losses(tmp_path), losses(plain), rtol=0, atol=0.01)
     assert losses(tmp_path) != losses(plain)
+
+
+def test_auto_says_what_it_is(training: list[str], classify: Run, plain: Path, tmp_path: Path) -> None:
+    """`--dtype=auto` trains in the dtype that is said to be faster here, with the losses of `test_half_precision`."""
+    code, _, err = classify(*training, "--dtype=auto")
+    assert code == 0, err
+    assert f"`--dtype=auto`: {fastest('auto')}, " in err
+    np.testing.assert_allclose(losses(tmp_path), losses(plain), rtol=0, atol=0.01)
 
 
 def test_several_record_files(training: list[str], task: Task, classify: Run, plain: Path, tmp_path: Path) -> None:

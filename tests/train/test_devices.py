@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import pytest
 
-from jaxbert.train.devices import FLOAT32_FLAGS, multiplies_bfloat16, prepare
+from jaxbert.train import devices
+from jaxbert.train.devices import FLOAT32_FLAGS, fastest, multiplies_bfloat16, prepare
 
 
 @pytest.mark.parametrize(
@@ -28,6 +30,34 @@ def test_products_of_bfloat16_are_in_the_list_of_flags(text: str, expected: bool
     listed.write_text(text)
     assert multiplies_bfloat16(str(listed)) == expected
     assert not multiplies_bfloat16(str(tmp_path / "missing"))
+
+
+@pytest.mark.parametrize(
+    ("platform", "capability", "cpu_multiplies", "expected"),
+    [
+        ("cpu", None, True, "bf16"),
+        ("cpu", None, False, "fp32"),
+        ("tpu", None, False, "bf16"),
+        ("gpu", "9.0", False, "bf16"),
+        ("gpu", "7.5", True, "fp32"),
+    ],
+)
+def test_auto_is_the_faster_dtype(
+    monkeypatch: pytest.MonkeyPatch, platform: str, capability: str | None, cpu_multiplies: bool, expected: str
+) -> None:
+    """It is bf16 where the device multiplies that fast; what is named is kept, and XLA's flags are those of it."""
+    device = (
+        SimpleNamespace(platform=platform)
+        if capability is None
+        else SimpleNamespace(platform=platform, compute_capability=capability)
+    )
+    monkeypatch.setattr(jax, "devices", lambda: [device])
+    monkeypatch.setattr(devices, "multiplies_bfloat16", lambda: cpu_multiplies)
+    assert fastest("auto") == expected
+    assert [fastest(name) for name in ("fp32", "bf16", "fp16")] == ["fp32", "bf16", "fp16"]
+    environment: dict[str, str] = {}
+    prepare(environment, dtype="auto")
+    assert environment == ({} if cpu_multiplies else {"XLA_FLAGS": f"{FLOAT32_FLAGS} "})
 
 
 def compile_in(folder: Path, name: str) -> dict[str, int]:
