@@ -18,7 +18,7 @@ from jaxbert.checkpoints.resolve import Source
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
 from jaxbert.model import poolings
-from jaxbert.model.encoder import Compute, hidden_states
+from jaxbert.model.encoder import Compute, hidden_states, rounded
 from jaxbert.model.heads import answer_spans, best_positions, choose, classify, pool, pretrain, tag
 from jaxbert.model.weights import (
     Table,
@@ -163,6 +163,7 @@ class Programs:
                 sharding = jax.sharding.NamedSharding(self._mesh, jax.sharding.PartitionSpec())
                 arrays = {path: initial.weights[path] for path in missing}
                 refuse_not_finite(arrays, initial.source)
+                arrays = {path: rounded(path, array, self._compute) for path, array in arrays.items()}
                 self._placed |= to_devices(arrays, dict.fromkeys(arrays, sharding))
             return unflatten({path: self._placed[path] for path in table})
 

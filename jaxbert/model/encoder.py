@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from jaxbert.config.bert_config import BertConfig
@@ -39,6 +40,12 @@ class Compute:
 
 
 FLOAT32 = Compute()
+
+
+def rounded(path: str, weight: np.ndarray, compute: Compute) -> np.ndarray:
+    """A stored weight for computing only: a kernel of the layers has their dtype, to which each call would round it."""
+    is_kernel = path.startswith("bert/encoder/") and path.endswith("/kernel")
+    return weight.astype(compute.dtype) if is_kernel else weight
 
 
 def encode(

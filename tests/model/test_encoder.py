@@ -12,7 +12,7 @@ import pytest
 from jaxbert.model import encoder, heads
 from jaxbert.model.dropout import token_bits
 from jaxbert.model.encoder import Compute
-from jaxbert.model.weights import unflatten
+from jaxbert.model.weights import flatten, unflatten
 from jaxbert.train.losses import classification_loss
 from tests.golden.official import CONFIG, arrays
 from tests.model.conftest import alone_batch, official_rows, packed_batch
@@ -127,3 +127,13 @@ def test_official_outputs(group):
     assert np.abs(ours - golden["sequence_output"])[mask == 1].max() < 2e-5
     pooled = heads.pool(weights["bert"]["pooler"], ours[:, :1])[:, 0]
     np.testing.assert_allclose(pooled, golden["pooled_output"], atol=2e-5)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_kernels_may_be_rounded_before(config, weights, features, dtype):
+    """Kernels that have the layers' dtype already give the very bits of those that each call rounds."""
+    compute, batch = Compute(dtype), jax.tree.map(jnp.asarray, packed_batch(features))
+    flat = {path: np.asarray(leaf) for path, leaf in flatten(weights).items()}
+    before = unflatten({path: encoder.rounded(path, leaf, compute) for path, leaf in flat.items()})
+    assert sum(leaf.dtype == dtype for leaf in flatten(before).values()) == 6 * config.num_hidden_layers
+    np.testing.assert_array_equal(*(classify(tree, config, batch, compute=compute) for tree in (weights, before)))
