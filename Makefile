@@ -5,10 +5,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := out/demo
+# Packages of what the Python of a GPU machine lacks.
+WHEELS := out/wheels
 # Processes that run the tests; each command that they start has threads of its own.
 WORKERS ?= 2
 
-.PHONY: test lint demo demo-scratch bench test-interop tpu-check clean
+.PHONY: test lint demo demo-scratch bench test-interop tpu-check gpu-check gpu-wheels clean
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile
@@ -33,6 +35,16 @@ test-interop: $(VENV)/interop.stamp
 # In an environment of its own: where libtpu is installed jax looks for a TPU.
 tpu-check: $(VENV)-tpu/tpu.stamp
 	$(VENV)-tpu/bin/python -m bench.tpu_check
+
+# On a machine with a GPU, by its own Python with JAX and PyTorch; it needs no network. What that Python lacks comes along
+# in out/wheels, from a machine that has one.
+gpu-check:
+	test ! -d $(WHEELS) || $(PYTHON) -m pip install --quiet --no-index --no-deps --upgrade --target=out/packages $(WHEELS)/*.whl
+	PYTHONPATH="$(CURDIR):$(CURDIR)/out/packages" $(PYTHON) -m bench.gpu_check $(ARGS)
+
+gpu-wheels:
+	$(PYTHON) -m pip download --quiet --no-deps --only-binary=:all: --python-version=3.12 \
+	    --platform=manylinux_2_28_x86_64 --platform=manylinux_2_17_x86_64 --dest=$(WHEELS) google-crc32c nupunkt tensorboardX
 
 clean:
 	rm -rf $(VENV) $(VENV)-tpu $(DEMO) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -19,39 +19,10 @@ from typing import Any
 import numpy as np
 
 from bench.side_by_side import Worker, median_and_spread, write_results
+from bench.workload import SHAPES, VOCABULARY, config_of, operations
 from jaxbert.batches.order import even_indices, records_at
 from jaxbert.datasets.checks import Bounds
 from jaxbert.datasets.pretraining import PretrainingRecords
-
-VOCABULARY = 30522
-SHAPES = {  # hidden size, layers, heads
-    "small": (256, 4, 4),
-    "base": (768, 12, 12),
-    "large": (1024, 24, 16),
-}
-
-
-def config_of(shape: str, positions: int) -> dict[str, int]:
-    """The keys of a bert_config.json that both sides take."""
-    hidden, layers, heads = SHAPES[shape]
-    return {
-        "vocab_size": VOCABULARY,
-        "hidden_size": hidden,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "intermediate_size": 4 * hidden,
-        "max_position_embeddings": max(512, positions),
-        "type_vocab_size": 2,
-    }
-
-
-def operations(lengths: np.ndarray, predicted: np.ndarray, shape: str) -> float:
-    """Floating point operations of a training step on records of these lengths [n] and predicted positions [n]."""
-    H, L, _ = SHAPES[shape]
-    n = lengths.astype(np.float64)
-    layers = L * (24 * n * H**2 + 4 * n**2 * H)
-    heads = predicted * (2 * H**2 + 2 * H * VOCABULARY) + 2 * H**2
-    return 3 * float(np.sum(layers + heads))
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:

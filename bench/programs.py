@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
+from bench.workload import MadeUp, predictions, uniform
 from jaxbert.batches.devices import row_sharding, row_units
 from jaxbert.batches.loader import TrainingBatches, packed_batches
 from jaxbert.batches.packing import choose_shape
@@ -16,6 +17,7 @@ from jaxbert.batches.rows import Arrays, Targets
 from jaxbert.config import trainers
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import TrainingFlags
+from jaxbert.model.encoder import Compute
 from jaxbert.model.weights import Table, unflatten
 from jaxbert.tasks.classification import Classifier, label_targets
 from jaxbert.tasks.pretraining import Pretrainer, targets
@@ -39,6 +41,7 @@ class Programs:
         name: of the trainer.
         flags: that it was given.
         mesh: the devices.
+        compute: how the layers are computed there.
         training: as the trainer makes it, but for its ends, which are empty.
         evaluation: compiles what evaluation and prediction compute of a batch.
         evaluated: the targets of that.
@@ -47,6 +50,7 @@ class Programs:
     name: str
     flags: TrainingFlags
     mesh: Mesh
+    compute: Compute
     training: Training
     evaluation: "jax.stages.Wrapped"
     evaluated: Targets
@@ -79,71 +83,51 @@ class Programs:
         return self.evaluation.trace(placed, _like(held_out, row_sharding(self.mesh, 0)))
 
 
-@dataclasses.dataclass(frozen=True)
-class MadeUp:
-    """Records in memory: as many as two batches, of random lengths up to `max_seq_length`."""
-
-    size: int
-    max_seq_length: int
-    shortest: int
-    predictions: int = 0
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Tokens of each record [n]."""
-        return np.random.default_rng(0).integers(self.shortest, self.max_seq_length + 1, self.size)
-
-    def read(self, numbers: np.ndarray) -> Arrays:
-        """Features of all kinds of records."""
-        mask = np.arange(self.max_seq_length)[None] < self.lengths[numbers][:, None]
-        zeros = np.zeros(len(numbers), np.int64)
-        features = {"input_ids": mask + 0, "input_mask": mask + 0, "segment_ids": mask * 0, "label_ids": zeros}
-        features |= {"start_positions": zeros, "end_positions": zeros}
-        if self.predictions:
-            positions = np.broadcast_to(np.arange(self.predictions), (len(numbers), self.predictions))
-            features |= {f"masked_lm_{name}": positions for name in ("positions", "ids")}
-            features |= {"masked_lm_weights": np.ones(positions.shape), "next_sentence_labels": zeros}
-        return features
-
-
-def classifier(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> Programs:
-    """run_classifier on pairs of 128 tokens."""
+def classifier(
+    config: BertConfig, mesh: Mesh, batch_size: int, dtype: str, lengths: np.ndarray | None = None
+) -> Programs:
+    """run_classifier on pairs of up to 128 tokens; `lengths` [n] of the records, uniform by default."""
     flags = trainers.ClassifierFlags(**_common(batch_size, dtype), input_meta_data_path="none")
     meta = ClassificationMetaData("MRPC", train_data_size=0, max_seq_length=128, num_labels=2)
-    model, records = Classifier(config, run.compute(flags, mesh), mesh, meta), MadeUp(2 * batch_size, 128, 16)
+    model = Classifier(config, run.compute(flags, mesh), mesh, meta)
+    records = MadeUp(uniform(2 * batch_size, 16, 128) if lengths is None else lengths, 128, config.vocab_size)
     shape = choose_shape(records.lengths, batch_size, 0, *row_units(mesh), even=True)
     batches = TrainingBatches(
         records.read, records.size, batch_size, 1, shape, 0, label_targets, lengths=records.lengths
     )
     training = _training(model.table, model.loss, batches)
-    return Programs("run_classifier", flags, mesh, training, model.compiled_logits, label_targets)
+    return Programs("run_classifier", flags, mesh, model.compute, training, model.compiled_logits, label_targets)
 
 
-def pretraining(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> Programs:
-    """run_pretraining with 512 tokens and 76 predictions, nine of ten records full."""
+def pretraining(
+    config: BertConfig, mesh: Mesh, batch_size: int, dtype: str, lengths: np.ndarray | None = None
+) -> Programs:
+    """run_pretraining with up to 512 tokens and 76 predictions; records of these lengths [n], by default near 512."""
     flags = trainers.PretrainingFlags(**_common(batch_size, dtype), input_files="none", optimizer_type="lamb")
     model = Pretrainer(config, run.compute(flags, mesh), mesh, flags.use_next_sentence_label)
-    records = MadeUp(2 * batch_size, 512, 480, 76)
-    lengths, predicted = records.lengths, np.full(records.size, records.predictions)
+    lengths = uniform(2 * batch_size, 480, 512) if lengths is None else lengths
+    predicted = predictions(lengths)
+    records = MadeUp(lengths, 512, config.vocab_size, predicted)
     shape = choose_shape(lengths, batch_size, 0, *row_units(mesh), predicted, even=True)
     batches = TrainingBatches(records.read, records.size, batch_size, 1, shape, 0, targets(shape))
     training = _training(model.table, model.loss, batches)
-    return Programs("run_pretraining", flags, mesh, training, model.sums, targets(shape))
+    return Programs("run_pretraining", flags, mesh, model.compute, training, model.sums, targets(shape))
 
 
-def squad(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str) -> Programs:
-    """run_squad on windows of up to 384 tokens."""
+def squad(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str, lengths: np.ndarray | None = None) -> Programs:
+    """run_squad on windows of up to 384 tokens; `lengths` [n] of the records, uniform by default."""
     flags = trainers.SquadFlags(**_common(batch_size, dtype), train_file="none", predict_file="none")
-    model, records = Answerer(config, run.compute(flags, mesh), mesh, flags, False), MadeUp(2 * batch_size, 384, 64)
+    model = Answerer(config, run.compute(flags, mesh), mesh, flags, False)
+    records = MadeUp(uniform(2 * batch_size, 64, 384) if lengths is None else lengths, 384, config.vocab_size)
     shape = choose_shape(records.lengths, batch_size, 0, *row_units(mesh), even=True)
     batches = TrainingBatches(
         records.read, records.size, batch_size, 1, shape, 0, span_targets, lengths=records.lengths
     )
     training = _training(model.table, model.loss, batches)
-    return Programs("run_squad", flags, mesh, training, model.candidates, no_targets)
+    return Programs("run_squad", flags, mesh, model.compute, training, model.candidates, no_targets)
 
 
-TRAINERS: dict[str, Callable[[BertConfig, Mesh, int, str], Programs]] = {
+TRAINERS: dict[str, Callable[..., Programs]] = {
     "run_classifier": classifier,
     "run_squad": squad,
     "run_pretraining": pretraining,

@@ -7,7 +7,8 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,38 @@ class Worker:
 
 def serve(answer: Any) -> None:
     """In a worker: answer each line of standard input with `answer(**request)`."""
-    replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print must not be taken for an answer
+    reply = replies()
     for line in sys.stdin:
-        replies.write(json.dumps(answer(**json.loads(line))) + "\n")
-        replies.flush()
+        reply(answer(**json.loads(line)))
+
+
+def replies() -> Callable[[Any], None]:
+    """In a worker: what writes a JSON line to standard output; what libraries print there goes to standard error."""
+    stream = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def reply(answer: Any) -> None:
+        stream.write(json.dumps(answer) + "\n")
+        stream.flush()
+
+    return reply
+
+
+def seconds_of_passes(run: Callable[[int], None], least: float, groups: int = 3) -> list[float]:
+    """Seconds of a pass, in each of some groups of passes; a group takes about `least` seconds, or one pass.
+
+    `run(n)` makes n passes and waits for the last one. What it does first, compile for instance, is not timed.
+    """
+    run(1)
+    start = time.perf_counter()
+    run(1)
+    count = max(1, round(least / (time.perf_counter() - start)))
+    seconds = []
+    for _ in range(groups):
+        start = time.perf_counter()
+        run(count)
+        seconds.append((time.perf_counter() - start) / count)
+    return seconds
 
 
 def peak_memory_mib() -> float:
