@@ -239,17 +239,17 @@ def _trained(programs: Programs, settings: Settings, batch_size: int) -> tuple[S
     training, mesh = programs.training, programs.mesh
     lowered, lowering = timed(lambda: programs.train.lower())
     compiled, compiling = timed(lowered.compile)
-    shape = programs.batch["input_ids"].shape
+    own, shape = programs.steps.own, programs.batch["input_ids"].shape
     # Batches of other shapes are few, and each would have to be compiled.
     made = {step: training.batches.at(step) for step in range(2 * settings["window"])}
     steps = [step for step, batch in made.items() if batch["input_ids"].shape == shape][: settings["window"]]
-    state, metrics = compiled(_first_state(programs), shard_rows(made[steps[0]], mesh, 2))
+    state, metrics = compiled(_first_state(programs), shard_rows(made[steps[0]], mesh, 2), own)
     first_loss, first_step = float(metrics["loss"][0]), time.time() - settings["started"]
 
     def run_steps(passes: int) -> None:
         nonlocal state, metrics
         for batch in itertools.islice(loaded, passes * len(steps)):
-            state, metrics = compiled(state, batch)
+            state, metrics = compiled(state, batch, own)
         jax.block_until_ready(metrics)
 
     placed = (shard_rows(training.batches.at(step), mesh, 2) for step in itertools.cycle(steps))

@@ -28,7 +28,7 @@ from jaxbert.train.loop import Plan
 from jaxbert.train.optimizers import LinearSchedule
 from jaxbert.train.run import Training
 from jaxbert.train.sharding import weight_shardings, with_shardings
-from jaxbert.train.step import Loss, traced
+from jaxbert.train.step import Loss, Steps, traced
 
 STEPS = 1000
 
@@ -68,9 +68,13 @@ class Programs:
     @property
     def train(self) -> jax.stages.Traced:
         """The training step."""
-        step = run.steps(self.flags, self.mesh, self.training)
         state = run.state_like(self.flags, self.mesh, self.training.table)
-        return traced(step, state, _like(self.batch, row_sharding(self.mesh, 2)))
+        return traced(self.steps, state, _like(self.batch, row_sharding(self.mesh, 2)))
+
+    @property
+    def steps(self) -> Steps:
+        """The training steps, whose `own` goes into the compiled step behind state and batch."""
+        return run.steps(self.flags, self.mesh, self.training)
 
     @property
     def evaluate(self) -> jax.stages.Traced:
