@@ -195,7 +195,12 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
             texts[model_folder.META_DATA_FILE] = meta.to_json()
             run.write_model(folders, epoch.weights, texts, {"step": epoch.step, **found})
     if is_finished and data.held_out is not None:
-        say("it was evaluated before; `--mode=eval` scores what is given now")
+        was = (
+            "it was evaluated before"
+            if model_folder.has_model(fine_tuning.best_folder(flags))
+            else "it was not evaluated"
+        )
+        say(f"{was}; `--mode=eval` scores what is given now")
     fine_tuning.say_where(flags)
     if is_finished and reports.is_written(flags.model_dir):
         return

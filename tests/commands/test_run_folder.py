@@ -145,6 +145,15 @@ def test_a_finished_run_is_trained_longer(task: Task, classify: Run, tmp_path: P
     assert_refused(classify(*given, "--num_train_epochs=4", "--seed=3"), "--seed was `0`, is `3`")
 
 
+def test_a_finished_run_says_whether_it_was_evaluated(task: Task, classify: Run, tmp_path: Path) -> None:
+    """Trained without evaluation, then asked for both: it is not called evaluated."""
+    given = [*task.records, *SHORT, *flags(model_dir=tmp_path)]
+    assert classify(*given, "--mode=train")[0] == 0
+    code, _, err = classify(*given)
+    assert code == 0, err
+    assert "it was not evaluated; `--mode=eval` scores what is given now" in err
+
+
 def test_questions_and_pretraining_go_on_longer(
     answering: dict[int, Path], squad_files: Path, task: Task, squad: Run, pretrained: Path, corpus: Corpus,
     pretrain: Run, tmp_path: Path,
