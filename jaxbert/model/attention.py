@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from jaxbert.model.dropout import attention_dropout
 from jaxbert.model.layers import product
 
-LONGEST = 2048  # positions whose keys, values and their gradients fit the memory of a TPU's core
+LONGEST = 1024  # positions whose keys, values and their gradients fit a TPU core's memory; 2048 do not in float32
 
 
 class Tokens(NamedTuple):
