@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 import jaxbert
 from jaxbert.checkpoints.load import read_initial
@@ -225,6 +225,17 @@ def test_other_commands_refuse_the_model(swag: Path, task: Task, plain: Path, ru
     tf2 = run("convert_checkpoint", *flags(to="tf2", init_checkpoint=model, output_dir=out))
     assert_refused(tf2, "TensorFlow 2", "huggingface")
     assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_model_without_a_pooler_is_refused(swag: Path, plain: Path, choose: Run, tmp_path: Path) -> None:
+    """With a pooler of zeros all choices would be equally likely."""
+    shutil.copytree(plain / "best", tmp_path / "best")
+    weights = load_file(tmp_path / "best/model.safetensors")
+    kept = {name: weight for name, weight in weights.items() if "pooler" not in name}
+    assert len(kept) == len(weights) - 2
+    save_file(kept, tmp_path / "best/model.safetensors")
+    result = choose("--mode=eval", *flags(data_dir=swag, init_checkpoint=tmp_path / "best", model_dir=tmp_path / "out"))
+    assert_refused(result, "bert/pooler/dense/bias", "")
 
 
 def test_a_classifier_is_refused(swag: Path, task: Task, plain: Path, choose: Run, tmp_path: Path) -> None:
