@@ -2,6 +2,7 @@
 """What is in records to fine-tune on: classes, lengths in tokens, records that come twice."""
 
 import collections
+import functools
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
@@ -57,9 +58,13 @@ def _schema(first: dict[str, Values]) -> Schema:
     schema = list(sequence_features(len(first[known.pop()])))
     for name in ("label_ids", *_ANSWERS, "next_sentence_labels"):
         if isinstance(values := first.get(name), np.ndarray):
-            dtype = "float32" if values.dtype == np.float32 else "int64"
-            schema.append(Feature(name, dtype, None if len(values) == 1 else len(values)))  # type: ignore[arg-type]
+            length = None if len(values) == 1 else len(values)
+            schema.append(Feature(name, "float32" if values.dtype == np.float32 else "int64", length))
     return tuple(schema)
+
+
+def _located(path: str, before: int, index: int) -> str:
+    return f"`{path}`, record {before + index}"
 
 
 def _look(path: str, schema: Schema, names: Sequence[str]) -> Looked:
@@ -68,7 +73,7 @@ def _look(path: str, schema: Schema, names: Sequence[str]) -> Looked:
     payloads = stream(path)
     while block := list(itertools.islice(payloads, _BLOCK)):
         before = sum(map(len, sizes))
-        features = decode(block, schema, lambda index, before=before: f"`{path}`, record {before + index}")  # type: ignore[misc]
+        features = decode(block, schema, functools.partial(_located, path, before))
         ids, segments = (features[name] * (features["input_mask"] != 0) for name in ("input_ids", "segment_ids"))
         lengths = np.count_nonzero(features["input_mask"], axis=1)
         labels = [*_labels(features, names)]
