@@ -52,8 +52,8 @@ clean:
 
 # One environment, installed in steps; a stamp is redone when pyproject.toml changes.
 $(VENV)/run.stamp: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
-	    { echo "error: \`$(PYTHON)\` is not Python 3.11 to 3.13"; echo "hint: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11, 4) <= sys.version_info[:3] < (3, 14))' || \
+	    { echo "error: \`$(PYTHON)\` is not Python 3.11.4 to 3.13"; echo "hint: make PYTHON=python3.12 ..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
