@@ -9,6 +9,7 @@ between the two sides' vectors.
 """
 
 import argparse
+import itertools
 import os
 import tempfile
 from pathlib import Path
@@ -20,35 +21,35 @@ from bench.side_by_side import Worker, median_and_spread, write_results
 
 LENGTH = 256
 PEER_BATCHES = (8, 32, 128)
+TRIED = 512  # texts with which the peer's batch size is chosen
 DTYPES = ("fp32", "bf16")
 
 
-def measure(model: str, path: str, size: int, rounds: int) -> dict[str, Any]:
+def measure(model: str, path: str, dtype: str, size: int, rounds: int) -> dict[str, Any]:
     """Texts per second of both sides in every round, and how far apart their vectors are."""
     texts = [line.strip() for line in Path(path).read_text().splitlines() if line.strip()][:size]
-    rates: dict[str, list[float]] = {}
-    distances: dict[str, float] = {}
+    rates: dict[str, list[float]] = {"ours": [], "peer": []}
     with tempfile.TemporaryDirectory() as folder:
+        files = {side: os.path.join(folder, f"{side}.npy") for side in rates}
         inputs = os.path.join(folder, "texts.txt")
         Path(inputs).write_text("\n".join(texts))
-        for dtype in DTYPES:
-            settings = {"model": os.path.abspath(model), "texts": inputs, "length": LENGTH, "dtype": dtype}
-            ours, peer = (Worker(f"bench.embedding_{side}", settings) for side in ("jaxbert", "peer"))
-            ours.ask(output=os.path.join(folder, "ours.npy"))
-            tried = {batch: peer.ask(batch=batch, output="")["seconds"] for batch in PEER_BATCHES}
-            best = min(tried, key=lambda batch: tried[batch])
-            for number in range(rounds):
-                asked = [
-                    (f"ours {dtype}", ours, {"output": os.path.join(folder, "ours.npy")}),
-                    (f"peer {dtype}", peer, {"output": os.path.join(folder, "peer.npy"), "batch": best}),
-                ]
-                for name, worker, request in asked[:: 1 if number % 2 else -1]:
-                    rates.setdefault(name, []).append(len(texts) / worker.ask(**request)["seconds"])
-            vectors = [np.load(os.path.join(folder, f"{side}.npy")) for side in ("ours", "peer")]
-            distances[dtype] = float(1 - np.sum(vectors[0] * vectors[1], axis=1).min())
-            for worker in (ours, peer):
-                worker.close()
-    return {"texts": len(texts), "texts_per_second": rates, "largest_cosine_distance": distances}
+        settings = {"model": os.path.abspath(model), "texts": inputs, "length": LENGTH, "dtype": dtype}
+        ours, peer = (Worker(f"bench.embedding_{side}", settings) for side in ("jaxbert", "peer"))
+        ours.ask(output=files["ours"])
+        tried = {batch: peer.ask(batch=batch, size=TRIED, output="")["seconds"] for batch in PEER_BATCHES}
+        best = min(tried, key=lambda batch: tried[batch])
+        for number in range(rounds):
+            asked = [
+                ("ours", ours, {"output": files["ours"]}),
+                ("peer", peer, {"output": files["peer"], "batch": best, "size": size}),
+            ]
+            for side, worker, request in asked[:: 1 if number % 2 else -1]:
+                rates[side].append(len(texts) / worker.ask(**request)["seconds"])
+        vectors = [np.load(file) for file in files.values()]
+        for worker in (ours, peer):
+            worker.close()
+    distance = float(1 - np.sum(vectors[0] * vectors[1], axis=1).min())
+    return {"texts": len(texts), "texts_per_second": rates, "largest_cosine_distance": distance}
 
 
 def main() -> None:
@@ -59,15 +60,18 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=5000, help="texts of each file")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    results = {path: measure(arguments.model, path, arguments.size, arguments.rounds) for path in arguments.texts}
-    for path, found in results.items():
-        print(f"{path}: {found['texts']} texts, largest cosine distance {found['largest_cosine_distance']}")
+    results = {}
+    for path, dtype in itertools.product(arguments.texts, DTYPES):
+        found = measure(arguments.model, path, dtype, arguments.size, arguments.rounds)
+        results[f"{path} {dtype}"] = found
+        print(
+            f"{path}, {dtype}: {found['texts']} texts, largest cosine distance {found['largest_cosine_distance']:.1e}"
+        )
         rates = found["texts_per_second"]
-        for name, values in rates.items():
-            print(f"  {name:10} {median_and_spread(values)} texts/s")
-        for dtype in DTYPES:
-            pairs = zip(rates[f"ours {dtype}"], rates[f"peer {dtype}"], strict=True)
-            print(f"  {dtype} over the peer: {median_and_spread([ours / peer for ours, peer in pairs])}")
+        for side, values in rates.items():
+            print(f"  {side} {median_and_spread(values)} texts/s")
+        ratios = [ours / peer for ours, peer in zip(rates["ours"], rates["peer"], strict=True)]
+        print(f"  ours over the peer: {median_and_spread(ratios)}", flush=True)
     print(f"written to {write_results('embedding', results)}")
 
 

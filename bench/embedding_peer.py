@@ -15,7 +15,7 @@ from bench.side_by_side import peak_memory_mib, serve
 
 
 def main() -> None:
-    """Answer requests for vectors of all texts."""
+    """Answer requests for vectors of the first texts."""
     settings = json.loads(sys.argv[1])
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     transformer = models.Transformer(settings["model"], max_seq_length=settings["length"])
@@ -25,9 +25,9 @@ def main() -> None:
         model = model.bfloat16()
     texts = Path(settings["texts"]).read_text().split("\n")
 
-    def answer(batch: int, output: str) -> dict[str, float]:
+    def answer(batch: int, size: int, output: str) -> dict[str, float]:
         start = time.perf_counter()
-        vectors = model.encode(texts, batch_size=batch, show_progress_bar=False, convert_to_tensor=True)
+        vectors = model.encode(texts[:size], batch_size=batch, show_progress_bar=False, convert_to_tensor=True)
         array = vectors.float().numpy()
         seconds = time.perf_counter() - start
         if output:

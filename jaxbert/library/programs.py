@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The weights of a loaded model on the devices, and the compiled programs of which its answers are made."""
 
+import contextlib
 import functools
 import threading
 from collections.abc import Iterable, Mapping
@@ -52,7 +53,7 @@ class Programs:
     """Weights are put on the devices, and programs compiled, when they are first asked for; safe in several threads.
 
     Attributes:
-        lock: is held while something is computed.
+        lock: is held while something that threads share is changed.
         weights: the part of a model -> its weights on the devices. Raises InputError where the model lacks some.
         vectors: (layers, pooling, normalize) -> a program for vectors [B, N, K, H] float32 of K layers, or of all
             tokens [B, S, K, H].
@@ -64,6 +65,8 @@ class Programs:
         self.lock = threading.RLock()
         self._source, self._config, self._class_outputs = source, config, class_outputs
         self._mesh = device_mesh(jax.local_devices())
+        # Several devices must be sent the programs of all threads in one order.
+        self._turn = threading.Lock() if self._mesh.size > 1 else contextlib.nullcontext()
         self._compute = Compute(DTYPES[dtype], mesh=self._mesh)
         self._placed: dict[str, jax.Array] = {}
         self.weights = functools.cache(self._weights)
@@ -72,14 +75,14 @@ class Programs:
 
     def outputs(self, compute: streams.Compute, weights: Tree, chunks: Iterable[Arrays]) -> list[Any]:
         """See `streams.outputs`."""
-        with self.lock:
-            positions = self._config.max_position_embeddings
+        positions = self._config.max_position_embeddings
+        with self._turn:
             return list(streams.outputs(compute, weights, chunks, self._mesh, positions, _masks))
 
     def token_outputs(self, compute: streams.Compute, weights: Tree, chunks: Iterable[Arrays]) -> list[np.ndarray]:
         """See `streams.token_outputs`; the sequences of all chunks."""
-        with self.lock:
-            positions = self._config.max_position_embeddings
+        positions = self._config.max_position_embeddings
+        with self._turn:
             found = streams.token_outputs(compute, weights, chunks, self._mesh, positions, _masks)
             return [vectors for chunk in found for vectors in chunk]
 

@@ -132,7 +132,7 @@ def application(models: Mapping[str, tuple[str, Model]], flags: ServeFlags, toke
 def _served(name: str, path: str, model: Model, flags: ServeFlags, counts: Counts) -> Served:
     idle = batching.warm_up(model, (2, 4, 8, 16, 32, 64))
     work, done = batching.compute(model), counts.computed(name)
-    queue = batching.Queue(work, flags.max_waiting_texts, flags.max_batch_tokens, done, idle)
+    queue = batching.Queue(work, flags.max_waiting_texts, flags.max_batch_tokens, done, idle, threads=2)
     return Served(name, path, model, queue)
 
 

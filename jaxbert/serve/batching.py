@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What waits for a model: requests from many clients, computed together in packed rows, each given its own part.
 
-One thread for each model takes the oldest request and all that want the same, up to a number of tokens, and asks the
-model once. So a request waits at most for the calls of those that came before it.
+Two threads for each model take the oldest request and all that want the same, up to a number of tokens, and ask the
+model once: while one is computed, the texts of the other are read. So a request waits at most for the calls of those
+that came before it.
 """
 
 import contextlib
@@ -64,26 +65,40 @@ class _Waiting:
 
 
 class Queue:
-    """Requests that wait for a model, at most so many items of them, and the thread that answers them.
+    """Requests that wait for a model, at most so many items of them, and the threads that answer them.
 
     Args:
-        work: computes; it is called in one thread only.
+        work: computes; it is called in all threads.
         most_items: of all requests that wait.
         batch_tokens: of the requests that are computed together; one request may have more.
         done: is told of each call.
-        idle: what is done, step by step, while nobody waits.
+        idle: what the first thread does, step by step, while nobody waits.
+        threads: how many calls are worked at together.
+        gathering: seconds for which a call waits for company, at most, while a larger one keeps the device busy.
     """
 
     def __init__(
-        self, work: Work, most_items: int, batch_tokens: int, done: Done, idle: Iterator[Any] | None = None
+        self,
+        work: Work,
+        most_items: int,
+        batch_tokens: int,
+        done: Done,
+        idle: Iterator[Any] | None = None,
+        threads: int = 1,
+        gathering: float = 0.02,
     ) -> None:
         self._work, self._most, self._batch_tokens, self._done = work, most_items, batch_tokens, done
-        self._idle = idle
         self._waiting: deque[_Waiting] = deque()
+        self._gathering = gathering
+        self._computed = 0  # items, now
         self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._run, args=(None if number else idle,), name="model", daemon=True)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def put(
         self, call: Call, options: tuple[tuple[str, Any], ...], items: list[Any], tokens: int
@@ -97,7 +112,7 @@ class Queue:
             self.check_room(len(items))
             waiting = _Waiting(call, options, items, tokens)
             self._waiting.append(waiting)
-            self._changed.notify()
+            self._changed.notify_all()
         return waiting.answer
 
     def check_room(self, items: int) -> None:
@@ -120,31 +135,35 @@ class Queue:
         """Take no more, and return when what was taken is answered."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     def _size(self) -> int:
         return sum(len(one.items) for one in self._waiting)
 
-    def _run(self) -> None:
+    def _run(self, idle: Iterator[Any] | None) -> None:
         while True:
             with self._changed:
-                while not self._waiting and not self._closed and self._idle is None:
+                while not self._waiting and not self._closed and idle is None:
                     self._changed.wait()
                 if self._closed and not self._waiting:
                     return
+                self._changed.wait_for(self._worth_a_call, self._gathering)
                 batch = self._take()
+                items = sum(len(one.items) for one in batch)
+                self._computed += items
             if batch:
                 self._answer(batch)
-            elif self._idle is not None:
-                self._step()
+                with self._changed:
+                    self._computed -= items
+                    self._changed.notify_all()
+            elif idle is not None and not _stepped(idle):
+                idle = None
 
-    def _step(self) -> None:
-        assert self._idle is not None
-        with contextlib.suppress(Exception):  # what cannot be prepared is refused when it is asked for
-            if next(self._idle, self) is not self:
-                return
-        self._idle = None
+    def _worth_a_call(self) -> bool:
+        """Whether as much waits as is computed by others, or no more will come."""
+        return self._closed or self._size() >= self._computed
 
     def _take(self) -> list[_Waiting]:
         """The oldest request and those after it that want the same; those that were given up are dropped."""
@@ -178,6 +197,13 @@ class Queue:
         for one in batch:
             one.answer.set_result(results[first : first + len(one.items)])
             first += len(one.items)
+
+
+def _stepped(idle: Iterator[Any]) -> bool:
+    """Whether there was a step to be done."""
+    with contextlib.suppress(Exception):  # what cannot be prepared is refused when it is asked for
+        return next(idle, idle) is not idle
+    return False
 
 
 def warm_up(model: Model, numbers_of_rows: Sequence[int]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from jaxbert.batches.devices import row_parts, shard_whole
 from jaxbert.batches.loader import Prefetched
 from jaxbert.batches.rows import Arrays, Targets
 from jaxbert.model.weights import Tree
+from jaxbert.train.evaluate import computed
 from jaxbert.train.step import Batch
 
 Compute = Callable[[Tree, Batch], Any]
@@ -71,23 +72,13 @@ def _results(
 ) -> Iterator[tuple[int, Arrays, Any]]:
     """The size of a chunk with its first batch, then 0; the batch; and its results on the host."""
 
-    def placed() -> Iterator[tuple[int, Arrays, Batch]]:
+    def placed() -> Iterator[tuple[tuple[int, Arrays], Batch]]:
         for features in chunks:
             size = len(features["input_ids"])
             for batch in batches_by_length(features, full_batch(), row_parts(mesh), targets, longest):
-                yield size, batch, shard_whole(batch, mesh)
+                yield (size, batch), shard_whole(batch, mesh)
                 size = 0
 
-    waiting: tuple[int, Arrays, Any] | None = None
     with contextlib.closing(Prefetched(placed())) as loaded:
-        for size, batch, here in loaded:
-            sent = compute(weights, here)
-            if waiting is not None:
-                yield _read(*waiting)
-            waiting = (size, batch, sent)
-    if waiting is not None:
-        yield _read(*waiting)
-
-
-def _read(size: int, batch: Arrays, sent: Any) -> tuple[int, Arrays, Any]:
-    return size, batch, jax.tree.map(np.asarray, sent)
+        for (size, batch), found in computed(compute, weights, loaded):
+            yield size, batch, jax.tree.map(np.asarray, found)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outputs of a model for every example of a set, in the order of the set."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -11,6 +13,44 @@ from jaxbert.batches.devices import replicate
 from jaxbert.errors import InputError
 from jaxbert.model.weights import Tree
 from jaxbert.train.step import Batch
+
+T = TypeVar("T")
+
+
+def computed(
+    function: Callable[[Tree, Batch], Any], weights: Tree, batches: Iterable[tuple[T, Batch]]
+) -> Iterator[tuple[T, Any]]:
+    """What comes with each batch, and what the compiled `function` gives for it; the next are computed meanwhile.
+
+    A single CPU computes two batches at once, in two threads: within one program its cores wait for each other now and
+    then. Elsewhere programs are sent one after the other, in the same order to all devices, as collectives need it.
+    """
+    on_cpu = jax.default_backend() == "cpu" and jax.device_count() == 1
+    sent: deque[tuple[T, Future[Any]]] = deque()
+    compiled = set()
+    with ThreadPoolExecutor(2) as threads:
+        for named, batch in batches:
+            shapes = tuple((name, array.shape) for name, array in batch.items())
+            if on_cpu and shapes in compiled:
+                result = threads.submit(_finished, function, weights, batch)
+            else:  # two threads would compile it twice
+                compiled.add(shapes)
+                result = Future()
+                result.set_result(function(weights, batch))
+            sent.append((named, result))
+            if len(sent) > 1 + on_cpu:
+                yield _oldest(sent)
+        while sent:
+            yield _oldest(sent)
+
+
+def _oldest(sent: "deque[tuple[T, Future[Any]]]") -> tuple[T, Any]:
+    named, result = sent.popleft()
+    return named, result.result()
+
+
+def _finished(function: Callable[[Tree, Batch], Any], weights: Tree, batch: Batch) -> Any:
+    return jax.block_until_ready(function(weights, batch))
 
 
 def outputs(
@@ -35,14 +75,12 @@ def streamed_outputs(
     `values` gives an array [B, N, ...] or several of them in a dict; the same comes out with [n, ...]. The result of a
     batch is read after the next one was sent.
     """
-    pending: tuple[Any, jax.Array] | None = None
-    for batch in batches:
-        sent = jax.tree.map(replicate, (values(weights, batch), batch["examples"]))
-        if pending is not None:
-            yield _real(*pending)
-        pending = sent
-    if pending is not None:
-        yield _real(*pending)
+
+    def everywhere(weights: Tree, batch: Batch) -> Any:
+        return jax.tree.map(replicate, (values(weights, batch), batch["examples"]))
+
+    for _, found in computed(everywhere, weights, ((None, batch) for batch in batches)):
+        yield _real(*found)
 
 
 def _real(values: Any, examples: jax.Array) -> tuple[np.ndarray, Any]:
@@ -70,15 +108,7 @@ def totals(
 ) -> dict[str, float]:
     """The sums of `sums` (float32 scalars of one batch) over all batches, added in float64."""
     added: dict[str, float] = {}
-    pending: dict[str, jax.Array] = {}
-    for batch in batches:
-        sent = sums(weights, batch)
-        _add(added, pending)
-        pending = sent
-    _add(added, pending)
+    for _, values in computed(sums, weights, ((None, batch) for batch in batches)):
+        for name, value in values.items():
+            added[name] = added.get(name, 0.0) + float(value)
     return added
-
-
-def _add(added: dict[str, float], values: dict[str, jax.Array]) -> None:
-    for name, value in values.items():
-        added[name] = added.get(name, 0.0) + float(value)

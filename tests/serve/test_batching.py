@@ -31,9 +31,9 @@ class Gate:
             raise InputError("`wrong` is wrong")
         return [item.upper() for item in items]
 
-    def queue(self, most: int = 100, tokens: int = 100, idle: Iterator[Any] | None = None) -> Queue:
+    def queue(self, most: int = 100, tokens: int = 100, idle: Iterator[Any] | None = None, threads: int = 1) -> Queue:
         """A queue whose work is at its first request, `first`, until the gate is opened."""
-        queue = Queue(self.work, most, tokens, lambda *counts: self.done.append(counts), idle)
+        queue = Queue(self.work, most, tokens, lambda *counts: self.done.append(counts), idle, threads)
         queue.put("embed", (), ["first"], 1)
         assert self.begun.acquire(timeout=10)
         return queue
@@ -131,3 +131,43 @@ def test_idle_work_is_done_between_requests() -> None:
     assert answers([queue.put("embed", (), ["d"], 1)]) == [["D"]]
     queue.close()
     assert done == list(range(20))
+
+
+def test_two_calls_are_worked_at_together() -> None:
+    """The second thread begins while the first is at its call; at the end both have answered all."""
+    gate = Gate()
+    queue = gate.queue(threads=2)
+    futures = [queue.put("embed", (), [name], 1) for name in "abc"]
+    assert gate.begun.acquire(timeout=10)
+    gate.open.set()
+    assert answers(futures) == [["A"], ["B"], ["C"]]
+    queue.close()
+
+
+def test_a_small_call_waits_for_company_while_a_larger_one_is_computed() -> None:
+    """A free thread begins when as many items wait as the other one computes, so that calls are of about one size."""
+    may_end = {"first": threading.Event(), "a": threading.Event(), "d": threading.Event()}
+    begun = {name: threading.Event() for name in may_end}
+    calls = []
+
+    def work(call: Call, options: tuple[tuple[str, Any], ...], items: list[str]) -> Sequence[str]:
+        calls.append(items)
+        begun[items[0]].set()
+        assert may_end[items[0]].wait(10)
+        return items
+
+    queue = Queue(work, 100, 100, lambda *counts: None, threads=2, gathering=60)
+    first = queue.put("embed", (), ["first"], 1)
+    assert begun["first"].wait(10)
+    large = queue.put("embed", (), ["a", "b", "c"], 1)
+    assert begun["a"].wait(10)
+    may_end["first"].set()
+    assert first.result(10) == ["first"]
+    small = [queue.put("embed", (), [name], 1) for name in "def"]
+    assert begun["d"].wait(10)
+    may_end["d"].set()
+    assert answers(small) == [["d"], ["e"], ["f"]]
+    may_end["a"].set()
+    assert large.result(10) == ["a", "b", "c"]
+    queue.close()
+    assert calls == [["first"], ["a", "b", "c"], ["d", "e", "f"]]
