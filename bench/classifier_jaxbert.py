@@ -22,6 +22,7 @@ from jaxbert.model.heads import classify
 from jaxbert.model.weights import Table, Tree, classifier_table, initialize
 from jaxbert.tasks.classification import label_targets
 from jaxbert.train import devices
+from jaxbert.train.evaluate import computed
 from jaxbert.train.losses import classification_loss
 from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask
 from jaxbert.train.run import DTYPES
@@ -118,9 +119,9 @@ def work(settings: Mapping[str, Any], task: Task) -> None:
         else:
             start = time.perf_counter()
             parts = evaluation_batches(read_window, len(window), evaluated, len(window), task.targets)
-            outputs = [(predict(state["weights"], part), part["input_ids"].size) for part in parts]
-            jax.block_until_ready(outputs[-1][0])
-            seconds, positions = time.perf_counter() - start, sum(size for _, size in outputs)
+            sized = ((part["input_ids"].size, part) for part in parts)
+            outputs = [(size, jax.device_get(found)) for size, found in computed(predict, state["weights"], sized)]
+            seconds, positions = time.perf_counter() - start, sum(size for size, _ in outputs)
             tokens = int(data["lengths"][window].sum())
         return {
             "seconds": seconds,
