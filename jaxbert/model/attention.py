@@ -37,10 +37,21 @@ def attention(
     q, k, v = (_split(x, heads) for x in (q, k, v))
     visible = queries.sequences[:, :, None] == keys.sequences[:, None, :]
     scores = product("baqd,basd->baqs", q, k, jnp.float32) * (q.shape[-1] ** -0.5)
-    probabilities = jax.nn.softmax(jnp.where(visible[:, None], scores, -1e30), axis=-1).astype(q.dtype)
-    probabilities = attention_dropout(probabilities, queries.bits, keys.bits, rate)
-    context = product("baqs,basd->baqd", probabilities, v, q.dtype)
+    scores = jnp.where(visible[:, None], scores, -1e30)
+    if queries.bits is None:
+        context = _mean(scores, v)
+    else:
+        probabilities = jax.nn.softmax(scores, axis=-1).astype(q.dtype)
+        probabilities = attention_dropout(probabilities, queries.bits, keys.bits, rate)
+        context = product("baqs,basd->baqd", probabilities, v, q.dtype)
     return context.transpose(0, 2, 1, 3).reshape(shape)
+
+
+def _mean(scores: jax.Array, v: jax.Array) -> jax.Array:
+    """softmax(scores) @ v. Sums are divided, which are fewer than probabilities; with gradients this is slower."""
+    shares = jnp.exp(scores - jnp.max(scores, axis=-1, keepdims=True))
+    sums = product("baqs,basd->baqd", shares.astype(v.dtype), v, jnp.float32)
+    return (sums / jnp.sum(shares, axis=-1, keepdims=True)).astype(v.dtype)
 
 
 def _split(x: jax.Array, heads: int) -> jax.Array:
