@@ -315,11 +315,11 @@ def test_everybody_gets_their_own_answer(server: Server) -> None:
 def test_too_much_at_once_and_too_late(models: dict[str, jaxbert.Model], monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound of the queue 429, after the deadline 504, both with the time to come back."""
     model = models["words"]
-    held, entered = threading.Event(), threading.Event()
+    held, entered = threading.Event(), threading.Semaphore(0)
     embed = model.embed
 
     def slow(*given: Any, **more: Any) -> Any:
-        entered.set()
+        entered.release()
         assert held.wait(30)
         return embed(*given, **more)
 
@@ -328,8 +328,10 @@ def test_too_much_at_once_and_too_late(models: dict[str, jaxbert.Model], monkeyp
     monkeypatch.setattr("jaxbert.serve.batching.warm_up", lambda *given: iter(()))
     bounds = {"max_waiting_texts": 2, "max_texts": 2, "deadline": 1.5}
     with serving({"words": model}, **bounds) as one, concurrent.futures.ThreadPoolExecutor(4) as pool:
-        first = pool.submit(one.ask, "/embed", {"inputs": "red"})
-        assert entered.wait(30)
+        computed = []
+        for _ in range(2):  # one in each of the model's threads
+            computed.append(pool.submit(one.ask, "/embed", {"inputs": "red"}))
+            assert entered.acquire(timeout=30)
         late = pool.submit(one.ask, "/embed", {"inputs": ["blue", "blue"]})
         while 'jaxbert_texts_waiting{model="words"} 2.0' not in one.get("/metrics"):
             time.sleep(0.01)
@@ -339,7 +341,7 @@ def test_too_much_at_once_and_too_late(models: dict[str, jaxbert.Model], monkeyp
         assert (status, headers["retry-after"]) == (429, "1")
         assert "2 texts wait already" in said["error"]
         assert late.result()[0] == 504
-        assert first.result()[0] == 504
+        assert [first.result()[0] for first in computed] == [504, 504]
         held.set()
         status, found, _ = pool.submit(one.ask, "/embed", {"inputs": "red"}).result()
         close(found, expected)
