@@ -154,9 +154,15 @@ _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _TRIED = ((0, 10), (0, 11), (0, 12))
 
 
-def prepare(environment: MutableMapping[str, str], compile_cache: str = "", dtype: str = "fp32") -> None:
-    """Keep freed memory, compile for `dtype`, keep compiled programs in the folder `compile_cache` ("" for nowhere)."""
-    _keep_freed_memory()
+def prepare(
+    environment: MutableMapping[str, str], compile_cache: str = "", dtype: str = "fp32", one_arena: bool = True
+) -> None:
+    """Keep freed memory, compile for `dtype`, keep compiled programs in the folder `compile_cache` ("" for nowhere).
+
+    All threads take memory from `one_arena`, or each from its own: where several compute for hours, in a server, the
+    holes of a common one become too small for the blocks of programs, and it grows.
+    """
+    _keep_freed_memory(one_arena)
     given = environment.get("XLA_FLAGS", "")
     names_file = given and not given.startswith("-")  # the other form of XLA_FLAGS
     # Devices are known only after this: should they be of another kind, these flags do nothing.
@@ -227,9 +233,10 @@ def fastest(dtype: str) -> str:
     return "fp32" if before_ampere else "bf16"
 
 
-def _keep_freed_memory() -> None:
+def _keep_freed_memory(one_arena: bool) -> None:
     """Let glibc reuse large blocks; by default each goes back to the system, and every step pays for new pages."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, -1)  # never
-        libc.mallopt(_M_ARENA_MAX, 1)  # the only one whose memory is kept
+        if one_arena:
+            libc.mallopt(_M_ARENA_MAX, 1)  # the one whose memory is kept best
