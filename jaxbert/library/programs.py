@@ -53,7 +53,7 @@ class Programs:
     """Weights are put on the devices, and programs compiled, when they are first asked for; safe in several threads.
 
     Attributes:
-        lock: is held while something that threads share is changed.
+        lock: is held while something that threads share is changed, and while several devices compute.
         weights: the part of a model -> its weights on the devices. Raises InputError where the model lacks some.
         vectors: (layers, pooling, normalize) -> a program for vectors [B, N, K, H] float32 of K layers, or of all
             tokens [B, S, K, H].
@@ -66,7 +66,7 @@ class Programs:
         self._source, self._config, self._class_outputs = source, config, class_outputs
         self._mesh = device_mesh(jax.local_devices())
         # Several devices must be sent the programs of all threads in one order.
-        self._turn = threading.Lock() if self._mesh.size > 1 else contextlib.nullcontext()
+        self._turn = self.lock if self._mesh.size > 1 else contextlib.nullcontext()
         self._compute = Compute(DTYPES[dtype], mesh=self._mesh)
         self._placed: dict[str, jax.Array] = {}
         self.weights = functools.cache(self._weights)

@@ -79,7 +79,7 @@ class Counts:
 def application(models: Mapping[str, tuple[str, Model]], flags: ServeFlags, token: str, counts: Counts) -> Starlette:
     """The server of these models, name -> path and model; `token`, if not empty, is what requests must bring.
 
-    What else must be compiled is compiled while nobody asks.
+    What else must be compiled is compiled while nobody waits.
     """
     warnings.simplefilter("ignore", TextsCutWarning)  # the request, or the flag, said that they may be
     served = {name: _served(name, path, model, flags, counts) for name, (path, model) in models.items()}

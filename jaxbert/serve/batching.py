@@ -90,7 +90,7 @@ class Queue:
         self._work, self._most, self._batch_tokens, self._done = work, most_items, batch_tokens, done
         self._waiting: deque[_Waiting] = deque()
         self._gathering = gathering
-        self._computed = 0  # items, now
+        self._computed = 0  # items that are computed now
         self._changed = threading.Condition()
         self._closed = False
         self._threads = [

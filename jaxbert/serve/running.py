@@ -19,7 +19,7 @@ def serve(paths: Mapping[str, str], flags: ServeFlags, token: str, listener: soc
     models = {name: (path, _loaded(name, path, flags)) for name, path in paths.items()}
     app = application(models, flags, token, Counts())
     host, port = listener.getsockname()[:2]
-    say(f"serving at http://{f'[{host}]' if ':' in host else host}:{port}; more is compiled while nobody asks")
+    say(f"serving at http://{f'[{host}]' if ':' in host else host}:{port}; more is compiled while nobody waits")
     server(app, int(flags.deadline) + 1).run(sockets=[listener])
 
 

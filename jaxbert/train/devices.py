@@ -159,8 +159,8 @@ def prepare(
 ) -> None:
     """Keep freed memory, compile for `dtype`, keep compiled programs in the folder `compile_cache` ("" for nowhere).
 
-    All threads take memory from `one_arena`, or each from its own: where several compute for hours, in a server, the
-    holes of a common one become too small for the blocks of programs, and it grows.
+    All threads take memory from `one_arena`, or each from its own: the memory of a server, in which several compute all
+    the time, grew by a tenth in ten minutes with one (docs/log.md, 2026-11-29).
     """
     _keep_freed_memory(one_arena)
     given = environment.get("XLA_FLAGS", "")
@@ -239,4 +239,4 @@ def _keep_freed_memory(one_arena: bool) -> None:
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, -1)  # never
         if one_arena:
-            libc.mallopt(_M_ARENA_MAX, 1)  # the one whose memory is kept best
+            libc.mallopt(_M_ARENA_MAX, 1)  # the only one whose memory is always kept
