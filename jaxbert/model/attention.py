@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from jaxbert.model.dropout import attention_dropout
 from jaxbert.model.layers import product
 
+_BLOCK = 128  # queries at a time on a CPU
 LONGEST = 1024  # positions whose keys, values and their gradients fit a TPU core's memory; 2048 do not in float32
 
 
@@ -34,29 +35,42 @@ def attention(
 ) -> jax.Array:
     """From q [B, Q, H] to k and v [B, S, H], heads side by side in H: -> [B, Q, H]; softmax in float32."""
     shape = q.shape
-    q, k, v = (_split(x, heads) for x in (q, k, v))
-    visible = queries.sequences[:, :, None] == keys.sequences[:, None, :]
-    scores = product("baqd,basd->baqs", q, k, jnp.float32) * (q.shape[-1] ** -0.5)
-    scores = jnp.where(visible[:, None], scores, -1e30)
-    if queries.bits is None:
-        context = _mean(scores, v)
-    else:
-        probabilities = jax.nn.softmax(scores, axis=-1).astype(q.dtype)
+    q, k, v = (x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads) for x in (q, k, v))
+
+    def plain(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+        visible = queries.sequences[:, :, None] == keys.sequences[:, None, :]
+        scores = product("bsad,bqad->baqs", k, q, jnp.float32) * (q.shape[-1] ** -0.5)
+        probabilities = jax.nn.softmax(jnp.where(visible[:, None], scores, -1e30), axis=-1).astype(v.dtype)
         probabilities = attention_dropout(probabilities, queries.bits, keys.bits, rate)
-        context = product("baqs,basd->baqd", probabilities, v, q.dtype)
+        return product("baqs,bsad->baqd", probabilities, v, v.dtype)
+
+    def in_blocks(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+        count = -(-q.shape[1] // _BLOCK)
+        parts = zip(*(jnp.array_split(x, count, axis=1) for x in (q, queries.sequences)), strict=True)
+        return jnp.concatenate([_block(q, k, v, sequences, keys.sequences) for q, sequences in parts], axis=2)
+
+    if queries.bits is None:
+        context = jax.lax.platform_dependent(q, k, v, cpu=in_blocks, default=plain)
+    else:
+        context = plain(q, k, v)
     return context.transpose(0, 2, 1, 3).reshape(shape)
 
 
-def _mean(scores: jax.Array, v: jax.Array) -> jax.Array:
-    """softmax(scores) @ v. Sums are divided, which are fewer than probabilities; with gradients this is slower."""
+def _block(q: jax.Array, k: jax.Array, v: jax.Array, queries: jax.Array, keys: jax.Array) -> jax.Array:
+    """The same without dropout in a form that XLA's CPU compiles to one loop, whose scores stay in the cache.
+
+    For that all but products is element-wise or a sum over keys: what is hidden is added, and sums are divided in place
+    of probabilities. What several layers or blocks have in common would become an array [B, A, Q, S] in memory, so
+    `zero`, which is always 0, makes them differ.
+    """
+    first = q[:, :1, 0, :1].astype(jnp.float32)
+    zero = ((first > 1) & (first < -1)).astype(jnp.float32)
+    hidden = jax.lax.optimization_barrier(jnp.where(queries[:, :, None] == keys[:, None, :], zero, -1e30))
+    scale = q.shape[-1] ** -0.5 + zero[:, None]
+    scores = product("bsad,bqad->baqs", k, q, jnp.float32) * scale + hidden[:, None]
     shares = jnp.exp(scores - jnp.max(scores, axis=-1, keepdims=True))
-    sums = product("baqs,basd->baqd", shares.astype(v.dtype), v, jnp.float32)
+    sums = product("baqs,bsad->baqd", shares.astype(v.dtype), v, jnp.float32)
     return (sums / jnp.sum(shares, axis=-1, keepdims=True)).astype(v.dtype)
-
-
-def _split(x: jax.Array, heads: int) -> jax.Array:
-    """[B, S, H] -> [B, A, S, D]."""
-    return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads).transpose(0, 2, 1, 3)
 
 
 def suits_tpu(x: jax.Array, heads: int, mesh: Mesh | None) -> bool:
