@@ -49,6 +49,7 @@ def attention(
         parts = zip(*(jnp.array_split(x, count, axis=1) for x in (q, queries.sequences)), strict=True)
         return jnp.concatenate([_block(q, k, v, sequences, keys.sequences) for q, sequences in parts], axis=2)
 
+    context: jax.Array
     if queries.bits is None:
         context = jax.lax.platform_dependent(q, k, v, cpu=in_blocks, default=plain)
     else:
