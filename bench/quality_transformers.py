@@ -3,6 +3,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,10 @@ def main() -> None:
     assert trainer.optimizer is not None
     trainer.lr_scheduler = LambdaLR(trainer.optimizer, lambda step: share_of_rate(step, warmup, total))
     trainer.train()
-    outputs = trainer.predict(dev).predictions
+    # What it does to training batches, to group and to leave out, it would do to those of evaluation.
+    of_all = replace(arguments, train_sampling_strategy="sequential", dataloader_drop_last=False)
+    dev.sort(key=lambda one: len(one["input_ids"]))
+    outputs = Trainer(model, of_all, DataCollatorWithPadding(tokenizer)).predict(dev).predictions
     labels = np.array([one["labels"] for one in dev])
     metrics = score(asked["task"], labels, outputs[:, 0] if dataset.is_regression else outputs)
     Path(asked["folder"], "last").mkdir()

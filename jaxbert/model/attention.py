@@ -33,7 +33,10 @@ class Tokens(NamedTuple):
 def attention(
     q: jax.Array, k: jax.Array, v: jax.Array, heads: int, queries: Tokens, keys: Tokens, rate: float
 ) -> jax.Array:
-    """From q [B, Q, H] to k and v [B, S, H], heads side by side in H: -> [B, Q, H]; softmax in float32."""
+    """From q [B, Q, H] to k and v [B, S, H], heads side by side in H: -> [B, Q, H]; softmax in float32.
+
+    In other orders of axes XLA's CPU multiplies bfloat16 as float32, or not at all (jax 0.10.2).
+    """
     shape = q.shape
     q, k, v = (x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads) for x in (q, k, v))
 
@@ -42,19 +45,19 @@ def attention(
         scores = product("bsad,bqad->baqs", k, q, jnp.float32) * (q.shape[-1] ** -0.5)
         probabilities = jax.nn.softmax(jnp.where(visible[:, None], scores, -1e30), axis=-1).astype(v.dtype)
         probabilities = attention_dropout(probabilities, queries.bits, keys.bits, rate)
-        return product("baqs,bsad->baqd", probabilities, v, v.dtype)
+        return product("baqs,bsad->bqad", probabilities, v, v.dtype)
 
     def in_blocks(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
         count = -(-q.shape[1] // _BLOCK)
         parts = zip(*(jnp.array_split(x, count, axis=1) for x in (q, queries.sequences)), strict=True)
-        return jnp.concatenate([_block(q, k, v, sequences, keys.sequences) for q, sequences in parts], axis=2)
+        return jnp.concatenate([_block(q, k, v, sequences, keys.sequences) for q, sequences in parts], axis=1)
 
     context: jax.Array
     if queries.bits is None:
         context = jax.lax.platform_dependent(q, k, v, cpu=in_blocks, default=plain)
     else:
         context = plain(q, k, v)
-    return context.transpose(0, 2, 1, 3).reshape(shape)
+    return context.reshape(shape)
 
 
 def _block(q: jax.Array, k: jax.Array, v: jax.Array, queries: jax.Array, keys: jax.Array) -> jax.Array:
@@ -71,7 +74,7 @@ def _block(q: jax.Array, k: jax.Array, v: jax.Array, queries: jax.Array, keys: j
     scores = product("bsad,bqad->baqs", k, q, jnp.float32) * scale + hidden[:, None]
     shares = jnp.exp(scores - jnp.max(scores, axis=-1, keepdims=True))
     sums = product("baqs,bsad->baqd", shares.astype(v.dtype), v, jnp.float32)
-    return (sums / jnp.sum(shares, axis=-1, keepdims=True)).astype(v.dtype)
+    return (sums / jnp.sum(shares, axis=-1, keepdims=True)).astype(v.dtype).transpose(0, 2, 1, 3)
 
 
 def suits_tpu(x: jax.Array, heads: int, mesh: Mesh | None) -> bool:

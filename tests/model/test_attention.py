@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The form of attention for TPUs, interpreted here, computes what the plain form does."""
+"""The forms of attention for TPUs, interpreted here, and for CPUs compute what the plain form does."""
 
 import dataclasses
 import functools
@@ -17,7 +17,7 @@ from jaxbert.batches.devices import device_mesh
 from jaxbert.model import encoder
 from jaxbert.model.attention import Tokens, attention, suits_tpu
 from jaxbert.model.dropout import token_bits
-from jaxbert.model.encoder import Compute
+from jaxbert.model.encoder import Compute, encode
 from jaxbert.model.fused_attention import fused_attention
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import classifier_table, initialize
@@ -92,6 +92,34 @@ def test_equals_the_plain_form(plan, heads, width, with_dropout):
     np.testing.assert_allclose(fused, out, atol=OUTPUTS, rtol=0)
     for ours, plain in zip(fused_gradients, gradients, strict=True):
         np.testing.assert_allclose(ours, plain, atol=GRADIENTS, rtol=0)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_blocks_of_a_cpu_equal_the_plain_form(plan):
+    """Without dropout, blocks of queries have the outputs and gradients of the plain form, which dropout of none has."""
+    row_length, lengths = PLANS[plan]
+    sequences, bits = rows(row_length, lengths)
+    arrays = [jax.random.normal(jax.random.key(n), (len(lengths), row_length, 96)) for n in range(4)]
+    forms = [
+        functools.partial(attention, heads=3, queries=tokens, keys=tokens, rate=0.0)
+        for tokens in (Tokens(sequences, None), Tokens(sequences, bits))
+    ]
+    (out, *gradients), (plain, *plain_gradients) = (results(form, arrays) for form in forms)
+    np.testing.assert_allclose(out, plain, atol=OUTPUTS, rtol=0)
+    for ours, theirs in zip(gradients, plain_gradients, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=GRADIENTS, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_scores_of_several_layers_stay_in_the_cache(config, dtype):
+    """On a CPU no scores, nor anything of their size, are kept in memory, however many layers there are."""
+    config = dataclasses.replace(config, hidden_size=96, num_attention_heads=12, num_hidden_layers=3)
+    weights = initialize(classifier_table(config, 3), seed=1, stddev=0.1)
+    batch, length = 4, 256
+    rows = {name: jnp.zeros((batch, length), jnp.int32) for name in ("input_ids", "type_ids", "positions", "sequences")}
+    program = jax.jit(functools.partial(encode, config=config, compute=Compute(dtype)))
+    needed = program.lower(weights["bert"], rows=rows).compile().memory_analysis().temp_size_in_bytes
+    assert needed < batch * 12 * length * length * 4
 
 
 def test_bfloat16_rounds_as_the_plain_form():
