@@ -19,7 +19,9 @@ import sys
 
 from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments, default_data_collator
 
-config = BertConfig(32, 16, 1, 2, 16, max_position_embeddings=16, num_labels=10)
+config = BertConfig(
+    vocab_size=32, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, num_labels=10
+)
 examples = [{"input_ids": [1] * 8, "attention_mask": [1] * n + [0] * (8 - n), "labels": n - 1} for n in range(1, 9)]
 examples += [{"input_ids": [1] * 8, "attention_mask": [1] * 8, "labels": n} for n in (8, 9)]
 arguments = TrainingArguments(

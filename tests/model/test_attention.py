@@ -96,7 +96,7 @@ def test_equals_the_plain_form(plan, heads, width, with_dropout):
 
 @pytest.mark.parametrize("plan", PLANS)
 def test_blocks_of_a_cpu_equal_the_plain_form(plan):
-    """Without dropout, blocks of queries have the outputs and gradients of the plain form, which dropout of none has."""
+    """Without dropout, blocks of queries have the plain form's outputs and gradients, which dropout of none has."""
     row_length, lengths = PLANS[plan]
     sequences, bits = rows(row_length, lengths)
     arrays = [jax.random.normal(jax.random.key(n), (len(lengths), row_length, 96)) for n in range(4)]
