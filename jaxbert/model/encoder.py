@@ -124,9 +124,17 @@ def _layer(
         p["attention"]["output"]["LayerNorm"], q_in + dropout(h, site_bits(bits, number, Site.ATTENTION_OUTPUT), rate)
     )
     f = dense(p["intermediate"]["dense"], h)
-    f = ACTIVATIONS[config.hidden_act](f.astype(jnp.float32)).astype(f.dtype)  # its cube overflows float16
+    f = jax.checkpoint(_activated, static_argnums=1)(f, config.hidden_act)
     f = dropout(dense(p["output"]["dense"], f), site_bits(bits, number, Site.OUTPUT), rate)
     return layer_norm(p["output"]["LayerNorm"], h + f)
+
+
+def _activated(f: jax.Array, name: str) -> jax.Array:
+    """The activation, computed in float32: its cube overflows float16.
+
+    For the backward pass only f is kept, the widest array of a layer; intermediate results would be two to three more.
+    """
+    return ACTIVATIONS[name](f.astype(jnp.float32)).astype(f.dtype)
 
 
 def _context(
