@@ -124,7 +124,7 @@ def _layer(
         p["attention"]["output"]["LayerNorm"], q_in + dropout(h, site_bits(bits, number, Site.ATTENTION_OUTPUT), rate)
     )
     f = dense(p["intermediate"]["dense"], h)
-    f = jax.checkpoint(_activated, static_argnums=1)(f, config.hidden_act)
+    f = _activated(f, config.hidden_act)
     f = dropout(dense(p["output"]["dense"], f), site_bits(bits, number, Site.OUTPUT), rate)
     return layer_norm(p["output"]["LayerNorm"], h + f)
 
@@ -132,9 +132,15 @@ def _layer(
 def _activated(f: jax.Array, name: str) -> jax.Array:
     """The activation, computed in float32: its cube overflows float16.
 
-    For the backward pass only f is kept, the widest array of a layer; intermediate results would be two to three more.
+    For the backward pass on a CPU only f is kept, the widest array of a layer; XLA would keep one or two more. On TPUs it
+    makes them again by itself.
     """
-    return ACTIVATIONS[name](f.astype(jnp.float32)).astype(f.dtype)
+
+    def activation(f: jax.Array) -> jax.Array:
+        return ACTIVATIONS[name](f.astype(jnp.float32)).astype(f.dtype)
+
+    activated: jax.Array = jax.lax.platform_dependent(f, cpu=jax.checkpoint(activation), default=activation)
+    return activated
 
 
 def _context(
