@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How good are models fine-tuned by us and by transformers' Trainer, from the same weights? Tasks of GLUE, dev sets.
 
-    python -m bench.quality --glue=glue --model=minilm --results=quality.jsonl
+    python -m bench.quality --glue=glue --model=minilm --results=bench/quality.jsonl
 
 Both sides take the same texts, rates, batches, steps and schedule, and are scored after the last step by one function.
 The peer groups texts by length. Each training is a process of its own, the sides take turns, and which goes first

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attention on packed rows (arXiv 1706.03762): each token sees the tokens of its own sequence.
 
-This is the plain form, the reference. On TPUs, where memory is what limits, `fused_attention` takes its place, which
-keeps scores on the chip.
+The plain form is the reference. On TPUs, where memory is what limits, `fused_attention` takes its place, which keeps
+scores on the chip; on CPUs, where nothing is dropped, blocks of queries do, whose scores stay in the cache.
 """
 
 from typing import NamedTuple
