@@ -1,12 +1,10 @@
 #!/usr/bin/env bash
 # Versions: jax 0.10.2 with jaxlib 0.10.2, numpy 2.4.6, on a CPU.
-# Behaviour: products of bfloat16 arrays with sums in float32 depend on how the axes are written. With an axis of heads in
-#   the middle, as models have it, [batch, position, head, unit], einsum gives the right sums where the axes that are
-#   summed are last in at least one operand; where the first operand has its heads in the middle and the second is summed
-#   over an axis that is not its last, compiling succeeds and running raises UNIMPLEMENTED (no DotThunk for BF16 x BF16 =
-#   F32). The same product with its operands exchanged runs, and so does the one with an explicit transpose. But
-#   that one multiplies in float32: both operands are converted before the product, so the CPU's instructions for
-#   bfloat16 are not used, without a word.
+# Behaviour: products of bfloat16 arrays with sums in float32 depend on how they are written, where an axis of heads stands
+#   in the middle, as models have it, [batch, position, head, unit]. One order of operands compiles, and raises
+#   UNIMPLEMENTED when it runs (no DotThunk for BF16 x BF16 = F32); with the operands exchanged it runs, and is right. A
+#   product whose operands were transposed before has both converted to float32 first, so it does not use a CPU's
+#   instructions for bfloat16, without a word; written with the axes as they come it multiplies bfloat16.
 # Output seen: bqad,baqs->bsad fails; baqs,bqad->bsad is right; bqad,bsad->baqs is a product of bf16 and bf16, the same
 #   after transposes to baqd and basd one of f32 and f32.
 # Way round: write the axes in an order that runs, and look at the operands of the compiled program.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Versions: transformers 5.24.0, torch 2.13.0 (CPU), accelerate 1.15.0.
-# Behaviour: a Trainer whose training batches are grouped by length groups those of predict() and evaluate() too, though the
-#   setting is called train_sampling_strategy. The predictions come back in the order of the groups, not of the dataset,
+# Behaviour: a Trainer whose training batches are grouped by length groups those of predict() too, though the setting
+#   is called train_sampling_strategy. The predictions come back in the order of the groups, not of the dataset,
 #   and so do the labels that are returned beside them: scores of the Trainer's own are right, but predictions that are
 #   written line by line, or compared with the labels of the dataset, belong to other examples. dataloader_drop_last
 #   holds for predict() as well: what does not fill a batch is left out, without a word.

@@ -35,7 +35,7 @@ def attention(
 ) -> jax.Array:
     """From q [B, Q, H] to k and v [B, S, H], heads side by side in H: -> [B, Q, H]; softmax in float32.
 
-    In other orders of axes XLA's CPU multiplies bfloat16 as float32, or not at all (jax 0.10.2).
+    In some other orders of axes XLA's CPU multiplies bfloat16 as float32, or not at all (jax 0.10.2).
     """
     shape = q.shape
     q, k, v = (x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads) for x in (q, k, v))

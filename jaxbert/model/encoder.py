@@ -132,8 +132,8 @@ def _layer(
 def _activated(f: jax.Array, name: str) -> jax.Array:
     """The activation, computed in float32: its cube overflows float16.
 
-    For the backward pass on a CPU only f is kept, the widest array of a layer; XLA would keep one or two more. For TPUs
-    it makes them again by itself.
+    For the backward pass on a CPU only f is kept, the widest array of a layer; XLA would keep one or two more. Compiled
+    for TPUs the same needs more traffic, not less (docs/log.md, 2026-11-29).
     """
 
     def activation(f: jax.Array) -> jax.Array:
