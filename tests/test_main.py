@@ -2,6 +2,7 @@
 """The program from outside: what it prints where, how it ends, and how fast it answers."""
 
 import importlib
+import inspect
 import os
 import signal
 import subprocess
@@ -153,3 +154,16 @@ def test_reader_that_leaves_is_no_error() -> None:
     )
     assert done.stderr == b""
     assert done.returncode in (0, 141)  # 0 when all was written before the reader left
+
+
+def test_a_stopped_process_ends_at_once() -> None:
+    """With all that was printed and its exit code, and without taking the interpreter apart under working threads."""
+    code = """
+        import atexit, sys
+        from jaxbert import __main__, cli
+        cli.main = lambda: print("printed") or 143
+        atexit.register(print, "taken apart")
+        __main__.main()
+    """
+    ended = subprocess.run([sys.executable, "-c", inspect.cleandoc(code)], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (143, "printed\n", "")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training loop: steps, saves, evaluation at the end of each epoch, and an orderly stop on Ctrl-C or SIGTERM."""
 
+import contextlib
 import dataclasses
 import math
 import signal
@@ -104,7 +105,7 @@ def train(
             if plan.ends_epoch(done):
                 yield state
                 progress.pause()
-    states.wait()
+        states.wait()
 
 
 @dataclasses.dataclass
@@ -170,3 +171,16 @@ class Signals:
         if self.received:
             raise Interrupted(number, "a second signal came before the state was saved")
         self.received = number
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """What is done inside is done to its end; a signal acts after it.
+
+    For orbax (0.12.8), which turns what a signal raises while it restores into an error of its files, or into
+    a line in the log of asyncio.
+    """
+    with Signals() as signals:
+        yield
+    if signals.received:
+        raise Interrupted(signals.received)

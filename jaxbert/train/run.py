@@ -27,7 +27,7 @@ from jaxbert.io.storage import is_remote
 from jaxbert.model.encoder import Compute
 from jaxbert.model.weights import Table, Tree, flatten, initialize, part_of, unflatten
 from jaxbert.train import devices, hosts, run_folder
-from jaxbert.train.loop import DIVERGED, Plan, train
+from jaxbert.train.loop import DIVERGED, Plan, train, uninterrupted
 from jaxbert.train.optimizers import AdamW, Lamb, LinearSchedule, LossScale, Optimizer, decay_mask
 from jaxbert.train.sharding import state_shardings, with_gathered_weights, with_shardings, with_split_update
 from jaxbert.train.sinks import Mlflow, Opened, TensorBoard, WeightsAndBiases
@@ -169,7 +169,8 @@ def _start_state(
     latest = states.latest_step()
     if latest is not None:
         say(f"going on after step {latest}")
-        restored: State = states.restore(latest, like)
+        with uninterrupted():
+            restored: State = states.restore(latest, like)
         return restored
     shardings = jax.tree.map(lambda leaf: leaf.sharding, like)
     weights = _start_weights(flags, model, training, flatten(shardings["weights"]))

@@ -2,13 +2,15 @@
 """The training loop ends at a loss or gradient that is no number, and saves nothing of it."""
 
 import math
+import os
+import signal
 from typing import Any, cast
 
 import jax.numpy as jnp
 import pytest
 
-from jaxbert.errors import InputError
-from jaxbert.train.loop import Plan, train
+from jaxbert.errors import InputError, Interrupted
+from jaxbert.train.loop import Plan, train, uninterrupted
 from jaxbert.train.step import State
 
 
@@ -75,3 +77,20 @@ def test_a_training_that_leaves_all_steps_out_ends_in_a_message() -> None:
     with pytest.raises(InputError, match=r"steps 1 to 5 changed no weight: .* scale of 1024") as caught:
         run({}, gradient_norm=math.inf, scale=1024.0)
     assert "`--loss_scale`" in caught.value.hint
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_for_what_cannot_be_cut(number: signal.Signals) -> None:
+    """What is under way comes to its end, then the signal acts, and the handlers are as they were."""
+    done = []
+    before = signal.getsignal(number)
+
+    def restore() -> None:
+        with uninterrupted():
+            os.kill(os.getpid(), number)
+            done.append("restored")
+
+    with pytest.raises(Interrupted) as stop:
+        restore()
+    assert (done, stop.value.signal_number) == (["restored"], number)
+    assert signal.getsignal(number) is before
