@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The peer of bench/quality.py: transformers' Trainer, batches of similar length, scored after the last step."""
+"""The peer of bench/quality.py: transformers' Trainer, batches of similar length, scored after the last step.
+
+Its own grouping goes from the longest texts to the shortest four times an epoch or more often, and learns less that
+way (docs/log.md); here the same batches come in random order.
+"""
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import Sampler
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -21,6 +28,27 @@ from transformers import (
 from jaxbert.examples.glue import find_task, glue_dataset
 from jaxbert.examples.text_examples import TextDataset, TextExample
 from jaxbert.metrics.glue import score
+
+
+class ShuffledBatches(Trainer):
+    """Its batches of similar length, in random order, without the last one where that is not full."""
+
+    def _get_train_sampler(self, *given: Any) -> Sampler[int]:
+        return _Shuffled(super()._get_train_sampler(*given), self.args.train_batch_size)
+
+
+class _Shuffled(Sampler[int]):
+    def __init__(self, grouped: Sampler[int], batch: int) -> None:
+        self._grouped, self._batch = grouped, batch
+
+    def __len__(self) -> int:
+        return len(self._grouped)
+
+    def __iter__(self) -> Iterator[int]:
+        indices = list(self._grouped)
+        starts = range(0, len(indices) - self._batch + 1, self._batch)
+        for index in torch.randperm(len(starts)).tolist():
+            yield from indices[starts[index] : starts[index] + self._batch]
 
 
 def main() -> None:
@@ -54,7 +82,7 @@ def main() -> None:
     )
     set_seed(asked["seed"])  # the head's first weights
     model = AutoModelForSequenceClassification.from_pretrained(asked["model"], num_labels=len(dataset.labels) or 1)
-    trainer = Trainer(model, arguments, DataCollatorWithPadding(tokenizer), train)
+    trainer = ShuffledBatches(model, arguments, DataCollatorWithPadding(tokenizer), train)
     trainer.create_optimizer()
     assert trainer.optimizer is not None
     trainer.lr_scheduler = LambdaLR(trainer.optimizer, lambda step: share_of_rate(step, warmup, total))

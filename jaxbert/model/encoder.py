@@ -7,6 +7,7 @@ Rows are a mapping of int32 arrays [B, S]: `input_ids`, `type_ids`, `positions` 
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +43,10 @@ class Compute:
 FLOAT32 = Compute()
 
 
-def rounded(path: str, weight: np.ndarray, compute: Compute) -> np.ndarray:
+A = TypeVar("A", np.ndarray, jax.Array)
+
+
+def rounded(path: str, weight: A, compute: Compute) -> A:
     """A stored weight for computing only: a kernel of the layers has their dtype, to which each call would round it."""
     is_kernel = path.startswith("bert/encoder/") and path.endswith("/kernel")
     return weight.astype(compute.dtype) if is_kernel else weight

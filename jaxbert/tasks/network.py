@@ -63,8 +63,9 @@ class Network(abc.ABC):
         """This (micro-)batch's part of the loss, see `Loss`."""
 
     def compiled(self, function: Callable[[Tree, Batch], Any]) -> "jax.stages.Wrapped":
-        """A function of weights and a batch, compiled for weights that lie as those of a training do."""
-        return jax.jit(with_gathered_weights(function, self.table, self.mesh))
+        """A function of weights and a batch, compiled for weights that lie as those of an `Epoch` do."""
+        parts = weight_shardings(self.table, self.mesh)
+        return jax.jit(with_gathered_weights(function, self.table, self.mesh, parts, self.compute))
 
     @functools.cached_property
     def compiled_logits(self) -> "jax.stages.Wrapped":

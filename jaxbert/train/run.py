@@ -29,7 +29,13 @@ from jaxbert.model.weights import Table, Tree, flatten, initialize, part_of, unf
 from jaxbert.train import devices, hosts, run_folder
 from jaxbert.train.loop import DIVERGED, Plan, train, uninterrupted
 from jaxbert.train.optimizers import AdamW, Lamb, LinearSchedule, LossScale, Optimizer, decay_mask
-from jaxbert.train.sharding import state_shardings, with_gathered_weights, with_shardings, with_split_update
+from jaxbert.train.sharding import (
+    state_shardings,
+    training_shardings,
+    weight_shardings,
+    with_gathered_weights,
+    with_shardings,
+)
 from jaxbert.train.sinks import Mlflow, Opened, TensorBoard, WeightsAndBiases
 from jaxbert.train.step import UNSCALED, CompiledSteps, Loss, State, Steps, initial_state, train_step
 from jaxbert.train.summaries import Summaries
@@ -121,13 +127,14 @@ def fit(flags: TrainingFlags, mesh: Mesh, model: Model, training: Training) -> G
             say(f"training is finished: {first} of {plan.total_steps} steps are done, and {why}")
             return
         state = _start_state(states, flags, mesh, model, training)
+        whole = weight_shardings(training.table, mesh)
         done = {"train": first, "validation": first if evaluated == first else first - 1}
         batches = dataclasses.replace(training.batches, own_rows=functools.partial(own_rows, mesh))
         placed = (shard_rows(batches.at(step, count), mesh, 2) for step, count in plan.calls(first))
         folder = os.path.join(flags.model_dir, "summaries")
         with contextlib.closing(Summaries(folder, done, sinks(flags), hosts.is_first())) as summaries:
-            if first and plan.ends_epoch(first) and evaluated != first:
-                yield Epoch(first, state["weights"], summaries)  # the last command was stopped before it came to this
+            if first and plan.ends_epoch(first) and evaluated != first:  # the last command was stopped before this
+                yield Epoch(first, jax.device_put(state["weights"], whole), summaries)
                 if why := training.ends(first):
                     say(f"training ends early: {why}")
                     return
@@ -136,7 +143,7 @@ def fit(flags: TrainingFlags, mesh: Mesh, model: Model, training: Training) -> G
                 compiled = CompiledSteps(steps(flags, mesh, training), say)
                 for after in train(compiled, state, loaded, plan, states, summaries, hosts.AgreedStop()):
                     step = int(after["step"])
-                    yield Epoch(step, after["weights"], summaries)
+                    yield Epoch(step, jax.device_put(after["weights"], whole), summaries)
                     if step < plan.total_steps and (why := training.ends(step)):
                         say(f"training ends early: {why}")
                         break
@@ -146,9 +153,11 @@ def fit(flags: TrainingFlags, mesh: Mesh, model: Model, training: Training) -> G
 
 def steps(flags: TrainingFlags, mesh: Mesh, training: Training) -> Steps:
     """The function that is compiled: (state, batches) -> (state after them, metrics), see `train_step`."""
-    loss, decays = with_gathered_weights(training.loss, training.table, mesh), decay_mask(training.table)
-    update = with_split_update(optimizer(flags), training.table, mesh)
-    return train_step(loss, update, training.schedule, decays, flags.seed, loss_scale(flags), training.factors)
+    table, parts = training.table, training_shardings(training.table, mesh)
+    loss = with_gathered_weights(training.loss, table, mesh, parts, Compute(DTYPES[devices.fastest(flags.dtype)]))
+    return train_step(
+        *(loss, optimizer(flags), training.schedule, decay_mask(table), flags.seed, loss_scale(flags)), training.factors
+    )
 
 
 def state_like(flags: TrainingFlags, mesh: Mesh, table: Table, factors: Tree | None = None) -> State:

@@ -4,12 +4,10 @@
 Along `tensor` a layer's work is split as in Megatron (arXiv 1909.08053): heads and intermediate units belong to one
 device each, so a layer sums over devices twice. Along `fsdp` (ZeRO, arXiv 1910.02054) weights and moments are only
 stored in parts: a step gathers a weight where it is used, and each device gets the sum of its part of the gradient.
-Along `data` weights are whole, but each device updates only a part of them (arXiv 2004.13336), for which alone it has
-gradients and moments, and then sends it to the others: no more is sent than if all summed all gradients.
-Vectors and heads are small and whole everywhere.
+Along `data` a training does the same (arXiv 2004.13336), so each device updates a part of the weights; for evaluation
+they are whole along it. Vectors and heads are small and whole everywhere.
 """
 
-import dataclasses
 import re
 from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
@@ -18,12 +16,15 @@ import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxbert.batches.devices import replicated
+from jaxbert.model.encoder import Compute, rounded
 from jaxbert.model.weights import Table, Tree, flatten, unflatten
-from jaxbert.train.optimizers import Optimizer
-from jaxbert.train.step import State, Update
+from jaxbert.train.step import State
 
 A = TypeVarTuple("A")
 T = TypeVar("T")
+
+Shardings = dict[str, NamedSharding]
+"""By the paths of weights."""
 
 _LAYER = r"bert/encoder/layer_\d+"
 
@@ -66,8 +67,8 @@ def weight_shardings(table: Table, mesh: Mesh, *, gathered: bool = False) -> Tre
     return unflatten({path: sharding(path, weight.shape) for path, weight in table.items()})
 
 
-def update_shardings(table: Table, mesh: Mesh) -> Tree:
-    """How the parts of weights lie that devices update: as `weight_shardings`, kernels also split along `data`.
+def training_shardings(table: Table, mesh: Mesh) -> Tree:
+    """How weights, gradients and moments lie in a training: as `weight_shardings`, and split along `data` too.
 
     The tree is like the weights.
     """
@@ -84,43 +85,12 @@ def update_shardings(table: Table, mesh: Mesh) -> Tree:
     return unflatten({path: sharding(path, weight.shape) for path, weight in table.items()})
 
 
-def with_split_update(optimizer: Optimizer, table: Table, mesh: Mesh) -> Update:
-    """An optimizer of which each device does its part, see `update_shardings`."""
-    return SplitUpdate(optimizer, table, mesh) if mesh.shape["data"] > 1 else optimizer
-
-
-@dataclasses.dataclass(frozen=True)
-class SplitUpdate:
-    """See `with_split_update`."""
-
-    optimizer: Optimizer
-    table: Table
-    mesh: Mesh
-
-    def update(
-        self, weights: Tree, gradients: Tree, moments: Tree, decays: Tree, rates: Tree, step: jax.Array
-    ) -> tuple[Tree, Tree, jax.Array]:
-        """See `AdamW.update`."""
-        parts, stored = (flatten(of(self.table, self.mesh)) for of in (update_shardings, weight_shardings))
-        # Summed first, then cut: of a product that is only wanted in parts the compiler makes a loop over its parts.
-        weights, gradients = _placed(weights, parts), _placed(_placed(gradients, stored), parts)
-        weights, moments, norm = self.optimizer.update(weights, gradients, moments, decays, rates, step)
-        return _placed(weights, stored), moments, norm
-
-
-def _placed(tree: Tree, shardings: Tree) -> Tree:
-    """A tree of some of the weights, each as `shardings` has it by its path."""
-    return unflatten(
-        {path: jax.lax.with_sharding_constraint(leaf, shardings[path]) for path, leaf in flatten(tree).items()}
-    )
-
-
 def state_shardings(state: State, table: Table, mesh: Mesh) -> State:
-    """The shardings of a training state (arrays or their shapes): moments as they are updated, scalars everywhere."""
+    """The shardings of a training state (arrays or their shapes): weights and moments in parts, scalars everywhere."""
     shardings: State = jax.tree.map(lambda _: replicated(mesh), state)
-    parts, has_moments = flatten(update_shardings(table, mesh)), flatten(state["moments"]["m"]).keys()
+    parts, has_moments = flatten(training_shardings(table, mesh)), flatten(state["moments"]["m"]).keys()
     moments = unflatten({path: parts[path] for path in parts if path in has_moments})
-    shardings["weights"], shardings["moments"] = weight_shardings(table, mesh), dict.fromkeys(state["moments"], moments)
+    shardings["weights"], shardings["moments"] = unflatten(parts), dict.fromkeys(state["moments"], moments)
     return shardings
 
 
@@ -134,11 +104,17 @@ def with_shardings(like: T, shardings: T) -> T:
     return tree
 
 
-def with_gathered_weights(function: Callable[[Tree, *A], T], table: Table, mesh: Mesh) -> Callable[[Tree, *A], T]:
-    """A function of weights with each weight whole along `fsdp` while it is used, so that rows stay where they are."""
-    if mesh.shape["fsdp"] == 1:
+def with_gathered_weights(
+    function: Callable[[Tree, *A], T], table: Table, mesh: Mesh, parts: Tree, compute: Compute
+) -> Callable[[Tree, *A], T]:
+    """A function of weights that lie as `parts` says, with each one whole while it is used, so that rows stay in place.
+
+    Whole but for `tensor`; `compute` is how the function computes.
+    """
+    gathered = weight_shardings(table, mesh, gathered=True)
+    if _shapes(parts, table) == _shapes(gathered, table):
         return function
-    gather = _gather(weight_shardings(table, mesh, gathered=True), weight_shardings(table, mesh))
+    gather = _gather(flatten(parts), flatten(gathered), compute)
 
     def with_whole_weights(weights: Tree, /, *others: *A) -> T:
         return function(gather(weights), *others)
@@ -146,20 +122,44 @@ def with_gathered_weights(function: Callable[[Tree, *A], T], table: Table, mesh:
     return with_whole_weights
 
 
-def _gather(whole: Tree, parts: Tree) -> Callable[[Tree], Tree]:
-    """Weights from their stored parts.
+def _shapes(shardings: Tree, table: Table) -> dict[str, tuple[int, ...]]:
+    """What a device has of each weight."""
+    return {path: place.shard_shape(table[path].shape) for path, place in flatten(shardings).items()}
 
-    What comes back is each device's part of the gradients: without a word the compiler would sum all of them on every
-    device, as the gradient of a constraint has the same constraint.
+
+def _gather(parts: Shardings, gathered: Shardings, compute: Compute) -> Callable[[Tree], Tree]:
+    """Weights from their stored parts, sent as they are rounded for products.
+
+    What comes back is each device's part of the gradients, which are not rounded. Those of products are summed first,
+    then cut: of a product that is only wanted in parts the compiler makes a loop over its parts, or (libtpu 0.0.42.1)
+    fails.
     """
+
+    def whole(path: str, weight: jax.Array) -> jax.Array:
+        part = jax.lax.with_sharding_constraint(rounded(path, weight, compute), parts[path])
+        sent: jax.Array = jax.lax.with_sharding_constraint(part, gathered[path])
+        if sent.dtype != weight.dtype:
+            # Without a barrier the compiler takes two changes of dtype for none, and sends what was there before.
+            sent = jax.lax.optimization_barrier(sent).astype(weight.dtype)
+        return sent
+
+    products = [path for path in parts if path.endswith("/kernel")]
+    if "cls/predictions/output_bias" in parts:
+        products.append("bert/embeddings/word_embeddings")  # the kernel of the output layer
+    summed = parts | {path: gathered[path] for path in products}
 
     @jax.custom_vjp
     def gather(weights: Tree) -> Tree:
-        gathered: Tree = jax.lax.with_sharding_constraint(weights, whole)
-        return gathered
+        return unflatten({path: whole(path, weight) for path, weight in flatten(weights).items()})
 
     def backward(_: None, gradients: Tree) -> tuple[Tree]:
-        return (jax.lax.with_sharding_constraint(gradients, parts),)
+        return (_placed(_placed(gradients, summed), parts),)
 
     gather.defvjp(lambda weights: (gather(weights), None), backward)
     return gather
+
+
+def _placed(tree: Tree, shardings: Shardings) -> Tree:
+    return unflatten(
+        {path: jax.lax.with_sharding_constraint(leaf, shardings[path]) for path, leaf in flatten(tree).items()}
+    )

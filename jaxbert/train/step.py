@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypedDict
+from typing import Any, TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -24,15 +24,6 @@ UNSCALED = LossScale()
 Batch = Mapping[str, jax.Array]
 Loss = Callable[[Tree, Batch, jax.Array | None], jax.Array]
 """(weights, one micro-batch with weights as shares, dropout bits [B, S] or None) -> its part of the loss, float32."""
-
-
-class Update(Protocol):
-    """What a step does with gradients."""
-
-    def update(
-        self, weights: Tree, gradients: Tree, moments: Tree, decays: Tree, rates: Tree, step: jax.Array
-    ) -> tuple[Tree, Tree, jax.Array]:
-        """See `AdamW.update`."""
 
 
 class State(TypedDict):
@@ -81,7 +72,7 @@ class Steps:
 
 def train_step(
     loss: Loss,
-    optimizer: Update,
+    optimizer: Optimizer,
     schedule: LinearSchedule,
     decays: Tree,
     seed: int,

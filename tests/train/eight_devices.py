@@ -8,22 +8,18 @@ import json
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxbert.batches.devices import device_mesh, row_parts, shard_rows, to_devices
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.packing import choose_shape
+from jaxbert.model.encoder import FLOAT32, Compute, rounded
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import Tree, flatten, initialize
 from jaxbert.tasks.classification import label_targets
 from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask
-from jaxbert.train.sharding import (
-    state_shardings,
-    update_shardings,
-    weight_shardings,
-    with_gathered_weights,
-    with_split_update,
-)
+from jaxbert.train.sharding import state_shardings, training_shardings, weight_shardings, with_gathered_weights
 from jaxbert.train.step import CompiledSteps, initial_state, train_step
 from tests.train.test_step import BATCH, CONFIG, FEATURES, LENGTHS, SIZE, TABLE, loss_of
 
@@ -39,27 +35,44 @@ def train(devices: int, fsdp: int, tensor: int) -> tuple[list[float], np.ndarray
         *(SIZE, BATCH, 1, shape, 5),
         label_targets,
     )
-    loss = with_gathered_weights(loss_of(CONFIG), TABLE, mesh)
-    update = with_split_update(AdamW(), TABLE, mesh)
-    steps = CompiledSteps(train_step(loss, update, LinearSchedule(1e-2, 0.0, 0, 10), decay_mask(TABLE), 5), str)
+    parts, whole = training_shardings(TABLE, mesh), weight_shardings(TABLE, mesh)
+    loss = with_gathered_weights(loss_of(CONFIG), TABLE, mesh, parts, FLOAT32)
+    steps = CompiledSteps(train_step(loss, AdamW(), LinearSchedule(1e-2, 0.0, 0, 10), decay_mask(TABLE), 5), str)
     state = initial_state(initialize(TABLE, 0, 0.2), AdamW())
     state = to_devices(state, state_shardings(state, TABLE, mesh))
     losses = []
     for number in range(STEPS):
         state, metrics = steps(state, shard_rows(batches.at(number), mesh, 2))
         losses += np.asarray(metrics["loss"]).tolist()
-    assert_stored_in_parts(state["weights"], weight_shardings(TABLE, mesh))
-    assert_stored_in_parts(state["moments"]["m"], update_shardings(TABLE, mesh))
+    for tree in (state["weights"], *state["moments"].values()):
+        assert_stored_in_parts(tree, parts)
     moments = np.concatenate([np.asarray(leaf).ravel() for leaf in jax.tree.leaves(state["moments"]["m"])])
     batch = shard_rows({name: array[0, 0] for name, array in batches.at(STEPS).items()}, mesh, 0)
     gradients = jax.jit(jax.grad(loss))(state["weights"], batch, None)
-    assert_stored_in_parts(gradients, weight_shardings(TABLE, mesh))  # not each gradient everywhere
-    logits = jax.jit(with_gathered_weights(lambda w, rows: classify(w, CONFIG, rows), TABLE, mesh))(
-        state["weights"], batch
+    assert_stored_in_parts(gradients, parts)  # not each gradient everywhere
+    logits = jax.jit(with_gathered_weights(lambda w, rows: classify(w, CONFIG, rows), TABLE, mesh, whole, FLOAT32))(
+        jax.device_put(state["weights"], whole), batch
     )
     examples = np.asarray(batch["examples"])
     order = np.argsort(examples[examples >= 0])
     return losses, moments, np.asarray(logits)[examples >= 0][order]
+
+
+def assert_rounded_for_sending_only(fsdp: int, tensor: int) -> None:
+    """In bfloat16 what products make of the weights is the same, and gradients are float32 as they were."""
+    mesh, half = device_mesh(jax.devices(), fsdp, tensor), Compute(jnp.bfloat16)
+    parts = training_shardings(TABLE, mesh)
+    weights, factors = (initialize(TABLE, seed, 0.2) for seed in (0, 1))
+
+    def seen(weights: Tree) -> tuple[jax.Array, Tree]:
+        products = jax.tree.map(lambda weight, factor: (weight * factor).sum(), weights, factors)
+        return jax.tree.reduce(jnp.add, products), weights
+
+    gathered = with_gathered_weights(seen, TABLE, mesh, parts, half)
+    gradients, found = jax.jit(jax.grad(gathered, has_aux=True))(to_devices(weights, parts))
+    for path, weight in flatten(weights).items():
+        assert (rounded(path, flatten(found)[path], half) == rounded(path, weight, half)).all(), path
+        assert (flatten(gradients)[path] == flatten(factors)[path]).all(), path
 
 
 def assert_stored_in_parts(tree: Tree, shardings: Tree) -> None:
@@ -74,7 +87,9 @@ def main() -> None:
     one_losses, one_moments, one_logits = train(1, 1, 1)
     found = {}
     for name in sys.argv[1:]:
-        losses, moments, logits = train(8, *map(int, name.split(",")))
+        fsdp, tensor = map(int, name.split(","))
+        assert_rounded_for_sending_only(fsdp, tensor)
+        losses, moments, logits = train(8, fsdp, tensor)
         found[name] = {
             "losses": np.abs(np.subtract(losses, one_losses)).max().item(),
             "moments": (np.abs(moments - one_moments).max() / np.abs(one_moments).max()).item(),

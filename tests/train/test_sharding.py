@@ -14,7 +14,7 @@ from jax.sharding import AbstractMesh, PartitionSpec
 from jaxbert.batches.devices import AXES
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.weights import classifier_table, encoder_table, flatten, pretraining_table, squad_table
-from jaxbert.train.sharding import RULES, rule, update_shardings, weight_shardings
+from jaxbert.train.sharding import RULES, rule, training_shardings, weight_shardings
 
 CONFIG = BertConfig(vocab_size=30522, type_vocab_size=2)
 TABLES = [
@@ -23,7 +23,7 @@ TABLES = [
     squad_table(CONFIG),
     pretraining_table(CONFIG, next_sentence=True),
 ]
-MESHES = ["2,2", "1,8"]  # fsdp, tensor; data is what remains of eight
+MESHES = ["2,2", "1,8", "1,1"]  # fsdp, tensor; data is what remains of eight
 
 
 def mesh(data: int, fsdp: int, tensor: int) -> AbstractMesh:
@@ -68,11 +68,11 @@ def test_weights_and_moments_are_shared_out() -> None:
     assert all(place.shard_shape(table[path].shape) == table[path].shape for path, place in gathered.items())
 
 
-def test_updates_are_shared_out() -> None:
-    """On eight devices each updates an eighth of BERT-base, along whatever axes, of what it stores."""
+def test_training_is_shared_out() -> None:
+    """On eight devices each keeps an eighth of BERT-base in training, along whatever axes, of what it has otherwise."""
     table = TABLES[0]
     for sizes in ((8, 1, 1), (4, 2, 1), (2, 2, 2)):
-        places, stored = (flatten(of(table, mesh(*sizes))) for of in (update_shardings, weight_shardings))
+        places, stored = (flatten(of(table, mesh(*sizes))) for of in (training_shardings, weight_shardings))
         parts = {path: _product(places[path].shard_shape(weight.shape)) for path, weight in table.items()}
         whole = sum(_product(weight.shape) for weight in table.values())
         assert 0.125 < sum(parts.values()) / whole < 0.1275
