@@ -12,9 +12,9 @@ from jaxbert import cli
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
     code = cli.main()
-    if code > 128:
-        # A signal ends the wait for a program that XLA compiles, not the compilation. Where that still runs when the
-        # interpreter takes its modules apart, jaxlib 0.10.2 crashes: so they are left as they are.
+    if code:
+        # XLA may still compile what is not wanted any more: a signal ends the wait for it, not the work. The
+        # interpreter would wait for it, or crash (jaxlib 0.10.2) where that ends while modules are taken apart.
         with contextlib.suppress(OSError):
             sys.stdout.flush()
         os._exit(code)

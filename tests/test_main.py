@@ -156,14 +156,24 @@ def test_reader_that_leaves_is_no_error() -> None:
     assert done.returncode in (0, 141)  # 0 when all was written before the reader left
 
 
-def test_a_stopped_process_ends_at_once() -> None:
+@pytest.mark.parametrize("code", [1, 2, 143])
+def test_a_process_that_failed_or_was_stopped_ends_at_once(code: int) -> None:
     """With all that was printed and its exit code, and without taking the interpreter apart under working threads."""
-    code = """
+    program = f"""
         import atexit, sys
         from jaxbert import __main__, cli
-        cli.main = lambda: print("printed") or 143
+        cli.main = lambda: print("printed") or {code}
         atexit.register(print, "taken apart")
         __main__.main()
     """
-    ended = subprocess.run([sys.executable, "-c", inspect.cleandoc(code)], capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (143, "printed\n", "")
+    ended = subprocess.run(
+        [sys.executable, "-c", inspect.cleandoc(program)], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, "printed\n", "")
+
+
+def test_prediction_imports_nothing_of_training() -> None:
+    """What saves states and writes summaries takes a second to import."""
+    code = "import sys, jaxbert.commands.predict; print(*({'orbax', 'tensorboardX'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"

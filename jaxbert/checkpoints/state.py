@@ -13,7 +13,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 from safetensors import SafetensorError, safe_open
 
 from jaxbert.batches.devices import replicate, to_devices
@@ -27,7 +26,9 @@ class TrainingStates:
     """The folder `<model_dir>/checkpoints`, one numbered folder per saved step."""
 
     def __init__(self, folder: str, keep: int) -> None:
-        self._folder = files.absolute(folder)
+        import orbax.checkpoint as ocp  # half a second that prediction does without
+
+        self._folder, self._args = files.absolute(folder), ocp.args
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=True)
         try:
             self._manager = ocp.CheckpointManager(self._folder, options=options)
@@ -45,12 +46,12 @@ class TrainingStates:
         """Start saving; a failure of an earlier save is raised here. A step that is saved already is left as it is."""
         if step != self._manager.latest_step():
             with self._failures():
-                self._manager.save(step, args=ocp.args.StandardSave(state))
+                self._manager.save(step, args=self._args.StandardSave(state))
 
     def restore(self, step: int, like: Any) -> Any:
         """The state of `step`: a tree of arrays with the shapes, dtypes and shardings of `like`."""
         try:
-            return self._manager.restore(step, args=ocp.args.StandardRestore(like))
+            return self._manager.restore(step, args=self._args.StandardRestore(like))
         except Exception as error:  # orbax and tensorstore raise many kinds for damaged files
             raise InputError(
                 f"the training state in `{os.path.join(self._folder, str(step))}` cannot be restored:"

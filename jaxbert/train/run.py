@@ -7,7 +7,7 @@ import functools
 import math
 import os
 import time
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -126,29 +126,42 @@ def fit(flags: TrainingFlags, mesh: Mesh, model: Model, training: Training) -> G
         if evaluated == first and (why := training.ends(first)):
             say(f"training is finished: {first} of {plan.total_steps} steps are done, and {why}")
             return
-        state = _start_state(states, flags, mesh, model, training)
+        like = state_like(flags, mesh, training.table, training.factors)
         whole = weight_shardings(training.table, mesh)
+        compiled = CompiledSteps(steps(flags, mesh, training), say)
         done = {"train": first, "validation": first if evaluated == first else first - 1}
-        batches = dataclasses.replace(training.batches, own_rows=functools.partial(own_rows, mesh))
-        placed = (shard_rows(batches.at(step, count), mesh, 2) for step, count in plan.calls(first))
         folder = os.path.join(flags.model_dir, "summaries")
-        with contextlib.closing(Summaries(folder, done, sinks(flags), hosts.is_first())) as summaries:
+        with (
+            contextlib.closing(Prefetched(_placed_batches(training, mesh, first, compiled, like))) as loaded,
+            contextlib.closing(Summaries(folder, done, sinks(flags), hosts.is_first())) as summaries,
+        ):
+            state = _start_state(states, like, flags, model, training)
             if first and plan.ends_epoch(first) and evaluated != first:  # the last command was stopped before this
                 yield Epoch(first, jax.device_put(state["weights"], whole), summaries)
                 if why := training.ends(first):
                     say(f"training ends early: {why}")
                     return
-            with contextlib.closing(Prefetched(placed)) as loaded:
-                started = time.perf_counter()
-                compiled = CompiledSteps(steps(flags, mesh, training), say)
-                for after in train(compiled, state, loaded, plan, states, summaries, hosts.AgreedStop()):
-                    step = int(after["step"])
-                    yield Epoch(step, jax.device_put(after["weights"], whole), summaries)
-                    if step < plan.total_steps and (why := training.ends(step)):
-                        say(f"training ends early: {why}")
-                        break
-                share = loaded.waited / (time.perf_counter() - started)
+            started = time.perf_counter()
+            for after in train(compiled, state, loaded, plan, states, summaries, hosts.AgreedStop()):
+                step = int(after["step"])
+                yield Epoch(step, jax.device_put(after["weights"], whole), summaries)
+                if step < plan.total_steps and (why := training.ends(step)):
+                    say(f"training ends early: {why}")
+                    break
+            share = loaded.waited / (time.perf_counter() - started)
     say(f"training waited for records {share:.2%} of its time")
+
+
+def _placed_batches(
+    training: Training, mesh: Mesh, first: int, compiled: CompiledSteps, like: State
+) -> Iterator[dict[str, jax.Array]]:
+    """The batches of all calls on the devices. What a new shape of them needs is compiled ahead, as is the first one
+    while weights are read."""
+    batches = dataclasses.replace(training.batches, own_rows=functools.partial(own_rows, mesh))
+    for step, count in training.plan.calls(first):
+        batch = shard_rows(batches.at(step, count), mesh, 2)
+        compiled.begin(like, batch)
+        yield batch
 
 
 def steps(flags: TrainingFlags, mesh: Mesh, training: Training) -> Steps:
@@ -171,10 +184,9 @@ def state_like(flags: TrainingFlags, mesh: Mesh, table: Table, factors: Tree | N
 
 
 def _start_state(
-    states: TrainingStates | RemoteStates, flags: TrainingFlags, mesh: Mesh, model: Model, training: Training
+    states: TrainingStates | RemoteStates, like: State, flags: TrainingFlags, model: Model, training: Training
 ) -> State:
-    """The newest saved state or the first one, on the devices of `mesh`."""
-    like = state_like(flags, mesh, training.table, training.factors)
+    """The newest saved state or the first one, on the devices, with the shapes and shardings of `like`."""
     latest = states.latest_step()
     if latest is not None:
         say(f"going on after step {latest}")

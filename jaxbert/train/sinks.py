@@ -10,8 +10,6 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from tensorboardX import SummaryWriter
-
 from jaxbert.errors import InputError
 from jaxbert.io import files
 
@@ -39,6 +37,8 @@ class TensorBoard:
     """Events in a folder for each part; those after `done` that an interrupted run wrote are dropped."""
 
     def __init__(self, folder: str, done: Mapping[str, int]) -> None:
+        from tensorboardX import SummaryWriter  # it imports the clients of clouds where they are installed
+
         self._writers = {
             part: SummaryWriter(os.path.join(folder, part), purge_step=step + 1 if step > 0 else None)
             for part, step in done.items()

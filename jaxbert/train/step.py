@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypedDict
 
 import jax
@@ -171,18 +172,29 @@ class CompiledSteps:
 
     def __init__(self, steps: Steps, say: Callable[[str], None]) -> None:
         self._steps, self._say = steps, say
-        self._programs: dict[tuple[int, ...], jax.stages.Compiled] = {}
+        self._thread = ThreadPoolExecutor(1, "compiler")
+        self._programs: dict[tuple[int, ...], Future[jax.stages.Compiled]] = {}
+        self._has_said = False
 
     def __call__(self, state: State, batch: Batch) -> tuple[State, Metrics]:
         """The state after the steps and their metrics."""
-        shape = batch["input_ids"].shape
-        if shape not in self._programs:
-            program = traced(self._steps, state, batch).lower().compile()
-            if not self._programs:
-                self._say(memory(state, program))
-            self._programs[shape] = program
-        after: tuple[State, Metrics] = self._programs[shape](state, batch, self._steps.own)
+        self.begin(state, batch)
+        program = self._programs[batch["input_ids"].shape].result()
+        if not self._has_said:
+            self._say(memory(state, program))
+            self._has_said = True
+        after: tuple[State, Metrics] = program(state, batch, self._steps.own)
         return after
+
+    def begin(self, state: State, batch: Batch) -> None:
+        """Let a thread compile what a batch of this shape needs, if nobody did; the state may be shapes only."""
+        if (shape := batch["input_ids"].shape) not in self._programs:
+            like = jax.tree.map(_shape_of, (state, dict(batch)))
+            self._programs[shape] = self._thread.submit(lambda: traced(self._steps, *like).lower().compile())
+
+
+def _shape_of(array: jax.Array | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=array.sharding)
 
 
 def traced(steps: Steps, state: State, batch: Batch) -> jax.stages.Traced:

@@ -2,12 +2,14 @@
 """A training step: micro-batches equal one batch."""
 
 import functools
+import threading
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxbert.batches.devices import device_mesh, replicated, shard_rows
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.packing import choose_shape
 from jaxbert.config.bert_config import BertConfig
@@ -16,7 +18,7 @@ from jaxbert.model.weights import classifier_table, initialize
 from jaxbert.tasks.classification import label_targets
 from jaxbert.train.losses import classification_loss, cross_entropy, regression_loss
 from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask
-from jaxbert.train.step import initial_state, traced, train_step, with_shares
+from jaxbert.train.step import CompiledSteps, initial_state, traced, train_step, with_shares
 
 CONFIG = BertConfig(
     vocab_size=50, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
@@ -89,6 +91,28 @@ def test_runs_that_differ_in_seed_and_rates_share_a_program():
     program = lowered(5, LinearSchedule(1e-2, 0.0, 0, 10), AdamW())
     assert lowered(2**32 - 1, LinearSchedule(3e-5, 1e-6, 7, 99), AdamW()) == program
     assert lowered(5, LinearSchedule(1e-2, 0.0, 0, 10), AdamW(decay=0.1)) != program
+
+
+def test_programs_are_compiled_once_and_ahead():
+    """A thread compiles for a shape of batch when it is told of one, by the shapes of the state alone; steps wait."""
+    mesh = device_mesh(jax.devices()[:1])
+    traces, said = [], []
+
+    def loss(*arguments):
+        traces.append(threading.current_thread().name)
+        return loss_of(CONFIG)(*arguments)
+
+    step = CompiledSteps(train_step(loss, AdamW(), LinearSchedule(1e-2, 0.0, 0, 10), decay_mask(TABLE), 5), said.append)
+    state = jax.jit(lambda: initial_state(initialize(TABLE, 0, 0.2), AdamW()), out_shardings=replicated(mesh))()
+    like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), state)
+    for number in range(3):
+        batch = shard_rows(training_batches(1).at(number), mesh, 2)
+        step.begin(like, batch)
+        state, metrics = step(state, batch)
+    assert len(traces) == 1
+    assert traces[0].startswith("compiler")
+    assert len(said) == 1
+    np.testing.assert_allclose(metrics["loss"], run_steps(1)[1]["loss"], rtol=1e-6)
 
 
 def test_shares_are_over_the_whole_batch():
