@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The peer of bench/quality.py: transformers' Trainer, batches of similar length, scored after the last step.
+"""The peer of bench/quality.py: transformers' Trainer with random batches, or such of similar length.
 
 Its own grouping goes from the longest texts to the shortest four times an epoch or more often, and learns less that
 way (docs/log.md); here the same batches come in random order.
@@ -54,6 +54,7 @@ class _Shuffled(Sampler[int]):
 def main() -> None:
     """Train and write the metrics."""
     asked = json.loads(sys.argv[1])
+    is_grouped = asked["side"] == "grouped"
     dataset = glue_dataset(find_task(asked["task"]), asked["data"])
     assert dataset.train is not None
     assert dataset.dev is not None
@@ -71,7 +72,7 @@ def main() -> None:
         learning_rate=asked["rate"],
         weight_decay=0.01,
         adam_epsilon=1e-6,
-        train_sampling_strategy="group_by_length",
+        train_sampling_strategy="group_by_length" if is_grouped else "random",
         dataloader_drop_last=True,
         seed=asked["seed"],
         bf16=asked["dtype"] == "bf16",
@@ -82,7 +83,7 @@ def main() -> None:
     )
     set_seed(asked["seed"])  # the head's first weights
     model = AutoModelForSequenceClassification.from_pretrained(asked["model"], num_labels=len(dataset.labels) or 1)
-    trainer = ShuffledBatches(model, arguments, DataCollatorWithPadding(tokenizer), train)
+    trainer = (ShuffledBatches if is_grouped else Trainer)(model, arguments, DataCollatorWithPadding(tokenizer), train)
     trainer.create_optimizer()
     assert trainer.optimizer is not None
     trainer.lr_scheduler = LambdaLR(trainer.optimizer, lambda step: share_of_rate(step, warmup, total))
