@@ -131,32 +131,32 @@ def fit(flags: TrainingFlags, mesh: Mesh, model: Model, training: Training) -> G
         compiled = CompiledSteps(steps(flags, mesh, training), say)
         done = {"train": first, "validation": first if evaluated == first else first - 1}
         folder = os.path.join(flags.model_dir, "summaries")
-        with (
-            contextlib.closing(Prefetched(_placed_batches(training, mesh, first, compiled, like))) as loaded,
-            contextlib.closing(Summaries(folder, done, sinks(flags), hosts.is_first())) as summaries,
-        ):
+        with contextlib.closing(Prefetched(_placed_batches(training, mesh, first, compiled, like))) as loaded:
             state = _start_state(states, like, flags, model, training)
-            if first and plan.ends_epoch(first) and evaluated != first:  # the last command was stopped before this
-                yield Epoch(first, jax.device_put(state["weights"], whole), summaries)
-                if why := training.ends(first):
-                    say(f"training ends early: {why}")
-                    return
-            started = time.perf_counter()
-            for after in train(compiled, state, loaded, plan, states, summaries, hosts.AgreedStop()):
-                step = int(after["step"])
-                yield Epoch(step, jax.device_put(after["weights"], whole), summaries)
-                if step < plan.total_steps and (why := training.ends(step)):
-                    say(f"training ends early: {why}")
-                    break
-            share = loaded.waited / (time.perf_counter() - started)
+            with contextlib.closing(Summaries(folder, done, sinks(flags), hosts.is_first())) as summaries:
+                if first and plan.ends_epoch(first) and evaluated != first:  # the last command was stopped before this
+                    yield Epoch(first, jax.device_put(state["weights"], whole), summaries)
+                    if why := training.ends(first):
+                        say(f"training ends early: {why}")
+                        return
+                started = time.perf_counter()
+                for after in train(compiled, state, loaded, plan, states, summaries, hosts.AgreedStop()):
+                    step = int(after["step"])
+                    yield Epoch(step, jax.device_put(after["weights"], whole), summaries)
+                    if step < plan.total_steps and (why := training.ends(step)):
+                        say(f"training ends early: {why}")
+                        break
+                share = loaded.waited / (time.perf_counter() - started)
     say(f"training waited for records {share:.2%} of its time")
 
 
 def _placed_batches(
     training: Training, mesh: Mesh, first: int, compiled: CompiledSteps, like: State
 ) -> Iterator[dict[str, jax.Array]]:
-    """The batches of all calls on the devices. What a new shape of them needs is compiled ahead, as is the first one
-    while weights are read."""
+    """The batches of all calls on the devices.
+
+    What a new shape of them needs is compiled ahead: for the first one while weights are read.
+    """
     batches = dataclasses.replace(training.batches, own_rows=functools.partial(own_rows, mesh))
     for step, count in training.plan.calls(first):
         batch = shard_rows(batches.at(step, count), mesh, 2)
