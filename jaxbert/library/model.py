@@ -632,7 +632,7 @@ def _sentence(text: Text | Sequence[str], number: int) -> Sentence:
 
 def _refuse_one(texts: object) -> None:
     if isinstance(texts, str | tuple):
-        raise InputError(f"`texts` is `{texts!r}`", "give a list of texts, or of pairs of texts: `[...]`")
+        raise InputError(f"`texts` is `{repr(texts)[:60]}`", "give a list of texts, or of pairs of texts: `[...]`")
 
 
 def _best(found: Found, n_best: int) -> list[Answer]:

@@ -177,7 +177,7 @@ def prepare(
         jax.config.update("jax_compilation_cache_dir", folder)
         # XLA's own caches would put the folder's path into the key of every program: none would be found after a move.
         jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def _remove_cut_programs(folder: str) -> None:

@@ -175,11 +175,8 @@ def steps(flags: TrainingFlags, mesh: Mesh, training: Training) -> Steps:
 
 def state_like(flags: TrainingFlags, mesh: Mesh, table: Table, factors: Tree | None = None) -> State:
     """Shapes, dtypes and shardings of the training state."""
-
-    def first() -> State:
-        return initial_state(initialize(table, seed=0, stddev=1.0), optimizer(flags), loss_scale(flags), factors)
-
-    like: State = jax.eval_shape(first)
+    weights = unflatten({path: jax.ShapeDtypeStruct(weight.shape, jnp.float32) for path, weight in table.items()})
+    like: State = jax.eval_shape(_first_state(flags, factors), weights)
     return with_shardings(like, state_shardings(like, table, mesh))
 
 
@@ -195,11 +192,14 @@ def _start_state(
         return restored
     shardings = jax.tree.map(lambda leaf: leaf.sharding, like)
     weights = _start_weights(flags, model, training, flatten(shardings["weights"]))
-    first = functools.partial(
-        initial_state, optimizer=optimizer(flags), scaling=loss_scale(flags), factors=training.factors
-    )
-    state: State = jax.jit(first, out_shardings=shardings)(weights)
+    first = _first_state(flags, training.factors)
+    state: State = jax.jit(first, donate_argnums=0, out_shardings=shardings)(weights)
     return state
+
+
+def _first_state(flags: TrainingFlags, factors: Tree | None) -> Callable[[Tree], State]:
+    """Weights -> the state before the first step."""
+    return functools.partial(initial_state, optimizer=optimizer(flags), scaling=loss_scale(flags), factors=factors)
 
 
 def _start_weights(
