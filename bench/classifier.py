@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training and prediction with a BERT-base classifier on real MRPC: ours beside transformers on PyTorch, on this CPU.
+"""Training and prediction with a classifier on real texts: ours beside transformers on PyTorch, on this CPU.
 
     python -m bench.classifier --mrpc=glue/MRPC --vocab=uncased_L-12_H-768_A-12/vocab.txt
+    python -m bench.classifier --texts=snippets.txt --vocab=uncased_L-12_H-768_A-12/vocab.txt
 
-Float32 or bfloat16, batch 32, at most 128 tokens. The peer runs padded to 128, and in its best setting: batches of
-similar length, each padded to its longest example (the batches measured are spread evenly over its epoch from short to
-long).
+Pairs with BERT-base, or texts with the sizes of MiniLM (6 layers of 384). Float32 or bfloat16, batch 32, at most 128
+tokens. The peer runs padded to 128, and in its best setting: batches of similar length, each padded to its longest
+example (the batches measured are spread evenly over its epoch from short to long).
 Each round times both sides one after the other; medians over the rounds, and ratios. What is not padded counts by its
 tokens, as examples of the mean length, since a few batches are not exactly as long as all.
 """
@@ -14,13 +15,15 @@ import argparse
 import dataclasses
 import statistics
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.side_by_side import Worker, median_and_spread, write_results
 from jaxbert.examples.glue import find_task, glue_dataset
+from jaxbert.examples.text_examples import TextExample
 from jaxbert.features.classification import convert, label_ids
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import read_vocab
@@ -28,14 +31,26 @@ from jaxbert.text.vocab import read_vocab
 LENGTH, BATCH = 128, 32
 PREDICT_WINDOW = 512
 BASE = {"vocab_size": 30522, "type_vocab_size": 2}
+MINILM = BASE | {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
 
 
-def read_mrpc(folder: str, vocab: str) -> dict[str, np.ndarray]:
-    """Ids and types [n, S], labels and lengths [n] of the training set."""
+def read_mrpc(folder: str) -> list[TextExample]:
+    """The training set."""
     examples = glue_dataset(find_task("MRPC"), folder).train
     assert examples is not None
+    return list(examples())
+
+
+def read_texts(path: str) -> list[TextExample]:
+    """A text a line; their labels take turns, since time does not depend on them."""
+    texts = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [TextExample(text, label=str(number % 2)) for number, text in enumerate(texts)]
+
+
+def arrays_of(examples: Sequence[TextExample], vocab: str) -> dict[str, np.ndarray]:
+    """Ids and types [n, S], labels and lengths [n]."""
     tokenizer = Tokenizer(read_vocab(vocab))
-    features, _ = convert(list(examples()), tokenizer, LENGTH, label_ids(("0", "1")))
+    features, _ = convert(examples, tokenizer, LENGTH, label_ids(("0", "1")))
     names = {"ids": "input_ids", "types": "segment_ids", "labels": "label_ids"}
     arrays = {short: features[name] for short, name in names.items()}
     return arrays | {"lengths": np.count_nonzero(features["input_mask"], axis=1)}
@@ -140,14 +155,17 @@ def measure(data: Mapping[str, np.ndarray], comparison: Comparison, rounds: int,
 def main() -> None:
     """Measure, print the table, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mrpc", required=True, help="folder with MRPC's train.tsv")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--mrpc", help="folder with MRPC's train.tsv")
+    source.add_argument("--texts", help="file with a text a line")
     parser.add_argument("--vocab", required=True, help="vocab.txt of the uncased models")
     parser.add_argument("--dtype", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=6, help="batches a round")
     arguments = parser.parse_args()
-    comparison = dataclasses.replace(MRPC, dtype=arguments.dtype)
-    results = measure(read_mrpc(arguments.mrpc, arguments.vocab), comparison, arguments.rounds, arguments.steps)
+    examples = read_mrpc(arguments.mrpc) if arguments.mrpc else read_texts(arguments.texts)
+    comparison = dataclasses.replace(MRPC, dtype=arguments.dtype, config=BASE if arguments.mrpc else MINILM)
+    results = measure(arrays_of(examples, arguments.vocab), comparison, arguments.rounds, arguments.steps)
     report("classifier", results)
 
 

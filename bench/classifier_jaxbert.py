@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from bench.side_by_side import peak_memory_mib, serve
+from jaxbert.batches.devices import device_mesh
 from jaxbert.batches.loader import TrainingBatches, evaluation_batches
 from jaxbert.batches.packing import choose_shape, evaluation_shape
 from jaxbert.batches.rows import Targets
@@ -34,6 +35,7 @@ class Task:
     """What differs from task to task.
 
     Attributes:
+        config: sizes of the model.
         table: the weights.
         targets: what the loss compares with.
         labels: features that targets are made of, besides ids, mask and types: names in the record and in the data.
@@ -41,6 +43,7 @@ class Task:
         predict: what is computed of a batch to predict.
     """
 
+    config: BertConfig
     table: Table
     targets: Targets
     labels: Mapping[str, str]
@@ -61,7 +64,7 @@ def main() -> None:
     def predict(weights: Tree, batch: Batch) -> jax.Array:
         return jax.nn.softmax(classify(weights, config, batch, compute=compute))
 
-    work(settings, Task(classifier_table(config, 2), label_targets, {"label_ids": "labels"}, loss, predict))
+    work(settings, Task(config, classifier_table(config, 2), label_targets, {"label_ids": "labels"}, loss, predict))
 
 
 def work(settings: Mapping[str, Any], task: Task) -> None:
@@ -87,13 +90,15 @@ def work(settings: Mapping[str, Any], task: Task) -> None:
     state = initial_state(initialize(task.table, 0, 0.02), optimizer)
     window = np.array(settings["window"])
     evaluated = evaluation_shape(data["lengths"][window], batch_size, multiple=8)
+    options = devices.compiler_options(task.config, device_mesh(jax.local_devices()), DTYPES[settings["dtype"]])
+
+    def compiled_for(batch: Mapping[str, np.ndarray]) -> jax.stages.Compiled:
+        return jax.jit(step, donate_argnums=0).lower(state, batch).compile(options)
+
     compiling = time.perf_counter()
-    compiled = {
-        rows: jax.jit(step, donate_argnums=0).lower(state, resized(batches.at(0), rows)).compile()
-        for rows in shape.rows[:1]
-    }
+    compiled = {rows: compiled_for(resized(batches.at(0), rows)) for rows in shape.rows[:1]}
     compile_seconds = time.perf_counter() - compiling
-    predict = jax.jit(task.predict)
+    predict = jax.jit(task.predict, compiler_options=options)
     first_step = None
 
     def read_window(numbers: np.ndarray) -> dict[str, np.ndarray]:
@@ -105,7 +110,7 @@ def work(settings: Mapping[str, Any], task: Task) -> None:
         batch = batches.at(number)
         rows = batch["input_ids"].shape[2]
         if rows not in compiled:  # compiled before the clock starts, as in a long run
-            compiled[rows] = jax.jit(step, donate_argnums=0).lower(state, batch).compile()
+            compiled[rows] = compiled_for(batch)
             start = time.perf_counter()
             batch = batches.at(number)
         state, metrics = compiled[rows](state, batch)

@@ -56,7 +56,8 @@ def work(settings: dict[str, int]) -> None:
     config = BertConfig(30522, num_hidden_layers=settings["layers"], type_vocab_size=2)
     programs = classifier(config, mesh, settings["batch"], "fp32")
     training = programs.training
-    compiled = CompiledSteps(run.steps(programs.flags, mesh, training), lambda text: None)
+    options = devices.compiler_options(config, mesh, programs.compute.dtype)
+    compiled = CompiledSteps(run.steps(programs.flags, mesh, training), lambda text: None, options)
     state = initial_state(initialize(training.table, 0, 0.02), run.optimizer(programs.flags))
     state = to_devices(state, state_shardings(state, training.table, mesh))
     gradients = [

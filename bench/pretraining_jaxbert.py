@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bench.side_by_side import peak_memory_mib, serve
+from jaxbert.batches.devices import device_mesh
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.packing import RowShape, choose_shape
 from jaxbert.config.bert_config import BertConfig
@@ -54,7 +55,8 @@ def main() -> None:
         batch = batches[mode].at(number)
         shape = (mode, batch["input_ids"].shape)
         if shape not in programs:  # compiled before the clock starts, as in a long run
-            programs[shape] = jax.jit(steps, donate_argnums=0).lower(state, batch).compile()
+            options = devices.compiler_options(config, device_mesh(jax.local_devices()), compute.dtype)
+            programs[shape] = jax.jit(steps, donate_argnums=0).lower(state, batch).compile(options)
         start = time.perf_counter()
         batch = batches[mode].at(number)
         state, metrics = programs[shape](state, batch)

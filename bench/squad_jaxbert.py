@@ -31,7 +31,7 @@ def main() -> None:
         return best_positions(answer_spans(weights, config, batch, compute=compute), batch, 20)
 
     labels = {"start_positions": "starts", "end_positions": "ends"}
-    work(settings, Task(squad_table(config), span_targets, labels, loss, predict))
+    work(settings, Task(config, squad_table(config), span_targets, labels, loss, predict))
 
 
 if __name__ == "__main__":

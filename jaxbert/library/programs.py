@@ -34,6 +34,7 @@ from jaxbert.model.weights import (
     unflatten,
 )
 from jaxbert.tasks import streams
+from jaxbert.train import devices
 from jaxbert.train.run import DTYPES
 
 Part = Literal["encoder", "pooler", "classifier", "choice", "squad", "tagger", "masked LM"]
@@ -68,6 +69,8 @@ class Programs:
         # Several devices must be sent the programs of all threads in one order.
         self._turn = self.lock if self._mesh.size > 1 else contextlib.nullcontext()
         self._compute = Compute(DTYPES[dtype], mesh=self._mesh)
+        options = devices.compiler_options(config, self._mesh, DTYPES[dtype])
+        self._jit = functools.partial(jax.jit, compiler_options=options)
         self._placed: dict[str, jax.Array] = {}
         self.weights = functools.cache(self._weights)
         self.vectors = functools.cache(self._vectors)
@@ -90,19 +93,19 @@ class Programs:
     def logits(self) -> streams.Compute:
         """What the classifier gives, [B, N, C]."""
         config, compute = self._config, self._compute
-        return jax.jit(lambda weights, rows: classify(weights, config, rows, compute=compute))
+        return self._jit(lambda weights, rows: classify(weights, config, rows, compute=compute))
 
     @functools.cached_property
     def tags(self) -> streams.Compute:
         """What the tagger gives, [B, S, C]."""
         config, compute = self._config, self._compute
-        return jax.jit(lambda weights, rows: tag(weights, config, rows, compute=compute))
+        return self._jit(lambda weights, rows: tag(weights, config, rows, compute=compute))
 
     @functools.cached_property
     def choice_logits(self) -> streams.Compute:
         """What speaks for each choice, [B, N]."""
         config, compute = self._config, self._compute
-        return jax.jit(lambda weights, rows: choose(weights, config, rows, compute=compute))
+        return self._jit(lambda weights, rows: choose(weights, config, rows, compute=compute))
 
     @functools.cached_property
     def spans(self) -> streams.Compute:
@@ -112,7 +115,7 @@ class Programs:
         def spans(weights: Tree, rows: Any) -> dict[str, jax.Array]:
             return best_positions(answer_spans(weights, config, rows, compute=compute), rows, BEST_POSITIONS)
 
-        return jax.jit(spans)
+        return self._jit(spans)
 
     def _vectors(self, layers: tuple[int, ...], pooling: str, normalize: bool) -> streams.Compute:
         config, compute = self._config, self._compute
@@ -130,7 +133,7 @@ class Programs:
             stacked = jnp.stack([one(weights, rows, h).astype(jnp.float32) for h in states], axis=2)
             return poolings.unit(stacked) if normalize else stacked
 
-        return jax.jit(vectors)
+        return self._jit(vectors)
 
     def _words(self, top: int, tokens: int) -> streams.Compute:
         config, compute = self._config, self._compute
@@ -142,7 +145,7 @@ class Programs:
             shape = (*slots, -1, top)
             return {"ids": ids.reshape(shape), "probabilities": values.reshape(shape)}
 
-        return jax.jit(words)
+        return self._jit(words)
 
     def _weights(self, part: Part) -> Tree:
         """Parts share weights: each is put on the devices once."""

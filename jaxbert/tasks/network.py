@@ -21,6 +21,7 @@ from jaxbert.checkpoints.resolve import Model
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.encoder import Compute
 from jaxbert.model.weights import Table, Tree
+from jaxbert.train import devices
 from jaxbert.train.evaluate import outputs
 from jaxbert.train.sharding import weight_shardings, with_gathered_weights
 from jaxbert.train.step import Batch
@@ -65,7 +66,9 @@ class Network(abc.ABC):
     def compiled(self, function: Callable[[Tree, Batch], Any]) -> "jax.stages.Wrapped":
         """A function of weights and a batch, compiled for weights that lie as those of an `Epoch` do."""
         parts = weight_shardings(self.table, self.mesh)
-        return jax.jit(with_gathered_weights(function, self.table, self.mesh, parts, self.compute))
+        gathering = with_gathered_weights(function, self.table, self.mesh, parts, self.compute)
+        options = devices.compiler_options(self.config, self.mesh, self.compute.dtype)
+        return jax.jit(gathering, compiler_options=options)
 
     @functools.cached_property
     def compiled_logits(self) -> "jax.stages.Wrapped":

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from jaxbert.batches.devices import AXES, device_mesh
@@ -147,9 +148,12 @@ def _check_tpu(address: str) -> None:
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 
 
-# With these float32 is faster on CPUs: wide vectors, and products by Eigen in place of YNNPACK, which is the faster one
-# for bfloat16. XLA ends a process that gives it a flag it does not know: only versions that were tried are given them.
-FLOAT32_FLAGS = "--xla_cpu_prefer_vector_width=512 --xla_cpu_experimental_ynn_fusion_type=LIBRARY_FUSION_TYPE_REDUCE"
+# With this float32 is faster on CPUs. XLA ends a process that gives it a flag it does not know: only versions that were
+# tried are given it.
+FLOAT32_FLAGS = "--xla_cpu_prefer_vector_width=512"
+# Reductions by YNNPACK, products by Eigen.
+_EIGEN = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
+_NARROW = 384  # hidden units
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _TRIED = ((0, 10), (0, 11), (0, 12))
 
@@ -215,11 +219,30 @@ def multiplies_bfloat16(cpuinfo: str = "/proc/cpuinfo") -> bool:
     They are AMX's (Intel), or those of AVX-512: with these an AMD machine makes 1.9 times as many vectors of texts a
     second as in float32 (docs/log.md, 2026-11-29).
     """
+    return bool({"amx_bf16", "avx512_bf16"} & _features(cpuinfo))
+
+
+def compiler_options(
+    config: BertConfig, mesh: Mesh, dtype: jax.typing.DTypeLike, cpuinfo: str = "/proc/cpuinfo"
+) -> dict[str, str]:
+    """What XLA is asked for when it compiles a program of this model: on a CPU, products of float32 by Eigen.
+
+    Those of narrow layers stay YNNPACK's, by which MiniLM trains a tenth faster on AMD, but on CPUs with AMX (Intel),
+    where only Eigen's were measured (docs/log.md, 2026-11-23 and 2026-11-30).
+    """
+    is_asked = not any(name in os.environ.get("XLA_FLAGS", "") for name in _EIGEN)  # which would not win over these
+    is_cpu = mesh.devices.flat[0].platform == "cpu" and jax.__version_info__[:2] in _TRIED
+    is_narrow = config.hidden_size <= _NARROW and "amx_bf16" not in _features(cpuinfo)
+    return _EIGEN if is_asked and is_cpu and dtype == jnp.float32 and not is_narrow else {}
+
+
+def _features(cpuinfo: str) -> set[str]:
+    """What this CPU can, as far as Linux says: the names in /proc/cpuinfo."""
     try:
         with open(cpuinfo, encoding="utf-8") as file:
-            return any({"amx_bf16", "avx512_bf16"} & {*line.split()} for line in file if line.startswith("flags"))
+            return {name for line in file if line.startswith("flags") for name in line.split()}
     except OSError:
-        return False
+        return set()
 
 
 def fastest(dtype: str) -> str:

@@ -128,7 +128,8 @@ def fit(flags: TrainingFlags, mesh: Mesh, model: Model, training: Training) -> G
             return
         like = state_like(flags, mesh, training.table, training.factors)
         whole = weight_shardings(training.table, mesh)
-        compiled = CompiledSteps(steps(flags, mesh, training), say)
+        options = devices.compiler_options(model.config, mesh, DTYPES[devices.fastest(flags.dtype)])
+        compiled = CompiledSteps(steps(flags, mesh, training), say, options)
         done = {"train": first, "validation": first if evaluated == first else first - 1}
         folder = os.path.join(flags.model_dir, "summaries")
         with contextlib.closing(Prefetched(_placed_batches(training, mesh, first, compiled, like))) as loaded:

@@ -167,11 +167,12 @@ def accumulate(
 class CompiledSteps:
     """`steps` (see `train_step`), compiled when a new shape of batch arrives; the state that goes in is used up.
 
-    The state keeps the sharding that it came with. `say` is told once what the first program needs.
+    The state keeps the sharding that it came with. `say` is told once what the first program needs;
+    `options` are the compiler's.
     """
 
-    def __init__(self, steps: Steps, say: Callable[[str], None]) -> None:
-        self._steps, self._say = steps, say
+    def __init__(self, steps: Steps, say: Callable[[str], None], options: Mapping[str, str] = {}) -> None:
+        self._steps, self._say, self._options = steps, say, dict(options)
         self._thread = ThreadPoolExecutor(1, "compiler")
         self._programs: dict[tuple[int, ...], Future[jax.stages.Compiled]] = {}
         self._has_said = False
@@ -189,8 +190,11 @@ class CompiledSteps:
     def begin(self, state: State, batch: Batch) -> None:
         """Let a thread compile what a batch of this shape needs, if nobody did; the state may be shapes only."""
         if (shape := batch["input_ids"].shape) not in self._programs:
-            like = jax.tree.map(_shape_of, (state, dict(batch)))
-            self._programs[shape] = self._thread.submit(lambda: traced(self._steps, *like).lower().compile())
+            self._programs[shape] = self._thread.submit(self._compiled, *jax.tree.map(_shape_of, (state, dict(batch))))
+
+    def _compiled(self, state: State, batch: Batch) -> jax.stages.Compiled:
+        compiled: jax.stages.Compiled = traced(self._steps, state, batch).lower().compile(self._options)
+        return compiled
 
 
 def _shape_of(array: jax.Array | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:

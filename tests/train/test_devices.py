@@ -8,10 +8,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import pytest
 
+from jaxbert.batches.devices import device_mesh
+from jaxbert.config.bert_config import BertConfig
 from jaxbert.train import devices
-from jaxbert.train.devices import FLOAT32_FLAGS, fastest, multiplies_bfloat16, prepare
+from jaxbert.train.devices import FLOAT32_FLAGS, compiler_options, fastest, multiplies_bfloat16, prepare
+
+EIGEN = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
 
 
 @pytest.mark.parametrize(
@@ -83,6 +88,36 @@ def test_kept_programs_are_found(tmp_path: Path) -> None:
     for path in (tmp_path / "moved").glob("*-cache"):
         path.write_bytes(path.read_bytes()[:-40])
     assert compile_in(tmp_path, "moved") == first
+
+
+@pytest.mark.parametrize(
+    ("hidden", "features", "dtype", "expected"),
+    [
+        (384, "avx512f", jnp.float32, {}),
+        (384, "avx512f amx_bf16", jnp.float32, EIGEN),
+        (768, "avx512f", jnp.float32, EIGEN),
+        (768, "avx512f", jnp.bfloat16, {}),
+    ],
+)
+def test_who_multiplies(
+    hidden: int,
+    features: str,
+    dtype: jax.typing.DTypeLike,
+    expected: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Eigen multiplies float32 for wide layers, or where there is AMX, and XLA takes that; a user's flag goes first."""
+    listed = tmp_path / "cpuinfo"
+    listed.write_text(f"flags\t\t: fpu {features}\n")
+    config = BertConfig(vocab_size=9, hidden_size=hidden)
+    mesh = device_mesh(jax.devices()[:1])
+    options = compiler_options(config, mesh, dtype, str(listed))
+    assert options == expected
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_experimental_ynn_fusion_type=LIBRARY_FUSION_TYPE_DOT")
+    assert compiler_options(config, mesh, dtype, str(listed)) == {}
+    square = jax.jit(lambda x: x @ x, compiler_options=options)
+    assert float(square(jnp.ones((2, 2)))[0, 0]) == 2.0
 
 
 def test_what_is_asked_of_xla(monkeypatch: pytest.MonkeyPatch) -> None:
