@@ -227,13 +227,13 @@ def compiler_options(
 ) -> dict[str, str]:
     """What XLA is asked for when it compiles a program of this model: on a CPU, products of float32 by Eigen.
 
-    Those of narrow layers stay YNNPACK's, by which MiniLM trains a tenth faster on AMD, but on CPUs with AMX (Intel),
-    where only Eigen's were measured (docs/log.md, 2026-11-23 and 2026-11-30).
+    Those of narrow layers stay YNNPACK's, by which MiniLM trains a tenth faster on AMD, except on CPUs with AMX: there
+    Eigen's were faster, and narrow ones not measured (docs/log.md, 2026-11-23 and 2026-11-30). Options win over
+    XLA_FLAGS.
     """
-    is_asked = not any(name in os.environ.get("XLA_FLAGS", "") for name in _EIGEN)  # which would not win over these
     is_cpu = mesh.devices.flat[0].platform == "cpu" and jax.__version_info__[:2] in _TRIED
     is_narrow = config.hidden_size <= _NARROW and "amx_bf16" not in _features(cpuinfo)
-    return _EIGEN if is_asked and is_cpu and dtype == jnp.float32 and not is_narrow else {}
+    return _EIGEN if is_cpu and dtype == jnp.float32 and not is_narrow else {}
 
 
 def _features(cpuinfo: str) -> set[str]:
