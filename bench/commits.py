@@ -82,10 +82,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3, help="batches a round")
     arguments = parser.parse_args()
     if arguments.mrpc:
-        arrays, comparison = (
-            classifier.arrays_of(classifier.read_mrpc(arguments.mrpc), arguments.vocab),
-            classifier.MRPC,
-        )
+        arrays = classifier.arrays_of(classifier.read_mrpc(arguments.mrpc), arguments.vocab)
+        comparison = classifier.MRPC
     else:
         arrays = squad.read_windows(arguments.squad, Tokenizer(read_vocab(arguments.vocab)))
         comparison = Comparison(squad.MODULES, squad.SIZES["base"], squad.SETTINGS.max_seq_length, 8, 64)

@@ -27,6 +27,7 @@ import numpy as np
 from bench.side_by_side import write_results
 from jaxbert.datasets.classification import Recipe, write_text_records
 from jaxbert.examples.glue import find_task, glue_dataset
+from jaxbert.text.tokenizer import Rules
 from jaxbert.tfrecord.example import decode
 from jaxbert.tfrecord.files import TFRecords
 from jaxbert.tfrecord.schema import classification_schema
@@ -99,7 +100,7 @@ def write_ours(folder: Path, vocab: str, path: str) -> int:
     """The same with this program: vocabulary, tokenizer and its memory all new."""
     examples = glue_dataset(find_task("MRPC"), str(folder)).train
     assert examples is not None
-    return write_text_records(path, examples(), Recipe(vocab, True, LENGTH, LABELS), 1, lambda count: None)
+    return write_text_records(path, examples(), Recipe(vocab, Rules(), LENGTH, LABELS), 1, lambda count: None)
 
 
 def rate(work: Callable[[], int]) -> float:

@@ -167,8 +167,8 @@ def accumulate(
 class CompiledSteps:
     """`steps` (see `train_step`), compiled when a new shape of batch arrives; the state that goes in is used up.
 
-    The state keeps the sharding that it came with. `say` is told once what the first program needs;
-    `options` are the compiler's.
+    The state keeps the sharding that it came with. `say` is told once what the first program needs; `options` are those
+    of the compiler.
     """
 
     def __init__(self, steps: Steps, say: Callable[[str], None], options: Mapping[str, str] = {}) -> None:

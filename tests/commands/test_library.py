@@ -288,6 +288,7 @@ def test_threads_get_their_own_results(task: Task, tmp_path: Path) -> None:
     [
         ("red", "`texts` is `'red'`"),
         (("red", "blue"), "`texts` is"),
+        ("red " * 100, f"`texts` is `'{'red ' * 14}red`"),
         (["red", 7], "text 1 is `7`"),
         (["red", ("a", "b", "c")], "text 1 is"),
         ([("red", "blue")], "the model was trained with single texts, text 0 is not one"),

@@ -23,8 +23,9 @@ def made_up_rows(count):
 
 def folder_of(tmp_path, classes):
     """A random model of two layers without dropout, as transformers saves it, and the model."""
-    transformers = pytest.importorskip("transformers")
-    torch = pytest.importorskip("torch")
+    import torch
+    import transformers
+
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
     config = transformers.BertConfig(
@@ -68,6 +69,7 @@ def trained_by_torch(model, texts, labels):
         return model.eval()(**tokenizer(texts, padding=True, return_tensors="pt")).logits.numpy()
 
 
+@pytest.mark.interop
 @pytest.mark.parametrize("classes", [(), CLASSES], ids=["numbers", "classes"])
 def test_same_training(tmp_path, classes):
     """Without dropout, 32 steps on packed batches end where PyTorch's on padded ones do."""
