@@ -3,7 +3,6 @@
 
 import dataclasses
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -70,7 +69,7 @@ def main() -> None:
 def work(settings: Mapping[str, Any], task: Task) -> None:
     """Answer requests for timed steps."""
     started = time.perf_counter()
-    devices.prepare(os.environ, dtype=settings["dtype"])
+    devices.prepare()
     data = np.load(settings["data"])
     features = {
         "input_ids": data["ids"],

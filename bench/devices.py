@@ -51,7 +51,7 @@ def work(settings: dict[str, int]) -> None:
     from jaxbert.train.sharding import state_shardings
     from jaxbert.train.step import CompiledSteps, initial_state
 
-    devices.prepare(os.environ)
+    devices.prepare()
     mesh = device_mesh(jax.devices())
     config = BertConfig(30522, num_hidden_layers=settings["layers"], type_vocab_size=2)
     programs = classifier(config, mesh, settings["batch"], "fp32")

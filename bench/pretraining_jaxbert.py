@@ -3,7 +3,6 @@
 
 import functools
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -32,7 +31,7 @@ DTYPES = {"fp32": jnp.float32, "bf16": jnp.bfloat16}
 def main() -> None:
     """Answer requests for timed steps."""
     settings = json.loads(sys.argv[1])
-    devices.prepare(os.environ)
+    devices.prepare()
     config = BertConfig(**settings["config"])
     compute = Compute(DTYPES[settings["dtype"]], remat=settings["remat"])
     features = dict(np.load(settings["data"]))

@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Set this process up as every command does, so that it compiles what the commands it starts compile."""
     from jaxbert.train import devices
 
-    devices.prepare(os.environ)
+    devices.prepare()
     if config.getoption("markexpr") == "interop":  # torch 2.14 ends a process in which TensorFlow 2.21 was there first
         with contextlib.suppress(ImportError):
             importlib.import_module("torch._dynamo")

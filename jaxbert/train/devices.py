@@ -29,7 +29,7 @@ _ALL_HOSTS = ("multi_worker_mirrored", "tpu")
 @contextlib.contextmanager
 def prepared(flags: TrainingFlags, environment: MutableMapping[str, str]) -> Iterator[None]:
     """While entered, jax is set up and this host is one of all that the flags or the environment name."""
-    prepare(environment, flags.compile_cache, flags.dtype)
+    prepare(flags.compile_cache)
     if flags.distribution_strategy not in _ALL_HOSTS:
         yield
         return
@@ -148,31 +148,21 @@ def _check_tpu(address: str) -> None:
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 
 
-# With this float32 is faster on CPUs. XLA ends a process that gives it a flag it does not know: only versions that were
-# tried are given it.
-FLOAT32_FLAGS = "--xla_cpu_prefer_vector_width=512"
-# Reductions by YNNPACK, products by Eigen.
-_EIGEN = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
+# With the first float32 is faster on CPUs; with both, reductions are YNNPACK's and products Eigen's.
+_WIDE: dict[str, str | int] = {"xla_cpu_prefer_vector_width": 512}
+_EIGEN = _WIDE | {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
 _NARROW = 384  # hidden units
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
-_TRIED = ((0, 10), (0, 11), (0, 12))
+_TRIED = ((0, 10), (0, 11), (0, 12))  # versions of jax that know these options; XLA refuses those it does not know
 
 
-def prepare(
-    environment: MutableMapping[str, str], compile_cache: str = "", dtype: str = "fp32", one_arena: bool = True
-) -> None:
-    """Keep freed memory, compile for `dtype`, keep compiled programs in the folder `compile_cache` ("" for nowhere).
+def prepare(compile_cache: str = "", one_arena: bool = True) -> None:
+    """Keep freed memory, and compiled programs in the folder `compile_cache` ("" for nowhere).
 
     All threads take memory from `one_arena`, or each from its own: the memory of a server, in which several compute all
     the time, grew by a tenth in ten minutes with one (docs/log.md, 2026-11-29).
     """
     _keep_freed_memory(one_arena)
-    given = environment.get("XLA_FLAGS", "")
-    names_file = given and not given.startswith("-")  # the other form of XLA_FLAGS
-    # Devices are known only after this: should they be of another kind, these flags do nothing.
-    float32 = dtype == "fp32" or (dtype == "auto" and not multiplies_bfloat16())
-    if float32 and jax.__version_info__[:2] in _TRIED and not names_file and FLOAT32_FLAGS not in given:
-        environment["XLA_FLAGS"] = f"{FLOAT32_FLAGS} {given}"  # the later ones win: those that were given
     if is_remote(compile_cache):
         raise InputError(f"`--compile_cache={compile_cache}` is not on this machine", "give a folder that is")
     if compile_cache:
@@ -224,16 +214,18 @@ def multiplies_bfloat16(cpuinfo: str = "/proc/cpuinfo") -> bool:
 
 def compiler_options(
     config: BertConfig, mesh: Mesh, dtype: jax.typing.DTypeLike, cpuinfo: str = "/proc/cpuinfo"
-) -> dict[str, str]:
-    """What XLA is asked for when it compiles a program of this model: on a CPU, products of float32 by Eigen.
+) -> dict[str, str | int]:
+    """What XLA is asked for when it compiles a program of this model: for float32 on a CPU, wide vectors and Eigen.
 
-    Those of narrow layers stay YNNPACK's, by which MiniLM trains a tenth faster on AMD, except on CPUs with AMX: there
-    Eigen's were faster, and narrow ones not measured (docs/log.md, 2026-11-23 and 2026-11-30). Options win over
+    Products of narrow layers stay YNNPACK's, by which MiniLM trains a tenth faster on AMD, except on CPUs with AMX:
+    there Eigen's were faster, and narrow ones not measured (docs/log.md, 2026-11-23 and 2026-11-30). Options win over
     XLA_FLAGS.
     """
     is_cpu = mesh.devices.flat[0].platform == "cpu" and jax.__version_info__[:2] in _TRIED
+    if not is_cpu or dtype != jnp.float32:
+        return {}
     is_narrow = config.hidden_size <= _NARROW and "amx_bf16" not in _features(cpuinfo)
-    return _EIGEN if is_cpu and dtype == jnp.float32 and not is_narrow else {}
+    return _WIDE if is_narrow else _EIGEN
 
 
 def _features(cpuinfo: str) -> set[str]:

@@ -171,7 +171,7 @@ class CompiledSteps:
     of the compiler.
     """
 
-    def __init__(self, steps: Steps, say: Callable[[str], None], options: Mapping[str, str] = {}) -> None:
+    def __init__(self, steps: Steps, say: Callable[[str], None], options: Mapping[str, str | int] = {}) -> None:
         self._steps, self._say, self._options = steps, say, dict(options)
         self._thread = ThreadPoolExecutor(1, "compiler")
         self._programs: dict[tuple[int, ...], Future[jax.stages.Compiled]] = {}

@@ -14,9 +14,10 @@ import pytest
 from jaxbert.batches.devices import device_mesh
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.train import devices
-from jaxbert.train.devices import FLOAT32_FLAGS, compiler_options, fastest, multiplies_bfloat16, prepare
+from jaxbert.train.devices import compiler_options, fastest, multiplies_bfloat16
 
-EIGEN = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
+WIDE = {"xla_cpu_prefer_vector_width": 512}
+EIGEN = WIDE | {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_products_of_bfloat16_are_in_the_list_of_flags(text: str, expected: bool
 def test_auto_is_the_faster_dtype(
     monkeypatch: pytest.MonkeyPatch, platform: str, capability: str | None, cpu_multiplies: bool, expected: str
 ) -> None:
-    """It is bf16 where the device multiplies that fast; what is named is kept, and XLA's flags are those of it."""
+    """It is bf16 where the device multiplies that fast; what is named is kept."""
     device = (
         SimpleNamespace(platform=platform)
         if capability is None
@@ -60,17 +61,14 @@ def test_auto_is_the_faster_dtype(
     monkeypatch.setattr(devices, "multiplies_bfloat16", lambda: cpu_multiplies)
     assert fastest("auto") == expected
     assert [fastest(name) for name in ("fp32", "bf16", "fp16")] == ["fp32", "bf16", "fp16"]
-    environment: dict[str, str] = {}
-    prepare(environment, dtype="auto")
-    assert environment == ({} if cpu_multiplies else {"XLA_FLAGS": f"{FLOAT32_FLAGS} "})
 
 
 def compile_in(folder: Path, name: str) -> dict[str, int]:
     """Let a process compile something, or find it, with this path of the cache; the size of each program then."""
     code = """
-import jax, os, sys
+import jax, sys
 from jaxbert.train.devices import prepare
-prepare(os.environ, sys.argv[1])
+prepare(sys.argv[1])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.jit(lambda x: x @ x.T + 1)(jax.numpy.ones((8, 8)))
 """
@@ -93,16 +91,16 @@ def test_kept_programs_are_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("hidden", "features", "dtype", "expected"),
     [
-        (384, "avx512f", jnp.float32, {}),
+        (384, "avx512f", jnp.float32, WIDE),
         (384, "avx512f amx_bf16", jnp.float32, EIGEN),
         (768, "avx512f", jnp.float32, EIGEN),
         (768, "avx512f", jnp.bfloat16, {}),
     ],
 )
 def test_who_multiplies(
-    hidden: int, features: str, dtype: jax.typing.DTypeLike, expected: dict[str, str], tmp_path: Path
+    hidden: int, features: str, dtype: jax.typing.DTypeLike, expected: dict[str, str | int], tmp_path: Path
 ) -> None:
-    """Eigen multiplies float32 for wide layers, or where there is AMX, and XLA takes what it is asked for."""
+    """Vectors of float32 are wide, Eigen multiplies for wide layers or where there is AMX, and XLA takes that."""
     listed = tmp_path / "cpuinfo"
     listed.write_text(f"flags\t\t: fpu {features}\n")
     config = BertConfig(vocab_size=9, hidden_size=hidden)
@@ -112,19 +110,9 @@ def test_who_multiplies(
     assert float(square(jnp.ones((2, 2)))[0, 0]) == 2.0
 
 
-def test_what_is_asked_of_xla(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Flags for float32 stand before the user's, once; not for other types, nor beside a file, nor where untried."""
-    given = "--xla_force_host_platform_device_count=2"
-    environment = {"XLA_FLAGS": given}
-    prepare(environment, dtype="bf16")
-    assert environment == {"XLA_FLAGS": given}
-    for _ in range(2):
-        prepare(environment)
-        assert environment == {"XLA_FLAGS": f"{FLOAT32_FLAGS} {given}"}
-    in_file = {"XLA_FLAGS": "/etc/xla_flags"}
-    prepare(in_file)
-    assert in_file == {"XLA_FLAGS": "/etc/xla_flags"}
+def test_nothing_is_asked_of_what_was_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another jax, whose XLA might refuse an option that it does not know, is given none."""
+    mesh = device_mesh(jax.devices()[:1])
+    assert compiler_options(BertConfig(vocab_size=9), mesh, jnp.float32)
     monkeypatch.setattr(jax, "__version_info__", (0, 99, 0))
-    untried: dict[str, str] = {}
-    prepare(untried)
-    assert not untried
+    assert not compiler_options(BertConfig(vocab_size=9), mesh, jnp.float32)
