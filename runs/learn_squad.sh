@@ -11,7 +11,6 @@ set -euo pipefail
 folder=${1:?usage: runs/learn_squad.sh FOLDER WIKIPEDIA NOVELS QUESTIONS}
 wikipedia=$2 novels=$3 questions=$4
 here=$(dirname "$0")
-dtype=$(grep -qs amx_bf16 /proc/cpuinfo && echo bf16 || echo fp32)
 mkdir -p "$folder"
 
 vocab="$folder/vocab.txt"
@@ -28,7 +27,7 @@ python "$here/learn_squad.py" split "$questions" "$folder"
 
 train() {  # name, mode, file, flags
     jaxbert run_squad --model_dir="$folder/$1" --mode="$2" --train_file="$folder/$3.json" --vocab_file="$vocab" \
-        --dtype="$dtype" --warmup_proportion=0.05 --log_steps=50 "${@:4}"
+        --warmup_proportion=0.05 --log_steps=50 "${@:4}"
 }
 long=(--max_seq_length=224 --doc_stride=96 --max_query_length=40)
 fine_tune() {  # name, epochs, learning rate

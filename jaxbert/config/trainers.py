@@ -79,9 +79,9 @@ class TrainingFlags:
     seed: int = flag(0, "Random seed of initial weights, order of examples and dropout.", minimum=0, maximum=2**32 - 1)
 
     dtype: str = flag(
-        "fp32",
-        "Compute dtype of matmuls and activations; weights, softmax, LayerNorm statistics and losses stay float32;"
-        " auto is bf16 where the device is faster in it, else fp32.",
+        "auto",
+        "Compute dtype of matmuls and activations; weights, softmax, LayerNorm statistics and losses stay float32."
+        " auto trains in bf16 where the device is faster in it, else in fp32, and evaluates and predicts in fp32.",
         choices=("fp32", "bf16", "fp16", "auto"),
         group="Machine",
         short="dt",

@@ -39,7 +39,7 @@ from jaxbert.tfrecord.metadata import (
 from jaxbert.train import devices, hosts, run_folder
 from jaxbert.train.loop import Plan
 from jaxbert.train.optimizers import LinearSchedule, rate_factors
-from jaxbert.train.run import Epoch, Training
+from jaxbert.train.run import Epoch, Training, training_dtype
 
 Flags = TypeVar("Flags", ClassifierFlags, SquadFlags, TaggerFlags, MultipleChoiceFlags)
 _SAMPLE = 4096  # records that show with which vocabulary they were made
@@ -211,8 +211,9 @@ def training(
         lengths=lengths[:size] if firsts is None else lengths,
         firsts=firsts,
     )
+    learner = network.in_dtype(training_dtype(flags))
     return Training(
-        *(network.table, network.loss, schedule, steps, batches, kind),
+        *(learner.table, learner.loss, schedule, steps, batches, kind),
         class_order=class_order,
         data=data,
         factors=factors(flags, network.table),

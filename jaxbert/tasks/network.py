@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import jax
 import numpy as np
@@ -62,6 +62,10 @@ class Network(abc.ABC):
     @abc.abstractmethod
     def loss(self, weights: Tree, batch: Batch, dropout_bits: jax.Array | None) -> jax.Array:
         """This (micro-)batch's part of the loss, see `Loss`."""
+
+    def in_dtype(self, dtype: jax.typing.DTypeLike) -> Self:
+        """The same network, computed in this dtype."""
+        return dataclasses.replace(self, compute=dataclasses.replace(self.compute, dtype=dtype))
 
     def compiled(self, function: Callable[[Tree, Batch], Any]) -> "jax.stages.Wrapped":
         """A function of weights and a batch, compiled for weights that lie as those of an `Epoch` do."""

@@ -145,10 +145,8 @@ def _training(flags: PretrainingFlags, pretrainer: "Pretrainer", records: "Maske
         predicted=known.get("predicted"),
     )
     bound = {f"`{path}`": checksum for path, checksum in records.records.checksums.items()}
-    plan = _plan(flags)
-    return Training(
-        *(pretrainer.table, pretrainer.loss, _schedule(flags, plan), plan, batches, None, FOLDER), data=bound
-    )
+    plan, learner = _plan(flags), pretrainer.in_dtype(run.training_dtype(flags))
+    return Training(*(learner.table, learner.loss, _schedule(flags, plan), plan, batches, None, FOLDER), data=bound)
 
 
 @dataclasses.dataclass(frozen=True)

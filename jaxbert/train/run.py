@@ -40,7 +40,7 @@ from jaxbert.train.sinks import Mlflow, Opened, TensorBoard, WeightsAndBiases
 from jaxbert.train.step import UNSCALED, CompiledSteps, Loss, State, Steps, initial_state, train_step
 from jaxbert.train.summaries import Summaries
 
-DTYPES = {"fp32": jnp.float32, "bf16": jnp.bfloat16, "fp16": jnp.float16}
+DTYPES: Mapping[str, jax.typing.DTypeLike] = {"fp32": jnp.float32, "bf16": jnp.bfloat16, "fp16": jnp.float16}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +128,10 @@ def fit(flags: TrainingFlags, mesh: Mesh, model: Model, training: Training) -> G
             return
         like = state_like(flags, mesh, training.table, training.factors)
         whole = weight_shardings(training.table, mesh)
-        options = devices.compiler_options(model.config, mesh, DTYPES[devices.fastest(flags.dtype)])
+        dtype = training_dtype(flags)
+        if flags.dtype == "auto" and dtype == jnp.bfloat16:
+            say("training in bfloat16, in which this device is faster; `--dtype=fp32` trains in float32")
+        options = devices.compiler_options(model.config, mesh, dtype)
         compiled = CompiledSteps(steps(flags, mesh, training), say, options)
         done = {"train": first, "validation": first if evaluated == first else first - 1}
         folder = os.path.join(flags.model_dir, "summaries")
@@ -168,7 +171,7 @@ def _placed_batches(
 def steps(flags: TrainingFlags, mesh: Mesh, training: Training) -> Steps:
     """The function that is compiled: (state, batches) -> (state after them, metrics), see `train_step`."""
     table, parts = training.table, training_shardings(training.table, mesh)
-    loss = with_gathered_weights(training.loss, table, mesh, parts, Compute(DTYPES[devices.fastest(flags.dtype)]))
+    loss = with_gathered_weights(training.loss, table, mesh, parts, Compute(training_dtype(flags)))
     return train_step(
         *(loss, optimizer(flags), training.schedule, decay_mask(table), flags.seed, loss_scale(flags)), training.factors
     )
@@ -244,13 +247,19 @@ def optimizer(flags: TrainingFlags) -> Optimizer:
 
 
 def compute(flags: TrainingFlags, mesh: Mesh) -> Compute:
-    """How the layers are computed on these devices, by `--dtype`, `--scan_layers` and `--remat`."""
-    dtype = devices.fastest(flags.dtype)
-    if flags.dtype == "auto":
-        say(f"`--dtype=auto`: {dtype}, which is the faster one on this device")
-    elif dtype not in ("fp32", devices.fastest("auto")) and jax.default_backend() == "cpu":
+    """How the layers are computed on these devices, by `--dtype`, `--scan_layers` and `--remat`.
+
+    With `auto` that is float32, except in training, see `training_dtype`.
+    """
+    dtype = "fp32" if flags.dtype == "auto" else flags.dtype
+    if dtype not in ("fp32", devices.fastest("auto")) and jax.default_backend() == "cpu":
         say(f"note: `--dtype={dtype}` saves memory on this CPU, but is not faster there than fp32")
     return Compute(DTYPES[dtype], flags.scan_layers, flags.remat, mesh)
+
+
+def training_dtype(flags: TrainingFlags) -> jax.typing.DTypeLike:
+    """In which the layers are computed in training; with `--dtype=auto` what the first host's device is faster in."""
+    return DTYPES[hosts.of_first(devices.fastest(flags.dtype))]
 
 
 def loss_scale(flags: TrainingFlags) -> LossScale:

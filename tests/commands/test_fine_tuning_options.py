@@ -22,7 +22,7 @@ from tests.commands.tiny_squad import SETTINGS, run_squad, write_squad
 from tests.commands.tiny_task import BATCHES, CONFIG, Task, flags
 from tests.train.test_losses import plain_loss, plain_multi_label_loss
 
-STILL = flags(hidden_dropout_prob=0, attention_dropout_prob=0, learning_rate=0, log_steps=1)
+STILL = flags(hidden_dropout_prob=0, attention_dropout_prob=0, learning_rate=0, log_steps=1, dtype="fp32")
 """Nothing is drawn and nothing is learnt: the loss of a batch is that of the first weights."""
 
 

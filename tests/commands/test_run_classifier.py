@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxbert.train.devices import fastest
 from tests.commands.conftest import Run
 from tests.commands.tiny_task import SIZES, WORDS, Task, flags, start
 
@@ -43,6 +44,8 @@ def test_training_says_what_a_user_must_know(trained: tuple[Path, str]) -> None:
         "loaded 23 of 25 expected tensors (",
         "memory of each device: ",
     ]
+    if fastest("auto") == "bf16":
+        beginnings.insert(2, "training in bfloat16, in which this device is faster")
     for epoch in (1, 2, 3):
         beginnings += [f"step {step}/9  loss 0." for step in range(EPOCH * epoch - 2, EPOCH * epoch + 1)]
         beginnings.append(f"evaluation after step {EPOCH * epoch}: accuracy ")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What may change how `run_classifier` computes, and what it trains on; measured against one plain run."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxbert.train.devices import fastest
+from jaxbert.train import devices
 from tests.commands.conftest import Run
 from tests.commands.same_runs import assert_same_model, losses
 from tests.commands.tiny_task import PLAIN, SIZES, Task, flags, start
@@ -60,12 +61,21 @@ def test_half_precision(dtype: str, training: list[str], classify: Run, plain: P
     assert losses(tmp_path) != losses(plain)
 
 
-def test_auto_says_what_it_is(training: list[str], classify: Run, plain: Path, tmp_path: Path) -> None:
-    """`--dtype=auto` trains in the dtype that is said to be faster here, with the losses of `test_half_precision`."""
+@pytest.mark.parametrize("is_faster", [True, False])
+def test_auto(
+    is_faster: bool, training: list[str], classify: Run, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training is in bfloat16 where the device is faster in it, as is said then; evaluation is in float32 always."""
+    monkeypatch.setattr(devices, "multiplies_bfloat16", lambda: is_faster)
     code, _, err = classify(*training, "--dtype=auto")
     assert code == 0, err
-    assert f"`--dtype=auto`: {fastest('auto')}, " in err
+    assert ("training in bfloat16, in which this device is faster; `--dtype=fp32`" in err) == is_faster
+    assert (losses(tmp_path) == losses(plain)) == (not is_faster)
     np.testing.assert_allclose(losses(tmp_path), losses(plain), rtol=0, atol=0.01)
+    code, out, _ = classify(*training, "--mode=eval", f"--predict_checkpoint_path={tmp_path}/last", "--dtype=fp32")
+    assert code == 0
+    in_training = json.loads((tmp_path / "last/eval_results.json").read_text())
+    assert json.loads(out) == {name: value for name, value in in_training.items() if name != "step"}
 
 
 def test_several_record_files(training: list[str], task: Task, classify: Run, plain: Path, tmp_path: Path) -> None:

@@ -39,8 +39,8 @@ def flags(**values: object) -> list[str]:
 # tests/conftest.py says where compiled programs are kept
 BATCHES = flags(compile_cache="", train_batch_size=8, eval_batch_size=8)
 RATE = 1e-3
-PLAIN = flags(learning_rate=RATE, num_train_epochs=1, log_steps=1)
-"""One epoch, as of the session's model that other ways to train are compared with."""
+PLAIN = flags(learning_rate=RATE, num_train_epochs=1, log_steps=1, dtype="fp32")
+"""One epoch in float32, as of the session's model that other ways to train are compared with."""
 
 
 @dataclasses.dataclass(frozen=True)

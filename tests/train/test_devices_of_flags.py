@@ -5,12 +5,13 @@ import json
 import os
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import TrainingFlags
 from jaxbert.errors import InputError
-from jaxbert.train import devices
+from jaxbert.train import devices, hosts, run
 from jaxbert.train.hosts import Cluster
 
 CONFIG = BertConfig(vocab_size=30522, type_vocab_size=2)  # 12 heads, 3072 intermediate units
@@ -110,3 +111,12 @@ def test_a_mesh_that_cuts_heads_is_told(
     for note, words in zip(notes, told, strict=True):
         assert f"`tensor:{tensor}`" in note
         assert words in note
+
+
+def test_all_hosts_train_in_one_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--dtype=auto` is what the first host says, even if others are slower in it; one that is named is taken."""
+    monkeypatch.setattr(devices, "multiplies_bfloat16", lambda: False)
+    assert run.training_dtype(flags()) == jnp.float32
+    assert run.training_dtype(flags(dtype="bf16")) == jnp.bfloat16
+    monkeypatch.setattr(hosts, "of_first", lambda text: {"fp32": "bf16"}[text])
+    assert run.training_dtype(flags()) == jnp.bfloat16
