@@ -159,10 +159,14 @@ _TRIED = ((0, 10), (0, 11), (0, 12))  # versions of jax that know these options;
 def prepare(compile_cache: str = "", one_arena: bool = True) -> None:
     """Keep freed memory, and compiled programs in the folder `compile_cache` ("" for nowhere).
 
+    On a CPU a call returns when it is done. One that is sent ahead begins when the results of the one before are there,
+    often before its memory is free: gradients and activations are in memory twice then, or four times.
+
     All threads take memory from `one_arena`, or each from its own: the memory of a server, in which several compute all
     the time, grew by a tenth in ten minutes with one (docs/log.md, 2026-11-29).
     """
     _keep_freed_memory(one_arena)
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
     if is_remote(compile_cache):
         raise InputError(f"`--compile_cache={compile_cache}` is not on this machine", "give a folder that is")
     if compile_cache:

@@ -74,14 +74,13 @@ def train(
     """Run `steps` (compiled, using up the state it is given) to `plan.total_steps`; gives the state after each epoch.
 
     A state is to be used before the next one is asked for, while its arrays are there. `batches` are those of
-    `plan.calls`. Metrics of a call are read after the next one was sent, so the device never waits for the host; on a
-    CPU before it, since a call that is sent has its memory at once: gradients and activations would be there twice. A
+    `plan.calls`. Metrics of a call are read after the next one was sent, so the device never waits for the host. A
     signal saves the state after the steps under way and raises `Interrupted`; `agreed` turns the one that came here (0:
     none) into the one that all hosts stop for at this step. A loss or a gradient that is no finite number raises
     `InputError`, but for a gradient that the scale of the loss has made too large: only where that comes many times in
     a row, or in all steps.
     """
-    done, is_cpu = int(state["step"]), jax.default_backend() == "cpu"
+    done = int(state["step"])
     pending: Mapping[str, jax.Array] | None = None
     overflows = _Overflows(min(_MOST_OVERFLOWS, plan.total_steps))
     progress = TrainingProgress(done, plan.total_steps, plan.examples_per_step, plan.log_steps)
@@ -92,11 +91,9 @@ def train(
                 _report(pending, done, plan, summaries, progress, overflows)
             done, pending = done + metrics["loss"].shape[0], metrics
             stop = agreed(signals.received)
-            saves = plan.saves(done) or stop
-            if saves or is_cpu:
+            if plan.saves(done) or stop:
                 _report(metrics, done, plan, summaries, progress, overflows)
                 pending = None
-            if saves:
                 summaries.save()
                 states.save(done, state)
             if stop:

@@ -116,3 +116,13 @@ def test_nothing_is_asked_of_what_was_not_tried(monkeypatch: pytest.MonkeyPatch)
     assert compiler_options(BertConfig(vocab_size=9), mesh, jnp.float32)
     monkeypatch.setattr(jax, "__version_info__", (0, 99, 0))
     assert not compiler_options(BertConfig(vocab_size=9), mesh, jnp.float32)
+
+
+def test_a_call_on_a_cpu_returns_when_it_is_done() -> None:
+    """The results are there at once, so the memory of two calls is never taken at one time."""
+    long = (
+        jax.jit(lambda x: jax.lax.fori_loop(0, 200, lambda _, y: jnp.tanh(y @ y), x))
+        .lower(jnp.ones((256, 256)))
+        .compile()
+    )
+    assert all(long(jnp.ones((256, 256))).is_ready() for _ in range(3))
