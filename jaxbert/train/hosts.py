@@ -28,9 +28,9 @@ SHUTDOWN_SECONDS = 60
 LOST = "another host of this run is gone, or ended with a message of its own; the same command on all hosts goes on"
 # How jaxlib's message begins, with the status code of absl, where a call to another host failed. UNKNOWN, INTERNAL and
 # FAILED_PRECONDITION stand before much else, so there the collective or the barrier must be named too.
-_LOST_STATUS = re.compile(
-    r"(UNAVAILABLE|DEADLINE_EXCEEDED|ABORTED|CANCELLED): "
-    r"|(UNKNOWN|INTERNAL|FAILED_PRECONDITION): .*(Gloo|NCCL|[Bb]arrier|Agent must be in CONNECTED state)"
+_LOST_STATUS = re.compile(r"(UNAVAILABLE|DEADLINE_EXCEEDED|ABORTED|CANCELLED): ")
+_LOST_COLLECTIVE = re.compile(
+    r"(UNKNOWN|INTERNAL|FAILED_PRECONDITION): .*(Gloo|NCCL|[Bb]arrier|Agent must be in CONNECTED state)"
 )
 
 
@@ -103,10 +103,14 @@ def _lost_hosts() -> Iterator[None]:
 def _tells_of_a_lost_host(error: BaseException | None) -> bool:
     """Whether a collective or the coordination of hosts failed, or this error came of that.
 
-    By the type of the error: the words of a storage that reset its connection, or is unavailable, are the same.
+    By the type of the error: the words of a storage that reset its connection, or is unavailable, are the same. A call
+    that waits for its results (jax 0.10.2 on CPUs) raises a ValueError.
     """
     while error is not None:
-        if isinstance(error, jax.errors.JaxRuntimeError) and _LOST_STATUS.match(str(error)):
+        is_runtime = isinstance(error, jax.errors.JaxRuntimeError)
+        if is_runtime and _LOST_STATUS.match(str(error)):
+            return True
+        if (is_runtime or isinstance(error, ValueError)) and _LOST_COLLECTIVE.match(str(error)):
             return True
         error = error.__cause__  # Orbax raises a TimeoutError from it
     return False

@@ -99,6 +99,7 @@ Runtime = jax.errors.JaxRuntimeError
 
 LOST = [
     Runtime("UNKNOWN: Gloo all-reduce failed: [pair.cc:538] Read error [::1]:29061: Connection reset by peer"),
+    ValueError("UNKNOWN: Gloo AllGather failed: [pair.cc:538] Read error [::1]:29061: Connection reset by peer"),
     Runtime("INTERNAL: NCCL operation ncclGroupEnd() failed: remote process exited or there was a network error"),
     Runtime("DEADLINE_EXCEEDED: Barrier timed out. Id: the end"),
     Runtime("INTERNAL: Barrier failed because: task is set to ERROR: UNAVAILABLE: Task 1 heartbeat timeout."),
