@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import zlib
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -27,7 +27,7 @@ _ALL_HOSTS = ("multi_worker_mirrored", "tpu")
 
 
 @contextlib.contextmanager
-def prepared(flags: TrainingFlags, environment: MutableMapping[str, str]) -> Iterator[None]:
+def prepared(flags: TrainingFlags, environment: Mapping[str, str]) -> Iterator[None]:
     """While entered, jax is set up and this host is one of all that the flags or the environment name."""
     prepare(flags.compile_cache)
     if flags.distribution_strategy not in _ALL_HOSTS:

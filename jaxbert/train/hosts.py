@@ -103,8 +103,8 @@ def _lost_hosts() -> Iterator[None]:
 def _tells_of_a_lost_host(error: BaseException | None) -> bool:
     """Whether a collective or the coordination of hosts failed, or this error came of that.
 
-    By the type of the error: the words of a storage that reset its connection, or is unavailable, are the same. A call
-    that waits for its results (jax 0.10.2 on CPUs) raises a ValueError.
+    By the type of the error: the words of a storage that reset its connection, or is unavailable, are the same. A
+    collective of a call that waits for its results raises a ValueError (jax 0.10.2 on CPUs).
     """
     while error is not None:
         is_runtime = isinstance(error, jax.errors.JaxRuntimeError)
