@@ -180,7 +180,7 @@ def command(settings: Settings) -> Iterator[Result]:
         flags = {
             "train_file": f"{folder}/train.csv", "eval_file": f"{folder}/train.csv", "text_a_column": "text",
             "label_column": "label", "vocab_file": f"{folder}/vocab.txt", "bert_config_file": "recipe:bert_tiny",
-            "model_dir": f"{folder}/out", "num_train_epochs": 1, "compile_cache": f"{folder}/programs",
+            "model_dir": f"{folder}/out", "num_train_epochs": 1, "compile_cache": f"{folder}/programs", "dtype": "fp32",
         }  # fmt: skip
         code = cli.main(["run_classifier", *(f"--{name}={value}" for name, value in flags.items())])
         yield check("exit code of run_classifier", "float32", code, 0, None)
