@@ -9,7 +9,7 @@ from tests.commands.tiny_task import WORDS, flags
 
 SIZES = {"train": 64, "val": 16, "test": 6}
 BATCHES = flags(compile_cache="", train_batch_size=8, eval_batch_size=8, max_seq_length=12)
-PLAIN = flags(learning_rate=1e-3, num_train_epochs=1, log_steps=1)
+PLAIN = flags(learning_rate=1e-3, num_train_epochs=1, log_steps=1, dtype="fp32")
 
 
 def write_swag(folder: Path, seed: int = 0) -> Path:

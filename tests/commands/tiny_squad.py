@@ -10,7 +10,7 @@ from jaxbert.cli import main
 from tests.commands.tiny_task import WORDS, Task, flags
 
 BATCHES = flags(compile_cache="", train_batch_size=8, predict_batch_size=8)
-TRAINING = flags(learning_rate=1e-3, num_train_epochs=2, log_steps=1)
+TRAINING = flags(learning_rate=1e-3, num_train_epochs=2, log_steps=1, dtype="fp32")
 SETTINGS = flags(max_seq_length=16, doc_stride=4, max_query_length=4)
 
 
