@@ -67,6 +67,6 @@ def training(corpus: Corpus, records: str, model_dir: Path, **other: object) -> 
         "train_batch_size": 8,
         "eval_batch_size": 16,
         "log_steps": 1,
-        "dtype": "fp32",  # hosts and devices are compared to its last digits
+        "dtype": "fp32",  # hosts and devices are compared to the last digits
     }
     return flags(**(values | other))
