@@ -144,8 +144,8 @@ def load(
 ) -> "Model":
     """The model at a path, or of a name, that the commands take as `--init_checkpoint`.
 
-    Weights go to the devices, and programs are compiled, when they are first needed. Where no program of jax ran before,
-    calls on a CPU return when they are done from here on, those of other programs in this process too.
+    Weights go to the devices, and programs are compiled, when they are first needed. Where no program of jax ran
+    before, calls on a CPU return when they are done from here on, those of others in this process too.
 
     Args:
         model: the folder of a run, of which the best model is taken, or else the last; a checkpoint of TensorFlow 1 or
