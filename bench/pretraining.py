@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.side_by_side import Worker, median_and_spread, write_results
 from bench.workload import SHAPES, VOCABULARY, config_of, operations
-from jaxbert.batches.order import even_indices, records_at
+from jaxbert.batches.order import records_at
 from jaxbert.datasets.checks import Bounds
 from jaxbert.datasets.pretraining import PretrainingRecords
 
@@ -49,7 +49,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         ours = Worker("bench.pretraining_jaxbert", settings)
         peer = None if arguments.only_ours else Worker("bench.pretraining_transformers", settings)
         for number in range(-1, arguments.rounds):  # round -1 warms both sides up and is dropped
-            numbers = records_at(even_indices(max(number, 0), batch, lengths, 0), len(lengths), 0)
+            numbers = records_at(np.arange(batch) + batch * max(number, 0), len(lengths), 0)
             answers = {f"ours {way}": ours.ask(mode=way, number=max(number, 0)) for way in ("packed", "padded")}
             if peer is not None:
                 answers["transformers padded"] = peer.ask(numbers=numbers.tolist())

@@ -4,8 +4,7 @@
     python -m bench.quality --glue=glue --model=minilm --results=bench/quality.jsonl
 
 All sides take the same texts, rates, sizes of batches, steps and schedule, and are scored after the last step by one
-function. For quality the peer has random batches, as ours are but for their even number of tokens; for time, with
-fewer seeds, batches of similar length.
+function. For quality the peer has random batches, as ours are; for time, with fewer seeds, batches of similar length.
 Each training is a process of its own, the sides take turns, and which goes first alternates; its result is a line of
 `--results` as soon as it ends, so that the same command goes on where it was stopped. `NPROC=1 OMP_NUM_THREADS=1`
 before it gives each training one thread.

@@ -2,7 +2,6 @@
 """Batches from record files: read, decoded and packed by a background thread that stays ahead of the device."""
 
 import dataclasses
-import functools
 import queue
 import threading
 import time
@@ -11,7 +10,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from jaxbert.batches.order import even_indices, even_share, group_indices, records_at
+from jaxbert.batches.order import records_at
 from jaxbert.batches.packing import RowShape
 from jaxbert.batches.rows import Arrays, Targets, lay_out, pack_records, pack_sizes, record_sizes
 
@@ -48,7 +47,7 @@ class _Step:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingBatches:
-    """The batches of any steps, by their numbers alone; all steps get about the same number of tokens.
+    """The batches of any steps, by their numbers alone.
 
     Attributes:
         read: gives records by number.
@@ -59,8 +58,7 @@ class TrainingBatches:
         seed: of the order of records.
         targets: what the loss compares with.
         draw: what of the features is made anew in each epoch, if anything.
-        lengths: [size] tokens of each record, where they are known; otherwise all the records among which a step's are
-            chosen are read together, and kept for the next steps.
+        lengths: [size] tokens of each record, where they are known; otherwise each host reads all records of a step.
         predicted: [size] the most positions of each record that are predicted, where that is known; 0 by default.
         own_rows: number of rows -> which of them this host makes, all by default; where `lengths` are known it reads
             the records in these rows only.
@@ -113,7 +111,7 @@ class TrainingBatches:
         return self._step_grouped(step, self.lengths, self.firsts)
 
     def _step_known(self, step: int, lengths: np.ndarray) -> _Step:
-        indices = even_indices(step, self.batch_size, lengths, self.seed)
+        indices = self._indices(step)
         numbers = records_at(indices, self.size, self.seed)
         predicted = np.zeros_like(numbers) if self.predicted is None else self.predicted[numbers]
 
@@ -123,7 +121,7 @@ class TrainingBatches:
         return _Step(numbers, lengths[numbers], predicted, features, self._parts)
 
     def _step_grouped(self, step: int, lengths: np.ndarray, firsts: np.ndarray) -> _Step:
-        groups = records_at(even_indices(step, self.batch_size, self._group_lengths, self.seed), self.size, self.seed)
+        groups = records_at(self._indices(step), self.size, self.seed)
         counts = firsts[groups + 1] - firsts[groups]
         starts = np.cumsum([0, *counts])
         of_step = np.repeat(np.arange(len(groups)), counts)
@@ -135,14 +133,6 @@ class TrainingBatches:
 
         return _Step(numbers, lengths[numbers], np.zeros_like(numbers), features, parts)
 
-    @functools.cached_property
-    def _group_lengths(self) -> np.ndarray:
-        """Tokens of each group [size]."""
-        assert self.lengths is not None  # see `firsts`
-        assert self.firsts is not None
-        tokens: np.ndarray = np.add.reduceat(self.lengths, self.firsts[:-1])
-        return tokens
-
     @property
     def _parts(self) -> list[slice]:
         """Which examples are in each micro-batch."""
@@ -150,18 +140,14 @@ class TrainingBatches:
         return [slice(first, first + part) for first in range(0, self.batch_size, part)]
 
     def _step_read(self, step: int) -> _Step:
-        indices = group_indices(step, self.batch_size, self.size)
-        features = self._read_group(indices[0], len(indices))
-        tokens, predicted = record_sizes(features)
-        chosen = even_share(step, indices, tokens, self.batch_size, self.seed)
-        numbers = records_at(indices[chosen], self.size, self.seed)
-        of_step = {name: array[chosen] for name, array in features.items()}
-        return _Step(numbers, tokens[chosen], predicted[chosen], lambda _: of_step, self._parts)
+        indices = self._indices(step)
+        features = self._read(indices)
+        numbers = records_at(indices, self.size, self.seed)
+        return _Step(numbers, *record_sizes(features), lambda _: features, self._parts)
 
-    @functools.cached_property
-    def _read_group(self) -> Callable[[int, int], Arrays]:
-        """(first index, how many) -> the features of their records; those of the last call are kept."""
-        return functools.lru_cache(maxsize=1)(lambda first, count: self._read(np.arange(first, first + count)))
+    def _indices(self, step: int) -> np.ndarray:
+        """Of the examples of a step, in the order of training [batch_size]."""
+        return np.arange(step * self.batch_size, (step + 1) * self.batch_size)
 
     def _read(self, indices: np.ndarray) -> Arrays:
         """Features of the records at these indices [n] of training, with what is drawn for them."""

@@ -5,26 +5,13 @@ Training reads an endless sequence of epochs, each a permutation of all records;
 records, index 23 is the fourth record of the third epoch. The permutation is a keyed bijection (a Feistel network over
 the smallest even number of bits that holds `size`, applied again until the result is below `size`: cycle walking), so
 index 10⁹ costs what index 0 does, and nothing has to be stored, or skipped, to continue a run.
-
-Neighbouring steps exchange examples so that each gets about the same number of tokens (`even_indices`): then batches
-fill the same number of rows, and no step is slower than another. Example with a batch size of 2 and a group of 2 steps,
-whose indices 0 to 3 hold records of 9, 2, 8 and 3 tokens:
-
-    sorted by length      index 1 (2), index 3 (3) | index 2 (8), index 0 (9)     as many strata as a batch has examples
-    each step takes one   step 0: index 3, index 2  = 11 tokens
-    of each stratum       step 1: index 1, index 0  = 11 tokens
 """
-
-import math
 
 import numpy as np
 
 from jaxbert.features.splitmix import mix
 
 ROUNDS = 6
-GROUP = 16  # steps that exchange examples
-GROUP_EXAMPLES = 4096  # of at most so many: a large batch is even by itself
-GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 def records_at(indices: np.ndarray, size: int, seed: int) -> np.ndarray:
@@ -36,52 +23,6 @@ def records_at(indices: np.ndarray, size: int, seed: int) -> np.ndarray:
     while (outside := numbers >= size).any():
         numbers[outside] = _feistel(numbers[outside], [key[outside] for key in keys], half_bits)
     return numbers.astype(np.int64)
-
-
-def even_indices(step: int, batch_size: int, lengths: np.ndarray, seed: int) -> np.ndarray:
-    """The indices [batch_size] of a step, drawn so that all steps have about the same number of tokens.
-
-    Examples are exchanged within groups of at most 16 steps that end where an epoch's full batches end, so an epoch has
-    the examples it has without; each run of neighbours in the batch is even as well. `lengths` [size] are the tokens of
-    every record.
-    """
-    indices = group_indices(step, batch_size, len(lengths))
-    of_group = lengths[records_at(indices, len(lengths), seed)]
-    even: np.ndarray = indices[even_share(step, indices, of_group, batch_size, seed)]
-    return even
-
-
-def group_indices(step: int, batch_size: int, size: int) -> np.ndarray:
-    """The neighbouring indices [n], of one or more steps, among which those of a step of `size` records are chosen."""
-    most = max(1, min(GROUP, GROUP_EXAMPLES // batch_size))
-    first, end = _group(step, max(1, size // batch_size), most)
-    return np.arange(first * batch_size, end * batch_size)
-
-
-def even_share(step: int, indices: np.ndarray, lengths: np.ndarray, batch_size: int, seed: int) -> np.ndarray:
-    """Which of the `indices` [n] of its group, whose records have `lengths` [n] tokens, are those of a step."""
-    strata = np.argsort(lengths, kind="stable").reshape(batch_size, -1)  # each step takes one of each, at random
-    keys = mix(indices.astype(np.uint64) ^ _mix_int(~seed))
-    drawn = np.take_along_axis(strata, np.argsort(keys[strata], axis=1, kind="stable"), axis=1)
-    share: np.ndarray = drawn[:, step - indices[0] // batch_size][_spread(batch_size)]
-    return share
-
-
-def _spread(count: int) -> np.ndarray:
-    """The numbers below `count` in an order whose every run is evenly spread over them: micro-batches are even too.
-
-    The i-th is the rank of the fractional part of i times the golden ratio: 0, 3, 1, 4, 2 for 5.
-    """
-    return np.argsort(np.argsort(np.arange(count) * GOLDEN % 1.0))
-
-
-def _group(step: int, epoch_steps: int, most: int) -> tuple[int, int]:
-    """First step and end of the group of a step: an epoch's steps in parts of nearly one size, at most `most`."""
-    epoch, within = divmod(step, epoch_steps)
-    groups = -(-epoch_steps // most)
-    group = ((within + 1) * groups - 1) // epoch_steps
-    first, end = (epoch_steps * number // groups for number in (group, group + 1))
-    return epoch * epoch_steps + first, epoch * epoch_steps + end
 
 
 def _feistel(numbers: np.ndarray, keys: list[np.ndarray], half_bits: int) -> np.ndarray:

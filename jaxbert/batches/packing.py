@@ -6,7 +6,7 @@ Sequences of 5, 4, 3, 3 and 1 tokens in rows of 8: longest first, each goes into
     row 0   5 5 5 5 5 3 3 3         first the 5; the first 3 fits there best
     row 1   4 4 4 4 3 3 3 1         4 + 5 is too long for row 0; the second 3 and the 1 fill row 1
 
-Programs are compiled for fixed shapes, so all batches of a run have rows of one length, and one of at most three
+Programs are compiled for fixed shapes, so all batches of a run have rows of one length, and one of at most five
 numbers of rows. They are chosen on a sample of real batches: longer rows waste less at their ends and more in
 attention; more rows hold any batch and leave some empty.
 """
@@ -18,9 +18,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxbert.batches.order import even_indices, records_at
+from jaxbert.batches.order import records_at
 
 SIMULATED_BATCHES = 200
+MOST_USUAL = 3  # numbers of rows, besides those for batches of rare size
+LEAST_GAIN = 0.01  # of all work, for which a program more is compiled
 SAMPLE = 4096  # sequences that are tried for evaluation
 # Attention works more in longer rows: measured on CPU, an eighth of all work at 128 positions (base shape).
 ATTENTION_SHARE = 1 / 1024
@@ -32,7 +34,7 @@ class RowShape:
 
     Attributes:
         row_length: S, positions in a row.
-        rows: B, ascending: the usual number of rows of a (micro-)batch, then larger ones for batches that need more;
+        rows: B, ascending: the usual numbers of rows of a (micro-)batch, then larger ones for batches that need more;
             the last one holds any batch.
         slots: N, the most sequences one row may hold.
         predictions: P, the most positions one row may have that are predicted.
@@ -87,50 +89,30 @@ def choose_shape(
     multiple: int,
     devices: int = 1,
     predicted: np.ndarray | None = None,
-    even: bool = False,
     firsts: np.ndarray | None = None,
+    together: int = 1,
 ) -> RowShape:
     """The shape that computes least for batches of these lengths [n], tried on real batches.
 
     Row lengths are multiples of `multiple` from the longest sequence to twice that, numbers of rows of `devices`. Where
     `predicted` [n] says how many positions of each sequence are predicted, rows have room for as many as came together
-    in any row that was tried. `even` is for batches made by `even_indices`. Where an example is a group of neighbouring
-    sequences, `firsts` [examples + 1] says where each begins, see `TrainingBatches`.
+    in any row that was tried. Where an example is a group of neighbouring sequences, `firsts` [examples + 1] says where
+    each begins, see `TrainingBatches`. `together` batches that follow one another have one number of rows.
     """
-    if firsts is not None:
-        return _shape_for_groups(lengths, batch_size, seed, multiple, devices, firsts)
-    count = min(SIMULATED_BATCHES, max(len(lengths) // batch_size, 1))
-    indices = np.arange(count * batch_size).reshape(count, batch_size)
-    if even:
-        indices = np.stack([even_indices(step, batch_size, lengths, seed) for step in range(count)])
-    drawn = records_at(indices, len(lengths), seed)
-    batches = lengths[drawn].tolist()
-    shape = _best_shape(batches, batch_size, lengths, multiple, devices)
+    firsts = np.arange(len(lengths) + 1) if firsts is None else firsts
+    size = len(firsts) - 1
+    count = min(SIMULATED_BATCHES, max(size // batch_size, 1))
+    examples = records_at(np.arange(count * batch_size), size, seed).reshape(count, batch_size)
+    drawn = [np.concatenate([np.arange(firsts[n], firsts[n + 1]) for n in of_batch]) for of_batch in examples]
+    batches = [lengths[sequences].tolist() for sequences in drawn]
+    most = batch_size * int(np.diff(firsts).max())
+    tried = [_shape_for(batches, most, together, row_length, devices) for row_length in _row_lengths(lengths, multiple)]
+    shape = min(tried, key=_work)[1]
     if predicted is None:
         return shape
     packed = [pack(batch, shape.row_length, shape.slots) for batch in batches]
-    together = [predicted[batch[row]].sum() for batch, rows in zip(drawn, packed, strict=True) for row in rows]
-    return dataclasses.replace(shape, predictions=int(max(*together, predicted.max())))
-
-
-def _shape_for_groups(
-    lengths: np.ndarray, batch_size: int, seed: int, multiple: int, devices: int, firsts: np.ndarray
-) -> RowShape:
-    """`choose_shape` for batches of whole groups, made by `even_indices`."""
-    size = len(firsts) - 1
-    of_group = np.add.reduceat(lengths, firsts[:-1])
-    batches = []
-    for step in range(min(SIMULATED_BATCHES, max(size // batch_size, 1))):
-        drawn = records_at(even_indices(step, batch_size, of_group, seed), size, seed)
-        batches.append([length for group in drawn for length in lengths[firsts[group] : firsts[group + 1]].tolist()])
-    most = batch_size * int(np.diff(firsts).max())
-    return _best_shape(batches, most, lengths, multiple, devices)
-
-
-def _best_shape(batches: list[list[int]], most: int, lengths: np.ndarray, multiple: int, devices: int) -> RowShape:
-    """The shape that computes least for these batches, none of which has more than `most` sequences."""
-    tried = [_shape_for(batches, most, row_length, devices) for row_length in _row_lengths(lengths, multiple)]
-    return min(tried, key=_work)[1]
+    of_rows = [predicted[batch[row]].sum() for batch, rows in zip(drawn, packed, strict=True) for row in rows]
+    return dataclasses.replace(shape, predictions=int(max(*of_rows, predicted.max())))
 
 
 def evaluation_shape(lengths: np.ndarray, batch_size: int, multiple: int, devices: int = 1) -> RowShape:
@@ -154,21 +136,31 @@ def evaluation_shape(lengths: np.ndarray, batch_size: int, multiple: int, device
     return min(map(shape_for, _row_lengths(lengths, multiple)), key=_work)[1]
 
 
-def _shape_for(batches: list[list[int]], most: int, row_length: int, devices: int) -> tuple[float, RowShape]:
+def _shape_for(
+    batches: list[list[int]], most: int, together: int, row_length: int, devices: int
+) -> tuple[float, RowShape]:
     """Mean work per batch of at most `most` sequences, in positions, and the shape, for one row length."""
     mean = sum(map(sum, batches)) / sum(map(len, batches))
     slots = min(most, _slots(row_length, mean))
-    needed = sorted(_rounded(len(pack(batch, row_length, slots)), devices) for batch in batches)
+    each = [_rounded(len(pack(batch, row_length, slots)), devices) for batch in batches]
+    needed = [max(each[first : first + together]) for first in range(0, len(each), together)]
     any_batch = _rounded(most, devices)
-    large = min(needed[-1] + devices, any_batch)
+    large = min(max(needed) + devices, any_batch)
+    usual, computed = _usual_rows(np.array(needed), large)
+    return computed * _cost(row_length), RowShape(row_length, tuple(sorted({*usual, large, any_batch})), slots)
 
-    def cost(rows: int) -> float:
-        """Mean rows computed a batch, where those that need more than `rows` get `large`."""
-        return rows + (large - rows) * (1 - bisect.bisect_right(needed, rows) / len(needed))
 
-    usual = min(sorted(set(needed)), key=cost)
-    work = cost(usual) * _cost(row_length)
-    return work, RowShape(row_length, tuple(sorted({usual, large, any_batch})), slots)
+def _usual_rows(needed: np.ndarray, large: int) -> tuple[list[int], float]:
+    """The numbers of rows that save most where batches need so many [n], and the mean of the rows computed then."""
+    usual: list[int] = []
+    computed = np.full(len(needed), large)
+    for _ in range(MOST_USUAL):
+        tried = {rows: np.where(needed <= rows, np.minimum(computed, rows), computed) for rows in set(needed.tolist())}
+        rows = min(sorted(tried), key=lambda rows: int(tried[rows].sum()))
+        if usual and tried[rows].sum() > (1 - LEAST_GAIN) * computed.sum():
+            break
+        usual, computed = [*usual, rows], tried[rows]
+    return usual, float(computed.mean())
 
 
 def _work(work_and_shape: tuple[float, RowShape]) -> float:

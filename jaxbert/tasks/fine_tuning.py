@@ -204,8 +204,8 @@ def training(
     size = len(examples) if size is None else size
     steps, schedule = plan(flags, size, evaluations)
     batch_size, parts, lengths = flags.train_batch_size, flags.gradient_accumulation_steps, examples.lengths
-    units = row_units(network.mesh)
-    shape = choose_shape(lengths, batch_size // parts, flags.seed, *units, even=True, firsts=firsts)
+    units, together = row_units(network.mesh), parts * flags.steps_per_loop
+    shape = choose_shape(lengths, batch_size // parts, flags.seed, *units, firsts=firsts, together=together)
     batches = TrainingBatches(
         *(examples.read, size, batch_size, parts, shape, flags.seed, targets),
         lengths=lengths[:size] if firsts is None else lengths,

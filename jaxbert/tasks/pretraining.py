@@ -136,7 +136,7 @@ def _held_out(flags: PretrainingFlags, model: Model, mesh: Mesh) -> "HeldOut | N
 
 def _training(flags: PretrainingFlags, pretrainer: "Pretrainer", records: "MaskedRecords") -> Training:
     batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
-    shape = records.row_shape(batch_size // parts, flags.seed, pretrainer.mesh)
+    shape = records.row_shape(batch_size // parts, flags.seed, pretrainer.mesh, parts * flags.steps_per_loop)
     # One host reads all records anyway; each of several has to know the sizes of those that others read.
     known = records.sizes(check_together) if jax.process_count() > 1 else {}
     batches = TrainingBatches(
@@ -364,10 +364,10 @@ class MaskedRecords:
         most = self.draw.masking.count(longest) if self.draw else self.records.max_predictions or 0
         return np.append(found["lengths"], longest), np.append(found["predicted"], most)
 
-    def row_shape(self, batch_size: int, seed: int, mesh: Mesh) -> RowShape:
-        """Rows for batches of these records, tried on a sample."""
+    def row_shape(self, batch_size: int, seed: int, mesh: Mesh, together: int = 1) -> RowShape:
+        """Rows for batches of these records, tried on a sample; `together` as of `choose_shape`."""
         lengths, predicted = self.sample_sizes(seed)
-        return choose_shape(lengths, batch_size, seed, *row_units(mesh), predicted, even=True)
+        return choose_shape(lengths, batch_size, seed, *row_units(mesh), predicted, together=together)
 
     def sample_tokens(self, seed: int, vocab: Vocab) -> np.ndarray:
         """How often each token of `vocab` is in a sample of the records, int64 [V], before it was masked.

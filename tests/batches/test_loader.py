@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxbert.batches.loader import Prefetched, TrainingBatches, evaluation_batches
-from jaxbert.batches.order import GROUP, even_indices, group_indices, records_at
+from jaxbert.batches.order import records_at
 from jaxbert.batches.packing import choose_shape
 from jaxbert.tasks.classification import label_targets
 from jaxbert.tasks.multiple_choice import choice_targets
@@ -57,7 +57,7 @@ def test_a_training_batch_is_its_examples(micro_batches, lengths):
     shape = choose_shape(LENGTHS, 8 // micro_batches, seed=0, multiple=8)
     batches = TrainingBatches(read, SIZE, 8, micro_batches, shape, seed=4, targets=label_targets, lengths=lengths)
     for step in (0, 5, 6, 100):
-        places = even_indices(step, 8, LENGTHS, 4)
+        places = np.arange(step * 8, step * 8 + 8)
         batch = {name: array[0] for name, array in batches.at(step).items()}
         assert all(array.shape[0] == micro_batches for array in batch.values())
         parts = [examples_of({name: array[k] for name, array in batch.items()}) for k in range(micro_batches)]
@@ -69,8 +69,8 @@ def test_a_training_batch_is_its_examples(micro_batches, lengths):
 
 
 def test_lengths_that_are_read_give_the_batches_of_known_ones():
-    """Without lengths the same batches come out, and records that stand together are read together, once."""
-    shape, asked = choose_shape(LENGTHS, 8, seed=0, multiple=8, even=True), []
+    """Without lengths the same batches come out, and the records of a step are read together, once."""
+    shape, asked = choose_shape(LENGTHS, 8, seed=0, multiple=8), []
 
     def reads(numbers):
         asked.append(len(numbers))
@@ -83,8 +83,7 @@ def test_lengths_that_are_read_give_the_batches_of_known_ones():
         batch = found.at(step)
         for name, array in known.at(step).items():
             np.testing.assert_array_equal(batch[name], array, err_msg=f"{name} of step {step}")
-    assert sum(asked) == 2 * steps * 8
-    assert len(asked) == 2 * -(-steps // GROUP)
+    assert asked == [8] * 2 * steps
 
 
 def test_sequence_numbers_do_not_depend_on_micro_batches():
@@ -123,7 +122,6 @@ FIRSTS = np.array([0, 2, 7, 10, 13, 18, 22, 25, 28, 33, 36, 39, 42, 46, 50])  # 
 def test_a_group_is_whole_in_its_micro_batch(micro_batches):
     """A step holds whole groups; one that comes twice, where an epoch ends, counts as two."""
     size, batch_size = len(FIRSTS) - 1, 6
-    tokens = np.add.reduceat(LENGTHS, FIRSTS[:-1])
     shape = choose_shape(LENGTHS, batch_size // micro_batches, seed=0, multiple=8, firsts=FIRSTS)
     is_first = np.isin(np.arange(SIZE), FIRSTS)
 
@@ -136,7 +134,7 @@ def test_a_group_is_whole_in_its_micro_batch(micro_batches):
     comes_twice = False
     for step in range(20):
         batch = {name: array[0] for name, array in batches.at(step).items()}
-        drawn = records_at(even_indices(step, batch_size, tokens, 4), size, 4).tolist()
+        drawn = records_at(np.arange(batch_size) + step * batch_size, size, 4).tolist()
         comes_twice |= len(set(drawn)) < batch_size
         per_part = batch_size // micro_batches
         for part in range(micro_batches):
@@ -228,7 +226,7 @@ def test_hosts_make_their_rows_of_the_same_batch(hosts, lengths):
         np.testing.assert_array_equal(np.concatenate([part[name] for part in parts], axis=2), array, err_msg=name)
     numbers = set(whole["examples"][whole["examples"] >= 0].tolist())
     if lengths is None:
-        assert read_by == [set(records_at(group_indices(3, 8, SIZE), SIZE, 4).tolist())] * hosts
+        assert read_by == [numbers] * hosts
     else:
         assert set().union(*read_by) == numbers
         assert sum(map(len, read_by)) < 1.5 * len(numbers)  # a record may come twice, in two steps

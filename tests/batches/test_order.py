@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxbert.batches.order import even_indices, group_indices, records_at
+from jaxbert.batches.order import records_at
 
 
 @settings(max_examples=60, deadline=None)
@@ -35,45 +35,3 @@ def test_epochs_and_seeds_differ():
         assert abs(np.corrcoef(one, two)[0, 1]) < 5 / np.sqrt(size)
     assert abs(np.corrcoef(first, np.arange(size))[0, 1]) < 5 / np.sqrt(size)
     assert abs(np.mean(np.abs(np.diff(first))) - size / 3) < size / 15  # mean distance of two random places: size / 3
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(1, 400), st.integers(1, 20), st.integers(0, 99), st.integers(0, 3))
-def test_even_steps_share_out_the_places_of_an_epoch(size, batch_size, seed, epoch):
-    """The whole batches of any epoch have the places they would have in order, each once."""
-    lengths = np.random.default_rng(seed).integers(1, 100, size)
-    steps = max(1, size // batch_size)
-    places = [even_indices(step, batch_size, lengths, seed) for step in range(epoch * steps, (epoch + 1) * steps)]
-    assert all(len(of_step) == batch_size for of_step in places)
-    first = epoch * steps * batch_size
-    assert sorted(np.concatenate(places).tolist()) == list(range(first, first + steps * batch_size))
-
-
-def test_even_steps_have_the_same_number_of_tokens():
-    """Where steps drawn at random differ by hundreds of tokens, those of a group differ by tens; halves too."""
-    lengths = np.clip(np.random.default_rng(0).normal(53, 13, 3668).round(), 10, 103).astype(int)
-    steps = np.arange(14)  # the first group
-    in_order = records_at(np.arange(14 * 32), 3668, 0).reshape(14, 32)
-    even = records_at(np.stack([even_indices(step, 32, lengths, 0) for step in steps]), 3668, 0)
-    assert sorted(even.ravel()) == sorted(in_order.ravel())
-    assert np.ptp(lengths[in_order].sum(1)) > 200
-    assert np.ptp(lengths[even].sum(1)) < 60
-    assert np.ptp(lengths[even].reshape(28, 16).sum(1)) < 100
-
-
-def test_even_steps_are_others_in_each_epoch():
-    """Who shares a step with whom is drawn anew in each epoch, even where an epoch is a single group."""
-    lengths = np.random.default_rng(0).integers(5, 100, 192)
-
-    def together(epoch):
-        steps = [records_at(even_indices(step, 16, lengths, 3), 192, 3) for step in range(12 * epoch, 12 * epoch + 12)]
-        return {(one, other) for step in steps for one in step for other in step if one < other}
-
-    expected = 12 * 16 * 15 / 2 * 15 / 191  # pairs of an epoch that chance would put together again
-    assert len(together(0) & together(1)) < 1.5 * expected
-
-
-def test_large_batches_change_places_among_few_steps():
-    """A group has at most 4,096 examples, and at least one step, so that it can be held in memory."""
-    for batch_size, steps in ((8, 16), (256, 16), (1024, 4), (4096, 1), (10000, 1)):
-        assert len(group_indices(0, batch_size, 64 * batch_size)) == steps * batch_size

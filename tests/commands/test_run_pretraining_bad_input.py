@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from jaxbert.batches import order
 from jaxbert.tasks import pretraining
 from tests.commands.conftest import Run
 from tests.commands.damage import Damage, assert_refused, cut, edit, flip, write
@@ -97,9 +96,8 @@ def test_records_of_several_lengths(copy: Corpus, pretrain: Run, tmp_path: Path)
 def test_unreadable_in_the_middle_of_an_epoch(
     copy: Corpus, pretrain: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A record that is damaged is named when training comes near it; mended, the same command goes on."""
+    """A record that is damaged is named when training comes to it; mended, the same command goes on."""
     monkeypatch.setattr(pretraining, "_SAMPLE", 4)
-    monkeypatch.setattr(order, "GROUP", 1)
     flip(copy.folder / "masked-1")
     given = training(copy, copy.masked, tmp_path / "model", eval_files=f"{copy.folder}/masked-0", seed=1)
     result = pretrain(*given, "--save_checkpoints_steps=1")
