@@ -83,7 +83,7 @@ def work(settings: Mapping[str, Any], task: Task) -> None:
         return {name: array[numbers] for name, array in features.items()}
 
     batch_size, size = settings["batch_size"], len(data["lengths"])
-    shape = choose_shape(data["lengths"], batch_size, seed=0, multiple=8)
+    shape = choose_shape(data["lengths"], batch_size, multiple=8)
     batches = TrainingBatches(read, size, batch_size, 1, shape, seed=0, targets=task.targets, lengths=data["lengths"])
     optimizer = AdamW()
     step = train_step(task.loss, optimizer, LinearSchedule(2e-5, 0.0, 10, 10**6), decay_mask(task.table), seed=0)

@@ -74,7 +74,7 @@ def _batches(features: Mapping[str, np.ndarray], settings: Mapping[str, int], wa
     if way == "packed":
         lengths = np.count_nonzero(features["input_mask"], axis=1)
         multiple = 8 if jax.default_backend() == "cpu" else 128
-        shape = choose_shape(lengths, batch_size // parts, 0, multiple, predicted=predicted)
+        shape = choose_shape(lengths, batch_size // parts, multiple, predicted=predicted)
     else:
         shape = RowShape(longest, (batch_size // parts,), 1, features["masked_lm_ids"].shape[1])
 

@@ -95,7 +95,7 @@ def classifier(
     meta = ClassificationMetaData("MRPC", train_data_size=0, max_seq_length=128, num_labels=2)
     model = Classifier(config, run.compute(flags, mesh), mesh, meta)
     records = MadeUp(uniform(2 * batch_size, 16, 128) if lengths is None else lengths, 128, config.vocab_size)
-    shape = choose_shape(records.lengths, batch_size, 0, *row_units(mesh))
+    shape = choose_shape(records.lengths, batch_size, *row_units(mesh))
     batches = TrainingBatches(
         records.read, records.size, batch_size, 1, shape, 0, label_targets, lengths=records.lengths
     )
@@ -112,7 +112,7 @@ def pretraining(
     lengths = uniform(2 * batch_size, 480, 512) if lengths is None else lengths
     predicted = predictions(lengths)
     records = MadeUp(lengths, 512, config.vocab_size, predicted)
-    shape = choose_shape(lengths, batch_size, 0, *row_units(mesh), predicted)
+    shape = choose_shape(lengths, batch_size, *row_units(mesh), predicted)
     batches = TrainingBatches(records.read, records.size, batch_size, 1, shape, 0, targets(shape))
     training = _training(model.table, model.loss, batches)
     return Programs("run_pretraining", flags, mesh, model.compute, training, model.sums, targets(shape))
@@ -123,7 +123,7 @@ def squad(config: BertConfig, mesh: Mesh, batch_size: int, dtype: str, lengths: 
     flags = trainers.SquadFlags(**_common(batch_size, dtype), train_file="none", predict_file="none")
     model = Answerer(config, run.compute(flags, mesh), mesh, flags, False)
     records = MadeUp(uniform(2 * batch_size, 64, 384) if lengths is None else lengths, 384, config.vocab_size)
-    shape = choose_shape(records.lengths, batch_size, 0, *row_units(mesh))
+    shape = choose_shape(records.lengths, batch_size, *row_units(mesh))
     batches = TrainingBatches(
         records.read, records.size, batch_size, 1, shape, 0, span_targets, lengths=records.lengths
     )

@@ -205,7 +205,7 @@ def training(
     steps, schedule = plan(flags, size, evaluations)
     batch_size, parts, lengths = flags.train_batch_size, flags.gradient_accumulation_steps, examples.lengths
     units, together = row_units(network.mesh), parts * flags.steps_per_loop
-    shape = choose_shape(lengths, batch_size // parts, flags.seed, *units, firsts=firsts, together=together)
+    shape = choose_shape(lengths, batch_size // parts, *units, firsts=firsts, together=together)
     batches = TrainingBatches(
         *(examples.read, size, batch_size, parts, shape, flags.seed, targets),
         lengths=lengths[:size] if firsts is None else lengths,

@@ -130,13 +130,13 @@ def _held_out(flags: PretrainingFlags, model: Model, mesh: Mesh) -> "HeldOut | N
     records = open_records(flags, model, flags.eval_files)
     if model.vocab_file is not None:
         rules_of_records(flags, model, records.sample_tokens(flags.seed, model.vocab), flags.eval_files)
-    shape = records.row_shape(min(flags.eval_batch_size, len(records)), flags.seed, mesh)
+    shape = records.row_shape(min(flags.eval_batch_size, len(records)), mesh)
     return HeldOut(records, shape, flags.eval_batch_size)
 
 
 def _training(flags: PretrainingFlags, pretrainer: "Pretrainer", records: "MaskedRecords") -> Training:
     batch_size, parts = flags.train_batch_size, flags.gradient_accumulation_steps
-    shape = records.row_shape(batch_size // parts, flags.seed, pretrainer.mesh, parts * flags.steps_per_loop)
+    shape = records.row_shape(batch_size // parts, pretrainer.mesh, parts * flags.steps_per_loop)
     # One host reads all records anyway; each of several has to know the sizes of those that others read.
     known = records.sizes(check_together) if jax.process_count() > 1 else {}
     batches = TrainingBatches(
@@ -357,17 +357,17 @@ class MaskedRecords:
         """`lengths` [n] int32 tokens of all records, and `predicted` [n] int32, the most that are masked in each."""
         return check_all(lambda first, end: self._sizes(np.arange(first, end)), len(self))
 
-    def sample_sizes(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def sample_sizes(self) -> tuple[np.ndarray, np.ndarray]:
         """The same of a sample of the records, and at the end of the largest there may be."""
-        found = self._sizes(records_at(np.arange(min(len(self), _SAMPLE)), len(self), seed))
+        found = self._sizes(records_at(np.arange(min(len(self), _SAMPLE)), len(self), seed=0))
         longest = self.records.max_seq_length
         most = self.draw.masking.count(longest) if self.draw else self.records.max_predictions or 0
         return np.append(found["lengths"], longest), np.append(found["predicted"], most)
 
-    def row_shape(self, batch_size: int, seed: int, mesh: Mesh, together: int = 1) -> RowShape:
+    def row_shape(self, batch_size: int, mesh: Mesh, together: int = 1) -> RowShape:
         """Rows for batches of these records, tried on a sample; `together` as of `choose_shape`."""
-        lengths, predicted = self.sample_sizes(seed)
-        return choose_shape(lengths, batch_size, seed, *row_units(mesh), predicted, together=together)
+        lengths, predicted = self.sample_sizes()
+        return choose_shape(lengths, batch_size, *row_units(mesh), predicted, together=together)
 
     def sample_tokens(self, seed: int, vocab: Vocab) -> np.ndarray:
         """How often each token of `vocab` is in a sample of the records, int64 [V], before it was masked.

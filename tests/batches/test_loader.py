@@ -54,7 +54,7 @@ def expected(number):
 @pytest.mark.parametrize("micro_batches", [1, 4])
 def test_a_training_batch_is_its_examples(micro_batches, lengths):
     """The batch of a step holds the examples of its places in the order, each whole and once."""
-    shape = choose_shape(LENGTHS, 8 // micro_batches, seed=0, multiple=8)
+    shape = choose_shape(LENGTHS, 8 // micro_batches, multiple=8)
     batches = TrainingBatches(read, SIZE, 8, micro_batches, shape, seed=4, targets=label_targets, lengths=lengths)
     for step in (0, 5, 6, 100):
         places = np.arange(step * 8, step * 8 + 8)
@@ -70,7 +70,7 @@ def test_a_training_batch_is_its_examples(micro_batches, lengths):
 
 def test_lengths_that_are_read_give_the_batches_of_known_ones():
     """Without lengths the same batches come out, and the records of a step are read together, once."""
-    shape, asked = choose_shape(LENGTHS, 8, seed=0, multiple=8), []
+    shape, asked = choose_shape(LENGTHS, 8, multiple=8), []
 
     def reads(numbers):
         asked.append(len(numbers))
@@ -90,7 +90,7 @@ def test_sequence_numbers_do_not_depend_on_micro_batches():
     """An example has the same number in the batch for any number of micro-batches: its dropout stays the same."""
     numbers = []
     for micro_batches in (1, 2, 8):
-        shape = choose_shape(LENGTHS, 8 // micro_batches, seed=0, multiple=8)
+        shape = choose_shape(LENGTHS, 8 // micro_batches, multiple=8)
         steps = TrainingBatches(read, SIZE, 8, micro_batches, shape, seed=4, targets=label_targets).at(3)
         batch = {name: array[0] for name, array in steps.items()}
         at = np.nonzero(batch["examples"] >= 0)
@@ -101,7 +101,7 @@ def test_sequence_numbers_do_not_depend_on_micro_batches():
 
 def test_steps_together_are_the_steps_one_by_one():
     """Three steps asked for at once hold the examples, numbers and weights that each holds alone."""
-    shape = choose_shape(LENGTHS, 4, seed=0, multiple=8)
+    shape = choose_shape(LENGTHS, 4, multiple=8)
     batches = TrainingBatches(read, SIZE, 8, 2, shape, seed=4, targets=label_targets)
     together = batches.at(5, 3)
     for number in range(3):
@@ -122,7 +122,7 @@ FIRSTS = np.array([0, 2, 7, 10, 13, 18, 22, 25, 28, 33, 36, 39, 42, 46, 50])  # 
 def test_a_group_is_whole_in_its_micro_batch(micro_batches):
     """A step holds whole groups; one that comes twice, where an epoch ends, counts as two."""
     size, batch_size = len(FIRSTS) - 1, 6
-    shape = choose_shape(LENGTHS, batch_size // micro_batches, seed=0, multiple=8, firsts=FIRSTS)
+    shape = choose_shape(LENGTHS, batch_size // micro_batches, multiple=8, firsts=FIRSTS)
     is_first = np.isin(np.arange(SIZE), FIRSTS)
 
     def read_choices(numbers):
@@ -156,7 +156,7 @@ def test_a_group_is_whole_in_its_micro_batch(micro_batches):
 @pytest.mark.parametrize("window", [7, 16, 1000])
 def test_evaluation_reads_every_record_once(window):
     """All batches of an evaluation together hold every record once, in one shape."""
-    shape = choose_shape(LENGTHS, 8, seed=0, multiple=8)
+    shape = choose_shape(LENGTHS, 8, multiple=8)
     batches = list(evaluation_batches(read, SIZE, shape, window, label_targets))
     found = [number for batch in batches for number in examples_of(batch)]
     assert sorted(found) == list(range(SIZE))
@@ -169,7 +169,7 @@ def test_weights_and_float_labels_are_carried():
     def read_floats(numbers):
         return read(numbers) | {"label_ids": numbers.astype(np.float32) / 2, "weight": numbers.astype(np.float32)}
 
-    shape = choose_shape(LENGTHS, 8, seed=0, multiple=8)
+    shape = choose_shape(LENGTHS, 8, multiple=8)
     batch = TrainingBatches(read_floats, SIZE, 8, 1, shape, seed=4, targets=label_targets).at(0)
     real = batch["examples"] >= 0
     np.testing.assert_array_equal(batch["label_ids"][real], batch["examples"][real] / np.float32(2))
@@ -205,7 +205,7 @@ def test_prefetching_runs_ahead_and_can_be_closed():
 @pytest.mark.parametrize("hosts", [2, 3])
 def test_hosts_make_their_rows_of_the_same_batch(hosts, lengths):
     """The rows of all hosts together are the batch of one; where lengths are known each reads its own records only."""
-    shape = choose_shape(LENGTHS, 4, seed=0, multiple=8, devices=hosts)
+    shape = choose_shape(LENGTHS, 4, multiple=8, devices=hosts)
     read_by = [set() for _ in range(hosts)]
 
     def rows_of(host):

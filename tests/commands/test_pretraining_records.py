@@ -44,7 +44,7 @@ def test_hosts_that_know_the_sizes_read_their_part_only(corpus: Corpus, kind: st
     """What hosts make of the records of their rows is together the batch of one that reads all records."""
     records = source(corpus, kind, tmp_path)
     known = records.sizes(check_all)
-    shape = choose_shape(known["lengths"], BATCH, 0, 8, HOSTS, known["predicted"])
+    shape = choose_shape(known["lengths"], BATCH, 8, HOSTS, known["predicted"])
     asked: list[int] = []
 
     def reads(numbers: np.ndarray) -> dict[str, np.ndarray]:

@@ -29,7 +29,7 @@ STEPS = 3
 def train(devices: int, fsdp: int, tensor: int) -> tuple[list[float], np.ndarray, np.ndarray]:
     """Losses, all first moments in one array, and the logits of the last batch."""
     mesh = device_mesh(jax.devices()[:devices], fsdp, tensor)
-    shape = choose_shape(LENGTHS, BATCH, seed=0, multiple=8, devices=row_parts(mesh))
+    shape = choose_shape(LENGTHS, BATCH, multiple=8, devices=row_parts(mesh))
     batches = TrainingBatches(
         lambda numbers: {name: array[numbers] for name, array in FEATURES.items()},
         *(SIZE, BATCH, 1, shape, 5),

@@ -49,7 +49,7 @@ def loss_of(config):
 
 def training_batches(micro_batches):
     """Packed batches of the data."""
-    shape = choose_shape(LENGTHS, BATCH // micro_batches, seed=0, multiple=8)
+    shape = choose_shape(LENGTHS, BATCH // micro_batches, multiple=8)
     read = lambda numbers: {name: array[numbers] for name, array in FEATURES.items()}  # noqa: E731
     return TrainingBatches(read, SIZE, BATCH, micro_batches, shape, seed=5, targets=label_targets, lengths=LENGTHS)
 

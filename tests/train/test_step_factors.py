@@ -30,7 +30,7 @@ def run_step(factors: Tree | None, optimizer: Optimizer) -> tuple[State, jax.Arr
 
 def batches() -> TrainingBatches:
     """Of the examples of test_step."""
-    shape = choose_shape(LENGTHS, BATCH, seed=0, multiple=8)
+    shape = choose_shape(LENGTHS, BATCH, multiple=8)
     read = lambda numbers: {name: array[numbers] for name, array in FEATURES.items()}  # noqa: E731
     return TrainingBatches(read, SIZE, BATCH, 1, shape, seed=5, targets=label_targets, lengths=LENGTHS)
 

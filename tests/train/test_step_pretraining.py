@@ -62,7 +62,7 @@ def read(numbers):
 def row_shape(batch_size):
     """Rows for so many of the records."""
     predicted = np.count_nonzero(RECORDS["masked_lm_weights"], axis=1)
-    return choose_shape(lengths(RECORDS), batch_size, SEED, multiple=8, predicted=predicted)
+    return choose_shape(lengths(RECORDS), batch_size, multiple=8, predicted=predicted)
 
 
 def batches(micro_batches=1, shape=None):
