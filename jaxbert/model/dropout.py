@@ -57,7 +57,7 @@ def site_bits(bits: jax.Array | None, layer: jax.Array | int, site: Site) -> jax
     if bits is None:
         return None
     number = jnp.asarray(layer, jnp.uint32) * jnp.uint32(SITES_PER_LAYER) + jnp.uint32(site)
-    return mix(bits ^ mix(number + jnp.uint32(1)))
+    return _apart(mix(bits ^ mix(number + jnp.uint32(1))))
 
 
 def dropout(x: jax.Array, bits: jax.Array | None, rate: float) -> jax.Array:
@@ -74,8 +74,19 @@ def attention_dropout(
     if query_bits is None or key_bits is None or rate == 0.0:
         return probabilities
     heads = hashed_range(probabilities.shape[1])
-    keys = mix(key_bits[:, None, :] ^ heads[None, :, None])
+    keys = _apart(mix(key_bits[:, None, :] ^ heads[None, :, None]))
     return _drop(probabilities, mix(query_bits[:, None, :, None] ^ keys[:, :, None, :]), rate)
+
+
+def _apart(bits: jax.Array) -> jax.Array:
+    """The same bits, as an array of its own.
+
+    XLA's CPU computes what is a token's own again for each of its units, or pairs, so `mix` six times in place of once
+    (jax 0.10.2, with barriers as well); not what a reduction gives.
+    """
+    both = jnp.stack([bits, jnp.zeros_like(bits)])
+    made: jax.Array = jax.lax.reduce(both, jnp.uint32(0), jax.lax.bitwise_or, (0,))
+    return made
 
 
 def _drop(x: jax.Array, bits: jax.Array, rate: float) -> jax.Array:

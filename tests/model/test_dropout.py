@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The hash behind dropout behaves like independent coin flips, and depends on nothing but what it should."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -67,6 +68,19 @@ def test_attention_rate_and_asymmetry():
     assert abs(dropped.mean() - RATE) < share_bound(dropped.size, RATE)
     both = (dropped & dropped.swapaxes(2, 3))[..., ~np.eye(S, dtype=bool)]
     assert abs(both.mean() - RATE**2) < share_bound(both.size / 2, RATE**2)
+
+
+def test_bits_of_tokens_are_made_once():
+    """What XLA's CPU computes for each pair of tokens is one round of the hash: two products of whole numbers."""
+
+    def dropped(step):
+        tokens = jnp.ones((B, S), jnp.int32)
+        own = site_bits(token_bits(0, step, tokens, tokens), 0, Site.PROBABILITIES)
+        return attention_dropout(jnp.ones((B, A, S, S)), own, own, RATE)
+
+    text = jax.jit(dropped).lower(jnp.int32(0)).compile().as_text()
+    (of_pairs,) = (part for part in text.split("\n}") if f"f32[{B},{A},{S},{S}]" in part and " select(" in part)
+    assert of_pairs.count(" multiply(") == 2
 
 
 def test_the_mean_stays():
