@@ -82,7 +82,7 @@ def _apart(bits: jax.Array) -> jax.Array:
     """The same bits, as an array of its own.
 
     XLA's CPU computes what is a token's own again for each of its units, or pairs, so `mix` six times in place of once
-    (jax 0.10.2, with barriers as well); not what a reduction gives.
+    (jax 0.10.2, behind a barrier as well, findings/jax_barrier_on_cpu.sh); not what a reduction gives.
     """
     both = jnp.stack([bits, jnp.zeros_like(bits)])
     made: jax.Array = jax.lax.reduce(both, jnp.uint32(0), jax.lax.bitwise_or, (0,))
