@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # From nothing to a score: make small tasks, fine-tune on them from random weights, predict, compare with the answers.
-#   make demo                     or: runs/demo.sh FOLDER with jaxbert installed
+#   make demo-scratch             or: runs/demo_scratch.sh FOLDER with jaxbert installed
 # Expected: accuracy above 0.95 on the test set, where the majority class and counting words reach 0.50. Then the whole
 # way from text: a vocabulary, a small BERT, and what that BERT knows beside one from random weights. A few minutes on
 # two cores.
