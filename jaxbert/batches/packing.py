@@ -91,13 +91,13 @@ def choose_shape(
     firsts: np.ndarray | None = None,
     together: int = 1,
 ) -> RowShape:
-    """The shape that computes least for batches of these lengths [n], tried on random ones: runs that differ in their
-    seed share it, and the programs compiled for it.
+    """The shape that computes least for batches of these lengths [n], tried on some drawn at random.
 
-    Row lengths are multiples of `multiple` from the longest sequence to twice that, numbers of rows of `devices`. Where
-    `predicted` [n] says how many positions of each sequence are predicted, rows have room for as many as came together
-    in any row that was tried. Where an example is a group of neighbouring sequences, `firsts` [examples + 1] says where
-    each begins, see `TrainingBatches`. `together` batches that follow one another have one number of rows.
+    It does not depend on a run's seed, so runs that differ in it share compiled programs. Row lengths are multiples of
+    `multiple` from the longest sequence to twice that, numbers of rows of `devices`. Where `predicted` [n] says how
+    many positions of each sequence are predicted, rows have room for as many as came together in any row that was
+    tried. Where an example is a group of neighbouring sequences, `firsts` [examples + 1] says where each begins, see
+    `TrainingBatches`. `together` batches that follow one another have one number of rows.
     """
     firsts = np.arange(len(lengths) + 1) if firsts is None else firsts
     size = len(firsts) - 1

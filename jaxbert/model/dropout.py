@@ -4,7 +4,8 @@
 Nothing random is stored and nothing depends on where a token lies in a batch: the same token of the same step loses the
 same units whether it is packed or alone, in one batch or in micro-batches, on one device or many, before or after a
 restart. The bits come from a counter hash (32-bit, two multiply-xorshift rounds; constants by C. Wellons' search,
-"lowbias32"), which XLA fuses into the element-wise code around it, so no random array is ever written to memory.
+"lowbias32"), which XLA fuses into the element-wise code around it: bits of tokens are written to memory, never those of
+units.
 
 How a unit gets its bits: seed and step are hashed to a key; the key with the number of the sequence, then the position
 of the token in it, gives the bits of the token (`token_bits`, one for each token of a step); those with layer and site

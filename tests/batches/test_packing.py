@@ -89,10 +89,10 @@ def test_real_lengths_fill_the_rows():
 
 
 def test_a_number_of_rows_more_is_worth_compiling():
-    """Where all batches need the same rows there is one usual number, and one more for a batch of rare size."""
+    """Where a second usual number would save less than 1 %, there is one, one for rare batches, and one for any."""
+    lengths = np.random.default_rng(0).integers(40, 65, 4000)
+    assert choose_shape(lengths, 32, multiple=8).rows == (16, 19, 32)
     assert choose_shape(np.full(1000, 16), 8, multiple=16).rows == (8,)
-    lengths = np.random.default_rng(0).integers(200, 256, 20000)
-    assert len(choose_shape(lengths, 256, multiple=128, devices=8).rows) <= 3
 
 
 def test_batches_in_the_same_rows_have_rows_for_the_largest():
