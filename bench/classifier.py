@@ -146,7 +146,6 @@ def measure(data: Mapping[str, np.ndarray], comparison: Comparison, rounds: int,
         },
         "real_tokens_per_second": statistics.median(rates["train ours"]) * mean_length,
         "share_of_padding": 1 - real / positions,
-        "compile_seconds": last["train ours"]["compile_seconds"],
         "first_step_seconds": last["train ours"]["first_step_seconds"],
         "peak_mib": {"ours": last["predict ours"]["peak_mib"], "transformers": last["predict padded"]["peak_mib"]},
     }
@@ -175,7 +174,7 @@ def report(name: str, results: Mapping[str, Any]) -> None:
         print(f"{setting:16} {median_and_spread(values)} examples/s")
     for ratio, values in results["ratios"].items():
         print(f"{ratio:20} {median_and_spread(values)}")
-    for figure in ("real_tokens_per_second", "share_of_padding", "compile_seconds", "first_step_seconds", "peak_mib"):
+    for figure in ("real_tokens_per_second", "share_of_padding", "first_step_seconds", "peak_mib"):
         print(f"{figure}: {results[figure]}")
     print(f"written to {write_results(name, results)}")
 

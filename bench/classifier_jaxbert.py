@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from bench.side_by_side import peak_memory_mib, serve
-from jaxbert.batches.devices import device_mesh
+from jaxbert.batches.devices import device_mesh, replicated, shard_rows
 from jaxbert.batches.loader import TrainingBatches, evaluation_batches
 from jaxbert.batches.packing import choose_shape, evaluation_shape
 from jaxbert.batches.rows import Targets
@@ -27,7 +27,7 @@ from jaxbert.train.evaluate import computed
 from jaxbert.train.losses import classification_loss
 from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask
 from jaxbert.train.run import DTYPES
-from jaxbert.train.step import Batch, Loss, initial_state, train_step
+from jaxbert.train.step import Batch, CompiledSteps, Loss, initial_state, train_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,21 +85,18 @@ def work(settings: Mapping[str, Any], task: Task) -> None:
     batch_size, size = settings["batch_size"], len(data["lengths"])
     shape = choose_shape(data["lengths"], batch_size, multiple=8)
     batches = TrainingBatches(read, size, batch_size, 1, shape, seed=0, targets=task.targets, lengths=data["lengths"])
-    optimizer = AdamW()
-    step = train_step(task.loss, optimizer, LinearSchedule(2e-5, 0.0, 10, 10**6), decay_mask(task.table), seed=0)
-    first = jax.jit(functools.partial(initial_state, optimizer=optimizer), donate_argnums=0)  # as the trainers do
+    optimizer, mesh = AdamW(), device_mesh(jax.local_devices())
+    options = devices.compiler_options(task.config, mesh, DTYPES[settings["dtype"]])
+    schedule = LinearSchedule(2e-5, 0.0, 10, 10**6)
+    steps = CompiledSteps(train_step(task.loss, optimizer, schedule, decay_mask(task.table), seed=0), str, options)
+    first = jax.jit(  # as the trainers do
+        functools.partial(initial_state, optimizer=optimizer), donate_argnums=0, out_shardings=replicated(mesh)
+    )
     state = first(initialize(task.table, 0, 0.02))
     window = np.array(settings["window"])
     evaluated = evaluation_shape(data["lengths"][window], batch_size, multiple=8)
-    options = devices.compiler_options(task.config, device_mesh(jax.local_devices()), DTYPES[settings["dtype"]])
-
-    def compiled_for(batch: Mapping[str, np.ndarray]) -> jax.stages.Compiled:
-        return jax.jit(step, donate_argnums=0).lower(state, batch).compile(options)
-
-    compiling = time.perf_counter()
-    compiled = {rows: compiled_for(resized(batches.at(0), rows)) for rows in shape.rows[:1]}
-    compile_seconds = time.perf_counter() - compiling
     predict = jax.jit(task.predict, compiler_options=options)
+    seen: set[int] = set()
     first_step = None
 
     def read_window(numbers: np.ndarray) -> dict[str, np.ndarray]:
@@ -108,15 +105,16 @@ def work(settings: Mapping[str, Any], task: Task) -> None:
     def train(number: int) -> tuple[float, int, int]:
         nonlocal state, first_step
         start = time.perf_counter()
-        batch = batches.at(number)
+        batch = shard_rows(batches.at(number), mesh, 2)
         rows = batch["input_ids"].shape[2]
-        if rows not in compiled:  # compiled before the clock starts, as in a long run
-            compiled[rows] = compiled_for(batch)
+        if rows not in seen:  # compiled, and its memory taken, before the clock starts, as in a long run
+            seen.add(rows)
+            state, _ = steps(state, batch)
+            first_step = first_step or time.perf_counter() - started
             start = time.perf_counter()
-            batch = batches.at(number)
-        state, metrics = compiled[rows](state, batch)
+            batch = shard_rows(batches.at(number), mesh, 2)
+        state, metrics = steps(state, batch)
         float(metrics["loss"][0])
-        first_step = first_step or time.perf_counter() - started
         return time.perf_counter() - start, batch["input_ids"].size, int(np.count_nonzero(batch["input_ids"]))
 
     def answer(mode: str, number: int = 0) -> dict[str, float]:
@@ -134,16 +132,10 @@ def work(settings: Mapping[str, Any], task: Task) -> None:
             "positions": positions,
             "tokens": tokens,
             "peak_mib": peak_memory_mib(),
-            "compile_seconds": compile_seconds,
             "first_step_seconds": first_step or 0.0,
         }
 
     serve(answer)
-
-
-def resized(batch: dict[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
-    """The batch with this many rows, empty ones added or rows dropped: its shapes are what counts."""
-    return {name: np.resize(array, (1, 1, rows, array.shape[3])) for name, array in batch.items()}
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from jaxbert.model.dropout import attention_dropout
-from jaxbert.model.layers import product
+from jaxbert.model.layers import product, recomputed
 
 _BLOCK = 128  # queries at a time on a CPU
 LONGEST = 1024  # positions whose keys, values and their gradients fit a TPU core's memory; 2048 do not in float32
@@ -43,8 +43,11 @@ def attention(
     def plain(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
         visible = queries.sequences[:, :, None] == keys.sequences[:, None, :]
         scores = product("bsad,bqad->baqs", k, q, jnp.float32) * (q.shape[-1] ** -0.5)
-        probabilities = jax.nn.softmax(jnp.where(visible[:, None], scores, -1e30), axis=-1).astype(v.dtype)
-        probabilities = attention_dropout(probabilities, queries.bits, keys.bits, rate)
+        probabilities = jax.nn.softmax(jnp.where(visible[:, None], scores, -1e30), axis=-1)
+        return recomputed(weighted, (queries.bits, keys.bits), probabilities, v)
+
+    def weighted(bits: tuple[jax.Array | None, jax.Array | None], probabilities: jax.Array, v: jax.Array) -> jax.Array:
+        probabilities = attention_dropout(probabilities.astype(v.dtype), *bits, rate)
         return product("baqs,bsad->bqad", probabilities, v, v.dtype)
 
     def in_blocks(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:

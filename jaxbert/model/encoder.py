@@ -7,6 +7,7 @@ Rows are a mapping of int32 arrays [B, S]: `input_ids`, `type_ids`, `positions` 
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 import jax
@@ -17,7 +18,7 @@ from jax.sharding import Mesh
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.attention import Tokens, attention, suits_tpu
 from jaxbert.model.dropout import Site, dropout, site_bits
-from jaxbert.model.layers import ACTIVATIONS, dense, dense_together, layer_norm
+from jaxbert.model.layers import ACTIVATIONS, dense, dense_together, layer_norm, recomputed
 from jaxbert.model.weights import Tree
 
 Rows = Mapping[str, jax.Array]
@@ -80,7 +81,8 @@ def encode(
     else:
         for number, p_layer in enumerate(inner):
             x = layer(p_layer, config, compute.mesh, x, rows, dropout_bits, number)
-    return layer(last, config, compute.mesh, x, rows, dropout_bits, config.num_hidden_layers - 1, read)
+    output: jax.Array = layer(last, config, compute.mesh, x, rows, dropout_bits, config.num_hidden_layers - 1, read)
+    return output
 
 
 def hidden_states(
@@ -102,6 +104,7 @@ def embed(p: Tree, config: BertConfig, rows: Rows, dropout_bits: jax.Array | Non
     return dropout(x, site_bits(dropout_bits, config.num_hidden_layers, Site.EMBEDDINGS), config.hidden_dropout_prob)
 
 
+@partial(jax.jit, static_argnums=(1, 2))
 def _layer(
     p: Tree,
     config: BertConfig,
@@ -112,7 +115,10 @@ def _layer(
     number: jax.Array | int,
     read: jax.Array | None = None,
 ) -> jax.Array:
-    """One transformer layer [B, S, H] -> [B, S, H]; with `read` [B, P] only those positions query: -> [B, P, H]."""
+    """One transformer layer [B, S, H] -> [B, S, H]; with `read` [B, P] only those positions query: -> [B, P, H].
+
+    Layers that are alike are traced once.
+    """
     q_in, bits, sequences = x, dropout_bits, rows["sequences"]
     if read is not None:
         q_in = jnp.take_along_axis(x, read[:, :, None], axis=1)
@@ -124,27 +130,32 @@ def _layer(
     rate = config.hidden_dropout_prob
     context = _context(p["attention"]["self"], config, mesh, q_in, x, queries, keys)
     h = dense(p["attention"]["output"]["dense"], context)
-    h = layer_norm(
-        p["attention"]["output"]["LayerNorm"], q_in + dropout(h, site_bits(bits, number, Site.ATTENTION_OUTPUT), rate)
-    )
-    f = dense(p["intermediate"]["dense"], h)
-    f = _activated(f, config.hidden_act)
-    f = dropout(dense(p["output"]["dense"], f), site_bits(bits, number, Site.OUTPUT), rate)
-    return layer_norm(p["output"]["LayerNorm"], h + f)
+    h = q_in + dropout(h, site_bits(bits, number, Site.ATTENTION_OUTPUT), rate)
+    h, f = recomputed(_intermediate, (p["attention"]["output"]["LayerNorm"], p["intermediate"]["dense"]), h)
+    f = _output(p["output"]["dense"], f, config.hidden_act)
+    f = dropout(f, site_bits(bits, number, Site.OUTPUT), rate)
+    return recomputed(layer_norm, p["output"]["LayerNorm"], h + f)
 
 
-def _activated(f: jax.Array, name: str) -> jax.Array:
-    """The activation, computed in float32: its cube overflows float16.
+def _intermediate(p: tuple[Tree, Tree], h: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """h [B, S, H] normalized, and made as wide as a layer gets: [B, S, F]."""
+    h = layer_norm(p[0], h)
+    return h, dense(p[1], h)
 
-    For the backward pass on a CPU only f is kept, the widest array of a layer; XLA would keep one or two more. Compiled
-    for TPUs the same needs more traffic, not less (docs/log.md, 2026-11-29).
+
+def _output(p: Tree, f: jax.Array, name: str) -> jax.Array:
+    """f [B, S, F] through the activation of this name and the second product: [B, S, H].
+
+    The activation is computed in float32: its cube overflows float16. What goes into the product is computed again for
+    the backward pass in float32 only: in bfloat16 it is half as large, and takes longer (docs/log.md, 2026-11-30).
     """
 
-    def activation(f: jax.Array) -> jax.Array:
+    def activated(_: tuple[()], f: jax.Array) -> jax.Array:
         return ACTIVATIONS[name](f.astype(jnp.float32)).astype(f.dtype)
 
-    activated: jax.Array = jax.lax.platform_dependent(f, cpu=jax.checkpoint(activation), default=activation)
-    return activated
+    if f.dtype != jnp.float32:
+        return dense(p, recomputed(activated, (), f))
+    return recomputed(lambda p, f: dense(p, activated((), f)), p, f)
 
 
 def _context(

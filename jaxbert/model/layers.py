@@ -6,11 +6,14 @@ Weights are float32; products run in the dtype of the activations they meet; Lay
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 
 LAYER_NORM_EPSILON = 1e-12
+
+A = TypeVar("A")
 
 # By the names of `BertConfig.hidden_act`.
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -87,6 +90,37 @@ def _rounded_product(spec: str, x: jax.Array, y: jax.Array, dtype: jax.typing.DT
 
     z: jax.Array = jax.lax.platform_dependent(x, y, cpu=wide, default=direct)
     return z
+
+
+def recomputed(f: Callable[..., A], p: Any, *xs: jax.Array) -> A:
+    """f(p, *xs); on a CPU only p and xs are kept for the backward pass, and f is computed again there.
+
+    As `jax.checkpoint` it would not do: what that computes again XLA's CPU joins with what was there before, and keeps
+    it (jax 0.10.2). f must not hold arrays.
+    """
+    result: A = jax.lax.platform_dependent(p, *xs, cpu=partial(_recomputed, f), default=f)
+    return result
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _recomputed(f: Callable[..., A], p: Any, *xs: jax.Array) -> A:
+    return f(p, *xs)
+
+
+def _recomputed_forward(f: Callable[..., A], p: Any, *xs: jax.Array) -> tuple[A, tuple[Any, ...]]:
+    return f(p, *xs), (p, *xs)
+
+
+def _recomputed_backward(f: Callable[..., A], inputs: tuple[Any, ...], dy: A) -> tuple[Any, ...]:
+    """`zero`, which is always 0, lets f begin when the gradient is there, and not be joined with the first f."""
+    p, *xs = inputs
+    first = jax.tree.leaves(dy)[0].ravel()[0]
+    zero = (first > 1) & (first < -1)
+    gradients: tuple[Any, ...] = jax.vjp(f, p, *(x + zero.astype(x.dtype) for x in xs))[1](dy)
+    return gradients
+
+
+_recomputed.defvjp(_recomputed_forward, _recomputed_backward)
 
 
 def layer_norm(p: Mapping[str, jax.Array], x: jax.Array, epsilon: float | None = None) -> jax.Array:
