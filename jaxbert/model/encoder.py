@@ -8,7 +8,7 @@ Rows are a mapping of int32 arrays [B, S]: `input_ids`, `type_ids`, `positions` 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -67,7 +67,7 @@ def encode(
     `p` is the tree below `bert`; `dropout_bits` [B, S] as `dropout.token_bits` makes it, None for evaluation.
     """
     x = embed(p["embeddings"], config, rows, dropout_bits).astype(compute.dtype)
-    layer = jax.checkpoint(_layer, static_argnums=(1, 2)) if compute.remat else _layer
+    layer = _recomputed_layer if compute.remat else _layer
     *inner, last = (p["encoder"][f"layer_{number}"] for number in range(config.num_hidden_layers))
     if compute.scan and inner:
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *inner)
@@ -135,6 +135,18 @@ def _layer(
     f = _output(p["output"]["dense"], f, config.hidden_act)
     f = dropout(f, site_bits(bits, number, Site.OUTPUT), rate)
     return recomputed(layer_norm, p["output"]["LayerNorm"], h + f)
+
+
+def _recomputed_layer(p: Tree, config: BertConfig, mesh: Mesh | None, x: jax.Array, *others: Any) -> jax.Array:
+    """`_layer`, of which only what goes in is kept for the backward pass."""
+
+    def layer(p_and_others: tuple[Any, ...], x: jax.Array) -> jax.Array:
+        p, *others = p_and_others
+        output: jax.Array = _layer(p, config, mesh, x, *others)
+        return output
+
+    output: jax.Array = recomputed(layer, (p, *others), x, elsewhere=jax.checkpoint(layer))
+    return output
 
 
 def _intermediate(p: tuple[Tree, Tree], h: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -92,13 +92,14 @@ def _rounded_product(spec: str, x: jax.Array, y: jax.Array, dtype: jax.typing.DT
     return z
 
 
-def recomputed(f: Callable[..., A], p: Any, *xs: jax.Array) -> A:
+def recomputed(f: Callable[..., A], p: Any, *xs: jax.Array, elsewhere: Callable[..., A] | None = None) -> A:
     """f(p, *xs); on a CPU only p and xs are kept for the backward pass, and f is computed again there.
 
-    As `jax.checkpoint` it would not do: what that computes again XLA's CPU joins with what was there before, and keeps
-    it (jax 0.10.2). f must not hold arrays.
+    `jax.checkpoint` saves nothing there: what it computes again XLA's CPU joins with what was there before, and keeps
+    it (jax 0.10.2, findings/jax_checkpoint_on_cpu.sh). f must not hold arrays. Devices other than CPUs compute
+    `elsewhere`, by default f.
     """
-    result: A = jax.lax.platform_dependent(p, *xs, cpu=partial(_recomputed, f), default=f)
+    result: A = jax.lax.platform_dependent(p, *xs, cpu=partial(_recomputed, f), default=elsewhere or f)
     return result
 
 

@@ -153,3 +153,23 @@ def test_what_a_layer_keeps_on_a_cpu(config, features, activation):
     rows, length = batch["input_ids"].shape
     floats = rows * length * (7 * config.hidden_size + 512 + config.num_attention_heads * length)
     assert needed(7) - needed(4) <= 1.03 * 3 * floats * np.float32().itemsize
+
+
+def test_with_remat_a_layer_keeps_its_input_only(config, features):
+    """A layer more needs memory for the array that goes into it, and for no other."""
+    batch = {name: jnp.asarray(array) for name, array in packed_batch(features, row_length=128).items()}
+
+    def needed(layers):
+        of_size = dataclasses.replace(config, num_hidden_layers=layers, intermediate_size=512)
+        weights = initialize(classifier_table(of_size, 3), 0, 0.02)
+
+        def loss(weights):
+            bits = token_bits(3, jnp.int32(7), batch["sequences"], batch["positions"])
+            logits = classify(weights, of_size, batch, dropout_bits=bits, compute=Compute(remat=True))
+            return classification_loss(logits, batch["label_ids"], batch["label_weights"])
+
+        program = jax.jit(jax.grad(loss)).lower(weights).compile()
+        return program.memory_analysis().temp_size_in_bytes
+
+    rows, length = batch["input_ids"].shape
+    assert needed(7) - needed(4) <= 1.2 * 3 * rows * length * config.hidden_size * np.float32().itemsize
