@@ -139,7 +139,7 @@ def test_kernels_may_be_rounded_before(config, weights, features, dtype):
     np.testing.assert_array_equal(*(classify(tree, config, batch, compute=compute) for tree in (weights, before)))
 
 
-@pytest.mark.parametrize("activation", ["gelu", "gelu_erf", "relu"])
+@pytest.mark.parametrize("activation", ["gelu", "gelu_erf"])
 def test_what_a_layer_keeps_on_a_cpu(config, features, activation):
     """For the backward pass a layer keeps its input, query, key, value, context, what goes into each normalization and
     into the activation, and probabilities once; with dropout, and whatever the activation."""
@@ -152,7 +152,7 @@ def test_what_a_layer_keeps_on_a_cpu(config, features, activation):
 
     rows, length = batch["input_ids"].shape
     floats = rows * length * (7 * config.hidden_size + 512 + config.num_attention_heads * length)
-    assert needed(7) - needed(4) <= 1.03 * 3 * floats * np.float32().itemsize
+    assert needed(5) - needed(3) <= 1.03 * 2 * floats * np.float32().itemsize
 
 
 def test_with_remat_a_layer_keeps_its_input_only(config, features):
@@ -172,4 +172,4 @@ def test_with_remat_a_layer_keeps_its_input_only(config, features):
         return program.memory_analysis().temp_size_in_bytes
 
     rows, length = batch["input_ids"].shape
-    assert needed(7) - needed(4) <= 1.2 * 3 * rows * length * config.hidden_size * np.float32().itemsize
+    assert needed(5) - needed(3) <= 1.2 * 2 * rows * length * config.hidden_size * np.float32().itemsize
