@@ -161,7 +161,7 @@ def load(
     Raises:
         InputError: there is no such model; what is given contradicts what it says.
     """
-    devices.prepare(compile_cache, one_arena=False)
+    devices.prepare(compile_cache)
     path = os.fspath(model)
     if of_run := models_of_run(path):
         path = os.path.join(path, of_run[0])

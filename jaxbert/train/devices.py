@@ -2,8 +2,10 @@
 """The hosts and devices that flags and environment name, and the settings of the process that make JAX fast on them."""
 
 import contextlib
+import ctypes
 import json
 import os
+import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +20,7 @@ from jaxbert.config.trainers import TrainingFlags
 from jaxbert.console import say
 from jaxbert.errors import InputError
 from jaxbert.io.storage import is_remote
-from jaxbert.train import host_memory, hosts
+from jaxbert.train import hosts
 
 _FIRST_DEVICE = ("off", "one_device")
 _ALL_HOSTS = ("multi_worker_mirrored", "tpu")
@@ -142,6 +144,10 @@ def _check_tpu(address: str) -> None:
         say(f"note: `--tpu={address}` is not needed: the TPU of this machine is used")
 
 
+# Names from malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+
+
 # With the first float32 is faster on CPUs; with both, reductions are YNNPACK's and products Eigen's.
 _WIDE: dict[str, str | int] = {"xla_cpu_prefer_vector_width": 512}
 _EIGEN = _WIDE | {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
@@ -150,16 +156,14 @@ _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _TRIED = ((0, 10), (0, 11), (0, 12))  # versions of jax that know these options; XLA refuses those it does not know
 
 
-def prepare(compile_cache: str = "", one_arena: bool = True) -> None:
+def prepare(compile_cache: str = "") -> None:
     """Keep freed memory, and compiled programs in the folder `compile_cache` ("" for nowhere).
 
     On a CPU a call returns when it is done. One that is sent ahead begins when the results of the one before are there,
     often before its memory is free: gradients and activations are in memory twice then, or four times.
 
-    All threads take memory from `one_arena`, or each from its own: the memory of a server, in which several compute all
-    the time, grew by a tenth in ten minutes with one (docs/log.md, 2026-11-29).
     """
-    host_memory.keep_freed(one_arena)
+    _keep_freed_memory()
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     if is_remote(compile_cache):
         raise InputError(f"`--compile_cache={compile_cache}` is not on this machine", "give a folder that is")
@@ -244,3 +248,14 @@ def fastest(dtype: str) -> str:
         return "bf16" if multiplies_bfloat16() else "fp32"
     before_ampere = getattr(device, "compute_capability", "").startswith(("5.", "6.", "7."))
     return "fp32" if before_ampere else "bf16"
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc reuse large blocks; by default each goes back to the system, and every step pays for new pages.
+
+    Each thread has an arena of its own, as by default. In one for all, what the compiler's thread keeps comes to lie
+    where a program's block was, and the next program takes another: memory for both (docs/log.md, 2026-11-30).
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, -1)  # never

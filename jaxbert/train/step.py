@@ -19,7 +19,6 @@ import numpy as np
 
 from jaxbert.model.dropout import token_bits
 from jaxbert.model.weights import Tree, flatten, unflatten
-from jaxbert.train import host_memory
 from jaxbert.train.optimizers import LinearSchedule, LossScale, Optimizer, rate_at, trained
 
 UNSCALED = LossScale()
@@ -177,7 +176,6 @@ class CompiledSteps:
         self._thread = ThreadPoolExecutor(1, "compiler")
         self._programs: dict[tuple[int, ...], Future[jax.stages.Compiled]] = {}
         self._has_said = False
-        self._largest = 0  # bytes that a program which ran took beside the state
 
     def __call__(self, state: State, batch: Batch) -> tuple[State, Metrics]:
         """The state after the steps and their metrics."""
@@ -186,7 +184,6 @@ class CompiledSteps:
         if not self._has_said:
             self._say(memory(state, program))
             self._has_said = True
-        self._make_room(program)
         after: tuple[State, Metrics] = program(state, batch, self._steps.own)
         return after
 
@@ -194,14 +191,6 @@ class CompiledSteps:
         """Let a thread compile what a batch of this shape needs, if nobody did; the state may be shapes only."""
         if (shape := batch["input_ids"].shape) not in self._programs:
             self._programs[shape] = self._thread.submit(self._compiled, *jax.tree.map(_shape_of, (state, dict(batch))))
-
-    def _make_room(self, program: jax.stages.Compiled) -> None:
-        """On a CPU, let a program that needs more memory than those before it have theirs."""
-        analysis = program.memory_analysis() if jax.default_backend() == "cpu" else None
-        needed = analysis.temp_size_in_bytes if analysis else 0
-        if 0 < self._largest < needed:
-            host_memory.give_up(self._largest)
-        self._largest = max(self._largest, needed)
 
     def _compiled(self, state: State, batch: Batch) -> jax.stages.Compiled:
         compiled: jax.stages.Compiled = traced(self._steps, state, batch).lower().compile(self._options)

@@ -16,7 +16,6 @@ from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import classifier_table, initialize
 from jaxbert.tasks.classification import label_targets
-from jaxbert.train import host_memory
 from jaxbert.train.losses import classification_loss, cross_entropy, regression_loss
 from jaxbert.train.optimizers import AdamW, LinearSchedule, decay_mask
 from jaxbert.train.step import CompiledSteps, initial_state, traced, train_step, with_shares
@@ -115,24 +114,6 @@ def test_programs_are_compiled_once_and_ahead():
     assert all(thread.startswith("compiler") for thread in traces)
     assert len(said) == 1
     np.testing.assert_allclose(metrics["loss"], run_steps(1)[1]["loss"], rtol=1e-6)
-
-
-def test_a_program_that_needs_more_gets_the_memory_of_smaller_ones(monkeypatch):
-    """Their block is given up once, when the larger program first runs, and never for a smaller one."""
-    given, needed = [], []
-    monkeypatch.setattr(host_memory, "give_up", given.append)
-    step = CompiledSteps(
-        train_step(loss_of(CONFIG), AdamW(), LinearSchedule(1e-2, 0.0, 0, 10), decay_mask(TABLE), 5), needed.append
-    )
-    state = jax.device_put(
-        initial_state(initialize(TABLE, 0, 0.2), AdamW()), replicated(device_mesh(jax.devices()[:1]))
-    )
-    small = shard_rows(training_batches(1).at(0), device_mesh(jax.devices()[:1]), 2)
-    large = {name: jnp.concatenate([array] * 4, axis=2) for name, array in small.items()}
-    for batch in (small, large, small, large):
-        state, _ = step(state, batch)
-    (size,) = given
-    assert f"gradients and activations {size / 1e6:,.1f} MB" in needed[0]
 
 
 def test_shares_are_over_the_whole_batch():
