@@ -14,14 +14,13 @@ tokens, as examples of the mean length, since a few batches are not exactly as l
 import argparse
 import dataclasses
 import statistics
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.side_by_side import Worker, median_and_spread, write_results
+from bench.side_by_side import Worker, arrays_file, median_and_spread, write_results
 from jaxbert.examples.glue import find_task, glue_dataset
 from jaxbert.examples.text_examples import TextExample
 from jaxbert.features.classification import convert, label_ids
@@ -104,11 +103,9 @@ def measure(data: Mapping[str, np.ndarray], comparison: Comparison, rounds: int,
     sample = even_sample(lengths, window_size)
     mean_length = lengths.mean()
     generator = np.random.default_rng(0)
-    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
-        np.savez(file, **data)
-        file.flush()
-        settings = {"data": file.name, "config": dict(comparison.config), "dtype": comparison.dtype}
-        settings |= {"batch_size": batch_size, "window": sample}
+    with arrays_file(data) as file:
+        sizes = {"config": dict(comparison.config), "batch_size": batch_size, "dtype": comparison.dtype}
+        settings = {"data": file, "window": sample, **sizes}
         ours, peer = (Worker(module, settings) for module in comparison.modules)
         rates: dict[str, list[float]] = {}
         last: dict[str, Any] = {}

@@ -6,7 +6,7 @@ import functools
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -88,7 +88,8 @@ def work(settings: Mapping[str, Any], task: Task) -> None:
     optimizer, mesh = AdamW(), device_mesh(jax.local_devices())
     options = devices.compiler_options(task.config, mesh, DTYPES[settings["dtype"]])
     schedule = LinearSchedule(2e-5, 0.0, 10, 10**6)
-    steps = CompiledSteps(train_step(task.loss, optimizer, schedule, decay_mask(task.table), seed=0), str, options)
+    one_step = train_step(task.loss, optimizer, schedule, decay_mask(task.table), seed=0)
+    steps = CompiledSteps(one_step, lambda text: None, options)
     first = jax.jit(  # as the trainers do
         functools.partial(initial_state, optimizer=optimizer), donate_argnums=0, out_shardings=replicated(mesh)
     )
@@ -123,7 +124,7 @@ def work(settings: Mapping[str, Any], task: Task) -> None:
         else:
             start = time.perf_counter()
             parts = evaluation_batches(read_window, len(window), evaluated, len(window), task.targets)
-            sized = ((part["input_ids"].size, part) for part in parts)
+            sized: Iterator[tuple[int, Any]] = ((part["input_ids"].size, part) for part in parts)
             outputs = [(size, jax.device_get(found)) for size, found in computed(predict, state["weights"], sized)]
             seconds, positions = time.perf_counter() - start, sum(size for size, _ in outputs)
             tokens = int(data["lengths"][window].sum())

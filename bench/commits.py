@@ -12,7 +12,6 @@ import argparse
 import dataclasses
 import os
 import statistics
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import numpy as np
 
 from bench import classifier, squad
 from bench.classifier import Comparison, even_sample
-from bench.side_by_side import Worker, median_and_spread, write_results
+from bench.side_by_side import Worker, arrays_file, median_and_spread, write_results
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.text.vocab import read_vocab
 
@@ -32,12 +31,10 @@ def measure(
     """Tokens a second of both commits in every round, and the memory of each."""
     rates: dict[str, dict[str, list[float]]] = {mode: {"before": [], "after": []} for mode in ("train", "predict")}
     peaks: dict[str, float] = {}
-    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
-        np.savez(file, **data)
-        file.flush()
+    with arrays_file(data) as file:
         sample = even_sample(data["lengths"], comparison.window)
         sizes = {"config": dict(comparison.config), "batch_size": comparison.batch_size, "dtype": comparison.dtype}
-        settings = {"data": file.name, "window": sample, **sizes}
+        settings = {"data": file, "window": sample, **sizes}
         workers = {name: _worker(folder, comparison.modules[0], settings) for name, folder in _folders(before).items()}
         for number in range(-1, rounds):  # round -1 warms both up and is dropped
             order = list(workers)[:: 1 if number % 2 else -1]

@@ -39,7 +39,7 @@ def measure(model: str, path: str, dtype: str, size: int, rounds: int) -> dict[s
         tried = {batch: peer.ask(batch=batch, size=TRIED, output="")["seconds"] for batch in PEER_BATCHES}
         best = min(tried, key=lambda batch: tried[batch])
         for number in range(rounds):
-            asked = [
+            asked: list[tuple[str, Worker, dict[str, Any]]] = [
                 ("ours", ours, {"output": files["ours"]}),
                 ("peer", peer, {"output": files["peer"], "batch": best, "size": size}),
             ]

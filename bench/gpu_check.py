@@ -92,7 +92,12 @@ def run(part: Part, seconds: float) -> Iterator[Result]:
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True) as process,
     ):
         assert process.stdout is not None
-        timer = threading.Timer(seconds, lambda: (is_late.set(), _end(process)))
+
+        def end_late() -> None:
+            is_late.set()
+            _end(process)
+
+        timer = threading.Timer(seconds, end_late)
         timer.start()
         try:
             for text in process.stdout:
@@ -186,7 +191,7 @@ def _best(results: Iterable[Result], part: str, program: str, side: str) -> Resu
 
 
 def _row(name: str, ours: Result, peer: Result) -> str:
-    speeds = [side.get("tokens_per_second") for side in (ours, peer)]
+    speeds = [side.get("tokens_per_second", 0.0) for side in (ours, peer)]
     ratio = f"{speeds[0] / speeds[1]:.2f}" if all(speeds) else "-"
     cells = [name, *(f"{speed:,.0f}" if speed else "-" for speed in speeds), ratio]
     for key in ("sequences_per_second", "mfu", "memory_gb", "compile_seconds", "first_step_seconds"):

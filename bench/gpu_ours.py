@@ -24,7 +24,7 @@ from jaxbert import cli
 from jaxbert.batches.devices import device_mesh, row_units, shard_rows, shard_whole
 from jaxbert.batches.loader import Prefetched, evaluation_batches
 from jaxbert.batches.packing import evaluation_shape
-from jaxbert.config.bert_config import BertConfig
+from jaxbert.config.bert_config import BertConfig, from_dict
 from jaxbert.model.dropout import Site, attention_dropout, dropout, site_bits, token_bits
 from jaxbert.model.encoder import Compute, encode
 from jaxbert.model.weights import Tree, encoder_table, flatten, initialize
@@ -53,7 +53,7 @@ def main() -> None:
 
 def config(shape: str) -> BertConfig:
     """A BERT of this size."""
-    return BertConfig(**config_of(shape, 512))
+    return from_dict(config_of(shape, 512))
 
 
 # The same numbers as the plain form on the CPU.
@@ -304,6 +304,7 @@ def _memory(compiled: jax.stages.Compiled) -> float:
     if counts := jax.devices()[0].memory_stats():
         return float(counts["peak_bytes_in_use"])
     memory = compiled.memory_analysis()
+    assert memory is not None
     held = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
     return float(held + memory.temp_size_in_bytes)
 

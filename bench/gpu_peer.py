@@ -52,7 +52,7 @@ def measured(settings: Settings) -> Iterator[Result]:
             result = _or_too_large(measure, settings, batch_size, "")
             yield result
             speeds[batch_size] = result.get("tokens_per_second", 0.0)
-        best[sizes] = max(speeds, key=lambda size: speeds[size], default=None)
+        best[sizes] = max(speeds, key=lambda size: speeds[size], default=0)
     for measure, sizes, mode in ways:
         if best[sizes]:
             yield _or_too_large(measure, settings, best[sizes], mode)

@@ -58,7 +58,7 @@ def measure(model: str, table: str, names: ColumnNames, rounds: int, folder: str
 
 def texts(table: str, text_a: str, text_b: str | None) -> list[Any]:
     """The texts of a table, or pairs of them."""
-    rows = _rows(table, ColumnNames(text_a, text_b))
+    rows = _rows(table, ColumnNames(text_a, text_b or ""))
     return [row.text_a if text_b is None else (row.text_a, row.text_b) for row in rows]
 
 

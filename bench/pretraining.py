@@ -13,12 +13,11 @@ positions, three times for a training step.
 
 import argparse
 import statistics
-import tempfile
 from typing import Any
 
 import numpy as np
 
-from bench.side_by_side import Worker, median_and_spread, write_results
+from bench.side_by_side import Worker, arrays_file, median_and_spread, write_results
 from bench.workload import SHAPES, VOCABULARY, config_of, operations
 from jaxbert.batches.order import records_at
 from jaxbert.datasets.checks import Bounds
@@ -35,11 +34,9 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {}
     last: dict[str, Any] = {}
     tokens, needed, products, positions = [], [], [], []
-    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
-        np.savez(file, **features)
-        file.flush()
+    with arrays_file(features) as file:
         settings = {
-            "data": file.name,
+            "data": file,
             "config": config_of(arguments.shape, records.max_seq_length),
             "batch_size": batch,
             "parts": arguments.parts,

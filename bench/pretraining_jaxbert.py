@@ -55,7 +55,7 @@ def main() -> None:
         shape = (mode, batch["input_ids"].shape)
         if shape not in programs:  # compiled before the clock starts, as in a long run
             options = devices.compiler_options(config, device_mesh(jax.local_devices()), compute.dtype)
-            programs[shape] = jax.jit(steps, donate_argnums=0).lower(state, batch).compile(options)
+            programs[shape] = jax.jit(steps, donate_argnums=0, compiler_options=options).lower(state, batch).compile()
         start = time.perf_counter()
         batch = batches[mode].at(number)
         state, metrics = programs[shape](state, batch)

@@ -4,6 +4,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -138,7 +139,7 @@ TRAINERS: dict[str, Callable[..., Programs]] = {
 }
 
 
-def _common(batch_size: int, dtype: str) -> dict[str, object]:
+def _common(batch_size: int, dtype: str) -> dict[str, Any]:
     return {"model_dir": "none", "train_batch_size": batch_size, "dtype": dtype}
 
 
@@ -147,5 +148,6 @@ def _training(table: Table, loss: Loss, batches: TrainingBatches) -> Training:
     return Training(table, loss, schedule, plan, batches, None)
 
 
-def _like(batch: Arrays, sharding: NamedSharding) -> dict[str, jax.ShapeDtypeStruct]:
+def _like(batch: Arrays, sharding: NamedSharding) -> dict[str, Any]:
+    """Shapes that stand for arrays."""
     return {name: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding) for name, a in batch.items()}

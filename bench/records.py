@@ -113,7 +113,7 @@ def rate(work: Callable[[], int]) -> float:
 def read_all(path: str) -> dict[str, np.ndarray]:
     """Every array of a record file."""
     records = TFRecords([path])
-    return decode(records.read(np.arange(len(records))), classification_schema(LENGTH), records.place)
+    return decode(records.read(np.arange(len(records))), classification_schema(LENGTH))
 
 
 def decoding_rate(path: str, batch: int) -> float:
@@ -123,7 +123,7 @@ def decoding_rate(path: str, batch: int) -> float:
 
     def work() -> int:
         for start in range(0, len(order), batch):
-            decode(records.read(order[start : start + batch]), schema, records.place)
+            decode(records.read(order[start : start + batch]), schema)
         return len(order)
 
     return statistics.median(rate(work) for _ in range(5))

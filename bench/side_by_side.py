@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two programs measured in one run: each in its own process, idle while the other works; medians, ratios."""
 
+import contextlib
 import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 
 class Worker:
@@ -36,6 +40,15 @@ class Worker:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
+
+
+@contextlib.contextmanager
+def arrays_file(arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
+    """An `.npz` with what both sides work on, gone afterwards."""
+    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+        file.flush()
+        yield file.name
 
 
 def serve(answer: Any) -> None:

@@ -117,7 +117,7 @@ def check_equal(modules: tuple[Any, Any], vocab: str, path: str, target: str) ->
     convert_original(modules, vocab, path, features.append)
     convert_ours(vocab, path, target)
     records = TFRecords([target])
-    arrays = decode(records.read(np.arange(len(records))), squad_schema(SETTINGS.max_seq_length), records.place)
+    arrays = decode(records.read(np.arange(len(records))), squad_schema(SETTINGS.max_seq_length))
     names = ("unique_id", "input_ids", "input_mask", "segment_ids", "start_position", "end_position")
     for name, array in zip(names, arrays.values(), strict=False):
         assert (np.array([getattr(feature, name) for feature in features]) == array).all(), f"{name} differs"

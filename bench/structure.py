@@ -81,13 +81,13 @@ def entered(root: Path, command: list[str]) -> dict[str, int]:
     try:
         from jaxbert.cli import main
     except ImportError:  # an older checkout
-        from jaxbert.__main__ import main
+        from jaxbert.__main__ import main  # type: ignore[assignment]
     code = main(command)  # once before: importing runs decorators and tables, which is not what a reader follows
     threading.setprofile(note)
     sys.setprofile(note)
     code = code or main(command)
     sys.setprofile(None)
-    threading.setprofile(None)  # type: ignore[arg-type]  # None is what takes it away
+    threading.setprofile(None)  # None is what takes it away
     assert code == 0
     return {"functions entered": len(seen), "modules entered": len({file for file, _ in seen})}
 
