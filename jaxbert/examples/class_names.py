@@ -44,7 +44,8 @@ def say_counted(names: Sequence[str], labels: Sequence[str]) -> None:
 def spellings(names: Sequence[str], labels: Sequence[str]) -> Mapping[str, str]:
     """Label of the data -> name of a model's class, by its spelling or its number; empty where they are the same.
 
-    Labels come in the order of training; some may be missing. Empty, too, where they are of other classes.
+    Labels come in the order of training; some may be missing. Empty, too, where they are of other classes, or only some
+    of them are names: of the model's 0 and 1, the data's 1 and 2 may be the one or the other.
     """
     if not labels or set(labels) <= set(names):
         return {}
@@ -52,6 +53,8 @@ def spellings(names: Sequence[str], labels: Sequence[str]) -> Mapping[str, str]:
     found = dict(zip(labels, keys([*labels]), strict=True))
     if set(found.values()) <= wanted.keys():
         return {label: wanted[key] for label, key in found.items()}
+    if set(labels) & set(names):
+        return {}
     if ordered := by_number(names, labels):
         return dict(zip(ordered, names, strict=True))
     if [*counted(names)] == [*names]:

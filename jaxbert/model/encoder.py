@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.model.attention import Tokens, attention, suits_tpu
 from jaxbert.model.dropout import Site, dropout, site_bits
-from jaxbert.model.layers import ACTIVATIONS, dense, dense_together, layer_norm, recomputed
+from jaxbert.model.layers import ACTIVATIONS, dense, dense_together, layer_norm, look_up, recomputed
 from jaxbert.model.weights import Tree
 
 Rows = Mapping[str, jax.Array]
@@ -99,7 +99,7 @@ def hidden_states(
 
 def embed(p: Tree, config: BertConfig, rows: Rows, dropout_bits: jax.Array | None) -> jax.Array:
     """Word + type + position embeddings, normalized: [B, S, H] float32."""
-    x = p["word_embeddings"][rows["input_ids"]]
+    x = look_up(p["word_embeddings"], rows["input_ids"])
     x = x + p["token_type_embeddings"][rows["type_ids"]] + p["position_embeddings"][rows["positions"]]
     x = layer_norm(p["LayerNorm"], x)
     return dropout(x, site_bits(dropout_bits, config.num_hidden_layers, Site.EMBEDDINGS), config.hidden_dropout_prob)

@@ -4,6 +4,7 @@
 Weights are float32; products run in the dtype of the activations they meet; LayerNorm statistics are float32 always.
 """
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -113,15 +114,44 @@ def _recomputed_forward(f: Callable[..., A], p: Any, *xs: jax.Array) -> tuple[A,
 
 
 def _recomputed_backward(f: Callable[..., A], inputs: tuple[Any, ...], dy: A) -> tuple[Any, ...]:
-    """`zero`, which is always 0, lets f begin when the gradient is there, and not be joined with the first f."""
+    """f begins when the gradient is there, and is not joined with the first f."""
     p, *xs = inputs
-    first = jax.tree.leaves(dy)[0].ravel()[0]
-    zero = (first > 1) & (first < -1)
+    zero = _zero_after(dy)
     gradients: tuple[Any, ...] = jax.vjp(f, p, *(x + zero.astype(x.dtype) for x in xs))[1](dy)
     return gradients
 
 
 _recomputed.defvjp(_recomputed_forward, _recomputed_backward)
+
+
+def look_up(table: jax.Array, ids: jax.Array) -> jax.Array:
+    """The rows [B, S, H] of table [V, H] at ids [B, S].
+
+    On a CPU the gradient of the table takes no memory before dy is there: the zeros to which dy is added depend on it,
+    else XLA makes them at the start of the step.
+    """
+    rows: jax.Array = jax.lax.platform_dependent(table, ids, cpu=_looked_up, default=operator.getitem)
+    return rows
+
+
+@jax.custom_vjp
+def _looked_up(table: jax.Array, ids: jax.Array) -> jax.Array:
+    rows: jax.Array = table[ids]
+    return rows
+
+
+def _looked_up_backward(inputs: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, None]:
+    table, ids = inputs
+    return jnp.full_like(table, _zero_after(dy)).at[ids].add(dy), None
+
+
+_looked_up.defvjp(lambda table, ids: (table[ids], (table, ids)), _looked_up_backward)
+
+
+def _zero_after(dy: Any) -> jax.Array:
+    """False, always, and not known before the gradients dy are."""
+    first: jax.Array = jax.tree.leaves(dy)[0].ravel()[0]
+    return (first > 1) & (first < -1)
 
 
 def layer_norm(p: Mapping[str, jax.Array], x: jax.Array, epsilon: float | None = None) -> jax.Array:

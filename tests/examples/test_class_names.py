@@ -19,6 +19,8 @@ from jaxbert.examples.class_names import spellings
         ("bad good", "2 1", ""),
         ("LABEL_0 LABEL_1", "1 2", "LABEL_0 LABEL_1"),
         ("0 1", "-1", ""),
+        ("0 1", "1 2", ""),
+        ("1 2 3", "0 1 2", ""),
         ("LABEL_0 LABEL_1 LABEL_2", "3 1", ""),
         ("bad good", "Good good", ""),
         ("bad Bad", "BAD bad", ""),

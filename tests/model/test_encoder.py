@@ -155,6 +155,24 @@ def test_what_a_layer_keeps_on_a_cpu(config, features, activation):
     assert needed(5) - needed(3) <= 1.03 * 2 * floats * np.float32().itemsize
 
 
+def test_the_gradient_of_the_table_takes_no_memory_before_it_is_there(config, features):
+    """A larger vocabulary needs no more memory beside weights, as long as its table is smaller than what layers keep."""
+    batch = {name: jnp.asarray(array) for name, array in packed_batch(features, row_length=128).items()}
+
+    def needed(vocab_size):
+        of_size = dataclasses.replace(config, vocab_size=vocab_size, num_hidden_layers=6, intermediate_size=512)
+
+        def step(weights):
+            _, gradients = loss_and_gradients(weights, of_size, batch, True)
+            return jax.tree.map(lambda weight, gradient: weight - 0.1 * gradient, weights, gradients)
+
+        weights = initialize(classifier_table(of_size, 3), 0, 0.02)
+        return jax.jit(step, donate_argnums=0).lower(weights).compile().memory_analysis().temp_size_in_bytes
+
+    table = 9_000 * config.hidden_size * np.float32().itemsize
+    assert needed(10_000) - needed(1_000) < 0.1 * table
+
+
 def test_with_remat_a_layer_keeps_its_input_only(config, features):
     """A layer more needs memory for the array that goes into it, and for no other."""
     batch = {name: jnp.asarray(array) for name, array in packed_batch(features, row_length=128).items()}
