@@ -2,7 +2,6 @@
 """Our side of bench/classifier.py: the functions that `run_classifier` runs, on record files."""
 
 import dataclasses
-import functools
 import json
 import sys
 import time
@@ -90,9 +89,7 @@ def work(settings: Mapping[str, Any], task: Task) -> None:
     schedule = LinearSchedule(2e-5, 0.0, 10, 10**6)
     one_step = train_step(task.loss, optimizer, schedule, decay_mask(task.table), seed=0)
     steps = CompiledSteps(one_step, lambda text: None, options)
-    first = jax.jit(  # as the trainers do
-        functools.partial(initial_state, optimizer=optimizer), donate_argnums=0, out_shardings=replicated(mesh)
-    )
+    first = jax.jit(initial_state, donate_argnums=0, out_shardings=replicated(mesh))  # as the trainers do
     state = first(initialize(task.table, 0, 0.02))
     window = np.array(settings["window"])
     evaluated = evaluation_shape(data["lengths"][window], batch_size, multiple=8)

@@ -58,7 +58,7 @@ def work(settings: dict[str, int]) -> None:
     training = programs.training
     options = devices.compiler_options(config, mesh, programs.compute.dtype)
     compiled = CompiledSteps(run.steps(programs.flags, mesh, training), lambda text: None, options)
-    state = initial_state(initialize(training.table, 0, 0.02), run.optimizer(programs.flags))
+    state = initial_state(initialize(training.table, 0, 0.02))
     state = to_devices(state, state_shardings(state, training.table, mesh))
     gradients = [
         jax.device_put(np.ones((mesh.size, *weight.shape), np.float32), row_sharding(mesh, 0))

@@ -282,7 +282,7 @@ def _first_state(programs: Programs) -> State:
     weights = initialize(training.table, SEED, 0.02, flatten(shardings["weights"]))
 
     def first(weights: Tree) -> State:
-        return initial_state(weights, run.optimizer(flags), run.loss_scale(flags))
+        return initial_state(weights, run.loss_scale(flags))
 
     state: State = jax.jit(first, out_shardings=shardings)(weights)
     return state

@@ -44,7 +44,7 @@ def main() -> None:
         )
 
     steps = train_step(loss, optimizer, LinearSchedule(1e-4, 0.0, 10, 10**6), decay_mask(table), seed=0)
-    state = initial_state(initialize(table, 0, 0.02), optimizer)
+    state = initial_state(initialize(table, 0, 0.02))
     programs: dict[tuple[str, tuple[int, ...]], jax.stages.Compiled] = {}
 
     def answer(mode: str, number: int = 0) -> dict[str, float]:

@@ -35,7 +35,7 @@ COMMANDS = {
     "serve": "answer requests over HTTP, and show a page to try the model",
     "sweep": "run a trainer with every combination of values, several seeds each, and choose",
     "run_glue": "fine-tune on every task of GLUE that is there, score it, make the file for the server",
-    "inspect": "say what a model file, records, metadata or a vocabulary is",
+    "inspect": "say what a model, records, a table, metadata or a vocabulary is",
 }
 FLAGS = {  # where each command's flags are: module below jaxbert.config, and dataclass
     "train_vocab": ("data", "VocabFlags"),
@@ -128,10 +128,10 @@ def _run(command: str, arguments: list[str]) -> None:
 def _options(command: str, arguments: list[str]) -> object:
     """What the arguments of a command say."""
     if command == "sweep":
-        trainer, rest = (arguments[0], arguments[1:]) if arguments[:1] and arguments[0][0] != "-" else ("", arguments)
-        if trainer and trainer not in sweep.TRAINERS:
+        is_named = bool(arguments) and not arguments[0].startswith("-")
+        trainer, rest = (arguments[0], arguments[1:]) if is_named else (sweep.TRAINERS[0], arguments)
+        if trainer not in sweep.TRAINERS:
             raise InputError(f"`{trainer}` does not train", f"one of {', '.join(sweep.TRAINERS)}")
-        trainer = trainer or sweep.TRAINERS[0]
         return sweep.read_sweep(trainer, flags_of(trainer), rest)
     if command == "run_glue":
         return sweep.read_glue(arguments)

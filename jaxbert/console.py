@@ -52,7 +52,14 @@ def progress() -> Iterator[Report]:
     """Shows how many examples are done: a running count on a terminal, a line now and then in a log."""
     console = terminal()
     if console is None:
-        yield lambda name, count: None if count % _LINE_EVERY else say(f"{name}: {count:,} examples")
+        told: dict[str, int] = {}
+
+        def tell(name: str, count: int) -> None:
+            if count // _LINE_EVERY > told.get(name, 0):
+                told[name] = count // _LINE_EVERY
+                say(f"{name}: {count:,} examples")
+
+        yield tell
         return
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

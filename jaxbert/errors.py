@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one exception for wrong input; every folder may raise it, only `__main__` catches it."""
+"""The one exception for wrong input; every folder may raise it, `cli.py` prints it."""
 
 
 class InputError(Exception):

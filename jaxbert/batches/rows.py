@@ -80,7 +80,7 @@ def lay_out(
     """Copy the real tokens of `features` (arrays [n, S], any n) into rows.
 
     Args:
-        features: as `example_proto.decode` returns them; masks may have holes, positions count from the record's start.
+        features: as `example.decode` returns them; masks may have holes, positions count from the record's start.
         examples: record numbers [n].
         packed: which of the n sequences lie in which row, as `packing.pack` gives it.
         sizes: (B, S, N).

@@ -111,9 +111,10 @@ def sizes(contents: Contents, attention_heads: int | None = None) -> BertConfig:
         raise _unknown(
             contents, f"the number of attention heads does not show, {hidden} is no multiple of {_HEAD_SIZE}"
         )
-    layers = len({names.layer_of(name) for name in contents.keys} - {None})
-    config = BertConfig(vocab_size, hidden, layers, heads, intermediate)
-    return dataclasses.replace(config, max_position_embeddings=positions, type_vocab_size=types)
+    layers = names.count_layers(contents.keys)
+    return BertConfig(
+        vocab_size, hidden, layers, heads, intermediate, max_position_embeddings=positions, type_vocab_size=types
+    )
 
 
 def _unknown(contents: Contents, reason: str) -> InputError:

@@ -2,13 +2,12 @@
 """What a model is: its format, sizes and heads, what fits it, and every tensor; no value is read."""
 
 import math
-import os
 from collections.abc import Iterator
 
 from jaxbert.checkpoints import huggingface, names
 from jaxbert.checkpoints.contents import Contents, groups, sizes, unaccounted
 from jaxbert.checkpoints.fetch import cache_folder
-from jaxbert.checkpoints.model_folder import models_of_run, saved_steps
+from jaxbert.checkpoints.model_folder import models_of_run, saved_steps, states_folder
 from jaxbert.checkpoints.released import RELEASED
 from jaxbert.checkpoints.resolve import Source, find_source, read_config
 from jaxbert.config.bert_config import BertConfig
@@ -20,7 +19,6 @@ from jaxbert.text.vocab import lower_cases, read_vocab
 from jaxbert.tfrecord.metadata import MetaData, MultipleChoiceMetaData, SquadMetaData, TaggingMetaData
 
 _SHOWN = 20  # added tokens that are listed
-_STATES = "checkpoints"  # below the folder of a run
 
 
 def describe_run(path: str) -> list[str]:
@@ -28,7 +26,7 @@ def describe_run(path: str) -> list[str]:
     if not files.is_folder(path):
         return []
     parts = [f"model `{name}`" for name in models_of_run(path)]
-    if steps := saved_steps(os.path.join(path, _STATES)) or saved_steps(path):
+    if steps := saved_steps(states_folder(path)) or saved_steps(path):
         parts.append(f"training states after steps {', '.join(map(str, steps))}")
     return [f"{path}: folder of a run of jaxbert, with {', '.join(parts)}"] if parts else []
 
@@ -127,19 +125,19 @@ def _shown_sizes(contents: Contents) -> BertConfig | None:
         return None
 
 
+_HEADS = {
+    names.CLASSIFIER[0]: "classifier ({} outputs)",
+    names.SQUAD[0]: "SQuAD",
+    names.TAGGER[0]: "tagger ({} outputs)",
+    names.CHOICE[0]: "multiple choice",
+    names.NEXT_SENTENCE[0]: "next sentence",
+    names.MASKED_LM_BIAS: "masked LM",
+}  # by a weight of each
+
+
 def _heads(contents: Contents) -> Iterator[str]:
-    if names.CLASSIFIER[0] in contents.shapes:
-        yield f"classifier ({contents.shapes[names.CLASSIFIER[0]][0]} outputs)"
-    if names.SQUAD[0] in contents.shapes:
-        yield "SQuAD"
-    if names.TAGGER[0] in contents.shapes:
-        yield f"tagger ({contents.shapes[names.TAGGER[0]][0]} outputs)"
-    if names.CHOICE[0] in contents.shapes:
-        yield "multiple choice"
-    if names.NEXT_SENTENCE[0] in contents.shapes:
-        yield "next sentence"
-    if names.MASKED_LM_BIAS in contents.keys:
-        yield "masked LM"
+    shapes = contents.shapes
+    yield from (text.format(shapes[name][0]) for name, text in _HEADS.items() if name in shapes)
     if contents.undecided:
         yield "a dense one with 2 outputs, a classifier or SQuAD"
 
@@ -239,8 +237,7 @@ def _counted(contents: Contents) -> Iterator[str]:
 
 def _table(contents: Contents) -> Iterator[str]:
     """Every tensor: TF1 name, shape and type as stored, key; weights first, in the order of the network."""
-    layers = len({names.layer_of(name) for name in contents.keys} - {None})
-    order = [name for name in names.weight_names(layers) if name in contents.keys]
+    order = [name for name in names.weight_names(names.count_layers(contents.keys)) if name in contents.keys]
     order += [name for name in contents.keys if name not in set(order)]
     rows = [(name, contents.keys[name]) for name in order]
     used = {key for _, key in rows}

@@ -125,15 +125,11 @@ def _cause(report: LoadReport, expected: Mapping[str, tuple[int, ...]]) -> str:
             if pattern.match(other.name) and len(other.found) == len(other.expected) > axis:
                 causes.setdefault(setting, (other.found[axis], other.expected[axis]))
     in_file = {*report.loaded, *(other.name for other in report.other_shapes), *report.unused}
-    causes["num_hidden_layers"] = (_count_layers(in_file), _count_layers(expected))
+    causes["num_hidden_layers"] = (names.count_layers(in_file), names.count_layers(expected))
     texts = [
         f"{name} differs: file {file}, bert_config.json {ours}" for name, (file, ours) in causes.items() if file != ours
     ]
     return ", ".join(texts) or "check that file and bert_config.json belong together"
-
-
-def _count_layers(weights: Mapping[str, object] | set[str]) -> int:
-    return len({names.layer_of(name) for name in weights} - {None})
 
 
 def _describe(other: OtherShape) -> str:

@@ -61,6 +61,11 @@ def models_of_run(folder: str) -> list[str]:
     return [name for name in ("best", "last", "pretrained") if has_model(os.path.join(folder, name))]
 
 
+def states_folder(model_dir: str) -> str:
+    """Where the states of the training are saved."""
+    return os.path.join(model_dir, "checkpoints")
+
+
 def saved_steps(folder: str) -> list[int]:
     """The steps whose training states are in `folder` (folders on disk, files in remote storage), ascending."""
     steps = (name.removesuffix(STATE_ENDING) for name in files.names(folder))

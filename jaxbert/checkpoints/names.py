@@ -7,7 +7,7 @@ A path is a chain of edges in the object graph (see `tf_graph`), joined by `/` a
 import enum
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +78,11 @@ def layer_of(name: str) -> int | None:
     """The number of the encoder layer that the weight `name` belongs to."""
     found = _LAYER.match(name)
     return int(found[1]) if found else None
+
+
+def count_layers(weights: Iterable[str]) -> int:
+    """The number of encoder layers that the weights belong to."""
+    return len({layer_of(name) for name in weights} - {None})
 
 
 class Form(enum.Enum):

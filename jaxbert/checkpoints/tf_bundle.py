@@ -20,10 +20,10 @@ import ml_dtypes
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from jaxbert.checkpoints.tf_table import read_table, read_varint, write_table, write_varint
+from jaxbert.checkpoints.tf_table import read_table, read_varint, write_table
 from jaxbert.errors import InputError
 from jaxbert.io.files import find, is_file, is_folder, read_text, view_input, whole_file
-from jaxbert.io.protobuf import declare
+from jaxbert.io.protobuf import declare, write_varint
 from jaxbert.io.storage import RemoteBytes
 from jaxbert.tfrecord.files import masked_crc
 

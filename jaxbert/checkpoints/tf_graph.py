@@ -325,12 +325,13 @@ def write_tf2(prefix: str, weights: Mapping[str, np.ndarray], attention_heads: i
 
 def write_objects(prefix: str, objects: Sequence[tuple[Sequence[str], np.ndarray]]) -> None:
     """Write variables, each with all paths that lead to it from the root; the first one is its key."""
-    tensors = {_key(paths[0]): value for paths, value in objects}
+    tensors = {value_key(paths[0]): value for paths, value in objects}
     graph = _graph([paths for paths, _ in objects])
     write_bundle(prefix, tensors | {GRAPH_KEY: np.array(graph, dtype=object)})
 
 
-def _key(path: str) -> str:
+def value_key(path: str) -> str:
+    """The key of the value of the object at `path`."""
     return f"{path}/.ATTRIBUTES/{VALUE}"
 
 
@@ -377,7 +378,7 @@ def _graph(variables: Sequence[Sequence[str]]) -> bytes:
     numbers = {"": 0}  # of the nodes, by their paths
     for paths in variables:
         variable = len(graph.nodes)
-        graph.nodes.add().attributes.add(name=VALUE, checkpoint_key=_key(paths[0]))
+        graph.nodes.add().attributes.add(name=VALUE, checkpoint_key=value_key(paths[0]))
         for path in paths:
             parent, _, edge = path.rpartition("/")
             graph.nodes[_number(graph, numbers, parent)].children.add(node_id=variable, local_name=edge)

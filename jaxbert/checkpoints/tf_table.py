@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 from jaxbert.errors import InputError
 from jaxbert.io.files import map_input, whole_file
+from jaxbert.io.protobuf import write_varint
 from jaxbert.tfrecord.files import masked_crc
 
 _MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
@@ -163,16 +164,6 @@ def read_varint(data: bytes, start: int) -> tuple[int, int]:
         if byte < 0x80:
             return number, start + index + 1
     raise ValueError(f"the number at byte {start} is cut or damaged")
-
-
-def write_varint(number: int) -> bytes:
-    """`number` (not negative) as `read_varint` reads it."""
-    digits = bytearray()
-    while number > 0x7F:
-        digits.append(number & 0x7F | 0x80)
-        number >>= 7
-    digits.append(number)
-    return bytes(digits)
 
 
 def decompress(data: bytes) -> bytes:

@@ -6,8 +6,8 @@ import time
 
 from jaxbert.checkpoints.tokenizer_files import rules_of_vocab
 from jaxbert.config.data import PretrainingDataFlags
-from jaxbert.console import cores, say, text_progress
-from jaxbert.datasets.pretraining_build import MEGABYTE, Recipe, build, prepare, problems, summary
+from jaxbert.console import MEGABYTE, cores, say, text_progress
+from jaxbert.datasets.pretraining_build import Recipe, build, prepare, problems, summary
 from jaxbert.examples.corpus import text_files
 from jaxbert.features.masking import Masking
 from jaxbert.features.pretraining import PairRecipe

@@ -79,11 +79,9 @@ def flag(
     return dataclasses.field(default=default, kw_only=True, metadata={"flag": rule})
 
 
-def required_flag(
-    help: str, *, choices: Sequence[str] = (), minimum: float | None = None, group: str = "", short: str = ""
-) -> Any:
+def required_flag(help: str, *, choices: Sequence[str] = (), group: str = "", short: str = "") -> Any:
     """A dataclass field that is a flag without default: the command line must give it."""
-    rule = Rule(help, True, tuple(choices), minimum, None, group, short)
+    rule = Rule(help, True, tuple(choices), group=group, short=short)
     return dataclasses.field(kw_only=True, metadata={"flag": rule})
 
 

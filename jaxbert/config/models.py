@@ -65,7 +65,7 @@ class InspectFlags:
 
     path: str = argument(
         "A model in any format that is read (also by the name of a released one), an ONNX file (needs the package"
-        " `onnx`), TFRecords, metadata, a vocabulary or a configuration."
+        " `onnx`), TFRecords, metadata, a table, SQuAD, a folder of `datasets`, a vocabulary or a configuration."
     )
     bert_config_file: str | None = flag(None, "Compare the model with this configuration.")
     vocab_file: str | None = flag(None, "Compare the model with this vocabulary, or count the tokens of a table by it.")

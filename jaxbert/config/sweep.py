@@ -123,7 +123,7 @@ def read_sweep(trainer: str, options: type[Any], argv: Sequence[str]) -> Sweep:
         raise InputError(f"`--model_dir={folder}` is remote", "give a folder on this machine")
     if values.get("mode", ["train_and_eval"]) != ["train_and_eval"]:
         raise InputError(f"`--mode={','.join(values['mode'])}`: every run trains and evaluates", "leave `--mode` out")
-    first = int(_one(options, "seed", values.pop("seed", ["0"])))
+    first = _first_seed(values.pop("seed", ["0"]))
     values.setdefault("records_dir", [os.path.join(folder, "records")])
     varied = {name: found for name, found in values.items() if len(found) > 1}
     fixed = [f"--{name}={found[0]}" for name, found in values.items() if len(found) == 1]
@@ -192,12 +192,10 @@ def _listed(options: type[Any], name: str, text: str) -> list[str]:
     return values
 
 
-def _one(options: type[Any], name: str, values: Sequence[str]) -> str:
+def _first_seed(values: Sequence[str]) -> int:
     if len(values) > 1 or not values[0].isdecimal():
-        raise InputError(
-            f"`--{name}={','.join(values)}`: expected one whole number", "`--seeds` says how many follow it"
-        )
-    return values[0]
+        raise InputError(f"`--seed={','.join(values)}`: expected one whole number", "`--seeds` says how many follow it")
+    return int(values[0])
 
 
 def _in_a_path(value: str) -> str:

@@ -63,8 +63,8 @@ def _describe_records(path: str) -> Iterator[str]:
     yield f"{path}: TFRecords, {count} of them, all checksums right"
     try:
         features = parse_example(first)
-    except ValueError as error:
-        yield f"features        the first record is no tf.train.Example: {error}"
+    except InputError as error:
+        yield f"features        {error.message}"
         return
     for name, values in sorted(features.items()):
         yield f"  {name:24} {'bytes' if isinstance(values, list) else values.dtype} [{len(values)}]"

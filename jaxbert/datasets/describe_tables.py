@@ -26,11 +26,11 @@ def describe_table(path: str) -> list[str]:
     if path.lower().endswith(".csv"):
         separator = widest_separator(path)
         return _describe_text(path, f"CSV, separated by {SEPARATORS[separator]}", csv_rows(path, separator))
-    if path.endswith(".tsv"):
+    if path.lower().endswith(".tsv"):
         is_quoted = quotes_of_tsv(path) == "spreadsheet"
         rows = csv_rows(path, "\t") if is_quoted else tsv_rows(path)
         return _describe_text(path, "TSV with the quotes of a spreadsheet" if is_quoted else "TSV", rows)
-    return describe_json_lines(path) if path.endswith(".jsonl") else []
+    return describe_json_lines(path) if path.lower().endswith(".jsonl") else []
 
 
 def describe_json_lines(path: str) -> list[str]:
@@ -75,7 +75,10 @@ def _describe_columns(beginning: str, table: ArrowTable) -> Iterator[str]:
 
 
 def _describe_text(path: str, kind: str, rows: Iterator[tuple[int, list[str]]]) -> list[str]:
-    first, *others = [fields for _, fields in itertools.islice(rows, 2)]
+    beginning = [fields for _, fields in itertools.islice(rows, 2)]
+    if not beginning:
+        return [f"{path}: {kind}, without a row"]
+    first, *others = beginning
     values = others[0] if others else [""] * len(first)
     columns = {name: f"{value!r:.{_SHOWN}}" for name, value in zip(first, values, strict=False)}
     count = len(others) + sum(1 for _ in rows)
@@ -114,7 +117,9 @@ def _use(path: str, columns: Collection[str]) -> Iterator[str]:
         "label_column": _usual(_LABELS, columns) or "NAME",
     }
     given = [f"--{flag}={name}" for flag, name in names.items() if name]
-    numbers = "" if os.path.splitext(path)[1] not in (".csv", ".tsv") else "; columns by number from 0 without names"
+    numbers = (
+        "" if os.path.splitext(path)[1].lower() not in (".csv", ".tsv") else "; columns by number from 0 without names"
+    )
     yield f"use             jaxbert run_classifier --train_file={path} {' '.join(given)}{numbers}"
     texts = " ".join(given[:-1])
     yield f"or              jaxbert predict --model=MODEL --input_file={path} {texts}; the same with embed"

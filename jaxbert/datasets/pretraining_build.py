@@ -22,6 +22,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
+from jaxbert.console import MEGABYTE, BytesReport
 from jaxbert.datasets.building import in_order
 from jaxbert.errors import InputError, Interrupted
 from jaxbert.examples.corpus import Shard, TextFile, read_documents, shards
@@ -29,13 +30,11 @@ from jaxbert.features.counts import unknown_note
 from jaxbert.features.masking import Masking, MaskVocab, mask_vocab, whole_words_note
 from jaxbert.features.pretraining import Instances, PairRecipe, TokenizedText, features, make_instances, tokenize
 from jaxbert.io import files
-from jaxbert.text.tokenizer import Rules, Tokenizer
-from jaxbert.text.vocab import read_vocab
+from jaxbert.text.tokenizer import Rules, Tokenizer, open_tokenizer
 from jaxbert.tfrecord.example import encode
 from jaxbert.tfrecord.files import frame
 from jaxbert.tfrecord.schema import pretraining_schema
 
-MEGABYTE = 1_000_000
 _ONE_SENTENCE = 1.1  # sentences a document up to which that is "about one"
 _FEW = 10  # documents below which it says nothing
 _BLOCK_TOKENS = 1 << 17  # positions of the records that are laid out at once
@@ -94,9 +93,6 @@ class ShardReport:
     sizes: tuple[int, ...]
     counts: Counts
 
-
-Report = Callable[[int, int], None]
-"""Is told how many bytes of text are done, and of how many."""
 
 _NO_LIMIT = 1 << 62
 
@@ -164,7 +160,9 @@ def _agree_on_settings(work: Work, settings: str) -> None:
         )
 
 
-def build(work: Work, workers: int, report: Report, runner: str = "", runner_options: Sequence[str] = ()) -> Counts:
+def build(
+    work: Work, workers: int, report: BytesReport, runner: str = "", runner_options: Sequence[str] = ()
+) -> Counts:
     """Make the shards that are missing, join them into the outputs, and remove the shards; returns what was made.
 
     Args:
@@ -204,7 +202,7 @@ def build(work: Work, workers: int, report: Report, runner: str = "", runner_opt
     return counts
 
 
-def make_shards(work: Work, workers: int, report: Report) -> None:
+def make_shards(work: Work, workers: int, report: BytesReport) -> None:
     """Make the shards that are missing; when this is stopped, those under way are still finished."""
     total = sum(map(len, work.shards))
     missing = work.missing()
@@ -341,7 +339,7 @@ def _report_path(folder: str, number: int) -> str:
 @functools.lru_cache(maxsize=1)
 def _tokenizer(recipe: Recipe) -> Tokenizer:
     """One for all the shards of a process, whose memory then serves them all."""
-    return Tokenizer(read_vocab(recipe.vocab_file), recipe.rules)
+    return open_tokenizer(recipe.vocab_file, recipe.rules)
 
 
 @contextlib.contextmanager

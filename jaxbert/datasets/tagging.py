@@ -27,7 +27,6 @@ class TaggedWindows:
         sentences: in their order.
         tags: number of the tag of each word of all sentences [W], int64; 0 where tags were not asked for.
         lengths: tokens of each window [n], int64.
-        cut: how many sentences, or documents, are more than one window.
         counts: of sentences, or documents, and their tokens.
     """
 
@@ -36,7 +35,7 @@ class TaggedWindows:
     ) -> None:
         self.sentences, self.tags = sentences, tags
         made = word_windows(_texts(sentences, meta.context), tokenizer, meta.max_seq_length)
-        self.lengths, self.cut, self.counts = made.lengths, made.cut, made.counts
+        self.lengths, self.counts = made.lengths, made.counts
         of_word = np.concatenate([np.zeros(1, np.int64), tags])
         self._flat = {"input_ids": made.ids, "words": made.words, "tag_ids": of_word[made.words].astype(np.int32)}
 

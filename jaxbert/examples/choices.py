@@ -9,7 +9,7 @@ from typing import Any
 
 from jaxbert.errors import InputError
 from jaxbert.examples.arrow import Role, is_arrow, open_arrow
-from jaxbert.examples.rows import json_rows
+from jaxbert.examples.rows import is_json, json_rows
 from jaxbert.examples.table import ColumnNames, open_table
 from jaxbert.io.files import expand, is_file, open_input
 
@@ -99,16 +99,16 @@ def _questions(path: str, role: Role, columns: ChoiceColumns | None) -> Iterator
         wanted = [name for name in (*columns.texts, columns.label, columns.id) if name in table.columns]
         rows = ((f"row {number}", dict(zip(wanted, values, strict=True))) for number, values in table.rows(wanted))
         yield from _of_rows(path, rows, role, columns)
-    elif _is_json(path):
+    elif _holds_json(path):
         yield from _of_json(path, role, columns)
     else:
         columns = columns or SWAG
         yield from _of_rows(path, _text_rows(path, role, columns), role, columns)
 
 
-def _is_json(path: str) -> bool:
+def _holds_json(path: str) -> bool:
     if not is_file(path):
-        return path.endswith((".json", ".jsonl"))  # which is then refused as one
+        return is_json(path)  # which is then refused as one
     with open_input(path) as file:
         return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
 

@@ -28,6 +28,16 @@ _QUOTED = re.compile(r'"(?:[^"]++|"")*+"')
 _RECORD = re.compile(r'(?:"(?:[^"]++|"")*+"|[^"\t]*+)(?:\t(?:"(?:[^"]++|"")*+"|[^"\t]*+))*+')
 
 
+def is_json(path: str) -> bool:
+    """Whether a file is called one of JSON lines."""
+    return path.lower().endswith((".jsonl", ".json"))
+
+
+def is_number(column: str) -> bool:
+    """Whether a column is named by its number."""
+    return re.fullmatch("-?[0-9]+", column) is not None
+
+
 def tsv_rows(path: str) -> Iterator[Row]:
     """(line number from 1, fields) of each line that is not blank.
 

@@ -20,6 +20,8 @@ from jaxbert.examples.rows import (
     Row,
     csv_rows,
     find_separator,
+    is_json,
+    is_number,
     json_rows,
     quotes_of_tsv,
     tsv_rows,
@@ -40,7 +42,6 @@ _MOST_LABELS = 10_000
 _MOST_NUMBERS, _MOST_DECIMALS = 100, 20  # classes that are numbers; with more of them it is regression
 _MOST_LISTED = 20  # labels in a hint
 _ENOUGH = 10  # examples that every other class has where one that is seen once is asked back
-_JSON_ENDINGS = (".jsonl", ".json")
 _YES, _NO = ("1", "1.0", "true"), ("0", "0.0", "false")
 # What columns are called, numbers behind apart: a first line of nothing else is no example.
 _HEADER_WORD = re.compile(
@@ -123,12 +124,12 @@ class Table(Protocol):
 
 def is_table(path: str) -> bool:
     """Whether a file has columns: by its content where it is Parquet or Arrow, otherwise by its ending."""
-    return path.lower().endswith((".csv", ".tsv", *_JSON_ENDINGS)) or is_arrow(path)
+    return path.lower().endswith((".csv", ".tsv")) or is_json(path) or is_arrow(path)
 
 
 def open_table(path: str, names: ColumnNames, role: Role) -> Table:
     """The table at `path`, in the format that it has."""
-    if path.endswith(_JSON_ENDINGS):
+    if is_json(path):
         return _JsonTable(path)
     if is_arrow(path):
         return _ColumnTable(open_arrow(path, role))
@@ -165,7 +166,7 @@ def table_dataset(
     """
     is_multi_label = kind == "multi_label"
     labels = classes or labels
-    if classes and names.flags and not all(map(_is_number, names.given)):
+    if classes and names.flags and not all(map(is_number, names.given)):
         names = dataclasses.replace(names, flags=_columns_of(classes, names.flags))
     if kind != "regression" and not labels:
         labels = names.flags or _collect_labels(train_file, names, is_multi_label, kind_flag)
@@ -382,7 +383,7 @@ class _TextTable:
 
     def __init__(self, path: str, names: ColumnNames) -> None:
         self.path, self._names = path, names
-        self.by_number = all(map(_is_number, names.given))
+        self.by_number = all(map(is_number, names.given))
 
     def has(self, name: str) -> bool:
         first = self._first_row()
@@ -490,7 +491,3 @@ def _typed(table: Table, names: ColumnNames, several: bool, rows: Iterator[tuple
     columns = names.given
     fields = typed_rows(table.path, table.unit, rows, columns, names.label, several=several)
     return Chosen(fields, columns.index)
-
-
-def _is_number(name: str) -> bool:
-    return re.fullmatch("-?[0-9]+", name) is not None

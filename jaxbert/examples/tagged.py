@@ -21,13 +21,12 @@ from typing import Any, Literal
 from jaxbert.errors import InputError
 from jaxbert.examples import tag_schemes
 from jaxbert.examples.arrow import Role, is_arrow, open_arrow
-from jaxbert.examples.rows import json_rows, text_lines
+from jaxbert.examples.rows import is_json, is_number, json_rows, text_lines
 from jaxbert.examples.tag_schemes import OUTSIDE, Entity, Scheme
 
 DOCUMENT = "-DOCSTART-"
 _TOKENS, _TEXT, _SPANS = "tokens", "text", "spans"
 _TAGS = ("tags", "ner_tags")
-_JSON_ENDINGS = (".jsonl", ".json")
 _LOOKED_AT = 20  # lines that show what separates columns
 
 Places = Callable[[str], list[tuple[int, int]]]
@@ -108,7 +107,7 @@ class TaggedFile:
         """Where a word of a sentence is, for messages."""
         if self.has_columns:
             return f"`{self.path}` line {sentence.number + word}"
-        return f"`{self.path}` {'line' if self.path.endswith(_JSON_ENDINGS) else 'row'} {sentence.number}, word {word}"
+        return f"`{self.path}` {'line' if is_json(self.path) else 'row'} {sentence.number}, word {word}"
 
 
 def read_tagged(
@@ -128,7 +127,7 @@ def read_tagged(
         InputError: the file cannot be read, is none of these, or holds no sentence; a line has other columns than the
             first one, or no word; tags that fit no scheme, or not the one that is given.
     """
-    has_columns = not path.endswith(_JSON_ENDINGS) and not is_arrow(path)
+    has_columns = not is_json(path) and not is_arrow(path)
     widened = 0
     if has_columns:
         sentences = list(_of_columns(path, columns, with_tags))
@@ -143,7 +142,7 @@ def read_tagged(
 
 def rows_of(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """(number from 1, values by column) of each row of JSON lines, Parquet or Arrow."""
-    if path.endswith(_JSON_ENDINGS):
+    if is_json(path):
         yield from json_rows(path)
         return
     table = open_arrow(path, "test")
@@ -180,7 +179,7 @@ def column_lines(path: str, columns: TagColumns) -> Iterator[ColumnLine]:
     lines = text_lines(path)
     head = list(itertools.islice(lines, _LOOKED_AT))
     has_tabs = any("\t" in text for _, text in head)
-    width, named = 0, any(name is not None and not _is_number(name) for name in (columns.token, columns.tag))
+    width, named = 0, any(name is not None and not is_number(name) for name in (columns.token, columns.tag))
     for number, line in itertools.chain(head, lines):
         text = line.rstrip("\r\n")
         if not text.strip(" \t"):
@@ -230,7 +229,7 @@ def _columns_at(path: str, columns: TagColumns, first: ColumnLine, with_tags: bo
     """The numbers of the columns of words and tags; raises InputError where one does not exist, or both are one."""
 
     def at(flag: str, name: str | None, default: int) -> int:
-        found = default if name is None else int(name) if _is_number(name) else -width - 1
+        found = default if name is None else int(name) if is_number(name) else -width - 1
         if first.kind == "header" and name in first.fields:
             found = first.fields.index(name)
         if not -width <= found < width:
@@ -255,7 +254,7 @@ def _of_rows(
     path: str, role: Role, columns: TagColumns, places: Places, with_tags: bool, scheme: Scheme
 ) -> Iterator[tuple[Sentence, int]]:
     """Sentences, and how many of the entities of each were widened to whole words."""
-    if path.endswith(_JSON_ENDINGS):
+    if is_json(path):
         for number, row in json_rows(path):
             where = f"`{path}` line {number}"
             token, tag = _names({**row}, columns, with_tags, where)
@@ -394,10 +393,6 @@ def _first_break(file: TaggedFile, scheme: Scheme) -> str | None:
         if wrong := tag_schemes.problem(sentence.tags, scheme):
             return f"{file.place(sentence, wrong[0])}: `{sentence.tags[wrong[0]]}` {wrong[1]}"
     return None
-
-
-def _is_number(name: str) -> bool:
-    return re.fullmatch("-?[0-9]+", name) is not None
 
 
 def _short(value: Any) -> str:

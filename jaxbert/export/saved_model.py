@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from jaxbert.checkpoints import names
-from jaxbert.checkpoints.tf_graph import VALUE, official_paths, write_objects
+from jaxbert.checkpoints.tf_graph import official_paths, value_key, write_objects
 from jaxbert.export.network import (
     IDS,
     MASK,
@@ -91,9 +91,9 @@ def saved_model(model: Exported, shapes: Mapping[str, Sizes]) -> Any:
     meta.meta_info_def.tags.append("serve")
     meta.meta_info_def.tensorflow_version = "2.3.0"
     meta.graph_def.versions.producer, meta.graph_def.versions.min_consumer = _GRAPH_VERSION, 12
-    variables = [Stored(name, _key(paths[0]), shapes[name], FLOAT) for name, paths in _paths(model).items()]
+    variables = [Stored(name, value_key(paths[0]), shapes[name], FLOAT) for name, paths in _paths(model).items()]
     if model.vocab is not None:
-        variables.append(Stored(_CASE_RULE, _key(_CASE_RULE), (), BOOL))
+        variables.append(Stored(_CASE_RULE, value_key(_CASE_RULE), (), BOOL))
         add_asset(meta, _VOCAB)
     add_variables(meta, variables)
     library = Library(model, shapes, meta.graph_def.library)
@@ -117,10 +117,6 @@ def _paths(model: Exported) -> dict[str, list[str]]:
         for index, name in enumerate(model.weights):
             paths[name].append(f"mlm/variables/{index}")
     return paths
-
-
-def _key(path: str) -> str:
-    return f"{path}/.ATTRIBUTES/{VALUE}"
 
 
 def _objects(model: Exported, shapes: Mapping[str, Sizes], library: "Library", serving: "Signature") -> "Objects":

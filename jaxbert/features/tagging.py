@@ -31,14 +31,12 @@ class WordWindows:
         ids: of all tokens, `[CLS]` and `[SEP]` of each window included, int32 [T].
         words: of each token the number of the word that it asks for, from 1; 0 for none; int32 [T].
         lengths: tokens of each window, int64 [n].
-        cut: texts that are longer than a window.
         counts: of texts and their tokens.
     """
 
     ids: np.ndarray
     words: np.ndarray
     lengths: np.ndarray
-    cut: int
     counts: TextCounts
 
 
@@ -52,7 +50,7 @@ def word_windows(texts: Iterable[Sequence[str]], tokenizer: Tokenizer, max_seq_l
         tokenizer: words -> ids.
         max_seq_length: tokens of the longest window, special ones included.
     """
-    vocab, first_word, cut = tokenizer.vocab, 1, 0
+    vocab, first_word = tokenizer.vocab, 1
     windows: list[tuple[np.ndarray, np.ndarray]] = []
     counts = TextCounts()
     for text in texts:
@@ -62,17 +60,18 @@ def word_windows(texts: Iterable[Sequence[str]], tokenizer: Tokenizer, max_seq_l
         lengths = np.maximum(lengths, 1)
         asked = np.zeros(len(ids), np.int32)
         asked[np.cumsum(lengths) - lengths] = np.arange(first_word, first_word + len(text))
-        windows += _windows(ids, asked, max_seq_length - 2)
+        own = list(_windows(ids, asked, max_seq_length - 2))
+        windows += own
         first_word += len(text)
-        cut += len(ids) > max_seq_length - 2
-        counts += TextCounts(1, 0, len(ids), int(np.count_nonzero(ids == vocab.unk)))
+        is_long = len(ids) > max_seq_length - 2
+        unknown = int(np.count_nonzero(ids == vocab.unk))
+        counts += TextCounts(1, 0, len(ids), unknown, long=int(is_long), windows=len(own) * is_long)
     cls, sep, none = (np.array([id_], np.int32) for id_ in (vocab.cls, vocab.sep, 0))
     empty = [np.zeros(0, np.int32)]
     return WordWindows(
         ids=np.concatenate([*itertools.chain.from_iterable((cls, ids, sep) for ids, _ in windows), *empty]),
         words=np.concatenate([*itertools.chain.from_iterable((none, asked, none) for _, asked in windows), *empty]),
         lengths=np.array([len(ids) + 2 for ids, _ in windows], np.int64),
-        cut=cut,
         counts=counts,
     )
 

@@ -184,7 +184,7 @@ def _row(row: Any, number: int, columns: tuple[str, str | None, str]) -> dict[st
     texts = [found] if isinstance(found, str) else list(found) if isinstance(found, tuple | list) else []
     if len(texts) not in (1, 2) or not all(isinstance(one, str) for one in texts):
         raise InputError(f"row {number} has the text `{str(found)[:60]}`", "expected a text, or a pair of texts")
-    value = value.tolist() if hasattr(value, "tolist") else value  # numpy's
+    value = _listed(value)
     if not isinstance(value, str | int | float | tuple | list | None):
         raise InputError(f"row {number} has the label `{str(value)[:60]}`", "expected a text, a number, or a list")
     labels = [str(one) for one in value] if isinstance(value, tuple | list) else value

@@ -65,7 +65,7 @@ class Ids:
 
 
 Text = str | tuple[str, str] | Ids
-"""A text, or a pair of texts."""
+"""A text, a pair of texts, or ids that another tokenizer made."""
 Pooling = Literal["cls", "pooler", "mean", "max", "tokens"]
 Ability = Literal["embed", "predict", "answer", "fill", "tag"]
 

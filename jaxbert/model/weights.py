@@ -51,6 +51,14 @@ def _layer_norm(path: str, size: int) -> Table:
     }
 
 
+def _outputs(path: str, outputs: int, hidden: int) -> Table:
+    """The last dense layer of a head, whose kernel is [C, H]."""
+    return {
+        f"{path}output_weights": _kernel(outputs, hidden),
+        f"{path}output_bias": Weight((outputs,), "zeros", decays=False),
+    }
+
+
 def _layer_table(config: BertConfig, path: str) -> Table:
     hidden = config.hidden_size
     table: Table = {}
@@ -78,10 +86,7 @@ def encoder_table(config: BertConfig) -> Table:
 
 def classifier_table(config: BertConfig, num_labels: int) -> Table:
     """The encoder and the sentence classifier of run_classifier.py: `output_weights` is [C, H]."""
-    return encoder_table(config) | {
-        "output_weights": _kernel(num_labels, config.hidden_size),
-        "output_bias": Weight((num_labels,), "zeros", decays=False),
-    }
+    return encoder_table(config) | _outputs("", num_labels, config.hidden_size)
 
 
 def pretraining_table(config: BertConfig, *, next_sentence: bool) -> Table:
@@ -93,35 +98,23 @@ def pretraining_table(config: BertConfig, *, next_sentence: bool) -> Table:
     table = encoder_table(config) | _dense(f"{head}/transform/dense", hidden, hidden)
     table |= _layer_norm(f"{head}/transform", hidden)
     table[f"{head}/output_bias"] = Weight((config.vocab_size,), "zeros", decays=False)
-    table["cls/seq_relationship/output_weights"] = _kernel(2, hidden)
-    table["cls/seq_relationship/output_bias"] = Weight((2,), "zeros", decays=False)
+    table |= _outputs("cls/seq_relationship/", 2, hidden)
     return table if next_sentence else _with_idle(table, "bert/pooler", "cls/seq_relationship")
 
 
 def squad_table(config: BertConfig) -> Table:
     """The encoder and the head of run_squad.py; the pooler, which answers do not need, gets no gradient, nor decay."""
-    table = encoder_table(config) | {
-        "cls/squad/output_weights": _kernel(2, config.hidden_size),
-        "cls/squad/output_bias": Weight((2,), "zeros", decays=False),
-    }
-    return _with_idle(table, "bert/pooler")
+    return _with_idle(encoder_table(config) | _outputs("cls/squad/", 2, config.hidden_size), "bert/pooler")
 
 
 def tagger_table(config: BertConfig, num_labels: int) -> Table:
     """The encoder and a dense layer on each position: `output_weights` is [C, H]; the pooler is idle as with SQuAD."""
-    table = encoder_table(config) | {
-        "cls/tagging/output_weights": _kernel(num_labels, config.hidden_size),
-        "cls/tagging/output_bias": Weight((num_labels,), "zeros", decays=False),
-    }
-    return _with_idle(table, "bert/pooler")
+    return _with_idle(encoder_table(config) | _outputs("cls/tagging/", num_labels, config.hidden_size), "bert/pooler")
 
 
 def choice_table(config: BertConfig) -> Table:
     """The encoder and one output on the pooler, as BertForMultipleChoice: `output_weights` is [1, H]."""
-    return encoder_table(config) | {
-        "cls/choice/output_weights": _kernel(1, config.hidden_size),
-        "cls/choice/output_bias": Weight((1,), "zeros", decays=False),
-    }
+    return encoder_table(config) | _outputs("cls/choice/", 1, config.hidden_size)
 
 
 def _with_idle(table: Table, *modules: str) -> Table:

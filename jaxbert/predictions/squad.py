@@ -274,8 +274,6 @@ def _softmax(scores: list[float]) -> list[float]:
     return [power / total for power in powers]
 
 
-_FIELDS = ("starts", "start_logits", "ends", "end_logits", "null_logits")
-
 Found = tuple[np.ndarray, Mapping[str, np.ndarray]]
 """Numbers of windows [n], counted over all questions, and their candidates [n, ...] by the names of `Candidates`."""
 
@@ -295,7 +293,7 @@ def in_question_order(
     waiting: dict[int, list[np.ndarray]] = {}
     first = 0  # number of the first window of the next question
     for numbers, values in found:
-        columns = [values[name] for name in _FIELDS]
+        columns = [values[field.name] for field in dataclasses.fields(Candidates)]
         waiting |= zip(numbers.tolist(), map(list, zip(*columns, strict=True)), strict=True)
         while asked and all(window in waiting for window in range(first, first + len(asked[0].windows))):
             question = asked.popleft()

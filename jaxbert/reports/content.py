@@ -236,8 +236,7 @@ def answer_metrics(
         return {"exact" if version_2 else "exact_match": float(exact.mean()), "f1": float(f1.mean())}
 
     part = metrics(means, (scores[:, 0], scores[:, 1]))
-    others = {name: _plain(Interval(value, value, value)) for name, value in results.items()}
-    part["metrics"] = {name: part["metrics"].get(name, other) for name, other in others.items()}
+    part["metrics"] = exact(results)["metrics"] | part["metrics"]
     return part
 
 
@@ -281,8 +280,7 @@ def entities(
         return {"f1": counts.f1, "precision": counts.precision, "recall": counts.recall}
 
     part = metrics(score, tuple(np.array([dataclasses.astuple(one) for one in each]).reshape(-1, 3).T))
-    others = {name: _plain(Interval(value, value, value)) for name, value in results.items()}
-    part["metrics"] = {name: part["metrics"].get(name, other) for name, other in others.items()}
+    part["metrics"] = exact(results)["metrics"] | part["metrics"]
     classes = [
         figures.ClassFigures(name, one.gold, one.found, one.precision, one.recall, one.f1)
         for name, one in types.items()

@@ -200,9 +200,9 @@ def histogram(values: Array, whole: bool = False) -> Histogram:
     return Histogram(tuple(edges.tolist()), tuple(counts.tolist()))
 
 
-def bands(sizes: Array, scores: Array, most: int = _BANDS) -> tuple[Band, ...]:
+def bands(sizes: Array, scores: Array) -> tuple[Band, ...]:
     """The mean score [n] in each of up to 4 bands of the whole sizes [n]; equal ones are in the same band."""
-    inner = np.unique(np.quantile(sizes, np.arange(1, most) / most, method="lower"))
+    inner = np.unique(np.quantile(sizes, np.arange(1, _BANDS) / _BANDS, method="lower"))
     band_of = np.searchsorted(inner, sizes)
     groups = (band_of == number for number in np.unique(band_of))
     return tuple(

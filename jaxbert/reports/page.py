@@ -96,15 +96,15 @@ def _curves(curves: Part, metrics: Part) -> Iterator[str]:
         return
     yield '<h2>Training</h2>\n<div class="charts">\n'
     losses = {"training": _series(train, "loss"), "evaluation": _series(validation, "loss")}
-    yield _chart("Loss", "step", {name: points for name, points in losses.items() if points[0]})
+    yield _chart("Loss", {name: points for name, points in losses.items() if points[0]})
     if (rates := _series(train, "learning_rate"))[0]:
-        yield _chart("Learning rate", "step", {"rate": rates})
+        yield _chart("Learning rate", {"rate": rates})
     names = dict.fromkeys(name for line in validation for name in line if name not in (*_NOT_METRICS, "loss"))
     uncertain = [name for name in names if name in metrics and metrics[name]["low"] != metrics[name]["high"]]
     for name in (uncertain or [*names])[:_MOST_CURVES]:
         points = _series(validation, name)
         if points[0]:
-            yield _chart(f"Evaluation: {name}", "step", {name: points})
+            yield _chart(f"Evaluation: {name}", {name: points})
     yield "</div>\n"
 
 
@@ -114,13 +114,13 @@ def _series(lines: Iterable[Part], name: str) -> tuple[list[float], list[float]]
     return [float(step) for step, _ in found], [float(value) for _, value in found]
 
 
-def _chart(title: str, x: str, series: Mapping[str, charts.Points]) -> str:
+def _chart(title: str, series: Mapping[str, charts.Points]) -> str:
     told = [
-        f"{name} {_number(values[0])} at {x} {steps[0]:g}, {_number(values[-1])} at {x} {steps[-1]:g},"
+        f"{name} {_number(values[0])} at step {steps[0]:g}, {_number(values[-1])} at step {steps[-1]:g},"
         f" between {_number(min(values))} and {_number(max(values))}"
         for name, (steps, values) in series.items()
     ]
-    words = Words(title, f"{title} over {x}: {'; '.join(told)}", x, "")  # the title says what y is
+    words = Words(title, f"{title} over step: {'; '.join(told)}", "step", "")  # the title says what y is
     few = max(len(steps) for steps, _ in series.values()) <= 40
     return _figure(words, charts.lines(words, series, marked=few))
 

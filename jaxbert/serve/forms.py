@@ -213,8 +213,7 @@ def serving_predict(body: Json, model: Model) -> Asked:
     The outputs are those that our exported SavedModel has: logits of a classifier, and of an encoder its vectors.
     """
     fields = _fields(body, "signature_name", "instances", "inputs")
-    if fields.get("signature_name", "serving_default") != "serving_default":
-        raise InputError(f"`signature_name` is `{fields['signature_name']}`", "leave it out, or give `serving_default`")
+    _only_default(fields)
     if ("instances" in fields) == ("inputs" in fields):
         raise InputError("`instances` or `inputs` must be given, one of them", "send rows as `instances`")
     by_rows = "instances" in fields
@@ -243,16 +242,14 @@ def serving_classify(body: Json, model: Model) -> Asked:
         found: Any = model.predictions(np.stack(list(logits)))
         return {"results": [[[name, share] for name, share in one.probabilities.items()] for one in found]}
 
-    return Asked("logits", _examples(body, "serving_default"), reply)
+    return Asked("logits", _examples(body), reply)
 
 
 def serving_regress(body: Json, model: Model) -> Asked:
     """TensorFlow Serving's `:regress`: a number for each example."""
     if "predict" not in model.abilities or model.classes:
         raise InputError("the model does not give numbers", "ask `:predict` or `:classify`")
-    return Asked(
-        "logits", _examples(body, "serving_default"), lambda logits, tokens: {"results": [row[0] for row in logits]}
-    )
+    return Asked("logits", _examples(body), lambda logits, tokens: {"results": [row[0] for row in logits]})
 
 
 def _able(model: Model, ability: Literal["answer", "fill"]) -> None:
@@ -261,13 +258,17 @@ def _able(model: Model, ability: Literal["answer", "fill"]) -> None:
         raise InputError(f"the model has no weights for `{ability}`", f"it has: {', '.join(model.abilities)}")
 
 
-def _examples(body: Json, signature: str) -> list[Text]:
+def _examples(body: Json) -> list[Text]:
     fields = _fields(body, "signature_name", "examples", "context")
     if fields.get("context"):
         raise InputError("`context` is not known here", "give each example its own features")
-    if fields.get("signature_name", signature) != signature:
-        raise InputError(f"`signature_name` is `{fields['signature_name']}`", "leave it out")
+    _only_default(fields)
     return _rows(fields.get("examples"))
+
+
+def _only_default(fields: Mapping[str, Json]) -> None:
+    if fields.get("signature_name", "serving_default") != "serving_default":
+        raise InputError(f"`signature_name` is `{fields['signature_name']}`", "leave it out, or give `serving_default`")
 
 
 def _rows(rows: Json) -> list[Text]:

@@ -84,7 +84,7 @@ def run_glue(glue: Glue, environment: Mapping[str, str]) -> dict[str, Any]:
         found["tasks"][task] = {"results": results, "score": task_score(task, results), "sweep": one}
         submissions |= _submissions(task, sweep, best, folders, environment)
     found["score"] = statistics.fmean(task["score"] for task in found["tasks"].values())
-    found["published"] = published(glue, next(iter(sweeps.values())))
+    found["published"] = published(next(iter(sweeps.values())))
     found["submitted"] = sorted(submissions)
     files.write_text(os.path.join(glue.flags.model_dir, "glue.json"), json.dumps(found, indent=2) + "\n")
     if submissions:
@@ -107,7 +107,7 @@ def task_score(task: str, results: Mapping[str, float]) -> float:
     return 100 * statistics.fmean(results[name] for name in METRICS[task])
 
 
-def published(glue: Glue, sweep: Sweep) -> tuple[str, dict[str, str]] | None:
+def published(sweep: Sweep) -> tuple[str, dict[str, str]] | None:
     """The name of a released model of these sizes and its published figures, where there are some."""
     flags: ClassifierFlags = sweep.runs[0].options
     config: BertConfig = find_model(

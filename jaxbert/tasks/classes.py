@@ -64,9 +64,9 @@ class ModelClasses:
             "give a model that was trained for these classes, or train one",
         )
 
-    def order_for(self, labels: tuple[str, ...], dataset: str) -> tuple[int, ...] | None:
-        """For each label of the data the number of its output; None where they are the same. Raises as `ordered`."""
-        ordered = self.ordered(labels, dataset)
+    def order_for(self, labels: tuple[str, ...]) -> tuple[int, ...] | None:
+        """For each label of the metadata the number of its output; None if they agree. Raises as `ordered`."""
+        ordered = self.ordered(labels, "the metadata")
         return None if ordered == labels else tuple(map(ordered.index, labels))
 
     def kept_for(self, labels: tuple[str, ...], is_multi_label: bool) -> tuple[int, ...] | None:

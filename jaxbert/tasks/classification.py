@@ -411,7 +411,7 @@ def _texts_to_train(flags: ClassifierFlags, model: Model) -> Data:
     windows = _windows(flags, None, most)
     recipe = _recipe(model, dataset, dataset.labels, most, windows)
     order = None if dataset.is_regression else ModelClasses.of(model).kept_for(dataset.labels, dataset.is_multi_label)
-    with hosts.one_after_the_first("records"):
+    with hosts.one_after_the_first():
         paths = _make_records(flags, dataset, recipe, ("train",) if windows else parts)
     held_out = [paths.eval] if paths.eval else []
     meta = dataclasses.replace(ClassificationMetaData.read(paths.meta_data), windows=windows)
@@ -631,7 +631,7 @@ def _as_trained(model: Model, meta: ClassificationMetaData) -> tuple[Classificat
             f"the model was trained to predict {trained.kind}, the records have {meta.kind}",
             "give records made for this model, or a model trained on such records",
         )
-    order = None if meta.is_regression else ModelClasses.of(model).order_for(meta.class_names, "the metadata")
+    order = None if meta.is_regression else ModelClasses.of(model).order_for(meta.class_names)
     shares = trained.thresholds
     if shares and order is not None:
         shares = tuple(shares[number] for number in order)

@@ -66,7 +66,7 @@ def run_task(flags: SquadFlags) -> None:
     """Train, answer questions, score the answers, as `--mode` says."""
     model = fine_tuning.read_model(flags)
     mesh = devices.mesh_of(flags, model.config)
-    with hosts.one_after_the_first("records"):
+    with hosts.one_after_the_first():
         data = read_data(flags, model)
     config = fine_tuning.config_in_training(flags, data.model.config)
     answerer = Answerer(config, run.compute(flags, mesh), mesh, flags, data.meta.version_2_with_negative)

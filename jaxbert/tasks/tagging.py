@@ -209,13 +209,8 @@ def _windows(model: Model, meta: TaggingMetaData, file: TaggedFile) -> TaggedWin
     words = sum(len(sentence.words) for sentence in file.sentences)
     tags = np.zeros(words, np.int64) if file.scheme is None else tag_numbers(file, meta)
     windows = TaggedWindows(file.sentences, tags, Tokenizer(model.vocab, model.rules), meta)
-    for note in windows.counts.notes(file.path, meta.max_seq_length):
+    for note in windows.counts.notes(file.path, meta.max_seq_length, f"{meta.context}s"):
         say(note)
-    if windows.cut:
-        say(
-            f"`{file.path}`: {windows.cut:,} of {windows.counts.texts:,} {meta.context}s are longer than"
-            f" {meta.max_seq_length} tokens, and are read in windows"
-        )
     return windows
 
 

@@ -57,7 +57,6 @@ def classification_schema(
     *,
     num_flags: int | None = None,
     has_weights: bool = False,
-    has_example_ids: bool = False,
 ) -> Schema:
     """Records of `create_finetuning_data` for classification ("int" labels) and regression ("float" labels).
 
@@ -66,29 +65,19 @@ def classification_schema(
         label_type: as `label_type` in the metadata.
         num_flags: C, where records hold 1 or 0 for each class in place of one class.
         has_weights: whether to read the weight of each example; 1 where a record has none.
-        has_example_ids: whether to read the number of each example; -1 where a record has none.
     """
-    optional = (
-        *((Feature("weight", "float32", default=1.0),) if has_weights else ()),
-        *((Feature("example_id", "int64", default=-1),) if has_example_ids else ()),
-    )
     return (
         *sequence_features(max_seq_length),
         Feature("label_ids", "int64" if label_type == "int" else "float32", num_flags),
         Feature("is_real_example", "int64", default=1),
-        *optional,
+        *((Feature("weight", "float32", default=1.0),) if has_weights else ()),
     )
 
 
-def squad_schema(max_seq_length: int, *, has_answers: bool = True) -> Schema:
-    """Records of `create_finetuning_data` for SQuAD; what official versions from 2.5 on add to them is not read.
-
-    Args:
-        max_seq_length: S.
-        has_answers: False for the records that official predictions leave behind.
-    """
+def squad_schema(max_seq_length: int) -> Schema:
+    """Records of `create_finetuning_data` for SQuAD, S long; what official versions from 2.5 on add is not read."""
     answers = tuple(Feature(name, "int64") for name in ("start_positions", "end_positions", "is_impossible"))
-    return (Feature("unique_ids", "int64"), *sequence_features(max_seq_length), *(answers if has_answers else ()))
+    return (Feature("unique_ids", "int64"), *sequence_features(max_seq_length), *answers)
 
 
 def pretraining_schema(

@@ -164,13 +164,13 @@ def wait_for_all(name: str) -> None:
 
 
 @contextlib.contextmanager
-def one_after_the_first(name: str) -> Iterator[None]:
+def one_after_the_first() -> Iterator[None]:
     """The first host does what is inside before the others: they find the files that it made."""
     if not is_first():
-        wait_for_all(name)
+        wait_for_all("the first host")
     yield
     if is_first():
-        wait_for_all(name)
+        wait_for_all("the first host")
 
 
 class AgreedStop:

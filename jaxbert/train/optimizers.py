@@ -100,10 +100,6 @@ class AdamW:
     epsilon: float = 1e-6
     clip_norm: float = 1.0
 
-    def init(self, weights: Tree) -> Tree:
-        """The moments before the first step."""
-        return zero_moments(weights)
-
     def update(
         self, weights: Tree, gradients: Tree, moments: Tree, decays: Tree, rates: Tree, step: jax.Array
     ) -> tuple[Tree, Tree, jax.Array]:
@@ -140,10 +136,6 @@ class Lamb:
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-6
-
-    def init(self, weights: Tree) -> Tree:
-        """See `AdamW.init`."""
-        return zero_moments(weights)
 
     def update(
         self, weights: Tree, gradients: Tree, moments: Tree, decays: Tree, rates: Tree, step: jax.Array

@@ -203,7 +203,7 @@ def _start_state(
 
 def _first_state(flags: TrainingFlags, factors: Tree | None) -> Callable[[Tree], State]:
     """Weights -> the state before the first step."""
-    return functools.partial(initial_state, optimizer=optimizer(flags), scaling=loss_scale(flags), factors=factors)
+    return functools.partial(initial_state, scaling=loss_scale(flags), factors=factors)
 
 
 def _start_weights(
@@ -283,4 +283,4 @@ def sinks(flags: TrainingFlags) -> list[Opened]:
 
 def _open_states(flags: TrainingFlags) -> TrainingStates | RemoteStates:
     kind = RemoteStates if is_remote(flags.model_dir) else TrainingStates
-    return kind(run_folder.states_folder(flags.model_dir), flags.keep_checkpoints)
+    return kind(model_folder.states_folder(flags.model_dir), flags.keep_checkpoints)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import jax.numpy as jnp
 
-from jaxbert.checkpoints.model_folder import models_of_run, saved_steps
+from jaxbert.checkpoints.model_folder import models_of_run, saved_steps, states_folder
 from jaxbert.checkpoints.resolve import Model
 from jaxbert.config import bert_config
 from jaxbert.config.flags import parse, to_flagfile
@@ -60,11 +60,6 @@ FREE_FLAGS = frozenset(
         "mesh",
     }
 )
-
-
-def states_folder(model_dir: str) -> str:
-    """Where the states of the training are saved."""
-    return os.path.join(model_dir, "checkpoints")
 
 
 def check(flags: TrainingFlags) -> bool:

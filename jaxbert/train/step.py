@@ -19,7 +19,7 @@ import numpy as np
 
 from jaxbert.model.dropout import token_bits
 from jaxbert.model.weights import Tree, flatten, unflatten
-from jaxbert.train.optimizers import LinearSchedule, LossScale, Optimizer, rate_at, trained
+from jaxbert.train.optimizers import LinearSchedule, LossScale, Optimizer, rate_at, trained, zero_moments
 
 UNSCALED = LossScale()
 Batch = Mapping[str, jax.Array]
@@ -39,13 +39,11 @@ class State(TypedDict):
     loss_scale: Tree
 
 
-def initial_state(
-    weights: Tree, optimizer: Optimizer, scaling: LossScale = UNSCALED, factors: Tree | None = None
-) -> State:
+def initial_state(weights: Tree, scaling: LossScale = UNSCALED, factors: Tree | None = None) -> State:
     """The state before the first step; `factors` as of `train_step`."""
     return {
         "weights": weights,
-        "moments": optimizer.init(weights if factors is None else trained(weights, factors)),
+        "moments": zero_moments(weights if factors is None else trained(weights, factors)),
         "step": jnp.zeros((), jnp.int32),
         "loss_scale": scaling.init(),
     }

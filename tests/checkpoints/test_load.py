@@ -4,7 +4,7 @@
 import contextlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from jaxbert.checkpoints.tf_bundle import open_bundle, write_bundle
 from jaxbert.checkpoints.tf_graph import GRAPH_KEY
 from jaxbert.config.bert_config import from_dict
 from jaxbert.errors import InputError
+from tests.checkpoints.random_models import assert_same
 
 _CONFIG = {"vocab_size": 11, "hidden_size": 6, "num_attention_heads": 2}
 
@@ -36,12 +37,6 @@ def folder(save_tf2: Callable[..., None], tiny_weights: dict[str, np.ndarray], t
     return tmp_path
 
 
-def _assert_same(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> None:
-    assert found.keys() == expected.keys()
-    for name in expected:
-        np.testing.assert_array_equal(found[name], expected[name], err_msg=name, strict=True)
-
-
 def test_a_name_based_checkpoint_is_read(tiny_weights: dict[str, np.ndarray], tmp_path: Path) -> None:
     """Encoder and heads come under their names; slots are counted, anything else is named."""
     heads = {"output_weights": np.ones((3, 6), np.float32), "cls/seq_relationship/output_weights": np.eye(2, 6, 3)}
@@ -50,7 +45,7 @@ def test_a_name_based_checkpoint_is_read(tiny_weights: dict[str, np.ndarray], tm
     write_bundle(f"{tmp_path}/bert_model.ckpt", tiny_weights | heads | slots | others)
     (tmp_path / "bert_config.json").write_text(json.dumps(_CONFIG))
     read = read_initial(str(tmp_path))
-    _assert_same(read.weights, tiny_weights | {name: head.astype(np.float32) for name, head in heads.items()})
+    assert_same(read.weights, tiny_weights | {name: head.astype(np.float32) for name, head in heads.items()})
     assert read.unused == ("78 optimizer slots", "1 optimizer settings and counters", "mystery")
     assert (read.layout, read.attention_heads) == ("TF1 name-based", None)
     assert find_source(str(tmp_path)).config == from_dict(_CONFIG)
@@ -64,7 +59,7 @@ def test_our_own_folder_is_read(tiny_weights: dict[str, np.ndarray], tmp_path: P
     (tmp_path / "bert_config.json").write_text(json.dumps(_CONFIG))
     for path in (tmp_path, tmp_path / "model.safetensors"):
         read = read_initial(str(path))
-        _assert_same(read.weights, tiny_weights | head)
+        assert_same(read.weights, tiny_weights | head)
         assert read.layout == "jaxbert safetensors"
         assert find_source(str(path)).config == from_dict(_CONFIG)
 
@@ -73,9 +68,7 @@ def test_half_precision_becomes_float32(tiny_weights: dict[str, np.ndarray], tmp
     """Weights stored in float16 are read as float32 of the same value."""
     halves = {name: weight.astype(np.float16) for name, weight in tiny_weights.items()}
     write_bundle(f"{tmp_path}/c", halves)
-    _assert_same(
-        read_initial(f"{tmp_path}/c").weights, {name: half.astype(np.float32) for name, half in halves.items()}
-    )
+    assert_same(read_initial(f"{tmp_path}/c").weights, {name: half.astype(np.float32) for name, half in halves.items()})
 
 
 def test_whole_numbers_are_no_weights(tiny_weights: dict[str, np.ndarray], tmp_path: Path) -> None:
@@ -210,7 +203,7 @@ def test_every_official_layout_holds_the_same_weights(shared: Path) -> None:
         if {"tf1", "tf2", "hub"} & set(prefix.parts):
             weights = read_initial(str(prefix)).weights
             assert set(names.encoder_names(2)) <= weights.keys()
-            _assert_same(weights, {name: master[name] for name in weights})
+            assert_same(weights, {name: master[name] for name in weights})
             assert ("pretrainer" in str(prefix) or "tf1" in str(prefix)) == ("cls/predictions/output_bias" in weights)
 
 

@@ -125,12 +125,6 @@ def _encoder(weights: Mapping[str, np.ndarray], layout: names.Layout, root: str)
     }
 
 
-def _assert_same(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> None:
-    assert found.keys() == expected.keys()
-    for name in expected:
-        np.testing.assert_array_equal(found[name], expected[name], err_msg=name, strict=True)
-
-
 @pytest.mark.parametrize("layout", names.LAYOUTS, ids=lambda layout: layout.name)
 @pytest.mark.parametrize("root", ["model/", "encoder/", "model/layer_with_weights-0/", "a/b/encoder_network/", ""])
 def test_an_encoder_is_found_at_any_path(
@@ -139,7 +133,7 @@ def test_an_encoder_is_found_at_any_path(
     """Every layout under every root gives back all weights in TF1's shapes, with a word on what was found."""
     save_tf2(f"{tmp_path}/c", _encoder(tiny_weights, layout, root))
     read = read_initial(f"{tmp_path}/c")
-    _assert_same(read.weights, tiny_weights)
+    assert_same(read.weights, tiny_weights)
     assert layout.name in read.layout
     assert f"`{root[:-1]}`" in read.layout if root else "itself is the root" in read.layout
     assert read.unused == ()
@@ -159,7 +153,7 @@ def test_a_shared_word_embedding_is_found_through_the_graph(
     save_tf2(f"{tmp_path}/c", variables, aliases)
     read = read_initial(f"{tmp_path}/c")
     heads = dict(zip(names.MASKED_LM[0], (_KERNEL, _BIAS, _BIAS, _BIAS, _BIAS), strict=True))
-    _assert_same(read.weights, tiny_weights | heads)
+    assert_same(read.weights, tiny_weights | heads)
 
 
 def _model_with_head(weights: Mapping[str, np.ndarray], head: str, kernel: np.ndarray) -> dict[str, np.ndarray]:
@@ -196,7 +190,7 @@ def test_heads_get_their_tf1_names_and_shapes(
     kernel = np.arange(6 * outputs, dtype=np.float32).reshape(6, outputs)
     save_tf2(f"{tmp_path}/c", _model_with_head(tiny_weights, head, kernel), numbers)
     expected = tiny_weights | dict(zip(found, (kernel.T, _BIAS), strict=True))
-    _assert_same(read_initial(f"{tmp_path}/c").weights, expected)
+    assert_same(read_initial(f"{tmp_path}/c").weights, expected)
 
 
 def test_a_head_with_half_a_pooler_is_not_taken(
@@ -206,7 +200,7 @@ def test_a_head_with_half_a_pooler_is_not_taken(
     variables = _model_with_head(tiny_weights, "layer_with_weights-1/out_proj", _KERNEL)
     save_tf2(f"{tmp_path}/c", variables | {"model/layer_with_weights-1/dense/kernel": _KERNEL})
     read = read_initial(f"{tmp_path}/c")
-    _assert_same(read.weights, tiny_weights)
+    assert_same(read.weights, tiny_weights)
     assert len(read.unused) == 3
 
 
@@ -216,11 +210,11 @@ def test_a_head_of_unclear_kind_is_used_only_as_the_caller_says(
     """Where the graph does not tell classifier from SQuAD, the head is unused unless the caller names its kind."""
     save_tf2(f"{tmp_path}/c", _model_with_head(tiny_weights, _OLD_DENSE, _KERNEL))
     read = read_initial(f"{tmp_path}/c")
-    _assert_same(read.weights, tiny_weights)
+    assert_same(read.weights, tiny_weights)
     assert [key.split("/.")[0] for key in read.unused] == [f"model/{_OLD_DENSE}/bias", f"model/{_OLD_DENSE}/kernel"]
     for kind, found in (("classifier", names.CLASSIFIER), ("squad", names.SQUAD)):
         weights = read_initial(f"{tmp_path}/c", kind).weights
-        _assert_same(weights, tiny_weights | dict(zip(found, (_KERNEL.T, _BIAS), strict=True)))
+        assert_same(weights, tiny_weights | dict(zip(found, (_KERNEL.T, _BIAS), strict=True)))
 
 
 def test_the_first_pretrainers_heads_are_found(
@@ -235,7 +229,7 @@ def test_the_first_pretrainers_heads_are_found(
     save_tf2(f"{tmp_path}/c", variables)
     expected = tiny_weights | dict.fromkeys(names.MASKED_LM[1], _BIAS)
     expected |= dict(zip(names.NEXT_SENTENCE, (_KERNEL.T, _BIAS), strict=True))
-    _assert_same(read_initial(f"{tmp_path}/c").weights, expected)
+    assert_same(read_initial(f"{tmp_path}/c").weights, expected)
 
 
 def test_two_encoders_are_refused(tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path) -> None:
@@ -283,7 +277,7 @@ def test_the_trained_pooler_is_that_of_the_head(
     heads = dict(
         zip((*names.MASKED_LM[0], *names.NEXT_SENTENCE), (_KERNEL, *[_BIAS] * 4, _KERNEL.T, _BIAS), strict=True)
     )
-    _assert_same(read.weights, tiny_weights | trained | heads)
+    assert_same(read.weights, tiny_weights | trained | heads)
     assert [key.split("/")[2] for key in read.unused] == ["_pooler_layer"] * 2
 
 
@@ -295,7 +289,7 @@ def test_the_trained_pooler_is_known_by_its_name(
     pooler = {"next_sentence.pooler_dense/kernel": _POOLER, "next_sentence.pooler_dense/bias": _POOLER[0]}
     save_tf2(f"{tmp_path}/c", variables | pooler)
     read = read_initial(f"{tmp_path}/c")
-    _assert_same(read.weights, tiny_weights | dict(zip(names.POOLER, pooler.values(), strict=True)))
+    assert_same(read.weights, tiny_weights | dict(zip(names.POOLER, pooler.values(), strict=True)))
 
 
 @pytest.mark.parametrize(
@@ -320,7 +314,7 @@ def test_models_around_a_hub_module_are_read(
     steps = 2 if found == names.CLASSIFIER else 1
     save_tf2(f"{tmp_path}/c", variables, _layer_numbers(3, 3 + steps))
     read = read_initial(f"{tmp_path}/c")
-    _assert_same(read.weights, tiny_weights | dict(zip(found, (_KERNEL.T, _BIAS), strict=True)))
+    assert_same(read.weights, tiny_weights | dict(zip(found, (_KERNEL.T, _BIAS), strict=True)))
     assert read.unused == ()
 
 
@@ -332,7 +326,7 @@ def test_weights_saved_by_keras_are_read(
     head = {"layer_with_weights-1/out_proj/kernel": _KERNEL, "layer_with_weights-1/out_proj/bias": _BIAS}
     save_tf2(f"{tmp_path}/c", _encoder(tiny_weights, layout, "layer_with_weights-0/") | head)
     expected = tiny_weights | dict(zip(names.CLASSIFIER, (_KERNEL.T, _BIAS), strict=True))
-    _assert_same(read_initial(f"{tmp_path}/c").weights, expected)
+    assert_same(read_initial(f"{tmp_path}/c").weights, expected)
 
 
 _CONFIG = BertConfig(11, 6, 2, 2, 8, max_position_embeddings=7, type_vocab_size=2)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxbert.checkpoints.tf_table import decompress, read_table, read_varint, write_table, write_varint
+from jaxbert.checkpoints.tf_table import decompress, read_table, read_varint, write_table
 from jaxbert.errors import InputError
+from jaxbert.io.protobuf import write_varint
 from jaxbert.tfrecord.files import masked_crc
 
 _ENTRIES = {b"": b"header", **{f"bert/encoder/layer_{n}/kernel".encode(): bytes([n]) * (n % 7) for n in range(3)}}

@@ -219,7 +219,7 @@ def test_documents_are_read_as_wholes(files: Path, tagger: Run, tmp_path: Path) 
     given = flags(train_file=files / "few.txt", mode="train", context="document", model_dir=tmp_path)
     code, _, err = tagger(*SHORT, *random_flags(files / "bert"), *given, "--train_batch_size=4")
     assert code == 0, err
-    assert "4 of 4 documents are longer than 32 tokens, and are read in windows" in err
+    assert "4 of 4 documents are longer than 32 tokens and are read in" in err
     assert TaggingMetaData.read(str(tmp_path / "last/meta_data")).context == "document"
     predict = flags(mode="predict", model_dir=tmp_path)
     code, _, err = tagger(*predict, f"--test_file={files}/dev.txt")

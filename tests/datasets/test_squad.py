@@ -45,7 +45,7 @@ def paragraphs(count: int) -> Iterator[Paragraph]:
 def load(path: Path, length: int, *, has_answers: bool = True) -> dict[str, np.ndarray]:
     """All arrays of a record file."""
     records = TFRecords([str(path)])
-    schema = squad_schema(length, has_answers=has_answers)
+    schema = squad_schema(length)[: None if has_answers else 4]
     return decode(records.read(np.arange(len(records))), schema, records.locate)
 
 

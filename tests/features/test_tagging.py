@@ -50,7 +50,7 @@ def test_each_word_is_answered_once_at_its_first_piece(tokenizer: Tokenizer, cha
             assert any(ids[1:-1] == text[at : at + len(ids) - 2] for text in pieces for at in range(len(text)))
             for id_, word in zip(ids, asked, strict=True):
                 assert not word or TOKENS[id_] == words[word - 1][0]
-        assert made.cut == sum(len(text) > longest - 2 for text in pieces)
+        assert made.counts.long == sum(len(text) > longest - 2 for text in pieces)
         assert made.counts.tokens == sum(map(len, pieces))
 
 

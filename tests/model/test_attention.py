@@ -146,7 +146,7 @@ def losses(config, weights, batch, compute):
         return classification_loss(logits, rows["label_ids"], rows["label_weights"])
 
     step = jax.jit(train_step(loss, AdamW(), LinearSchedule(1e-3, 0.0, 0, 40), decay_mask(table), 5))
-    state, batches = initial_state(weights, AdamW()), {name: a[None, None] for name, a in batch.items()}
+    state, batches = initial_state(weights), {name: a[None, None] for name, a in batch.items()}
     found = []
     for _ in range(20):
         state, metrics = step(state, batches)

@@ -210,14 +210,13 @@ def test_the_record_is_named() -> None:
 
 def test_aliases_and_defaults() -> None:
     """The names of newer tools are understood, and optional features filled in, record by record."""
-    schema = classification_schema(2, "float", has_weights=True, has_example_ids=True)
+    schema = classification_schema(2, "float", has_weights=True)
     old = {"input_ids": [5, 6], "input_mask": [1, 1], "segment_ids": [0, 1], "label_ids": [2.5], "weight": [0.5]}
     new = {
         "input_word_ids": [7, 8],
         "input_mask": [1, 0],
         "input_type_ids": [0, 0],
         "label_ids": [1.5],
-        "example_id": [3],
     }
     arrays = decode([reference(old), reference(new)], schema)
     expected = {
@@ -227,7 +226,6 @@ def test_aliases_and_defaults() -> None:
         "label_ids": [2.5, 1.5],
         "is_real_example": [1, 1],
         "weight": [0.5, 1.0],
-        "example_id": [-1, 3],
     }
     assert {name: array.tolist() for name, array in arrays.items()} == expected
 

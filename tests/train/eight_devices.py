@@ -38,7 +38,7 @@ def train(devices: int, fsdp: int, tensor: int) -> tuple[list[float], np.ndarray
     parts, whole = training_shardings(TABLE, mesh), weight_shardings(TABLE, mesh)
     loss = with_gathered_weights(loss_of(CONFIG), TABLE, mesh, parts, FLOAT32)
     steps = CompiledSteps(train_step(loss, AdamW(), LinearSchedule(1e-2, 0.0, 0, 10), decay_mask(TABLE), 5), str)
-    state = initial_state(initialize(TABLE, 0, 0.2), AdamW())
+    state = initial_state(initialize(TABLE, 0, 0.2))
     state = to_devices(state, state_shardings(state, TABLE, mesh))
     losses = []
     for number in range(STEPS):

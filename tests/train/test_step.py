@@ -60,7 +60,7 @@ def run_steps(micro_batches, steps=3):
     schedule = LinearSchedule(1e-2, 0.0, 0, 10)
     step = jax.jit(train_step(loss_of(CONFIG), AdamW(), schedule, decay_mask(TABLE), seed=5))
     batches = training_batches(micro_batches)
-    state = initial_state(initialize(TABLE, 0, 0.2), AdamW())
+    state = initial_state(initialize(TABLE, 0, 0.2))
     for number in range(steps):
         state, metrics = step(state, batches.at(number))
     return state, metrics
@@ -103,7 +103,7 @@ def test_programs_are_compiled_once_and_ahead():
         return loss_of(CONFIG)(*arguments)
 
     step = CompiledSteps(train_step(loss, AdamW(), LinearSchedule(1e-2, 0.0, 0, 10), decay_mask(TABLE), 5), said.append)
-    state = jax.jit(lambda: initial_state(initialize(TABLE, 0, 0.2), AdamW()), out_shardings=replicated(mesh))()
+    state = jax.jit(lambda: initial_state(initialize(TABLE, 0, 0.2)), out_shardings=replicated(mesh))()
     like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), state)
     for number in range(3):
         batch = shard_rows(training_batches(1).at(number), mesh, 2)

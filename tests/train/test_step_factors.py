@@ -23,7 +23,7 @@ def run_step(factors: Tree | None, optimizer: Optimizer) -> tuple[State, jax.Arr
     step = jax.jit(
         train_step(loss_of(CONFIG), optimizer, LinearSchedule(RATE, 0.0, 0, 10), decay_mask(TABLE), 5, factors=factors)
     )
-    state = initial_state(initialize(TABLE, 0, 0.2), optimizer, factors=factors)
+    state = initial_state(initialize(TABLE, 0, 0.2), factors=factors)
     state, metrics = step(state, batches().at(0))
     return state, metrics["gradient_norm"][-1]
 
@@ -90,7 +90,7 @@ def test_nothing_is_computed_backwards_below_what_is_trained() -> None:
         step = train_step(
             loss_of(CONFIG), AdamW(), LinearSchedule(RATE, 0.0, 0, 10), decay_mask(TABLE), 5, factors=factors
         )
-        state = initial_state(initialize(TABLE, 0, 0.2), AdamW(), factors=factors)
+        state = initial_state(initialize(TABLE, 0, 0.2), factors=factors)
         return float(jax.jit(step).lower(state, batches().at(0)).compile().cost_analysis()["flops"])
 
     assert work(("embeddings", "layer_0", "layer_1")) < 0.5 * work(())

@@ -25,7 +25,7 @@ def after(scaling: LossScale, sizes: list[float]) -> tuple[dict, dict]:
     shape = (len(sizes), 1, 1, 1)
     batch = {name: np.ones(shape, np.int32) for name in ("sequences", "positions")}
     batch["size"] = np.array(sizes, np.float32).reshape(shape)
-    return step(initial_state({"w": jnp.ones(3)}, AdamW(), scaling), batch)
+    return step(initial_state({"w": jnp.ones(3)}, scaling), batch)
 
 
 def test_scaling_saves_small_gradients() -> None:

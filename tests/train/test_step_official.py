@@ -34,7 +34,7 @@ def assert_follows(run: str, table: Table, warmup_steps: int, gradients: Gradien
     """From the same weights our steps have the losses and rates of `run` and end at its weights, within 1e-5."""
     golden, start = arrays(run), {path: weight for path, weight in arrays("weights").items() if path in table}
     schedule = LinearSchedule(2e-3, 0, warmup_steps, len(golden["loss"]))
-    state, decays = initial_state(unflatten(start), AdamW()), decay_mask(table)
+    state, decays = initial_state(unflatten(start)), decay_mask(table)
     weights, moments = state["weights"], state["moments"]
     for number, loss in enumerate(golden["loss"]):
         value, gradient = gradients(weights, np.arange(BATCH * number, BATCH * number + BATCH))

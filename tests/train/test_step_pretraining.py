@@ -93,7 +93,7 @@ def test_twenty_steps_equal_plain_numpy():
     """Loss of each of 20 steps, without dropout: a float64 transcription, one sequence at a time, gives the same."""
     schedule = LinearSchedule(1e-2, 0.0, 4, 20)
     step = jax.jit(train_step(loss_of(STILL), AdamW(), schedule, decay_mask(TABLE), SEED))
-    state, losses = initial_state(start(), AdamW()), []
+    state, losses = initial_state(start()), []
     for number in range(20):
         state, metrics = step(state, batches().at(number))
         losses.append(float(metrics["loss"][0]))
@@ -158,7 +158,7 @@ def test_packed_equals_alone(next_sentence):
 def one_step(micro_batches):
     """Moments and loss after a step with dropout."""
     step = jax.jit(train_step(loss_of(CONFIG), AdamW(), LinearSchedule(1e-2, 0, 0, 9), decay_mask(TABLE), SEED))
-    state, metrics = step(initial_state(start(), AdamW()), batches(micro_batches).at(0))
+    state, metrics = step(initial_state(start()), batches(micro_batches).at(0))
     return state["moments"]["m"], metrics["loss"]
 
 
@@ -183,7 +183,7 @@ def test_nothing_moves_the_pooler_without_next_sentence():
     table = pretraining_table(CONFIG, next_sentence=False)
     loss = loss_of(CONFIG, next_sentence=False)
     step = jax.jit(train_step(loss, AdamW(), LinearSchedule(1e-2, 0, 0, 9), decay_mask(table), SEED))
-    state, _ = step(initial_state(start(), AdamW()), batches().at(0))
+    state, _ = step(initial_state(start()), batches().at(0))
     before, after = flatten(start()), flatten(state["weights"])
     kept = {path for path in table if np.array_equal(before[path], after[path])}
     idle = {path for path in table if path.startswith(("bert/pooler", "cls/seq_relationship"))}

@@ -51,7 +51,7 @@ def test_micro_batches_equal_one_batch():
         read = lambda numbers: {name: array[numbers] for name, array in features.items()}  # noqa: E731
         batches = TrainingBatches(read, SIZE, BATCH, micro_batches, shape, seed=5, targets=span_targets)
         start = initialize(table, 0, 0.2)
-        state, metrics = step(initial_state(start, AdamW()), batches.at(0))
+        state, metrics = step(initial_state(start), batches.at(0))
         states.append((metrics["loss"], flatten(state["moments"]["m"])))
         for path, weight in flatten(state["weights"]["bert"]["pooler"]).items():
             np.testing.assert_array_equal(weight, flatten(start["bert"]["pooler"])[path])
