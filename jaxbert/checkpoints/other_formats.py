@@ -29,7 +29,10 @@ _BEGINNINGS = {
     b"\x89HDF\r\n\x1a\n": ("an HDF5 file, as Keras writes weights", _HINT),
     b"PK\x03\x04": ("a zip archive, as PyTorch, Keras 3 and NumPy write weights", _HINT),
     b"\x80\x02": ("a pickle, as old PyTorch writes weights", _CONVERT),
-    b"\x1f\x8b": ("a gzip archive", "unpack it, or give it a name that ends in `.tar.gz`"),
+    b"\x1f\x8b": (
+        "a gzip archive",
+        "unpack it; if it is the archive of a hub module, give it a name that ends in `.tar.gz`",
+    ),
     b"GGUF": ("a GGUF file, as llama.cpp writes weights", _HINT),
 }
 _POINTER = b"version https://git-lfs"

@@ -13,6 +13,7 @@ from jaxbert.examples.squad import read_squad
 from jaxbert.examples.table import ColumnNames
 
 _SHOWN = 60  # characters of a value
+_NAME_END = 26  # where the name of a column ends in its line
 _TEXTS = ("text", "sentence", "sentence1", "premise", "question1", "question", "review", "title")
 _SECOND_TEXTS = ("sentence2", "hypothesis", "question2", "text_b")
 _LABELS = ("label", "labels", "class", "category", "target", "topic", "sentiment", "stars", "score")
@@ -90,12 +91,12 @@ def _describe_text(path: str, kind: str, rows: Iterator[tuple[int, list[str]]]) 
 
 
 def _listed(columns: Mapping[str, str]) -> list[str]:
-    return [f"  {name[:_SHOWN]:24} {what}" for name, what in columns.items()]
+    return [f"{'  ' + name[:_SHOWN]:{_NAME_END}} {what}" for name, what in columns.items()]
 
 
 def usual_columns(lines: Iterable[str]) -> ColumnNames | None:
     """The columns of a table, of which these are the lines, by their usual names; None where none is for texts."""
-    columns = {line.split()[0] for line in lines if line.startswith("  ") and line.strip()}
+    columns = {line[2:_NAME_END].strip() for line in lines if line.startswith("  ")}
     if not columns.intersection(_TEXTS) or "context" in columns:
         return None
     return ColumnNames(_usual(_TEXTS, columns), _usual(_SECOND_TEXTS, columns), _usual(_LABELS, columns))

@@ -65,6 +65,7 @@ class TextExamples:
         lengths: tokens of each of m sequences, int64: of each example, or where long ones are read in windows of each
             of these.
         firsts: the number of the first sequence of each example [n], int64.
+        whole_lengths: tokens of each example [n], int64; more than are in its sequence where it is cut.
         labels: of each example [n], int64 or float32; or 1 and 0 for each class [n, C], int64.
         pairs: whether there is an example with a second text.
         ids: what tells each example apart in its file.
@@ -81,11 +82,11 @@ class TextExamples:
         if not found:
             raise InputError("there are no examples", "give a file with at least one")
         parts, counts = zip(*found, strict=True)
-        *arrays, self._labels, counted = map(np.concatenate, zip(*parts, strict=True))
+        *arrays, self._labels, whole_lengths, counted = map(np.concatenate, zip(*parts, strict=True))
         self._sequences = Sequences(*arrays)
         self.lengths = self._sequences.lengths
         self.firsts = np.cumsum(counted) - counted
-        self.labels = self._labels[self.firsts]
+        self.labels, self.whole_lengths = self._labels[self.firsts], whole_lengths[self.firsts]
         for note in sum(counts, TextCounts()).notes("", recipe.max_seq_length):
             say(note)
         self.pairs = bool(self._sequences.types.any())
@@ -104,8 +105,8 @@ class TextExamples:
 
 
 class _Tokenize:
-    """Examples -> tokens and types of their sequences one after the other, how many each has, and its label; how many
-    sequences each example has; and counts.
+    """Examples -> tokens and types of their sequences one after the other, how many each has, its label, and how many
+    its example has; how many sequences each example has; and counts.
     """
 
     def __init__(self, recipe: Recipe, bounds: Bounds) -> None:
@@ -124,4 +125,5 @@ class _Tokenize:
         tokens, types = features["input_ids"][mask], features["segment_ids"][mask]
         lengths = np.count_nonzero(mask, axis=1)
         counted = np.bincount(texts, minlength=len(examples))
-        return (tokens.astype(np.int32), types.astype(np.int8), lengths, features["label_ids"], counted), counts
+        parts = (features[name] for name in ("label_ids", "whole_lengths"))
+        return (tokens.astype(np.int32), types.astype(np.int8), lengths, *parts, counted), counts

@@ -324,6 +324,17 @@ def _is_text(kind: Any) -> bool:
     return bool(types.is_string(inner) or types.is_large_string(inner) or types.is_string_view(inner))
 
 
+def _is_known(kind: Any) -> bool:
+    """Whether a type is text, number, boolean or nothing, or is made of these."""
+    import pyarrow
+
+    types = pyarrow.types
+    if types.is_nested(kind):
+        return all(_is_known(kind.field(number).type) for number in range(kind.num_fields))
+    is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+    return bool(_is_text(kind) or is_number or types.is_boolean(kind) or types.is_null(kind))
+
+
 def _utf8(array: Any) -> list[bytes | None]:
     """The texts of an array as bytes."""
     import pyarrow
@@ -342,8 +353,7 @@ def _values(field: Any, names: Sequence[str] | None, path: str) -> Callable[[Any
     types, kind = pyarrow.types, field.type
     is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
     inner = kind.value_type if is_list or types.is_dictionary(kind) else kind
-    is_number = types.is_integer(inner) or types.is_floating(inner) or types.is_decimal(inner)
-    if not (_is_text(inner) or is_number or types.is_boolean(inner) or types.is_nested(inner) or types.is_null(inner)):
+    if not _is_known(inner):
         raise InputError(f"`{path}`: the column `{field.name}` is of type {kind}", "write it as text")
     one: Callable[[Any], Any] = lambda value: value  # noqa: E731
     if names is not None and types.is_integer(inner):

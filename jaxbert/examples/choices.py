@@ -158,6 +158,8 @@ def _text_rows(path: str, role: Role, columns: ChoiceColumns) -> Iterator[tuple[
     table = open_table(path, names, role)
     if role == "test" and columns.label and not table.has(columns.label):
         names = dataclasses.replace(names, label="")
+    if missing := next((name for name in names.given if not table.has(name)), None):
+        raise InputError(f"the first line of `{path}` has no column `{missing}`", "name columns as that line does")
     rows, index_of, has_header = table.choose(names, several=False)
     if not has_header:
         raise InputError(f"`{path}`: columns are given by number", "name them in a first line, and give these names")
@@ -194,7 +196,7 @@ def _choices(where: str, row: Mapping[str, Any], columns: ChoiceColumns) -> tupl
     """The choices of a row, what they are called in predictions, and how an answer may name them."""
     if len(columns.choices) > 1:
         values = [row.get(name) for name in columns.choices]
-        while values and (values[-1] is None or not str(values[-1]).strip()):
+        while values and _is_missing(values[-1]):
             values.pop()
         numbers = list(map(str, range(len(values))))
         named = columns.choices[: len(values)]
@@ -294,8 +296,13 @@ def _answer(where: str, value: Any, spellings: Spellings, role: Role) -> int | N
     return places.pop()
 
 
+def _is_missing(value: Any) -> bool:
+    """None, an empty text, or the NaN of a table of pandas."""
+    return value is None or value != value or not str(value).strip()
+
+
 def _text(where: str, name: str, value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if value != value or isinstance(value, bool) or not isinstance(value, str | int | float):
         raise InputError(f"{where}: expected text at `{name}`, found `{str(value)[:_SHOWN]}`", "")
     return str(value)
 

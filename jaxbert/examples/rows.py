@@ -47,28 +47,49 @@ def tsv_rows(path: str) -> Iterator[Row]:
     Raises:
         InputError: the file cannot be read, is empty or is neither UTF-8 nor, by its mark, UTF-16.
     """
+    blank = 0
     for number, line in text_lines(path):
-        text = line.rstrip("\r\n")
-        if text:
-            yield number, text.split("\t")
+        if text := line.rstrip("\r\n"):
+            fields = text.split("\t")
+            blank = _told(path, blank, fields)
+            yield number, fields
+        else:
+            blank = blank or number
 
 
 def csv_rows(path: str, separator: str = ",") -> Iterator[Row]:
     """(number of the last line, fields) of each record of a CSV file with the usual double quotes.
 
     Raises:
-        InputError: as `tsv_rows`; and a quote that never ends, or a field above 131,072 characters.
+        InputError: as `tsv_rows`; and a quote that never ends, or a field above a million characters.
     """
+    csv.field_size_limit(max(_LONGEST, csv.field_size_limit()))
     reader = csv.reader((line for _, line in text_lines(path)), strict=True, delimiter=separator)
+    blank = 0
     try:
         for fields in reader:
             if fields:
+                blank = _told(path, blank, fields)
                 yield reader.line_num, fields
+            else:
+                blank = blank or reader.line_num
     except csv.Error as error:
+        if "field limit" in str(error):
+            raise InputError(
+                f"`{path}` line {reader.line_num}: a field has more than {csv.field_size_limit():,} characters",
+                "is a quote before it never closed? Texts of that length may stand in JSON lines",
+            ) from error
         raise InputError(
             f"`{path}` line {reader.line_num}: {error}",
             'fields that hold commas or quotes are written "like ""this"""; without quoting use a .tsv file',
         ) from error
+
+
+def _told(path: str, blank: int, fields: Sequence[str]) -> int:
+    """0, after it was said that line `blank` before the row is left out, where it could be an empty text."""
+    if blank and len(fields) == 1:
+        say_once(f"`{path}` line {blank} is blank: blank lines are no examples, and are not counted")
+    return 0
 
 
 def json_rows(path: str) -> Iterator[tuple[int, dict[str, Any]]]:

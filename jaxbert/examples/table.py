@@ -183,7 +183,7 @@ def table_dataset(
     read = functools.partial(_read_table, names=names, labels=known, are_of_model=bool(classes))
     first = train_file or eval_file or test_file
     return TextDataset(
-        os.path.splitext(os.path.basename(os.path.normpath(first)))[0],
+        os.path.basename(os.path.normpath(first)),  # with its ending: no name of a task of GLUE
         known.names,
         train=functools.partial(read, train_file, "train") if train_file else None,
         dev=functools.partial(read, eval_file, "eval") if eval_file else None,

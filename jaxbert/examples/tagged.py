@@ -140,6 +140,17 @@ def read_tagged(
     return dataclasses.replace(file, scheme=_checked_scheme(file)) if with_tags else file
 
 
+def has_column(path: str, role: Role, column: str) -> bool:
+    """Whether a file has a column, by its name or, in files of columns, by its number."""
+    if is_arrow(path):
+        return column in open_arrow(path, role).columns
+    if is_json(path):
+        return any(column in row for _, row in itertools.islice(json_rows(path), 1))
+    first = next((line for line in column_lines(path, TagColumns()) if line.kind == "word"), None)
+    width = len(first.fields) if first else 0
+    return -width <= int(column) < width if is_number(column) else first is not None and column in first.fields
+
+
 def rows_of(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """(number from 1, values by column) of each row of JSON lines, Parquet or Arrow."""
     if is_json(path):
@@ -258,7 +269,7 @@ def _of_rows(
         for number, row in json_rows(path):
             where = f"`{path}` line {number}"
             token, tag = _names({**row}, columns, with_tags, where)
-            if token == _TEXT and columns.token is None:
+            if is_text(path, row, columns):
                 yield _of_spans(row, number, places, with_tags, scheme, where)
             else:
                 yield _of_lists(row.get(token), row.get(tag) if with_tags else None, number, with_tags, where), 0
@@ -268,6 +279,11 @@ def _of_rows(
     for number, values in table.rows([token, tag] if with_tags else [token]):
         where = f"`{path}` row {number}"
         yield _of_lists(values[0], values[1] if with_tags else None, number, with_tags, where), 0
+
+
+def is_text(path: str, row: Mapping[str, Any], columns: TagColumns) -> bool:
+    """Whether a row of a file is a text with spans, which JSON lines alone have, and not words with tags."""
+    return is_json(path) and columns.token is None and _TOKENS not in row and _TEXT in row
 
 
 def _names(row: Mapping[str, Any], columns: TagColumns, with_tags: bool, where: str) -> tuple[str, str]:

@@ -64,7 +64,8 @@ def convert(
     Returns:
         `input_ids`, `input_mask` and `segment_ids` (0 up to the first `[SEP]`, 1 after it) int64 [n, S]; `label_ids`
         int64 [n], float32 [n] for regression, or 1 and 0 for each class, int64 [n, C]; `is_real_example` int64 [n], all
-        1; `texts` int64 [n], the number of the example. And the counts of the texts, whole as they are.
+        1; `texts` int64 [n], the number of the example; `whole_lengths` int64 [n], tokens of the whole example. And the
+        counts of the texts, whole as they are.
 
     Raises:
         InputError: a label is not a class of this task.
@@ -91,6 +92,7 @@ def convert(
         "label_ids": (_several_labels if is_multi_label else _labels)(examples, ids_of_labels)[texts],
         "is_real_example": np.ones(len(texts), np.int64),
         "texts": texts,
+        "whole_lengths": (2 + first_lengths + second_lengths + (second_lengths > 0))[texts],
     }
     is_cut = (of_first.ends(texts) < first_lengths) | (of_second.ends(texts) < second_lengths)
     unknown = sum(int(np.count_nonzero(ids == tokenizer.vocab.unk)) for ids in (first, second))

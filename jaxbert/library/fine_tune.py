@@ -3,7 +3,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -175,7 +175,9 @@ def _row(row: Any, number: int, columns: tuple[str, str | None, str]) -> dict[st
     text, second, label = columns
     if isinstance(row, Mapping):
         if missing := [name for name in columns if name is not None and name not in row]:
-            raise InputError(f"row {number} has no `{missing[0]}`; it has {', '.join(row)}", "name the columns")
+            raise InputError(
+                f"row {number} has no `{missing[0]}`; it has {', '.join(map(str, row))}", "name the columns"
+            )
         found, value = (row[text] if second is None else (row[text], row[second])), row[label]
     elif isinstance(row, tuple | list) and len(row) == 2:
         found, value = row
@@ -187,8 +189,18 @@ def _row(row: Any, number: int, columns: tuple[str, str | None, str]) -> dict[st
     value = _listed(value)
     if not isinstance(value, str | int | float | tuple | list | None):
         raise InputError(f"row {number} has the label `{str(value)[:60]}`", "expected a text, a number, or a list")
-    labels = [str(one) for one in value] if isinstance(value, tuple | list) else value
+    labels = _names(value, number) if isinstance(value, tuple | list) else value
     return dict(zip(("text_a", "text_b"), texts, strict=False)) | {"label": labels}
+
+
+def _names(labels: Sequence[Any], number: int) -> list[str]:
+    """The names of the classes of a row. Raises InputError for a 1 or 0 for each class, which names one twice."""
+    names = [str(label) for label in labels]
+    if len(set(names)) < len(names) or any(isinstance(label, float) for label in labels):
+        raise InputError(
+            f"row {number} has the label `{str(labels)[:60]}`", "expected the names of its classes, each once"
+        )
+    return names
 
 
 def _write_squad(path: str, rows: Iterable[Any], columns: tuple[str, str | None, str]) -> str:
@@ -257,7 +269,12 @@ def _listed(value: Any) -> Any:
 
 
 def _each(rows: Iterable[Any]) -> Iterator[Any]:
-    """The rows of a table of pandas, polars or Arrow as dicts; those of anything else as they are."""
+    """The rows of a table of pandas, polars or Arrow as dicts; those of anything else as they are.
+
+    Of a dataset of `datasets` with names in place of the numbers of its classes.
+    """
+    if names := _names_of_classes(rows):
+        return ({column: _named(value, names.get(column)) for column, value in row.items()} for row in rows)
     if hasattr(rows, "to_batches"):
         return (row for batch in rows.to_batches() for row in batch.to_pylist())
     if hasattr(rows, "iter_rows"):
@@ -265,6 +282,20 @@ def _each(rows: Iterable[Any]) -> Iterator[Any]:
     if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
         return iter(rows.to_dict("records"))
     return iter(rows)
+
+
+def _names_of_classes(rows: Any) -> dict[str, list[str]]:
+    """Column -> the names of its classes, for columns of a dataset that hold numbers of classes or lists of them."""
+    features = getattr(rows, "features", None) or {}
+    found = {column: getattr(feature, "feature", feature) for column, feature in features.items()}
+    return {column: feature.names for column, feature in found.items() if hasattr(feature, "names")}
+
+
+def _named(value: Any, names: Sequence[str] | None) -> Any:
+    """Numbers of classes as their names; -1 and None stand for no class."""
+    if names is None or value is None or value == -1:
+        return None if names is not None else value
+    return [names[number] for number in value] if isinstance(value, list) else names[value]
 
 
 def _written(path: str, content: str) -> str:

@@ -93,12 +93,14 @@ LESS_IS_BETTER = frozenset({"loss", "mean_squared_error"})  # of what tasks prin
 def metric_names(task: str, num_labels: int | None) -> tuple[str, ...]:
     """Names of the metrics of `task`, the one that chooses the best checkpoint first; `num_labels` None is regression.
 
-    A task that is not of GLUE reports accuracy, and F1 and Matthews correlation with two classes.
+    A task that is not of GLUE, or has not its number of classes, reports accuracy, and F1 and Matthews correlation with
+    two classes.
     """
     if num_labels is None:
         return TASK_METRICS["STS-B"]
     own = ("accuracy", "f1", "matthews") if num_labels == 2 else ("accuracy",)
-    return TASK_METRICS.get(task.upper(), own)
+    of_task = TASK_METRICS.get(task.upper(), own)
+    return of_task if set(of_task) <= set(own) else own
 
 
 def score(task: str, labels: Array, outputs: Array) -> dict[str, float]:

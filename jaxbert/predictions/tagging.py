@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxbert.examples.tag_schemes import OUTSIDE, Scheme, entities
-from jaxbert.examples.tagged import Sentence, TagColumns, TaggedFile, column_lines, rows_of
+from jaxbert.examples.tagged import Sentence, TagColumns, TaggedFile, column_lines, is_text, rows_of
 from jaxbert.io.files import whole_file
 
 COLUMN = "prediction"  # the name of what is added
@@ -57,7 +57,7 @@ def write_tags(
     A file of columns gets one more, everything else in it stays. Of JSON lines, Parquet and Arrow each row becomes a
     JSON line, with the tags of its words or, where it is a text, its spans.
     """
-    lines = _with_column(file, columns, tags) if file.has_columns else _with_key(file, tags, spans)
+    lines = _with_column(file, columns, tags) if file.has_columns else _with_key(file, columns, tags, spans)
     with whole_file(path) as out:
         for line in lines:
             out.write(f"{line}\n".encode())
@@ -81,7 +81,9 @@ def _with_column(file: TaggedFile, columns: TagColumns, tags: Sequence[Sequence[
         yield f"{line.text}\t{added}" if "\t" in line.text else f"{line.text.rstrip(' ')} {added}"
 
 
-def _with_key(file: TaggedFile, tags: Sequence[Sequence[str]], spans: Sequence[Sequence[Span]]) -> Iterator[str]:
-    for (_, row), sentence, own, found in zip(rows_of(file.path), file.sentences, tags, spans, strict=True):
-        predicted = [span_json(span) for span in found] if sentence.text == row.get("text") else list(own)
+def _with_key(
+    file: TaggedFile, columns: TagColumns, tags: Sequence[Sequence[str]], spans: Sequence[Sequence[Span]]
+) -> Iterator[str]:
+    for (_, row), own, found in zip(rows_of(file.path), tags, spans, strict=True):
+        predicted = [span_json(span) for span in found] if is_text(file.path, row, columns) else list(own)
         yield json.dumps(row | {COLUMN: predicted}, ensure_ascii=False)

@@ -18,6 +18,7 @@ from jaxbert.console import say
 from jaxbert.errors import InputError, Interrupted
 from jaxbert.io import files
 from jaxbert.metrics.glue import LESS_IS_BETTER
+from jaxbert.train import run_folder
 
 Results = dict[str, float]
 _LAST_LINES = 3  # of a run that failed, which are shown
@@ -31,6 +32,7 @@ def run_all(sweep: Sweep, environment: Mapping[str, str]) -> dict[str, Results]:
     A run that was stopped goes on where it was. Signals stop those that are under way, which save what they have.
     """
     _refuse_another_sweep(sweep)
+    _refuse_other_flags(sweep)
     done: dict[str, Results] = {}
     waiting = deque(sweep.runs)
     places = _places(sweep, environment)
@@ -61,9 +63,9 @@ def run_all(sweep: Sweep, environment: Mapping[str, str]) -> dict[str, Results]:
 
 
 def best_run(sweep: Sweep, done: Mapping[str, Results]) -> Run | None:
-    """The run whose evaluation is the best, the first of several; None without any."""
+    """The run whose evaluation is the best; None without any."""
     finished = [run for run in sweep.runs if run.name in done]
-    return max(finished, key=lambda run: goodness(done[run.name], metric_of(sweep, done)), default=None)
+    return max(finished, key=lambda run: rank(done[run.name], metric_of(sweep, done)), default=None)
 
 
 def metric_of(sweep: Sweep, done: Mapping[str, Results]) -> str:
@@ -78,6 +80,11 @@ def metric_of(sweep: Sweep, done: Mapping[str, Results]) -> str:
 def goodness(results: Results, metric: str) -> float:
     """More is better."""
     return -results[metric] if metric in LESS_IS_BETTER else results[metric]
+
+
+def rank(results: Results, metric: str) -> tuple[float, float]:
+    """The larger one is better: by the metric, where that is equal by the loss; equal ones are as they come."""
+    return goodness(results, metric), -results.get("loss", 0.0)
 
 
 def _places(sweep: Sweep, environment: Mapping[str, str]) -> list[dict[str, str]]:
@@ -165,6 +172,16 @@ def _remove_weights(sweep: Sweep, done: Mapping[str, Results]) -> None:
 def _refuse_another_sweep(sweep: Sweep) -> None:
     if model_folder.models_of_run(sweep.folder):
         raise InputError(f"`{sweep.folder}` is the folder of one run", "give another `--model_dir`")
+
+
+def _refuse_other_flags(sweep: Sweep) -> None:
+    """Raise InputError where a run was done, or begun, with other flags, before any is trained."""
+    for run in sweep.runs:
+        if _finished(sweep, run) is None:
+            try:
+                run_folder.check(run.options)
+            except InputError as error:
+                raise InputError(error.message, "give another `--model_dir`, or the same flags") from error
 
 
 def _log(sweep: Sweep, run: Run) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from jaxbert.config.sweep import Sweep
 from jaxbert.io import files
-from jaxbert.sweeps.runs import Results, best_run, goodness, metric_of, settings
+from jaxbert.sweeps.runs import Results, best_run, goodness, metric_of, rank, settings
 
 
 def summary(sweep: Sweep, done: Mapping[str, Results]) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def summary(sweep: Sweep, done: Mapping[str, Results]) -> dict[str, Any]:
             }
         )
     scored = [row for row in rows if row["runs"]]
-    chosen = max(scored, key=lambda row: goodness({metric: row["mean"]}, metric), default=None)
+    chosen = max(scored, key=lambda row: rank(row["means"], metric), default=None)
     best = best_run(sweep, done)
     return {
         "command": sweep.trainer,

@@ -257,8 +257,10 @@ def _report(flags: ClassifierFlags, classifier: Classifier, data: "Data", evalua
     else:
         score, of_each = "accuracy", logits.argmax(axis=1) == labels
         parts = content.classification(names, labels, np.exp(log_softmax(logits.astype(np.float64))), texts)
-    limit = None if meta.windows else meta.max_seq_length
-    parts |= content.lengths(np.add.reduceat(held_out.lengths, firsts), limit, of_each, score)
+    if meta.windows and isinstance(held_out, TextExamples):
+        parts |= content.lengths(held_out.whole_lengths, None, of_each, score)
+    else:
+        parts |= content.lengths(held_out.lengths, meta.max_seq_length, of_each, score)
     found = content.metrics(lambda logits, labels: results(logits, labels, meta), (logits, labels))
     about = {"task": meta.processor_type, "evaluation set": _counted(labels, meta)}
     if data.train is not None:

@@ -7,7 +7,7 @@ import functools
 import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -21,7 +21,7 @@ from jaxbert.datasets.tagging import TaggedWindows, tag_numbers
 from jaxbert.errors import InputError
 from jaxbert.examples.arrow import Role
 from jaxbert.examples.tag_schemes import OUTSIDE, Scheme, labels_of, types_of
-from jaxbert.examples.tagged import TagColumns, TaggedFile, read_tagged, rows_of
+from jaxbert.examples.tagged import TagColumns, TaggedFile, has_column, read_tagged, rows_of
 from jaxbert.metrics.tagging import score_tags
 from jaxbert.model.heads import tag
 from jaxbert.model.weights import Table, Tree, tagger_table
@@ -35,7 +35,7 @@ from jaxbert.tasks.network import Network
 from jaxbert.text.normalize import word_places
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.tfrecord.metadata import Context, TaggingMetaData
-from jaxbert.train import devices, hosts, run
+from jaxbert.train import devices, hosts, run, run_folder
 from jaxbert.train.losses import classification_loss
 from jaxbert.train.step import Batch
 
@@ -46,6 +46,7 @@ def run_task(flags: TaggerFlags) -> None:
     """Train, evaluate or predict, as `--mode` says."""
     model = fine_tuning.read_model(flags).for_text()
     mesh = devices.mesh_of(flags, model.config)
+    flags = flags if flags.trains else _with_columns_of_run(flags)
     data = _to_train(flags, model) if flags.trains else _to_answer(flags, model)
     config = fine_tuning.config_in_training(flags, model.config)
     tagger = Tagger(config, run.compute(flags, mesh), mesh, data.meta)
@@ -183,6 +184,25 @@ def _to_answer(flags: TaggerFlags, model: Model) -> Data:
     if not file.has_columns:
         next(rows_of(file.path))  # which must be written again: rather refused now than in the end
     return Data(model, meta, test=(file, _windows(model, meta, file)))
+
+
+def _with_columns_of_run(flags: TaggerFlags) -> TaggerFlags:
+    """The flags, of which those for columns are as in training where none is given and the file has these; told."""
+    role: Role = "eval" if flags.mode == "eval" else "test"
+    path = flags.eval_file if role == "eval" else flags.test_file
+    trained = run_folder.trained_with(TaggerFlags, flags.model_dir)
+    if path is None or trained is None or flags.token_column is not None or flags.tag_column is not None:
+        return flags
+    wanted = {"token_column": trained.token_column, "tag_column": trained.tag_column if role == "eval" else None}
+    of_run: dict[str, Any] = {name: column for name, column in wanted.items() if column is not None}
+    for name, column in of_run.items():
+        if not has_column(path, role, column):
+            raise InputError(
+                f"`{path}` has no column `{column}`, by which the model was trained", f"name the column by `--{name}`"
+            )
+    if of_run:
+        say(f"columns as in training: {' '.join(f'--{name}={column}' for name, column in of_run.items())}")
+    return dataclasses.replace(flags, **of_run)
 
 
 def _read(flags: TaggerFlags, path: str | None, role: Role) -> TaggedFile:

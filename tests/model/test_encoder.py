@@ -156,7 +156,7 @@ def test_what_a_layer_keeps_on_a_cpu(config, features, activation):
 
 
 def test_the_gradient_of_the_table_takes_no_memory_before_it_is_there(config, features):
-    """A larger vocabulary needs no more memory beside weights, as long as its table is smaller than what layers keep."""
+    """A larger vocabulary needs no more memory beside weights while its table is smaller than what layers keep."""
     batch = {name: jnp.asarray(array) for name, array in packed_batch(features, row_length=128).items()}
 
     def needed(vocab_size):
