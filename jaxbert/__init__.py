@@ -15,6 +15,10 @@ __version__ = "0.1.0"
 __all__ = ["Answer", "Candidate", "InputError", "Model", "Prediction", "Span", "__version__", "fine_tune", "load"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     """The library is imported when it is first used: with jax it takes a second, which commands do not spend."""
     if name not in __all__:

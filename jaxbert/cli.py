@@ -106,7 +106,9 @@ def _dispatch(arguments: list[str]) -> None:
     if not arguments:
         raise InputError("no command given", "`jaxbert --help` lists the commands")
     command, *rest = arguments
-    if command in HELP:
+    if command == "help" and rest:
+        command, *rest = (*rest, "--help")
+    if command in ("help", *HELP):
         print(overview())
     elif command == "--version":
         print(jaxbert.__version__)

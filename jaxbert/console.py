@@ -161,15 +161,15 @@ class TrainingProgress:
 
     def step(self, done: int, loss: float) -> None:
         """Step number `done` had this loss."""
-        rate, left = "- examples/s", "-:--:--"
+        note = f"loss {loss:.4f}"
         if self._seconds_per_step is not None:
-            rate = f"{self._per_step / self._seconds_per_step:.1f} examples/s"
             seconds = int(self._seconds_per_step * (self._total - done))
-            left = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+            note += f"  {self._per_step / self._seconds_per_step:.1f} examples/s"
+            note += f"  {seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, note=f"loss {loss:.4f}  {rate}  {left} left")
+            self._bar.update(self._task, completed=done, note=note)
         elif done % self._every == 0 or done == self._total:
-            say(f"step {done}/{self._total}  loss {loss:.4f}  {rate}  {left} left")
+            say(f"step {done}/{self._total}  {note}")
 
 
 def cores() -> int:

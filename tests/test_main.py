@@ -63,6 +63,15 @@ def test_help_answers_at_once() -> None:
     assert min(durations) < 0.5
 
 
+def test_help_is_a_command_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """`jaxbert help`, and `jaxbert help run_squad`, say what `--help` says."""
+    for asked, same in ((["help"], ["--help"]), (["help", "run_squad"], ["run_squad", "--help"])):
+        assert main(asked) == 0
+        said = capsys.readouterr().out
+        assert main(same) == 0
+        assert said == capsys.readouterr().out
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     """`--version` prints the package's version alone."""
     assert main(["--version"]) == 0

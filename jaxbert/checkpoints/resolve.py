@@ -2,6 +2,7 @@
 """From what a user points at to the model there: its kind, its files, and all that they say about it."""
 
 import os
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from jaxbert.checkpoints.model_folder import (
 )
 from jaxbert.checkpoints.names import CHOICE, CLASSIFIER, SQUAD, TAGGER, WORD_EMBEDDINGS
 from jaxbert.checkpoints.other_formats import refuse_adapter, refuse_other_formats, refuse_pointer
+from jaxbert.checkpoints.released import RELEASED
 from jaxbert.checkpoints.sentence_transformers import Pooling
 from jaxbert.checkpoints.tf_bundle import Bundle, find_prefix, open_bundle
 from jaxbert.checkpoints.tokenizer_files import TOKENIZER_JSON, read_rules, tokenizer_texts
@@ -245,7 +247,7 @@ def find_source(name: str) -> Source:
         refuse_other_formats(path)
         prefix = find_prefix(path)
     except InputError as error:
-        raise _nearby(path) or error from error
+        raise _nearby(path) or _nowhere(path) or error from error
     for ending in (".index", _DATA_ENDING):
         refuse_pointer(prefix + ending)
     return Source("checkpoint", prefix, os.path.dirname(prefix))
@@ -280,6 +282,21 @@ def _nearby(path: str) -> InputError | None:
     if below := [folder for folder in inside if _is_model(names(folder))]:
         return InputError(f"`{path}` is no model, but has one in a folder of it", _one_of(below))
     return None
+
+
+def _nowhere(path: str) -> InputError | None:
+    """What to say where nothing is at `path`, which is not the name of a checkpoint either."""
+    folder, name = os.path.split(path)
+    if exists(path) or ".ckpt" in name or any(".index" in file or f"{name}." in file for file in names(folder or ".")):
+        return None
+    fetched = {model.folder: name for name, model in RELEASED.items() if model.repository}
+    if name in fetched:
+        hint = f"check the path, or give the name `{fetched[name]}`, by which this model is fetched"
+    elif re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", path):
+        hint = f"check the path; a model of Hugging Face is written `hf://{path}`"
+    else:
+        hint = f"check the path, or give a name that is fetched: {', '.join(fetched.values())}"
+    return InputError(f"there is no model, file or folder `{path}`", hint)
 
 
 def _is_model(files: list[str]) -> bool:

@@ -27,6 +27,11 @@ def run(flags: EvaluateSquadFlags) -> None:
         return
     if odds is not None:
         raise InputError(f"`{flags.data_file}` is SQuAD 1.1: every question has an answer", "leave out `--null_odds`")
+    if not any(question.id in answers for question in questions):
+        raise InputError(
+            f"`{flags.prediction_file}` answers none of the {len(questions)} questions of `{flags.data_file}`",
+            "are these predictions for another file? Those of an evaluation in training are in `best/predictions.json`",
+        )
     if missing := lacking(answers, questions):
         say(f"note: {missing} of {len(questions)} questions have no prediction and score 0")
     print(json.dumps(score_v1(questions, answers)))

@@ -346,8 +346,9 @@ class ClassifierFlags(TextDataFlags, FineTuningFlags):
             )
         if not self.has_text_data and self.input_meta_data_path is None and self.trains:
             raise InputError(
-                "there is no data: `--input_meta_data_path` is not given",
-                "give it with `--train_data_path` and `--eval_data_path`, or `--data_dir` with the files of a task",
+                "there is no data",
+                "give `--train_file` with `--text_a_column` and `--label_column`, or `--data_dir` with the files of a"
+                " task, or records by `--input_meta_data_path`, `--train_data_path` and `--eval_data_path`",
             )
 
 

@@ -211,6 +211,9 @@ class Model:
         self._programs = Programs(self._source, model.config, len(classes) or 1, dtype)
         self.counts = TextCounts()
 
+    def __repr__(self) -> str:
+        return f"<jaxbert.Model `{self._source.path}`: {', '.join(self.abilities)}>"
+
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes that `predict` gives, of spans too; empty where it gives numbers, or nothing."""
@@ -612,8 +615,11 @@ def _example(text: Text | Sequence[str], number: int, pairs: bool | None) -> Tex
     else:
         raise InputError(f"text {number} is `{str(text)[:60]}`", "expected a text, or a pair of texts")
     if pairs is not None and pairs != (second is not None):
-        trained = "pairs of texts" if pairs else "single texts"
-        raise InputError(f"the model was trained with {trained}, text {number} is not one", f"give {trained}")
+        trained, found = ("pairs of texts", "a single text") if pairs else ("single texts", "a pair of texts")
+        raise InputError(
+            f"the model was trained with {trained}, `{str(text)[:60]}` is {found}",
+            f"give {trained}" + (", on the command line as `first ||| second`" if pairs else ""),
+        )
     return TextExample(first, second, None, str(number))
 
 

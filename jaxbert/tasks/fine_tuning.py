@@ -155,8 +155,9 @@ def plan(flags: FineTuningFlags, size: int, evaluations: int = 1) -> tuple[Plan,
     epoch_steps = part // flags.train_batch_size
     if epoch_steps == 0:
         raise InputError(
-            f"`--train_batch_size={flags.train_batch_size}` is more than the {part} examples between evaluations",
-            "lower it" + (", or `--num_eval_per_epoch`" if evaluations > 1 else ""),
+            f"`--train_batch_size={flags.train_batch_size}` is more than the {part:,} examples"
+            + (" between evaluations" if evaluations > 1 else " that there are to train on"),
+            f"give at most {part}" + (", or a lower `--num_eval_per_epoch`" if evaluations > 1 else ""),
         )
     epochs = flags.num_train_epochs * evaluations
     total = int(epochs * epoch_steps)

@@ -74,11 +74,11 @@ def train(
     """Run `steps` (compiled, using up the state it is given) to `plan.total_steps`; gives the state after each epoch.
 
     A state is to be used before the next one is asked for, while its arrays are there. `batches` are those of
-    `plan.calls`. Metrics of a call are read after the next one was sent, so the device never waits for the host. A
-    signal saves the state after the steps under way and raises `Interrupted`; `agreed` turns the one that came here (0:
-    none) into the one that all hosts stop for at this step. A loss or a gradient that is no finite number raises
-    `InputError`, but for a gradient that the scale of the loss has made too large: only where that comes many times in
-    a row, or in all steps.
+    `plan.calls`. Metrics that are not there yet are read after the next call was sent, so the device never waits for
+    the host. A signal saves the state after the steps under way and raises `Interrupted`; `agreed` turns the one that
+    came here (0: none) into the one that all hosts stop for at this step. A loss or a gradient that is no finite number
+    raises `InputError`, but for a gradient that the scale of the loss has made too large: only where that comes many
+    times in a row, or in all steps.
     """
     done = int(state["step"])
     pending: Mapping[str, jax.Array] | None = None
@@ -91,9 +91,11 @@ def train(
                 _report(pending, done, plan, summaries, progress, overflows)
             done, pending = done + metrics["loss"].shape[0], metrics
             stop = agreed(signals.received)
-            if plan.saves(done) or stop:
+            is_ready = metrics["loss"].is_ready()  # type: ignore[attr-defined]  # all arrays have it
+            if plan.saves(done) or stop or is_ready:
                 _report(metrics, done, plan, summaries, progress, overflows)
                 pending = None
+            if plan.saves(done) or stop:
                 summaries.save()
                 states.save(done, state)
             if stop:

@@ -223,6 +223,24 @@ def test_weights_under_another_name_are_named(tiny_weights: dict[str, np.ndarray
     assert find_source(path).vocab_file == f"{tmp_path}/vocab.txt"
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("models/uncased_L-12_H-768_A-12", "give the name `bert-base-uncased`, by which this model is fetched"),
+        ("sentence-transformers/all-MiniLM-L6-v2", "written `hf://sentence-transformers/all-MiniLM-L6-v2`"),
+        ("bert-base", "give a name that is fetched: bert-base-uncased, "),
+    ],
+)
+def test_where_nothing_is_the_names_that_are_fetched_are_told(
+    name: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the name of its archive, as Hugging Face names it, or by a name that is none."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=f"there is no model, file or folder `{name}`") as caught:
+        find_source(name)
+    assert hint in caught.value.hint
+
+
 def test_a_misspelt_checkpoint_is_answered_with_those_there(
     tiny_weights: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

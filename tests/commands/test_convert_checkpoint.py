@@ -284,7 +284,7 @@ def test_a_configuration_of_another_model_is_refused(
 def test_bad_paths_are_refused(classifier: Path, convert: Convert, tmp_path: Path) -> None:
     """Nothing to read, no configuration, a vocabulary that is too large, a folder in use: each has its message."""
     output = tmp_path / "out"
-    assert_refused(convert(init_checkpoint=tmp_path / "no", to="tf1", output_dir=output), "there is no checkpoint")
+    assert_refused(convert(init_checkpoint=tmp_path / "no", to="tf1", output_dir=output), "there is no model")
     (classifier / "vocab.txt").write_text(VOCAB + "green\n" * 9)
     assert_refused(
         convert(init_checkpoint=classifier, to="tf1", output_dir=output), "has 16 tokens", "vocabulary that belongs"

@@ -60,6 +60,7 @@ def test_version_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (V2, {"a": "cat"}, None, "lacks 1 (b) of 2 questions"),
         (V2, {"a": "cat", "b": ""}, {"a": 1}, "lacks 1 (b) of 2 questions"),
         (V1, {"a": "cat", "b": ""}, {"a": 1, "b": 1}, "is SQuAD 1.1"),
+        (V1, {"other": "cat"}, None, "answers none of the 2 questions"),
         (V1, {"a": 1}, None, "the value of `a` is `1`, expected text"),
         (V2, {"a": "", "b": ""}, {"a": "1"}, 'the value of `a` is `"1"`, expected a number'),
         (V2, {"a": "", "b": ""}, {"a": 1, "b": float("nan")}, "the value of `b` is `NaN`, expected a number"),

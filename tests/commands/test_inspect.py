@@ -127,6 +127,9 @@ TABLES = {
     "a.csv": ('text;label\n"Fine, really";good\nDull;bad\n', "CSV, separated by semicolons, 2 rows below the first"),
     "a.tsv": ("text\tlabel\nFine\tgood\nDull\tbad\n", "TSV, 2 rows below the first"),
     "b.tsv": ('text\tlabel\n"A\nB"\tgood\nDull\tbad\n', "TSV with the quotes of a spreadsheet, 2 rows"),
+    "A.TSV": ("text\tlabel\nFine\tgood\nDull\tbad\n", "TSV, 2 rows below the first"),
+    "A.JSONL": ('{"text": "Fine", "label": "good"}\n', "JSON lines, 1 rows"),
+    "c.csv": ("question id,text,label\n7,Fine,good\n8,Dull,bad\n", "CSV, separated by commas, 2 rows"),
     "a.jsonl": ('{"text": "Fine", "label": "good"}\n', "JSON lines, 1 rows"),
     "a.json": ('{"text": "Fine", "label": "good"}\n{"text": "Dull", "label": "bad"}\n', "JSON lines, 2 rows"),
 }
@@ -143,6 +146,13 @@ def test_tables_are_told(name: str, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "'good'\n" in out
     use = f"jaxbert run_classifier --train_file={tmp_path / name} --text_a_column=text --label_column=label"
     assert use in out
+    assert "not looked at" not in out
+
+
+def test_a_table_without_a_row_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Blank lines are none."""
+    (tmp_path / "blank.csv").write_text("\n\n")
+    assert "blank.csv: CSV, separated by commas, without a row" in _inspect(capsys, tmp_path / "blank.csv")
 
 
 def test_files_and_folders_of_datasets_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,7 +191,7 @@ def test_a_released_model_is_told_before_it_is_here(
 
 
 @pytest.mark.parametrize(
-    ("name", "problem"), [("notes.txt", "is no model in a known format"), ("nothing", "there is no checkpoint")]
+    ("name", "problem"), [("notes.txt", "is no model in a known format"), ("nothing", "there is no model")]
 )
 def test_other_files_end_in_a_message(
     name: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -291,7 +292,7 @@ def test_threads_get_their_own_results(task: Task, tmp_path: Path) -> None:
         ("red " * 100, f"`texts` is `'{'red ' * 14}red`"),
         (["red", 7], "text 1 is `7`"),
         (["red", ("a", "b", "c")], "text 1 is"),
-        ([("red", "blue")], "the model was trained with single texts, text 0 is not one"),
+        ([("red", "blue")], "the model was trained with single texts, `('red', 'blue')` is a pair"),
     ],
 )
 def test_what_is_no_list_of_texts_is_refused(texts: object, problem: str, task: Task, tmp_path: Path) -> None:
@@ -322,7 +323,7 @@ def test_what_a_model_lacks_is_named(task: Task, tmp_path: Path) -> None:
         (lambda: model.embed(["red"], layers=2), "`layers` is"),
         (lambda: model.embed(["red"], layers=[0, 1], pooling="pooler"), "the pooler stands on the last layer"),
         (lambda: jaxbert.load(folder, max_seq_length=33), "`max_seq_length` is 33"),
-        (lambda: jaxbert.load(tmp_path / "nothing"), "there is no checkpoint"),
+        (lambda: jaxbert.load(tmp_path / "nothing"), "there is no model"),
     ):
         with pytest.raises(jaxbert.InputError, match=problem):
             call()
@@ -438,6 +439,23 @@ def test_pairs_numbers_and_several_labels_are_learnt(task: Task, tmp_path: Path)
     assert list(one.probabilities) == ["blue", "red"]
 
 
+class NamedClasses(list[dict[str, Any]]):
+    """Rows as `datasets` (5) has them: numbers of classes, whose names are in `features`."""
+
+    features: ClassVar[dict[str, Any]] = {"text": SimpleNamespace(), "label": SimpleNamespace(names=["not red", "red"])}
+
+
+def test_classes_of_a_dataset_have_their_names(task: Task, tmp_path: Path) -> None:
+    """Numbers stand for the names that the dataset says; -1 for none, which is refused in training."""
+    rows = NamedClasses({"text": text, "label": int("red" in text)} for text in some_texts(16, longest=6))
+    how: dict[str, Any] = {"num_train_epochs": 1, "train_batch_size": 8, "flags": {"compile_cache": ""}}
+    start = task.model / "bert_model.ckpt"
+    assert jaxbert.fine_tune(start, output=tmp_path / "a", train=rows, **how).classes == ("not red", "red")
+    rows[3]["label"] = -1
+    with pytest.raises(jaxbert.InputError, match="line 4"):
+        jaxbert.fine_tune(start, output=tmp_path / "b", train=rows, **how)
+
+
 def test_questions_are_learnt(task: Task, tmp_path: Path) -> None:
     """Rows in the layout of `datasets`; the answer is a part of the context."""
     rows = [
@@ -458,6 +476,9 @@ def test_questions_are_learnt(task: Task, tmp_path: Path) -> None:
         ([("red", 1), (7, 1)], {}, "row 1 has the text `7`"),
         ([{"text": "red"}], {}, "row 0 has no `label`; it has text"),
         ([("red", {1})], {}, r"row 0 has the label `\{1\}`"),
+        ([{0: "red", 1: 1}], {}, "row 0 has no `text`; it has 0, 1"),
+        ([("red", [0, 1, 1])], {"task": "multi_label"}, r"row 0 has the label `\[0, 1, 1\]`"),
+        ([("red", np.array([0.0, 1.0]))], {"task": "multi_label"}, r"row 0 has the label `\[0.0, 1.0\]`"),
         ([("red", 1), ("blue", float("nan"))], {}, "line 2: expected text or a number at `label`, found `NaN`"),
         ([("red", 1), (("red", "blue"), 1)], {}, "of row 0 and row 1 one is a pair of texts"),
         ([(("red", "blue"), 1)], {"evaluate": [("red", 1)]}, "of `train` and `evaluate` one has pairs"),

@@ -155,6 +155,30 @@ def test_predictions(trained: Path, files: Path, tagger: Run) -> None:
             assert all(line["text"][span.start : span.end] == span.text for span in spans)
 
 
+def test_columns_are_those_of_the_training(trained: Path, files: Path, tagger: Run, tmp_path: Path) -> None:
+    """A run that was trained on columns by name finds them in other files, and refuses those that lack them."""
+    run = shutil.copytree(trained, tmp_path / "run")
+    with (run / "flags.txt").open("a") as file:
+        file.write("--token_column=word\n--tag_column=tag\n")
+    found = sentences(5, 3)
+    rows = ["".join(f"{at}\t{word}\t{tag}\n" for at, (word, tag) in enumerate(zip(*one, strict=True))) for one in found]
+    (tmp_path / "named.tsv").write_text("id\tword\ttag\n" + "\n".join(rows))
+    (tmp_path / "plain.txt").write_text("\n".join(rows))
+    predict = flags(model_dir=run, mode="predict")
+    code, _, err = tagger(*predict, f"--test_file={tmp_path}/named.tsv")
+    assert code == 0, err
+    assert "columns as in training: --token_column=word\n" in err
+    written = (run / "predictions.txt").read_text()
+    assert tagger(*predict, f"--test_file={tmp_path}/named.tsv", "--token_column=word")[0] == 0
+    assert (run / "predictions.txt").read_text() == written
+    assert written.startswith("id\tword\ttag\tprediction\n")
+    problem = f"`{tmp_path}/plain.txt` has no column `word`, by which the model was trained"
+    assert_refused(tagger(*predict, f"--test_file={tmp_path}/plain.txt"), problem, "`--token_column`")
+    code, out, err = tagger(*flags(model_dir=run, mode="eval", eval_file=tmp_path / "named.tsv"))
+    assert code == 0, err
+    assert json.loads(out)["f1"] > 0.9
+
+
 def test_packed_equals_alone(trained: Path) -> None:
     """The logits of every word are those that its sentence gives alone, up to rounding."""
     model = find_model(str(trained / "best")).for_text()

@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from jaxbert.cli import main
-from jaxbert.sweeps.runs import visible_device
+from jaxbert.sweeps.runs import rank, visible_device
 from tests.commands.damage import assert_refused
 from tests.commands.tiny_task import BATCHES, PLAIN, Task, flags, start_command
 
@@ -108,8 +108,10 @@ def test_a_run_that_fails_is_named(task: Task, tmp_path: Path, capsys: pytest.Ca
     assert capsys.readouterr().out.count("chosen") == 1
 
 
-def test_stopped_and_gone_on(task: Task, tmp_path: Path) -> None:
-    """Ctrl-C stops the run that is under way, which saves; the same command goes on with it."""
+def test_stopped_and_gone_on(task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C stops the run that is under way, which saves; the same command goes on with it, one with other flags is
+    refused before any run is trained with them.
+    """
     data = flags(data_dir=task.text, init_checkpoint=task.model, max_seq_length=16, model_dir=tmp_path / "out")
     line = ["sweep", *data, *BATCHES, *flags(num_train_epochs=2000, log_steps=1, seeds=2)]
     log = tmp_path / "out/logs/seed-0.txt"
@@ -122,7 +124,17 @@ def test_stopped_and_gone_on(task: Task, tmp_path: Path) -> None:
         _, err = process.communicate(timeout=60)
         assert process.returncode == 130, err
         assert any(line.startswith("stopped by SIGTERM") for line in log.read_text().splitlines())
+    code = main([*line, "--weight_decay=0.3"])
+    assert_refused((code, *capsys.readouterr()), "--weight_decay was `0.01`, is `0.3`", "another `--model_dir`")
+    assert not (tmp_path / "out/logs/seed-1.txt").exists()
     assert not (tmp_path / "out/results").exists()
+
+
+def test_equal_runs_go_to_the_lower_loss() -> None:
+    """As the best epoch of a run does; runs without a loss are as they come."""
+    worse, better = {"accuracy": 0.5, "loss": 1.0}, {"accuracy": 0.5, "loss": 0.9}
+    assert rank(worse, "accuracy") < rank(better, "accuracy") < rank({"accuracy": 0.6, "loss": 2.0}, "accuracy")
+    assert rank({"f1": 0.5}, "f1") == rank({"f1": 0.5}, "f1")
 
 
 def test_each_run_sees_a_device_of_its_own() -> None:

@@ -100,6 +100,17 @@ def test_labels_of_a_regression_are_numbers(recipe: Recipe) -> None:
     np.testing.assert_array_equal(found.labels, np.array([0.5, 2.0], np.float32))
 
 
+def test_windows_know_how_long_their_text_is(recipe: Recipe) -> None:
+    """Its tokens are counted once, however many windows they are in, and all of them where it is cut."""
+    texts = [(WORDS[0], None), (" ".join(WORDS * 9), None), (" ".join(WORDS * 9), WORDS[0])]
+    examples = [TextExample(first, second, "a") for first, second in texts]
+    own = [len(WORDS[:1]) + 2, 9 * len(WORDS) + 2, 9 * len(WORDS) + 4]
+    for doc_stride in (None, 3):
+        found = TextExamples(examples, dataclasses.replace(recipe, doc_stride=doc_stride), BOUNDS, 1)
+        assert found.whole_lengths.tolist() == own
+        assert (len(found.lengths) > len(found)) == (doc_stride is not None)
+
+
 def test_an_example_that_does_not_fit_the_model_is_named(recipe: Recipe) -> None:
     """More tokens than the model has positions, a pair where it knows one type only, and no example at all."""
     short, long, pair = (

@@ -167,6 +167,11 @@ def test_mistakes(tmp_path: Path) -> None:
         values(open_arrow(str(path), "train"), "label")
     with pytest.raises(InputError, match="the column `raw` is of type binary"):
         values(open_arrow(str(path), "train"), "raw")
+    nested = [{"at": {"page": [7]}, "of": "x"}]
+    own = write_parquet(tmp_path / "nested.parquet", {"known": nested, "raw": [{"inside": [b"x"]}]})
+    assert values(open_arrow(own, "train"), "known") == [[nested[0]]]
+    with pytest.raises(InputError, match="the column `raw` is of type struct"):
+        values(open_arrow(own, "train"), "raw")
     assert ArrowTable("", (str(path), write_parquet(tmp_path / "b.parquet", {"raw": [b"x"] * 7}))).count() == 107
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(InputError, match=r"a.parquet` \(Parquet\) cannot be read: "):

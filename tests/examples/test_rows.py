@@ -4,6 +4,7 @@
 import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -35,6 +36,31 @@ def test_tsv_blank_lines_are_skipped(tmp_path: Path) -> None:
     path = tmp_path / "rows.tsv"
     path.write_text("a\tb\n\n\t\n")
     assert list(tsv_rows(str(path))) == [(1, ["a", "b"]), (3, ["", ""])]
+
+
+@pytest.mark.parametrize(("name", "reader"), [("a.tsv", tsv_rows), ("a.csv", csv_rows)])
+def test_blank_lines_among_texts_are_told(
+    name: str, reader: Callable[[str], Iterator[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A blank line may be meant as an empty text where a row is one text; at the end, or among columns, it is not."""
+    for content, is_told in (("a\n\nb\n\nc\n", True), ("a\nb\n\n", False), ("a,\tx\n\nb,\ty\n", False)):
+        path = tmp_path / f"{is_told}{len(content)}{name}"
+        path.write_text(content)
+        rows = [fields for _, fields in reader(str(path))]
+        assert [fields[0].rstrip(",") for fields in rows] == [line[0] for line in content.splitlines() if line]
+        told = f"`{path}` line 2 is blank: blank lines are no examples, and are not counted"
+        assert (told in capsys.readouterr().err) == is_told
+
+
+def test_long_fields(tmp_path: Path) -> None:
+    """A text of a million characters is read; a longer one is refused with what may be wrong."""
+    path = tmp_path / "long.csv"
+    path.write_text(f"{'x' * (1 << 20)},a\n")
+    assert [len(field) for _, fields in csv_rows(str(path)) for field in fields] == [1 << 20, 1]
+    path.write_text(f"b,c\n{'x' * (1 << 20)}x,a\n")
+    with pytest.raises(InputError, match="line 2: a field has more than 1,048,576 characters") as caught:
+        list(csv_rows(str(path)))
+    assert "JSON lines" in caught.value.hint
 
 
 def test_csv_quotes_join(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_formats(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"reviews.{ending}"
     path.write_text(FILES[ending])
     dataset = table_dataset(str(path), "", "", NAMES)
-    assert dataset.name == "reviews"
+    assert dataset.name == f"reviews.{ending}"
     assert dataset.labels == ("bad", "good")
     assert read(dataset.train) == [TextExample('I "like it', None, "good", "x"), TextExample("No", None, "bad", "y")]
     assert dataset.dev is None
@@ -133,7 +133,7 @@ def test_a_parquet_file_is_a_table_like_any_other(tmp_path: Path) -> None:
     (tmp_path / "reviews.tsv").write_text(FILES["tsv"])
     dataset = table_dataset(str(path), "", str(path), NAMES)
     text = table_dataset(str(tmp_path / "reviews.tsv"), "", "", NAMES)
-    assert (dataset.name, dataset.labels, read(dataset.train)) == (text.name, text.labels, read(text.train))
+    assert (dataset.labels, read(dataset.train)) == (text.labels, read(text.train))
     unlabelled = write_parquet(tmp_path / "test.parquet", {"review": ["Hm"], "key": ["z"]})
     assert read(table_dataset(str(path), "", unlabelled, NAMES).test[""]) == [TextExample("Hm", None, None, "z")]
     write_parquet(path, {"stars": [2.5, 1], "review": ["a", "b"]})

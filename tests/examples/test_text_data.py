@@ -28,7 +28,7 @@ def test_own_tables_come_first(folder: Path) -> None:
     """Where a table is given it is read, whatever folder there is; labels are those of the training file."""
     flags = TextFlags(train_file=str(folder / "own.csv"), text_a_column="text", label_column="stars")
     dataset = text_dataset(flags, str(folder / "MRPC"), None, "classification")
-    assert (dataset.name, dataset.labels, dataset.dev, dataset.test) == ("own", ("1", "5"), None, {})
+    assert (dataset.name, dataset.labels, dataset.dev, dataset.test) == ("own.csv", ("1", "5"), None, {})
     assert dataset.train is not None
     assert list(dataset.train()) == [TextExample("Fine", None, "5", "0"), TextExample("Dull", None, "1", "1")]
 

@@ -99,6 +99,9 @@ def test_diverged_regression_is_not_a_number(metric: str) -> None:
         ("RTE", 2, ("accuracy",)),
         ("mine", 2, ("accuracy", "f1", "matthews")),
         ("mine", 3, ("accuracy",)),
+        ("MRPC", 3, ("accuracy",)),
+        ("sts-b", 3, ("accuracy",)),
+        ("sst-2.csv", 2, ("accuracy", "f1", "matthews")),
         ("mine", None, ("spearman", "pearson", "mean_squared_error")),
     ],
 )

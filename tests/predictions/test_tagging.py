@@ -50,6 +50,8 @@ def test_json_lines_get_a_key(tmp_path: Path) -> None:
     found = json.loads(written(tmp_path, "b.jsonl", json.dumps({"text": "EU", "spans": []})))
     span = {"text": "EU", "start": 0, "end": 2, "label": "X", "probability": 0.5}
     assert found == {"text": "EU", "spans": [], "prediction": [span]}
+    row = {"tokens": ["EU", "x"], "text": "EU x"}
+    assert json.loads(written(tmp_path, "c.jsonl", json.dumps(row)))["prediction"] == ["B-X", "B-X"]
 
 
 def test_spans_are_parts_of_the_text(tmp_path: Path) -> None:
