@@ -21,7 +21,7 @@ COMMANDS = {
     "train_vocab": "make a WordPiece vocabulary from text",
     "create_pretraining_data": "turn text into TFRecords for pretraining",
     "create_finetuning_data": "turn classification, regression or SQuAD data into TFRecords and metadata",
-    "run_pretraining": "pretrain a BERT on such records",
+    "run_pretraining": "pretrain a BERT on records of create_pretraining_data",
     "run_classifier": "fine-tune a classifier, score it, and predict with it",
     "run_tagger": "fine-tune a tagger of words (names, parts of speech), score it, and predict with it",
     "run_multiple_choice": "fine-tune on questions with choices, as SWAG; score, and choose",

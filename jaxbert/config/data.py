@@ -20,8 +20,18 @@ class TextFlags:
         " vocabulary have capitals.",
         group="From text to tokens",
     )
-    num_workers: int = flag(0, "Processes that make records at the same time; 0: one on each core.", minimum=0)
-    mnli_type: str = flag("matched", "Which evaluation and test set of MNLI.", choices=("matched", "mismatched"))
+    num_workers: int = flag(
+        0,
+        "Processes that make records at the same time; 0: one on each core.",
+        minimum=0,
+        group="From text to tokens",
+    )
+    mnli_type: str = flag(
+        "matched",
+        "Which evaluation and test set of MNLI.",
+        choices=("matched", "mismatched"),
+        group="Text data of a known task",
+    )
     xnli_language: str = flag("en", "Language of the XNLI training set; `all` for its 15 languages.")
     pawsx_language: str = flag("en", "Language of the PAWS-X training set; `all` for its 7 languages.")
     train_file: str | None = flag(
@@ -97,7 +107,7 @@ class FineTuningDataFlags(TextFlags):
     input_data_dir: str | None = flag(
         None,
         "Folder with the files of the task as they were downloaded, or as the library `datasets` has them.",
-        group="A known task",
+        group="Text data of a known task",
     )
     classification_task_name: str = flag("MNLI", "Which task.", choices=TASKS)
     squad_data_file: str | None = flag(

@@ -9,7 +9,10 @@ from jaxbert.config.flags import Rule, kind, limits, rules
 
 TYPE_NAMES = {str: "TEXT", int: "INTEGER", float: "NUMBER", bool: "BOOL"}
 WIDTH = 100
-GROUPS = ("Mode", "Data", "Model", "Output", "Training", "Machine")
+GROUPS = (
+    *("Mode", "Texts", "Text data of your own", "Text data of a known task", "From text to tokens", "Data", "Records"),
+    *("Model", "Output", "Training", "Machine"),
+)
 
 
 def help_text(options: type[Any], command: str, summary: str) -> str:
@@ -30,7 +33,7 @@ def _groups(fields: dict[str, Rule]) -> dict[str, list[str]]:
     heading = "Flags"
     for name, rule in fields.items():
         heading = rule.group or heading
-        groups.setdefault("Required" if rule.required else heading, []).append(name)
+        groups.setdefault("Required" if rule.required else "Texts" if rule.positional else heading, []).append(name)
     ordered = ["Required", *GROUPS, *groups]
     return {heading: groups[heading] for heading in dict.fromkeys(ordered) if groups.get(heading)}
 

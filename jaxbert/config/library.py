@@ -42,7 +42,9 @@ class TextsFlags:
 class AskedModelFlags(TextsFlags):
     """The model that is asked."""
 
-    init_checkpoint: str = required_flag("The model: whatever the trainers take as `--init_checkpoint`.", group="Model")
+    init_checkpoint: str = required_flag(
+        "The model: the folder of a run, or whatever the trainers take as `--init_checkpoint`.", group="Model"
+    )
     bert_config_file: str | None = flag(
         None, "Sizes of the model; default: what the checkpoint comes with, such as `bert_config.json` in its folder."
     )
@@ -64,7 +66,8 @@ class PredictFlags(TextsFlags):
     )
     input_file: str | None = flag(
         None,
-        "Texts: one a line, or `first ||| second` for a pair; or a table (.tsv, .csv, .jsonl) whose columns are named.",
+        "Texts: one a line, or `first ||| second` for a pair; or a table (.tsv, .csv, .jsonl, Parquet, Arrow) whose"
+        " columns are named.",
         group="Texts",
     )
     output_file: str | None = flag(
@@ -86,7 +89,8 @@ class EmbedFlags(AskedModelFlags):
     """Vectors of texts."""
 
     input_file: str = required_flag(
-        "Texts: one a line, or `first ||| second` for a pair; or a table (.tsv, .csv, .jsonl) whose columns are named.",
+        "Texts: one a line, or `first ||| second` for a pair; or a table (.tsv, .csv, .jsonl, Parquet, Arrow) whose"
+        " columns are named.",
         group="Texts",
     )
     output_file: str = required_flag(

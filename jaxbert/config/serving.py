@@ -15,7 +15,8 @@ class ServeFlags:
     """What is served, to whom, and how much at once."""
 
     model: str = required_flag(
-        "The model: whatever the trainers take as `--init_checkpoint`. Requests name it by the last part of its path,"
+        "The model: the folder of a run, or whatever the trainers take as `--init_checkpoint`."
+        " Requests name it by the last part of its path,"
         " or as `name=path` says; several with commas between them.",
         group="Model",
     )

@@ -157,7 +157,8 @@ class TrainingFlags:
         if self.train_batch_size % self.gradient_accumulation_steps:
             raise InputError(
                 f"`--gradient_accumulation_steps={self.gradient_accumulation_steps}` does not divide"
-                f" `--train_batch_size={self.train_batch_size}`"
+                f" `--train_batch_size={self.train_batch_size}`",
+                "`--gradient_accumulation_steps=1` computes a batch at once",
             )
         if self.loss_scale != "dynamic" and not _is_positive(self.loss_scale):
             raise InputError(
@@ -280,7 +281,7 @@ class ClassifierFlags(TextDataFlags, FineTuningFlags):
     """Fine-tuning a classifier or regressor, from records or straight from the files of a task."""
 
     train_data_path: str | None = flag(
-        None, "Training records as create_finetuning_data writes them, globs separated by commas.", group="Data"
+        None, "Training records as create_finetuning_data writes them, globs separated by commas.", group="Records"
     )
     eval_data_path: str | None = flag(None, "Records to evaluate on, or with --mode=predict to predict.")
     input_meta_data_path: str | None = flag(None, "The metadata file beside the records.")
@@ -296,7 +297,7 @@ class ClassifierFlags(TextDataFlags, FineTuningFlags):
         " text is cut into windows, the other one is whole in each as far as half of the tokens go. Default: cut, and"
         " later as the model was trained.",
         choices=("cut", "windows"),
-        group="Data",
+        group="From text to tokens",
     )
     doc_stride: int | None = flag(
         None,
