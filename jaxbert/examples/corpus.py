@@ -232,8 +232,9 @@ def read_documents(shard: Shard, *, join_files: bool = False) -> tuple[Iterator[
 
     Args:
         shard: what to read.
-        join_files: whether a document goes on in the next file of its format where no blank line ends it, as in the
-            official scripts; otherwise the end of a file is the end of a document. A row of a table always is one.
+        join_files: whether a document of sentences in lines goes on in the next file of its format where no blank line
+            ends it, as in the official scripts; otherwise, and in all other formats, the end of a file is the end of a
+            document. The end of a file is the end of a line in any case.
 
     Raises:
         InputError: a file cannot be read or changed since it was cut; a line of a `jsonl` file is wrong.
@@ -244,8 +245,8 @@ def read_documents(shard: Shard, *, join_files: bool = False) -> tuple[Iterator[
             text = raw.decode(errors="ignore")
             if len(text) != len(raw) and len(text.encode()) != len(raw):
                 wrong_bytes += len(raw) - len(text.encode())
-            if join_files and texts and texts[-1][0].form == part.form != "table":
-                texts[-1] = (texts[-1][0], texts[-1][1] + text)
+            if join_files and texts and texts[-1][0].form == part.form == "lines":
+                texts[-1] = (texts[-1][0], texts[-1][1].removesuffix("\n") + "\n" + text)
             else:
                 texts.append((part, text))
     read = (_documents(text, part.form, f"`{part.path}` from byte {part.start}") for part, text in texts)

@@ -142,6 +142,28 @@ def test_file_ends(tmp_path: Path) -> None:
     assert list(read_documents(shard, join_files=True)[0]) == [["one", "two", "three"], ["four"]]
 
 
+@pytest.mark.parametrize("newline", ["", "\n"])
+def test_the_end_of_a_file_ends_a_line(newline: str, tmp_path: Path) -> None:
+    """Also where files are joined as Google reads them, by `readline`, which never goes on in the next file."""
+    contents = {"a": f"one\ntwo{newline}", "b": f"three\n\nfour\n{newline}", "c": "five"}
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+    (shard,) = cut([str(tmp_path / name) for name in contents], 1 << 30)
+    joined = [["one", "two", "three"], ["four"], ["five"]] if newline else [["one", "two", "three"], ["four", "five"]]
+    assert list(read_documents(shard, join_files=True)[0]) == joined
+    assert list(read_documents(shard)[0]) == [["one", "two"], ["three"], ["four"], ["five"]]
+
+
+@pytest.mark.parametrize(("form", "text"), [("jsonl", '{"text": "One."}'), ("documents", "One.")])
+def test_only_sentences_in_lines_go_on_in_the_next_file(form: Format, text: str, tmp_path: Path) -> None:
+    """An object of JSON lines without a newline behind it, and a file that is a document, end where the file does."""
+    paths = [tmp_path / "a", tmp_path / "b"]
+    for path in paths:
+        path.write_text(text)
+    (shard,) = cut([str(path) for path in paths], 1 << 30, form)
+    assert list(read_documents(shard, join_files=True)[0]) == [["One."], ["One."]]
+
+
 def test_file_that_shrinks(tmp_path: Path) -> None:
     """A file that is shorter than when it was cut is named."""
     path = tmp_path / "text"
