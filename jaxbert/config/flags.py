@@ -37,6 +37,7 @@ class Rule:
     group: str = ""
     short: str = ""
     positional: bool = False
+    optional: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Parsed(Generic[T]):
 
     Attributes:
         options: the dataclass of the command.
-        given: names of the flags that were on the command line or in a flag file.
+        given: names of the flags that were on the command line or in a flag file, but for empty texts by default None.
         notes: one sentence for each retired flag that was given.
     """
 
@@ -75,7 +76,7 @@ def flag(
         group: opens a group in the help text; the fields that follow belong to it until the next one opens.
         short: a second, short name.
     """
-    rule = Rule(help, False, tuple(choices), minimum, maximum, group, short)
+    rule = Rule(help, False, tuple(choices), minimum, maximum, group, short, optional=default is None)
     return dataclasses.field(default=default, kw_only=True, metadata={"flag": rule})
 
 
@@ -126,7 +127,7 @@ def parse(
     negations = [f"no{name}" for name in fields if kind(options, name) is bool]
     rest = _read(values, arguments, [*fields, *negations])
     positional = _named(rest, {name: rule for name, rule in rules(options).items() if rule.positional})
-    given = {name: values[name].value for name in fields if values[name].present}
+    given = {name: values[name].value for name in fields if values[name].value is not None}
     missing = [f"`--{name}`" for name, rule in fields.items() if rule.required and given.get(name, "") == ""]
     if missing:
         raise InputError(f"{', '.join(missing)} must be given", "`--help` says what each flag means")
@@ -164,6 +165,8 @@ class _Parser(absl_flags.ArgumentParser[Any]):
         text = str(argument)
         if text.startswith("--"):
             raise InputError(f"`--{self.name}` has no value: `{text}` follows it", f"write `--{self.name}=value`")
+        if not text and self.kind is str and self.rule.optional:
+            return None  # as in the official code: a variable that a script left empty gives no value
         if text != text.strip() or len(text.splitlines()) > 1:
             raise self._error(repr(text)[1:-1], "text on one line, without blanks around it")
         value = self._converted(text)

@@ -26,6 +26,8 @@ class Flags:
     mode: str = flag("eval", "what", choices=("eval", "Predict"))
     size: int | None = flag(None, "some")
     vocab: str | None = flag(None, "which")
+    kind: str | None = flag(None, "what it is", choices=("new", "old"))
+    parts: str = flag("all", "of what, or of nothing")
 
 
 RETIRED = {"use_tpu": "devices are found.", "master": "start it there.", "train": "live flags win."}
@@ -56,8 +58,8 @@ def read(*arguments: str) -> Flags:
         (["--mode=predict"], "mode", "Predict"),
         (["--size=-4"], "size", -4),
         (["--size", "-4"], "size", -4),
-        (["--vocab="], "vocab", ""),
         (["--vocab=a=b"], "vocab", "a=b"),
+        (["--parts="], "parts", ""),
         ([], "size", None),
     ],
 )
@@ -88,6 +90,8 @@ def test_spellings(arguments: list[str], field: str, value: object) -> None:
         (["--vocab=a\nb"], "expected text on one line", ""),
         (["--vocab", "--train"], "`--vocab` has no value: `--train` follows it", ""),
         (["--vocab"], "--vocab", ""),
+        (["--size="], "`--size=`: expected a whole number", ""),
+        (["--mode="], "`--mode=`: expected one of eval, Predict", ""),
         (["left", "over"], "`left` is not a flag", ""),
         (["--flagfile=/no/such/file"], "No such file", ""),
         (["--flagfile"], "flagfile", ""),
@@ -137,6 +141,14 @@ def test_wrong_number_of_positional_arguments(arguments: list[str], message: str
         parse(Arguments, arguments)
 
 
+@pytest.mark.parametrize("empty", [["--vocab="], ["--vocab", ""], ["--vocab=a", "--vocab="], ["--size=4", "--kind="]])
+def test_an_empty_text_is_not_given(empty: list[str]) -> None:
+    """A variable that a script left empty gives no value where a flag has none by itself, as in the official code."""
+    parsed = parse(Flags, ["--model_dir=out", *empty])
+    assert (parsed.options.vocab, parsed.options.kind) == (None, None)
+    assert not parsed.given & {"vocab", "kind"}
+
+
 def test_given_flags_are_known_even_at_their_default() -> None:
     """`given` tells what was typed."""
     parsed = parse(Flags, ["--md=x", "--steps=3"])
@@ -183,7 +195,8 @@ LINE = st.text(st.characters(exclude_categories=["C", "Z"]), max_size=20).filter
         train=st.booleans(),
         mode=st.sampled_from(["eval", "Predict"]),
         size=st.none() | st.integers(),
-        vocab=st.none() | LINE,
+        vocab=st.none() | LINE.filter(bool),
+        parts=LINE,
     )
 )
 def test_flag_file_reproduces_any_options(options: Flags, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -27,6 +27,13 @@ def test_old_command_line_runs() -> None:
     assert all(note.endswith(".") for note in parsed.notes)
 
 
+def test_an_old_command_line_with_empty_variables_runs() -> None:
+    """Scripts name a checkpoint or a hub module and leave the other empty: it says nothing, as in the old code."""
+    empty = ["--hub_module_url=", "--bert_config_file=", "--predict_checkpoint_path=", "--eval_data_path="]
+    flags = parse(ClassifierFlags, ["--model_dir=m", "--mode=predict", "--init_checkpoint=c", *empty]).options
+    assert flags == ClassifierFlags(model_dir="m", mode="predict", init_checkpoint="c")
+
+
 @pytest.mark.parametrize("options", [trainers.ClassifierFlags, trainers.SquadFlags, trainers.PretrainingFlags])
 def test_every_common_flag_is_known(options: type) -> None:
     """Each flag that the official trainers share still means something, or is answered by a sentence."""
