@@ -253,7 +253,8 @@ DENSE_HEAD = "layer_with_weights-0"
 CLASSIFIER_HEAD = "out_proj"  # of classifiers since 2.5
 # Since 2.4 or 2.5 models also have edges to their heads that say what they are.
 CLASSIFIER_EDGE, SQUAD_EDGE, NEXT_SENTENCE_EDGE = "classifier", "span_labeling", "classification"
-# The newer pretrainer has its heads in a list; they have a pooler of their own, which is also saved by this name.
-HEADS_EDGE, POOLER_EDGE = "classification_heads", "next_sentence.pooler_dense"
+# The newer pretrainer has its heads in a list. They have a pooler of their own, as a classifier may have, which is also
+# saved by the name of the head with this behind it.
+HEADS_EDGE, POOLER_EDGE, NEXT_SENTENCE_POOLER = "classification_heads", ".pooler_dense", "next_sentence.pooler_dense"
 HUB_EDGE = "_func"  # from the layer that holds a hub module to the module
 HEAD_EDGES = {CLASSIFIER_EDGE: CLASSIFIER, SQUAD_EDGE: SQUAD, NEXT_SENTENCE_EDGE: NEXT_SENTENCE}

@@ -219,7 +219,9 @@ def _heads(
     """The heads among the children of `parent`, which is a model around an encoder; and a dense one of unclear kind."""
     children = graph.nodes[parent].children
     listed = graph.nodes[children[names.HEADS_EDGE]].children.values() if names.HEADS_EDGE in children else ()
-    others = list(dict.fromkeys(child for child in (*children.values(), *listed) if child not in encoders))
+    poolers = [child for edge, child in children.items() if edge.endswith(names.POOLER_EDGE)]
+    known = encoders.union(poolers)
+    others = list(dict.fromkeys(child for child in (*children.values(), *listed) if child not in known))
     named = {children[edge]: kind for edge, kind in names.HEAD_EDGES.items() if edge in children}
     # Of the layers of a functional model: N of its edges `layer-N`.
     layers = ((_LAYER_EDGE.match(edge), child) for edge, child in children.items())
@@ -227,8 +229,8 @@ def _heads(
     encoder = next((number for child, number in numbers.items() if child in encoders), None)
     masked_lm, found = _masked_lm(graph, others)
     undecided = None
-    if names.POOLER_EDGE in children:
-        found |= _pooler(graph, children[names.POOLER_EDGE])
+    if len(poolers) == 1 or names.NEXT_SENTENCE_POOLER in children:
+        found |= _pooler(graph, children.get(names.NEXT_SENTENCE_POOLER, poolers[0]))
     for head in others:
         # `out_proj` is a classifier since 2.5, or next sentence beside a masked LM, with a pooler of its own or none.
         new_style = _dense(graph, head, f"{names.CLASSIFIER_HEAD}/")
@@ -239,7 +241,7 @@ def _heads(
         if new_style and (own_pooler or graph.follow(head, "dense") is None):
             found |= zip(names.CLASSIFIER if masked_lm is None else names.NEXT_SENTENCE, new_style, strict=True)
             found |= own_pooler
-        elif old_style and head != children.get(names.POOLER_EDGE):
+        elif old_style:
             is_pair = shapes[old_style[0]][-1:] == (2,)
             steps = numbers[head] - encoder if head in numbers and encoder is not None else None
             of_graph = names.NEXT_SENTENCE if masked_lm is not None else _dense_kind(is_pair, steps)

@@ -281,15 +281,32 @@ def test_the_trained_pooler_is_that_of_the_head(
     assert [key.split("/")[2] for key in read.unused] == ["_pooler_layer"] * 2
 
 
+@pytest.mark.parametrize(
+    ("heads", "trained"),
+    [
+        (["next_sentence"], "next_sentence"),
+        (["sentence_prediction"], "sentence_prediction"),
+        (["order", "next_sentence"], "next_sentence"),
+        (["order", "topic"], None),
+    ],
+)
 def test_the_trained_pooler_is_known_by_its_name(
-    tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path
+    heads: list[str], trained: str | None, tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path
 ) -> None:
-    """The parts of such a model are also saved by name, the pooler without its head."""
+    """Pretrainers and classifiers save it by the name of its head, alone; of several no other than next sentence's is.
+
+    The names are those of `checkpoint_items` in official/nlp/modeling/models (2.20, bert_classifier.py).
+    """
     variables = _encoder(tiny_weights, names.LAYER_STYLE_C, "encoder/")
-    pooler = {"next_sentence.pooler_dense/kernel": _POOLER, "next_sentence.pooler_dense/bias": _POOLER[0]}
-    save_tf2(f"{tmp_path}/c", variables | pooler)
+    for number, head in enumerate(heads):
+        variables[f"{head}.pooler_dense/kernel"] = _POOLER + number
+        variables[f"{head}.pooler_dense/bias"] = _POOLER[0] + number
+    save_tf2(f"{tmp_path}/c", variables)
     read = read_initial(f"{tmp_path}/c")
-    assert_same(read.weights, tiny_weights | dict(zip(names.POOLER, pooler.values(), strict=True)))
+    leaves = [f"{trained}.pooler_dense/{leaf}" for leaf in ("kernel", "bias")] if trained else []
+    pooler = dict(zip(names.POOLER, (variables[leaf] for leaf in leaves), strict=True)) if trained else {}
+    assert_same(read.weights, tiny_weights | pooler)
+    assert len(read.unused) == 2 * len(heads)
 
 
 @pytest.mark.parametrize(
