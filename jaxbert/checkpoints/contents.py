@@ -62,7 +62,7 @@ class Contents:
         shapes: TF1 name of a weight -> its shape in TF1.
         attention_heads: known only where kernels are stored per head.
         read: (TF1 name, key) -> the weight in its TF1 shape, in the stored type; raises InputError for damage.
-        undecided: keys of kernel and bias of a dense head [H, 2] that may be a classifier's or SQuAD's.
+        undecided: keys of kernel and bias of a dense head that may be of several kinds.
         copies: keys of second copies -> key of the first.
     """
 

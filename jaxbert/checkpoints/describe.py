@@ -139,7 +139,8 @@ def _heads(contents: Contents) -> Iterator[str]:
     shapes = contents.shapes
     yield from (text.format(shapes[name][0]) for name, text in _HEADS.items() if name in shapes)
     if contents.undecided:
-        yield "a dense one with 2 outputs, a classifier or SQuAD"
+        outputs = contents.tensors[contents.undecided[0]].shape[-1]
+        yield f"a dense one with {outputs} outputs, which may be of several kinds"
 
 
 def _compared_configuration(source: Source, shown: BertConfig | None, bert_config_file: str | None) -> str:

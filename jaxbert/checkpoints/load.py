@@ -142,7 +142,11 @@ def _listed(items: tuple[str, ...] | list[str]) -> str:
 
 
 DenseHead = Literal["classifier", "squad", "tagger", "choice"]
-_DENSE_HEADS: dict[DenseHead, tuple[str, str]] = {"classifier": names.CLASSIFIER, "squad": names.SQUAD}
+_DENSE_HEADS: dict[DenseHead, tuple[str, str]] = {
+    "classifier": names.CLASSIFIER,
+    "squad": names.SQUAD,
+    "tagger": names.TAGGER,
+}
 OUTPUTS = (*names.CLASSIFIER, *names.TAGGER)  # of which each row is a class
 _FLOATS = frozenset(np.dtype(kind) for kind in ("f2", "f4", "f8", ml_dtypes.bfloat16))
 _MASKED_LM = frozenset(names.MASKED_LM[0])
@@ -169,7 +173,7 @@ class InitialWeights:
 def read_initial(source: Source | str, dense_head: DenseHead | None = None) -> InitialWeights:
     """The weights of BERT and its heads in `source`, or at a path where `find_source` finds one.
 
-    `dense_head` says what a dense head [H, 2] is where the file cannot tell; without it such a head is not used.
+    `dense_head` says what a dense head is where the file cannot tell; without it such a head is not used.
     Raises InputError where the file is damaged, of a kind that is not read, or has no BERT encoder.
     """
     source = find_source(source) if isinstance(source, str) else source

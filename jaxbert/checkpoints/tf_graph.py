@@ -131,8 +131,8 @@ def parse_graph(content: bytes, stored: Container[str]) -> ObjectGraph:
 class FoundWeights:
     """Weights found in a graph: TF1 name -> key in the checkpoint.
 
-    `path` leads from the root to the encoder. `undecided` are the keys of kernel and bias of a dense head [H, 2] that
-    may be a classifier's or SQuAD's.
+    `path` leads from the root to the encoder. `undecided` are the keys of kernel and bias of a dense head that may be
+    of several kinds.
     """
 
     keys: Mapping[str, str]
@@ -156,10 +156,11 @@ def find_weights(graph: ObjectGraph, shapes: Mapping[str, tuple[int, ...]]) -> F
     node, layout, encoder = max(candidates, key=lambda candidate: len(candidate[2]))
     heads: dict[str, str] = {}
     undecided: tuple[str, str] | None = None
-    same = _standing_for(graph, {node for node, _ in encoders})
+    nodes = {node for node, _ in encoders}
+    modules = _standing_for(graph, nodes)
     for parent in graph.from_root():
-        if not same.isdisjoint(graph.nodes[parent].children.values()):
-            found, other = _heads(graph, parent, same, shapes)
+        if not (nodes | modules).isdisjoint(graph.nodes[parent].children.values()):
+            found, other = _heads(graph, parent, nodes | modules, modules, shapes)
             heads, undecided = heads | found, other or undecided
     if heads.get(names.NEXT_SENTENCE[0]) == heads.get(names.CLASSIFIER[0]):
         heads = {name: key for name, key in heads.items() if name not in names.CLASSIFIER}  # seen from two objects
@@ -184,7 +185,7 @@ def _encoders(graph: ObjectGraph) -> list[tuple[int, names.Layout]]:
 
 
 def _standing_for(graph: ObjectGraph, encoders: set[int]) -> set[int]:
-    """The nodes of the encoder, several of which may lead to it, and the layers by which a model may hold it instead.
+    """The layers by which a model may hold the encoder instead of one of its nodes.
 
     Such a layer holds a hub module, or is a model with nothing but such a layer.
     """
@@ -197,7 +198,7 @@ def _standing_for(graph: ObjectGraph, encoders: set[int]) -> set[int]:
         children = graph.nodes[node].children
         if children.get("layer_with_weights-0") in modules and "layer_with_weights-1" not in children:
             modules.add(node)
-    return encoders | modules
+    return modules
 
 
 def _encoder_keys(graph: ObjectGraph, node: int, layout: names.Layout) -> dict[str, str]:
@@ -214,9 +215,12 @@ def _keys(graph: ObjectGraph, node: int, paths: Mapping[str, str]) -> dict[str, 
 
 
 def _heads(
-    graph: ObjectGraph, parent: int, encoders: set[int], shapes: Mapping[str, tuple[int, ...]]
+    graph: ObjectGraph, parent: int, encoders: set[int], modules: set[int], shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[dict[str, str], tuple[str, str] | None]:
-    """The heads among the children of `parent`, which is a model around an encoder; and a dense one of unclear kind."""
+    """The heads among the children of `parent`, which is a model around an encoder; and a dense one of unclear kind.
+
+    `encoders` are all nodes that stand for the encoder, `modules` those of them that are layers around it.
+    """
     children = graph.nodes[parent].children
     listed = graph.nodes[children[names.HEADS_EDGE]].children.values() if names.HEADS_EDGE in children else ()
     poolers = [child for edge, child in children.items() if edge.endswith(names.POOLER_EDGE)]
@@ -236,16 +240,17 @@ def _heads(
         new_style = _dense(graph, head, f"{names.CLASSIFIER_HEAD}/")
         own_pooler = _pooler(graph, head, "dense/")
         # The others are a dense layer inside of a small network, or that layer itself.
-        plain = None if parent in encoders else _dense(graph, head)  # an encoder's plain dense layer is its pooler
-        old_style = head != masked_lm and (_dense(graph, head, f"{names.DENSE_HEAD}/") or plain)
+        bare = None if parent in encoders else _dense(graph, head)  # an encoder's bare dense layer is its pooler
+        old_style = head != masked_lm and (bare or _dense(graph, head, f"{names.DENSE_HEAD}/"))
         if new_style and (own_pooler or graph.follow(head, "dense") is None):
             found |= zip(names.CLASSIFIER if masked_lm is None else names.NEXT_SENTENCE, new_style, strict=True)
             found |= own_pooler
         elif old_style:
             is_pair = shapes[old_style[0]][-1:] == (2,)
             steps = numbers[head] - encoder if head in numbers and encoder is not None else None
-            of_graph = names.NEXT_SENTENCE if masked_lm is not None else _dense_kind(is_pair, steps)
-            if kind := named.get(head, of_graph):
+            is_bare = bare is not None and modules.isdisjoint(children.values())
+            kind = named.get(head, names.NEXT_SENTENCE if masked_lm is not None else None)
+            if kind := _dense_kind(kind, is_bare, is_pair, steps):
                 found |= zip(kind, old_style, strict=True)
             else:
                 undecided = old_style
@@ -273,14 +278,21 @@ def _pooler(graph: ObjectGraph, node: int, path: str = "") -> dict[str, str]:
     return dict(zip(names.POOLER, found, strict=True)) if found else {}
 
 
-def _dense_kind(is_pair: bool, steps: int | None) -> tuple[str, str] | None:
-    """Whether a dense head is a classifier's or SQuAD's, which official code stores under the same keys.
+def _dense_kind(
+    named: tuple[str, str] | None, is_bare: bool, is_pair: bool, steps: int | None
+) -> tuple[str, str] | None:
+    """Which head a dense layer is, `named` by the edges of its model or its other heads; None where that is not clear.
 
-    Only a classifier has another number of outputs than two. Else it shows in the number of layers from the encoder
-    to the head: a classifier has dropout between them, a SQuAD model nothing.
+    Official code tags words with a bare dense layer, where its classifiers have that layer within another one, and
+    since 2.5 calls both `classifier`; without that edge the tagger of 2.4 and models of one's own look the same. Else
+    classifier and SQuAD are stored under the same keys. Only a classifier has another number of outputs than two. Else
+    it shows in the number of layers from the encoder to the head: a classifier has dropout between them, a SQuAD model
+    nothing.
     """
-    if not is_pair:
-        return names.CLASSIFIER
+    if is_bare:
+        return names.TAGGER if named == names.CLASSIFIER else named
+    if named or not is_pair:
+        return named or names.CLASSIFIER
     if steps is None:
         return None
     return names.SQUAD if steps == 1 else names.CLASSIFIER

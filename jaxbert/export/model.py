@@ -39,7 +39,7 @@ from jaxbert.tfrecord.metadata import ClassificationMetaData, MetaData, SquadMet
 CheckpointFormat = Literal["tf1", "tf2", "huggingface", "jaxbert"]
 ExportFormat = Literal["saved_model", "onnx", "huggingface"]
 
-_ONLY_FOR_TRANSFORMERS: tuple[Kind, ...] = ("tagger", "choice")  # official code has no such models
+_ONLY_FOR_TRANSFORMERS: tuple[Kind, ...] = ("tagger", "choice")  # no other program is known to ask for them
 _SHOWN = 8  # names in a message
 _TF_PREFIX = "bert_model.ckpt"  # as in the released archives
 _TF1_ACTIVATIONS = ("gelu", "relu", "tanh", "linear")
@@ -252,7 +252,7 @@ def _write_tensorflow(model: CompleteModel, to: Literal["tf1", "tf2"], prefix: s
     heads: dict[Kind, str] = {"tagger": names.TAGGER[0], "choice": names.CHOICE[0]}
     if to == "tf2" and (unknown := [NAMES[kind] for kind, head in heads.items() if head in model.weights]):
         raise InputError(
-            f"no layout of TensorFlow 2 is known here for a {unknown[0]}",
+            f"a {unknown[0]} is not written for TensorFlow 2",
             "choose `--to=tf1`, `huggingface` or `jaxbert`",
         )
     if to == "tf1":

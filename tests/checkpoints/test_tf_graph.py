@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jaxbert.checkpoints import names
-from jaxbert.checkpoints.load import read_initial
+from jaxbert.checkpoints.load import DenseHead, read_initial
 from jaxbert.checkpoints.tf_bundle import Bundle, open_bundle
 from jaxbert.checkpoints.tf_graph import (
     GRAPH_KEY,
@@ -175,6 +175,10 @@ def _layer_numbers(encoder: int, head: int) -> dict[str, str]:
         (_OLD_DENSE, 3, {}, names.CLASSIFIER),
         (_OLD_DENSE, 2, _layer_numbers(3, 5), names.CLASSIFIER),
         (_OLD_DENSE, 2, _layer_numbers(3, 4), names.SQUAD),
+        ("classifier/out_proj", 3, {"model/layer_with_weights-1": "model/classifier"}, names.CLASSIFIER),
+        ("classifier/layer_with_weights-0", 3, {"model/layer_with_weights-1": "model/classifier"}, names.CLASSIFIER),
+        ("classifier", 3, {"model/layer_with_weights-1": "model/classifier"}, names.TAGGER),
+        ("classifier", 2, _layer_numbers(3, 5), names.TAGGER),
     ],
 )
 def test_heads_get_their_tf1_names_and_shapes(
@@ -186,7 +190,10 @@ def test_heads_get_their_tf1_names_and_shapes(
     save_tf2: Save,
     tmp_path: Path,
 ) -> None:
-    """Classifier (both namings) and SQuAD heads are told apart, and kernels are transposed to [C, H]."""
+    """Classifier (all namings), SQuAD and tagger are told apart, and kernels are transposed to [C, H].
+
+    A tagger, `BertTokenClassifier` of official code since 2.5, has its dense layer itself at the edge `classifier`.
+    """
     kernel = np.arange(6 * outputs, dtype=np.float32).reshape(6, outputs)
     save_tf2(f"{tmp_path}/c", _model_with_head(tiny_weights, head, kernel), numbers)
     expected = tiny_weights | dict(zip(found, (kernel.T, _BIAS), strict=True))
@@ -204,17 +211,32 @@ def test_a_head_with_half_a_pooler_is_not_taken(
     assert len(read.unused) == 3
 
 
+@pytest.mark.parametrize(
+    ("head", "outputs", "numbers", "kinds"),
+    [
+        (_OLD_DENSE, 2, {}, {"classifier": names.CLASSIFIER, "squad": names.SQUAD}),
+        ("layer_with_weights-1", 2, _layer_numbers(3, 5), {"classifier": names.CLASSIFIER, "tagger": names.TAGGER}),
+        ("layer_with_weights-1", 3, {}, {"classifier": names.CLASSIFIER, "tagger": names.TAGGER}),
+    ],
+)
 def test_a_head_of_unclear_kind_is_used_only_as_the_caller_says(
-    tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path
+    head: str,
+    outputs: int,
+    numbers: dict[str, str],
+    kinds: dict[DenseHead, tuple[str, str]],
+    tiny_weights: dict[str, np.ndarray],
+    save_tf2: Save,
+    tmp_path: Path,
 ) -> None:
-    """Where the graph does not tell classifier from SQuAD, the head is unused unless the caller names its kind."""
-    save_tf2(f"{tmp_path}/c", _model_with_head(tiny_weights, _OLD_DENSE, _KERNEL))
+    """Where the graph does not tell classifier from SQuAD or tagger, as of official 2.4, the caller names its kind."""
+    kernel = np.arange(6 * outputs, dtype=np.float32).reshape(6, outputs)
+    save_tf2(f"{tmp_path}/c", _model_with_head(tiny_weights, head, kernel), numbers)
     read = read_initial(f"{tmp_path}/c")
     assert_same(read.weights, tiny_weights)
-    assert [key.split("/.")[0] for key in read.unused] == [f"model/{_OLD_DENSE}/bias", f"model/{_OLD_DENSE}/kernel"]
-    for kind, found in (("classifier", names.CLASSIFIER), ("squad", names.SQUAD)):
+    assert [key.split("/.")[0] for key in read.unused] == [f"model/{head}/bias", f"model/{head}/kernel"]
+    for kind, found in kinds.items():
         weights = read_initial(f"{tmp_path}/c", kind).weights
-        assert_same(weights, tiny_weights | dict(zip(found, (_KERNEL.T, _BIAS), strict=True)))
+        assert_same(weights, tiny_weights | dict(zip(found, (kernel.T, _BIAS), strict=True)))
 
 
 def test_the_first_pretrainers_heads_are_found(

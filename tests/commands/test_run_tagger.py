@@ -347,7 +347,7 @@ def test_other_commands_say_whose_the_model_is(trained: Path, classify: Run, tmp
 @pytest.mark.parametrize(
     ("command", "problem"),
     [
-        (["convert_checkpoint", "--to=tf2"], "no layout of TensorFlow 2 is known here for a tagger"),
+        (["convert_checkpoint", "--to=tf2"], "a tagger is not written for TensorFlow 2"),
         (["export", "--format=onnx"], "a tagger is not written with `--format=onnx`"),
         (["export", "--format=saved_model"], "a tagger is not written with `--format=saved_model`"),
     ],
