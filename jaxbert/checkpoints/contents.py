@@ -167,7 +167,8 @@ def _find(bundle: Bundle) -> FoundWeights | None:
         return find_weights(parse_graph(content.item(), shapes.keys()), shapes)
     except ValueError as error:
         raise InputError(
-            f"checkpoint `{bundle.prefix}` cannot be used: {error}", "give a checkpoint of one BERT model"
+            f"checkpoint `{bundle.prefix}` cannot be used: {error}",
+            "give a checkpoint of one BERT model, or of its encoder alone",
         ) from error
 
 

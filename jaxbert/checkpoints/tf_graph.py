@@ -236,15 +236,11 @@ def _heads(
     if len(poolers) == 1 or names.NEXT_SENTENCE_POOLER in children:
         found |= _pooler(graph, children.get(names.NEXT_SENTENCE_POOLER, poolers[0]))
     for head in others:
-        # `out_proj` is a classifier since 2.5, or next sentence beside a masked LM, with a pooler of its own or none.
-        new_style = _dense(graph, head, f"{names.CLASSIFIER_HEAD}/")
-        own_pooler = _pooler(graph, head, "dense/")
-        # The others are a dense layer inside of a small network, or that layer itself.
+        # The older ones are a dense layer inside of a small network, or that layer itself.
         bare = None if parent in encoders else _dense(graph, head)  # an encoder's bare dense layer is its pooler
         old_style = head != masked_lm and (bare or _dense(graph, head, f"{names.DENSE_HEAD}/"))
-        if new_style and (own_pooler or graph.follow(head, "dense") is None):
-            found |= zip(names.CLASSIFIER if masked_lm is None else names.NEXT_SENTENCE, new_style, strict=True)
-            found |= own_pooler
+        if new_style := _dense(graph, head, f"{names.CLASSIFIER_HEAD}/"):
+            found |= _newer_head(graph, head, new_style, masked_lm is not None)
         elif old_style:
             is_pair = shapes[old_style[0]][-1:] == (2,)
             steps = numbers[head] - encoder if head in numbers and encoder is not None else None
@@ -255,6 +251,23 @@ def _heads(
             else:
                 undecided = old_style
     return found, undecided
+
+
+def _newer_head(graph: ObjectGraph, head: int, dense: tuple[str, str], in_pretrainer: bool) -> dict[str, str]:
+    """A classifier since 2.5, or next sentence in a pretrainer: with a pooler of its own or none, but not half of one.
+
+    Raises ValueError for one without pooler in a pretrainer: it is given all tokens there, and no pooled output.
+    """
+    own_pooler = _pooler(graph, head, "dense/")
+    if not own_pooler and graph.follow(head, "dense") is not None:
+        return {}
+    if in_pretrainer and not own_pooler:
+        raise ValueError(
+            f"the head at `{graph.path_to(head)}` has no pooler (`inner_dim=0`) and computes outputs of each token,"
+            " which is no next sentence prediction"
+        )
+    kind = names.NEXT_SENTENCE if in_pretrainer else names.CLASSIFIER
+    return dict(zip(kind, dense, strict=True)) | own_pooler
 
 
 def _masked_lm(graph: ObjectGraph, nodes: list[int]) -> tuple[int | None, dict[str, str]]:

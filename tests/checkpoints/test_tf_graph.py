@@ -303,6 +303,23 @@ def test_the_trained_pooler_is_that_of_the_head(
     assert [key.split("/")[2] for key in read.unused] == ["_pooler_layer"] * 2
 
 
+def test_a_head_on_each_token_is_refused_in_a_pretrainer(
+    tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path
+) -> None:
+    """The newer pretrainer gives its heads all tokens; one with `inner_dim=0` has outputs [B, S, 2], no next sentence.
+
+    So in `BertPretrainerV2.call` and `ClassificationHead.call` of official code (2.20).
+    """
+    variables = _newer_pretrainer(tiny_weights)
+    for leaf in ("kernel", "bias"):
+        del variables[f"model/classification_heads/0/dense/{leaf}"]
+    save_tf2(f"{tmp_path}/c", variables)
+    with pytest.raises(
+        InputError, match=r"`model/classification_heads/0` has no pooler .* no next sentence prediction"
+    ):
+        read_initial(f"{tmp_path}/c")
+
+
 @pytest.mark.parametrize(
     ("heads", "trained"),
     [
