@@ -120,8 +120,9 @@ def parse(
     for field, rule in fields.items():
         _define(values, field, kind(options, field), rule)
     live = set(fields) | {rule.short for rule in fields.values()}
+    may_follow = not any(rule.positional for rule in rules(options).values())
     arguments, notes = _without_retired(
-        _expanded(values, argv), {name: text for name, text in (retired or {}).items() if name not in live}
+        _expanded(values, argv), {name: text for name, text in (retired or {}).items() if name not in live}, may_follow
     )
     _refuse_others(arguments, live, elsewhere or {})
     negations = [f"no{name}" for name in fields if kind(options, name) is bool]
@@ -283,8 +284,13 @@ def _lines(argument: str) -> list[str]:
     return [line for line in lines if line and not line.startswith(("#", "//"))]
 
 
-def _without_retired(arguments: Sequence[str], retired: Mapping[str, str]) -> tuple[list[str], tuple[str, ...]]:
-    """The arguments without retired flags (`--x`, `--nox`, `--x=1`, `--x 1`), and a sentence for each one found."""
+def _without_retired(
+    arguments: Sequence[str], retired: Mapping[str, str], may_follow: bool
+) -> tuple[list[str], tuple[str, ...]]:
+    """The arguments without retired flags (`--x`, `--nox`, `--x=1`, `--x 1`), and a sentence for each one found.
+
+    A value is taken for one without `=` where it `may_follow`: where the command has no arguments but flags.
+    """
     kept: list[str] = []
     notes: dict[str, str] = {}
     waiting = False  # the argument before was a retired flag without `=`: a plain word now is its value
@@ -292,10 +298,10 @@ def _without_retired(arguments: Sequence[str], retired: Mapping[str, str]) -> tu
         if argument == "--":
             return [*kept, *arguments[index:]], tuple(notes.values())
         if name := _spelled_of(retired, argument):
-            notes[name] = f"`--{name}` has no effect: {retired[name]}"
+            notes[name] = f"`{'-' * min(len(name), 2)}{name}` has no effect: {retired[name]}"
         elif not waiting or argument.startswith("-"):
             kept.append(argument)
-        waiting = bool(name) and "=" not in argument
+        waiting = bool(name) and "=" not in argument and may_follow
     return kept, tuple(notes.values())
 
 

@@ -8,6 +8,7 @@ _COMPILED = "the program is always compiled by XLA."
 _REDUCE = "XLA chooses how gradients are summed over devices."
 _SCALE = "there is one way: weights in float32, products in float16, scaled losses."
 _THREADS = "threads are chosen from the number of cores."
+_MESSAGES = "messages are written to standard error, where `2>FILE` keeps them."
 _GIN = "all settings are flags; keep them in a file with `--flagfile`."
 
 # Flags of the TensorFlow BERT scripts that no longer mean anything: name -> why, in one sentence. They are accepted in
@@ -43,6 +44,14 @@ RETIRED = {
     "gin_param": _GIN,
     "checkpoint_model_name": "the checkpoint that is written is restored as `model=` and as `encoder=`.",
     "converted_model": "all heads that the model has are converted.",
+    # Flags of absl itself, which every official script has.
+    "alsologtostderr": _MESSAGES,
+    "logtostderr": _MESSAGES,
+    "stderrthreshold": _MESSAGES,
+    "showprefixforinfo": _MESSAGES,
+    "log_dir": _MESSAGES,
+    "verbosity": _MESSAGES,
+    "v": _MESSAGES,
 }
 
 _INIT, _OUTPUT = ("`--init_checkpoint`",), ("`--output_dir`",)

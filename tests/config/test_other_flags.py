@@ -6,6 +6,7 @@ import pytest
 from jaxbert.cli import COMMANDS, flags_of, main
 from jaxbert.config import trainers
 from jaxbert.config.flags import named_in, parse, rules
+from jaxbert.config.library import PredictFlags
 from jaxbert.config.other_flags import ELSEWHERE, RETIRED
 from jaxbert.config.trainers import ClassifierFlags
 
@@ -25,6 +26,36 @@ def test_old_command_line_runs() -> None:
     parsed = parse(ClassifierFlags, ["--model_dir=m", "--mode=predict", *old.split()], RETIRED)
     assert len(parsed.notes) == 6
     assert all(note.endswith(".") for note in parsed.notes)
+
+
+# The flags that absl's logging gives every program, as its source documents them, each in a usual spelling.
+LOGGING = (
+    *(["--alsologtostderr"], ["--nologtostderr"], ["-v", "1"], ["-v=-1"], ["--verbosity=0"], ["--verbosity", "1"]),
+    *(["--stderrthreshold=info"], ["--showprefixforinfo=false"], ["--log_dir=logs"], ["--log_dir", "logs"]),
+)
+
+
+@pytest.mark.parametrize("given", LOGGING, ids=" ".join)
+@pytest.mark.parametrize(
+    ("command", "own"),
+    [
+        ("run_classifier", "--model_dir=m --mode=predict"),
+        ("create_finetuning_data", "--vocab_file=v --meta_data_file_path=m --train_data_output_path=t"),
+        ("export", "--init_checkpoint=c --output_dir=o --format=onnx"),
+    ],
+)
+def test_flags_of_logging_are_answered_by_a_sentence(command: str, own: str, given: list[str]) -> None:
+    """Every official script takes the flags of absl; the command says that they have no effect, and goes on."""
+    parsed = parse(flags_of(command), [*own.split(), *given], RETIRED, ELSEWHERE)
+    (note,) = parsed.notes
+    assert "has no effect: messages are written to standard error" in note
+    assert parsed.options == parse(flags_of(command), own.split()).options
+
+
+def test_a_text_behind_a_flag_without_meaning_is_kept() -> None:
+    """Where a command takes texts without a flag, what follows such a flag is one of them."""
+    parsed = parse(PredictFlags, ["--model=m", "-v", "a text", "--alsologtostderr", "another"], RETIRED)
+    assert parsed.options.texts == ("a text", "another")
 
 
 def test_an_old_command_line_with_empty_variables_runs() -> None:
