@@ -8,6 +8,15 @@ from jaxbert.config.flags import flag, required_flag
 from jaxbert.errors import InputError
 
 TASKS = ("AX", "COLA", "MNLI", "MRPC", "PAWS-X", "QNLI", "QQP", "RTE", "SST-2", "STS-B", "WNLI", "XNLI")
+_AS_TABLES = "give its examples as tables or JSON lines in `--train_file`, with `--text_a_column` and `--label_column`"
+# Of later official code, whose files have other layouts.
+_OTHER_TASKS = dict.fromkeys(
+    ("AX-g", "BoolQ", "CB", "IMDB", "SUPERGLUE-RTE", "WIC", "XTREME-PAWS-X", "XTREME-XNLI"), _AS_TABLES
+)
+_WORDS = {
+    name: "give a vocabulary of WordPiece, as BERT has it; SentencePiece is of ALBERT"
+    for name in ("SentencePiece", "sentence_piece")
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +80,9 @@ class TextDataFlags(TextFlags):
         "Folder with the files of a known task as they were downloaded, or as the library `datasets` has them.",
         group="Text data of a known task",
     )
-    task_name: str | None = flag(None, "Which task; default: the name of the folder.", choices=TASKS)
+    task_name: str | None = flag(
+        None, "Which task; default: the name of the folder.", choices=TASKS, refused=_OTHER_TASKS
+    )
     vocab_file: str | None = flag(None, "Vocabulary; default: `vocab.txt` in the folder of the checkpoint.")
     max_seq_length: int | None = flag(
         None,
@@ -103,13 +114,20 @@ class FineTuningDataFlags(TextFlags):
         group="What to make",
     )
     vocab_file: str = required_flag("Vocabulary of the checkpoint, one token a line.")
+    tokenization: str = flag(
+        "WordPiece",
+        "How words are cut; the only way there is, which scripts of version 2.3 call word_piece.",
+        choices=("WordPiece", "word_piece"),
+        short="tokenizer_impl",
+        refused=_WORDS,
+    )
     max_seq_length: int = flag(128, "Tokens in a record, [CLS] and [SEP] included; longer texts are cut.", minimum=4)
     input_data_dir: str | None = flag(
         None,
         "Folder with the files of the task as they were downloaded, or as the library `datasets` has them.",
         group="Text data of a known task",
     )
-    classification_task_name: str = flag("MNLI", "Which task.", choices=TASKS)
+    classification_task_name: str = flag("MNLI", "Which task.", choices=TASKS, refused=_OTHER_TASKS)
     squad_data_file: str | None = flag(
         None, "SQuAD file, version 1.1 or 2.0, to train on: JSON, Parquet, Arrow, a folder.", group="SQuAD"
     )
@@ -177,7 +195,9 @@ class PretrainingDataFlags:
         0.1, "Share of passes over a document that make shorter records, for what comes later.", minimum=0, maximum=1
     )
     random_seed: int = flag(12345, "The same seed and flags give the same records, on any number of workers.")
-    tokenization: str = flag("WordPiece", "How words are cut; the only way there is.", choices=("WordPiece",))
+    tokenization: str = flag(
+        "WordPiece", "How words are cut; the only way there is.", choices=("WordPiece",), refused=_WORDS
+    )
     masking: str = flag(
         "static",
         "static: the records say which tokens are masked. dynamic: they hold no masks, and the trainer masks anew"

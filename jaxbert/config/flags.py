@@ -38,6 +38,7 @@ class Rule:
     short: str = ""
     positional: bool = False
     optional: bool = False
+    refused: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +65,7 @@ def flag(
     maximum: float | None = None,
     group: str = "",
     short: str = "",
+    refused: Mapping[str, str] | None = None,
 ) -> T:
     """A dataclass field that is a flag.
 
@@ -75,8 +77,11 @@ def flag(
         maximum: largest allowed number.
         group: opens a group in the help text; the fields that follow belong to it until the next one opens.
         short: a second, short name.
+        refused: choice of other programs -> what to do in its place.
     """
-    rule = Rule(help, False, tuple(choices), minimum, maximum, group, short, optional=default is None)
+    rule = Rule(
+        *(help, False, tuple(choices), minimum, maximum, group, short), optional=default is None, refused=refused or {}
+    )
     return dataclasses.field(default=default, kw_only=True, metadata={"flag": rule})
 
 
@@ -120,9 +125,11 @@ def parse(
     for field, rule in fields.items():
         _define(values, field, kind(options, field), rule)
     live = set(fields) | {rule.short for rule in fields.values()}
-    may_follow = not any(rule.positional for rule in rules(options).values())
     arguments, notes = _without_retired(
-        _expanded(values, argv), {name: text for name, text in (retired or {}).items() if name not in live}, may_follow
+        _expanded(values, argv),
+        {name: text for name, text in (retired or {}).items() if name not in live},
+        (elsewhere or {}).keys() - live,
+        may_follow=not any(rule.positional for rule in rules(options).values()),
     )
     _refuse_others(arguments, live, elsewhere or {})
     negations = [f"no{name}" for name in fields if kind(options, name) is bool]
@@ -175,7 +182,9 @@ class _Parser(absl_flags.ArgumentParser[Any]):
         if rule.choices:
             value = next((choice for choice in rule.choices if choice.lower() == text.lower()), None)
             if value is None:
-                raise self._error(text, f"one of {', '.join(rule.choices)}", _nearest(text, rule.choices, ""))
+                elsewhere = {choice.lower(): hint for choice, hint in rule.refused.items()}
+                hint = elsewhere.get(text.lower()) or _nearest(text, rule.choices, "")
+                raise self._error(text, f"one of {', '.join(rule.choices)}", hint)
         if isinstance(value, int | float) and _outside(value, rule):
             raise self._error(text, limits(rule))
         return value
@@ -285,11 +294,12 @@ def _lines(argument: str) -> list[str]:
 
 
 def _without_retired(
-    arguments: Sequence[str], retired: Mapping[str, str], may_follow: bool
+    arguments: Sequence[str], retired: Mapping[str, str], others: Collection[str], *, may_follow: bool
 ) -> tuple[list[str], tuple[str, ...]]:
     """The arguments without retired flags (`--x`, `--nox`, `--x=1`, `--x 1`), and a sentence for each one found.
 
-    A value is taken for one without `=` where it `may_follow`: where the command has no arguments but flags.
+    A word is the value of the one before it where it `may_follow`: where the command has no arguments but flags. Of
+    `others`, flags that only other programs have, those with an empty value (`--x=`) count as not given, like our own.
     """
     kept: list[str] = []
     notes: dict[str, str] = {}
@@ -299,6 +309,8 @@ def _without_retired(
             return [*kept, *arguments[index:]], tuple(notes.values())
         if name := _spelled_of(retired, argument):
             notes[name] = f"`{'-' * min(len(name), 2)}{name}` has no effect: {retired[name]}"
+        elif argument.endswith("=") and argument[:-1].lstrip("-") in others:
+            pass  # it has no value
         elif not waiting or argument.startswith("-"):
             kept.append(argument)
         waiting = bool(name) and "=" not in argument and may_follow

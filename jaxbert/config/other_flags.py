@@ -8,6 +8,7 @@ _COMPILED = "the program is always compiled by XLA."
 _REDUCE = "XLA chooses how gradients are summed over devices."
 _SCALE = "there is one way: weights in float32, products in float16, scaled losses."
 _THREADS = "threads are chosen from the number of cores."
+_XTREME = "it is for tasks of XTREME, of which no records are made."
 _MESSAGES = "messages are written to standard error, where `2>FILE` keeps them."
 _GIN = "all settings are flags; keep them in a file with `--flagfile`."
 
@@ -42,8 +43,16 @@ RETIRED = {
     "enable_xla": _COMPILED,
     "gin_file": _GIN,
     "gin_param": _GIN,
+    "gin_params": _GIN,
     "checkpoint_model_name": "the checkpoint that is written is restored as `model=` and as `encoder=`.",
     "converted_model": "all heads that the model has are converted.",
+    "copy_pooler_dense_to_encoder": "there is one pooler, the one that was trained.",
+    "sp_model_file": "words are cut by WordPiece; a model of SentencePiece is not read.",
+    "translated_input_data_dir": _XTREME,
+    "retrieval_task_name": _XTREME,
+    "tagging_task_name": _XTREME,
+    "tagging_only_use_en_train": _XTREME,
+    "only_use_en_dev": _XTREME,
     # Flags of absl itself, which every official script has.
     "alsologtostderr": _MESSAGES,
     "logtostderr": _MESSAGES,
@@ -107,9 +116,21 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "pytorch_dump_output": ("`--output_dir`, with `--to=huggingface`",),
     "export_path": ("`--model_export_path`", *_OUTPUT),
     "export_dir": ("`--model_export_path`", *_OUTPUT),
+    "export_type": (
+        "`--model=encoder`, or for model_with_mlm `--model=pretrainer`, with `--format=saved_model`; no model for"
+        " preprocessing is written",
+    ),
+    "model_type": ("`--model=encoder` or `--model=squad`, with `--format=saved_model`",),
+    "encoder_config_file": ("`--bert_config_file`, with the sizes as JSON",),
     "config_name": _CONFIG,
     "tokenizer_name": _VOCAB,
     "dataset_name": ("`--data_dir` or `--train_file`, with files on this machine", "`--train_file` with a SQuAD file"),
+    "tfds_params": (
+        "`--train_file` and `--eval_file`, with the data set as the library `datasets` has it, or as tables,"
+        " and `--text_a_column`, `--label_column`",
+    ),
+    "translated_squad_data_folder": ("leave it out, and make records of each file with `--squad_data_file`",),
+    "xlnet_format": ("leave it out: a question stands before its context, as in BERT",),
     "dataset_config_name": ("`--task_name`",),
     "validation_file": _HELD_OUT,
     "dev_file": _HELD_OUT,

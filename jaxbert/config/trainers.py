@@ -101,6 +101,7 @@ class TrainingFlags:
         " the TPU and all its hosts, multi_worker_mirrored those of all hosts: start the same command on each.",
         choices=("off", "one_device", "mirrored", "multi_worker_mirrored", "tpu"),
         short="ds",
+        refused={"parameter_server": "its loop was never written for BERT; multi_worker_mirrored is for several hosts"},
     )
     num_gpus: int | None = flag(None, "Devices of this machine to use; default: all.", minimum=0, short="ng")
     worker_hosts: str | None = flag(

@@ -5,10 +5,13 @@ import pytest
 
 from jaxbert.cli import COMMANDS, flags_of, main
 from jaxbert.config import trainers
+from jaxbert.config.data import FineTuningDataFlags, PretrainingDataFlags
 from jaxbert.config.flags import named_in, parse, rules
 from jaxbert.config.library import PredictFlags
+from jaxbert.config.models import ExportFlags
 from jaxbert.config.other_flags import ELSEWHERE, RETIRED
 from jaxbert.config.trainers import ClassifierFlags
+from jaxbert.errors import InputError
 
 # The flags that the official trainers share (common_flags.py and what it takes from flags_core).
 COMMON = """
@@ -56,6 +59,42 @@ def test_a_text_behind_a_flag_without_meaning_is_kept() -> None:
     """Where a command takes texts without a flag, what follows such a flag is one of them."""
     parsed = parse(PredictFlags, ["--model=m", "-v", "a text", "--alsologtostderr", "another"], RETIRED)
     assert parsed.options.texts == ("a text", "another")
+
+
+_DATA = ["--vocab_file=v", "--meta_data_file_path=m", "--train_data_output_path=t"]
+
+
+def test_flags_of_official_data_that_mean_nothing_are_taken() -> None:
+    """Their default values (versions 2.3 and 2.20), and those for tasks and tokens that the command does not make."""
+    plain = parse(FineTuningDataFlags, _DATA).options
+    old = "--tokenization=WordPiece --sp_model_file= --tfds_params= --translated_input_data_dir=x --only_use_en_dev"
+    assert parse(FineTuningDataFlags, [*_DATA, *old.split()], RETIRED, ELSEWHERE).options == plain
+    assert parse(FineTuningDataFlags, [*_DATA, "--tokenizer_impl=word_piece"]).options.tokenization == "word_piece"
+
+
+@pytest.mark.parametrize(
+    ("options", "given", "hint"),
+    [
+        (FineTuningDataFlags, "--tokenization=SentencePiece", "give a vocabulary of WordPiece"),
+        (FineTuningDataFlags, "--tokenizer_impl=sentence_piece", "give a vocabulary of WordPiece"),
+        (PretrainingDataFlags, "--tokenization=SentencePiece", "give a vocabulary of WordPiece"),
+        (FineTuningDataFlags, "--classification_task_name=XTREME-XNLI", "give its examples as tables"),
+        (FineTuningDataFlags, "--tfds_params=dataset=glue", "as the library `datasets` has it"),
+        (FineTuningDataFlags, "--xlnet_format", "a question stands before its context"),
+        (ClassifierFlags, "--task_name=boolq", "give its examples as tables"),
+        (ClassifierFlags, "-ds=parameter_server", "its loop was never written for BERT"),
+        (ExportFlags, "--export_type=model_with_mlm", "for model_with_mlm `--model=pretrainer`"),
+        (ExportFlags, "--model_type=squad", "`--model=encoder` or `--model=squad`"),
+        (ExportFlags, "--encoder_config_file=x", "`--bert_config_file`"),
+    ],
+)
+def test_values_that_mean_something_else_are_refused_with_a_reason(options: type, given: str, hint: str) -> None:
+    """What official scripts can and the command cannot is named, with what to do, and no other flag of a like name."""
+    with pytest.raises(InputError) as caught:
+        parse(options, [given], RETIRED, ELSEWHERE)
+    assert given.partition("=")[2] in caught.value.message or "not a flag of this command" in caught.value.message
+    assert hint in caught.value.hint
+    assert "did you mean" not in caught.value.hint
 
 
 def test_an_old_command_line_with_empty_variables_runs() -> None:
