@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from jaxbert.checkpoints import huggingface, names
 from jaxbert.checkpoints.other_formats import refuse_pointer
 from jaxbert.checkpoints.tf_bundle import Bundle, dtype_name
-from jaxbert.checkpoints.tf_graph import GRAPH_KEY, FoundWeights, find_weights, parse_graph
+from jaxbert.checkpoints.tf_graph import GRAPH_KEY, FoundWeights, UndecidedHead, find_weights, parse_graph
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
 from jaxbert.io.files import is_file, local_copy, read_json_object
@@ -62,7 +62,7 @@ class Contents:
         shapes: TF1 name of a weight -> its shape in TF1.
         attention_heads: known only where kernels are stored per head.
         read: (TF1 name, key) -> the weight in its TF1 shape, in the stored type; raises InputError for damage.
-        undecided: keys of kernel and bias of a dense head that may be of several kinds.
+        undecided: a dense head that may be of several kinds.
         copies: keys of second copies -> key of the first.
     """
 
@@ -73,7 +73,7 @@ class Contents:
     shapes: Mapping[str, tuple[int, ...]]
     attention_heads: int | None
     read: Callable[[str, str], np.ndarray]
-    undecided: tuple[str, str] | None = None
+    undecided: UndecidedHead | None = None
     copies: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -93,7 +93,8 @@ def groups(contents: Contents) -> tuple[dict[str, int], list[str]]:
 
 def unaccounted(contents: Contents) -> list[str]:
     """The keys of tensors of which nothing is known: they are not used."""
-    return [key for key in groups(contents)[1] if key not in (contents.undecided or ())]
+    undecided = contents.undecided.keys if contents.undecided else ()
+    return [key for key in groups(contents)[1] if key not in undecided]
 
 
 def sizes(contents: Contents, attention_heads: int | None = None) -> BertConfig:

@@ -139,8 +139,9 @@ def _heads(contents: Contents) -> Iterator[str]:
     shapes = contents.shapes
     yield from (text.format(shapes[name][0]) for name, text in _HEADS.items() if name in shapes)
     if contents.undecided:
-        outputs = contents.tensors[contents.undecided[0]].shape[-1]
-        yield f"a dense one with {outputs} outputs, which may be of several kinds"
+        outputs = contents.tensors[contents.undecided.keys[0]].shape[-1]
+        kinds = " or ".join(_HEADS[weights].partition(" (")[0] for weights, _ in contents.undecided.kinds)
+        yield f"a dense one with {outputs} outputs, {kinds}"
 
 
 def _compared_configuration(source: Source, shown: BertConfig | None, bert_config_file: str | None) -> str:

@@ -146,6 +146,7 @@ _DENSE_HEADS: dict[DenseHead, tuple[str, str]] = {
     "classifier": names.CLASSIFIER,
     "squad": names.SQUAD,
     "tagger": names.TAGGER,
+    "choice": names.CHOICE,
 }
 OUTPUTS = (*names.CLASSIFIER, *names.TAGGER)  # of which each row is a class
 _FLOATS = frozenset(np.dtype(kind) for kind in ("f2", "f4", "f8", ml_dtypes.bfloat16))
@@ -181,8 +182,8 @@ def read_initial(source: Source | str, dense_head: DenseHead | None = None) -> I
     if names.WORD_EMBEDDINGS not in contents.keys:
         raise _no_encoder(contents)
     keys = dict(contents.keys)
-    if dense_head in _DENSE_HEADS and contents.undecided:
-        keys |= zip(_DENSE_HEADS[dense_head], contents.undecided, strict=True)
+    if dense_head and contents.undecided and _DENSE_HEADS[dense_head] in contents.undecided.kinds:
+        keys |= zip(_DENSE_HEADS[dense_head], contents.undecided.keys, strict=True)
     weights = {name: _float32(contents.read(name, key), key, contents.source) for name, key in keys.items()}
     untied = _untied(contents, weights)
     if untied:

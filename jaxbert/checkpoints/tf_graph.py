@@ -128,17 +128,24 @@ def parse_graph(content: bytes, stored: Container[str]) -> ObjectGraph:
 
 
 @dataclass(frozen=True)
+class UndecidedHead:
+    """A dense head that may be of several kinds: the keys of its kernel and bias, and its names in each kind."""
+
+    keys: tuple[str, str]
+    kinds: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class FoundWeights:
     """Weights found in a graph: TF1 name -> key in the checkpoint.
 
-    `path` leads from the root to the encoder. `undecided` are the keys of kernel and bias of a dense head that may be
-    of several kinds.
+    `path` leads from the root to the encoder.
     """
 
     keys: Mapping[str, str]
     layout: names.Layout
     path: str
-    undecided: tuple[str, str] | None = None
+    undecided: UndecidedHead | None = None
 
 
 def find_weights(graph: ObjectGraph, shapes: Mapping[str, tuple[int, ...]]) -> FoundWeights | None:
@@ -155,7 +162,7 @@ def find_weights(graph: ObjectGraph, shapes: Mapping[str, tuple[int, ...]]) -> F
         raise ValueError(f"it holds {len(tables)} encoders: {', '.join(f'`{path}`' for path in tables.values())}")
     node, layout, encoder = max(candidates, key=lambda candidate: len(candidate[2]))
     heads: dict[str, str] = {}
-    undecided: tuple[str, str] | None = None
+    undecided: UndecidedHead | None = None
     nodes = {node for node, _ in encoders}
     modules = _standing_for(graph, nodes)
     for parent in graph.from_root():
@@ -164,7 +171,7 @@ def find_weights(graph: ObjectGraph, shapes: Mapping[str, tuple[int, ...]]) -> F
             heads, undecided = heads | found, other or undecided
     if heads.get(names.NEXT_SENTENCE[0]) == heads.get(names.CLASSIFIER[0]):
         heads = {name: key for name, key in heads.items() if name not in names.CLASSIFIER}  # seen from two objects
-    if undecided and undecided[0] in heads.values():
+    if undecided and undecided.keys[0] in heads.values():
         undecided = None  # another edge says what it is
     return FoundWeights(encoder | heads, layout, graph.path_to(node), undecided)
 
@@ -216,7 +223,7 @@ def _keys(graph: ObjectGraph, node: int, paths: Mapping[str, str]) -> dict[str, 
 
 def _heads(
     graph: ObjectGraph, parent: int, encoders: set[int], modules: set[int], shapes: Mapping[str, tuple[int, ...]]
-) -> tuple[dict[str, str], tuple[str, str] | None]:
+) -> tuple[dict[str, str], UndecidedHead | None]:
     """The heads among the children of `parent`, which is a model around an encoder; and a dense one of unclear kind.
 
     `encoders` are all nodes that stand for the encoder, `modules` those of them that are layers around it.
@@ -246,10 +253,11 @@ def _heads(
             steps = numbers[head] - encoder if head in numbers and encoder is not None else None
             is_bare = bare is not None and modules.isdisjoint(children.values())
             kind = named.get(head, names.NEXT_SENTENCE if masked_lm is not None else None)
-            if kind := _dense_kind(kind, is_bare, is_pair, steps):
-                found |= zip(kind, old_style, strict=True)
+            kinds = _dense_kinds(kind, is_bare, is_pair, steps)
+            if len(kinds) == 1:
+                found |= zip(kinds[0], old_style, strict=True)
             else:
-                undecided = old_style
+                undecided = UndecidedHead(old_style, kinds)
     return found, undecided
 
 
@@ -291,10 +299,10 @@ def _pooler(graph: ObjectGraph, node: int, path: str = "") -> dict[str, str]:
     return dict(zip(names.POOLER, found, strict=True)) if found else {}
 
 
-def _dense_kind(
+def _dense_kinds(
     named: tuple[str, str] | None, is_bare: bool, is_pair: bool, steps: int | None
-) -> tuple[str, str] | None:
-    """Which head a dense layer is, `named` by the edges of its model or its other heads; None where that is not clear.
+) -> tuple[tuple[str, str], ...]:
+    """Which head a dense layer is, `named` by the edges of its model or its other heads; several where it is not clear.
 
     Official code tags words with a bare dense layer, where its classifiers have that layer within another one, and
     since 2.5 calls both `classifier`; without that edge the tagger of 2.4 and models of one's own look the same. Else
@@ -302,13 +310,13 @@ def _dense_kind(
     it shows in the number of layers from the encoder to the head: a classifier has dropout between them, a SQuAD model
     nothing.
     """
+    if named:
+        return (names.TAGGER if is_bare and named == names.CLASSIFIER else named,)
     if is_bare:
-        return names.TAGGER if named == names.CLASSIFIER else named
-    if named or not is_pair:
-        return named or names.CLASSIFIER
-    if steps is None:
-        return None
-    return names.SQUAD if steps == 1 else names.CLASSIFIER
+        return names.CLASSIFIER, names.TAGGER
+    if is_pair and steps is None:
+        return names.CLASSIFIER, names.SQUAD
+    return (names.SQUAD if is_pair and steps == 1 else names.CLASSIFIER,)
 
 
 _LAYOUTS = (names.FUNCTIONAL_A, names.FUNCTIONAL_B, names.LAYER_STYLE_C)

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from jaxbert.checkpoints.load import read_initial
+from jaxbert.checkpoints.names import FUNCTIONAL_B, form_of, to_tf2
 from jaxbert.checkpoints.tf_bundle import open_bundle, write_bundle
+from jaxbert.checkpoints.tf_graph import write_objects
 from jaxbert.cli import main
 from jaxbert.export.onnx import write_onnx
 from jaxbert.tfrecord.example import encode
@@ -53,6 +55,27 @@ def test_a_checkpoint_is_told_in_full(task: Task, tmp_path: Path, capsys: pytest
     assert len(rows) == 27
     assert rows[0].split() == ["bert/embeddings/word_embeddings", "[13,", "16]", "float32"]
     assert rows[-2].split() == ["-", "[2]", "int64", "mystery"]
+
+
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        ("model/layer_with_weights-1", "a dense one with 2 outputs, classifier or tagger\n"),
+        ("model/layer_with_weights-1/layer_with_weights-0", "a dense one with 2 outputs, classifier or SQuAD\n"),
+        ("model/classifier", "tagger (2 outputs)\n"),
+    ],
+)
+def test_a_head_of_official_code_is_told_as_far_as_it_shows(
+    head: str, told: str, task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two kinds are named where the objects that were saved do not tell them apart."""
+    weights = read_initial(str(task.model)).weights
+    root = "model/layer_with_weights-0"
+    paths = {name: f"{root}/{path}" for name, path in FUNCTIONAL_B.paths(1).items()}
+    objects = [([paths[name]], to_tf2(form_of(name), weight, 2)) for name, weight in weights.items()]
+    objects += [([f"{head}/kernel"], np.ones((16, 2), np.float32)), ([f"{head}/bias"], np.ones(2, np.float32))]
+    write_objects(f"{tmp_path}/bert_model.ckpt", objects)
+    assert f"heads           {told}" in _inspect(capsys, tmp_path)
 
 
 def test_what_does_not_fit_is_said(task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
