@@ -242,13 +242,12 @@ def _heads(
     undecided = None
     if len(poolers) == 1 or names.NEXT_SENTENCE_POOLER in children:
         found |= _pooler(graph, children.get(names.NEXT_SENTENCE_POOLER, poolers[0]))
+    found |= _newer_heads(graph, others, masked_lm is not None, shapes)
     for head in others:
-        # The older ones are a dense layer inside of a small network, or that layer itself.
+        # A dense layer inside of a small network, or that layer itself.
         bare = None if parent in encoders else _dense(graph, head)  # an encoder's bare dense layer is its pooler
         old_style = head != masked_lm and (bare or _dense(graph, head, f"{names.DENSE_HEAD}/"))
-        if new_style := _dense(graph, head, f"{names.CLASSIFIER_HEAD}/"):
-            found |= _newer_head(graph, head, new_style, masked_lm is not None)
-        elif old_style:
+        if old_style:
             is_pair = shapes[old_style[0]][-1:] == (2,)
             steps = numbers[head] - encoder if head in numbers and encoder is not None else None
             is_bare = bare is not None and modules.isdisjoint(children.values())
@@ -261,8 +260,27 @@ def _heads(
     return found, undecided
 
 
+def _newer_heads(
+    graph: ObjectGraph, nodes: list[int], in_pretrainer: bool, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, str]:
+    """The heads in layers of their own, which classifiers have since 2.5 and pretrainers in a list.
+
+    Raises ValueError where several may be next sentence prediction, which has two outputs.
+    """
+    found = {node: dense for node in nodes if (dense := _dense(graph, node, f"{names.CLASSIFIER_HEAD}/"))}
+    if in_pretrainer and len(found) > 1:
+        paths = ", ".join(f"`{graph.path_to(node)}`" for node in found)
+        found = {node: dense for node, dense in found.items() if shapes[dense[0]][-1:] == (2,)}
+        if len(found) != 1:
+            raise ValueError(f"which of its heads is next sentence prediction does not show: {paths}")
+    keys: dict[str, str] = {}
+    for node, dense in found.items():
+        keys |= _newer_head(graph, node, dense, in_pretrainer)
+    return keys
+
+
 def _newer_head(graph: ObjectGraph, head: int, dense: tuple[str, str], in_pretrainer: bool) -> dict[str, str]:
-    """A classifier since 2.5, or next sentence in a pretrainer: with a pooler of its own or none, but not half of one.
+    """A classifier, or next sentence prediction in a pretrainer: with a pooler of its own or none, but not half of one.
 
     Raises ValueError for one without pooler in a pretrainer: it is given all tokens there, and no pooled output.
     """

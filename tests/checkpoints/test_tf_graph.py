@@ -321,6 +321,28 @@ def test_a_head_on_each_token_is_refused_in_a_pretrainer(
         read_initial(f"{tmp_path}/c")
 
 
+@pytest.mark.parametrize("number", [0, 2])
+def test_of_several_heads_next_sentence_is_the_one_with_two_outputs(
+    number: int, tiny_weights: dict[str, np.ndarray], save_tf2: Save, tmp_path: Path
+) -> None:
+    """Wherever it stands in the list of the newer pretrainer; where two have as many the checkpoint is refused."""
+    variables = _newer_pretrainer(tiny_weights)
+    root = "model/classification_heads"
+    head = {path: variables.pop(path) for path in list(variables) if path.startswith(root)}
+    variables |= {path.replace("/0/", f"/{number}/"): array for path, array in head.items()}
+    variables |= {path.replace("/0/", "/1/"): array + 1 for path, array in head.items()}
+    variables[f"{root}/1/out_proj/kernel"] = np.ones((6, 3), np.float32)
+    save_tf2(f"{tmp_path}/c", variables)
+    read = read_initial(f"{tmp_path}/c")
+    parts = (*names.NEXT_SENTENCE, *names.POOLER)
+    expected = dict(zip(parts, (_KERNEL.T, _BIAS, _POOLER, _POOLER[0]), strict=True))
+    assert_same({name: read.weights[name] for name in parts}, expected)
+    variables[f"{root}/1/out_proj/kernel"] = _KERNEL
+    save_tf2(f"{tmp_path}/c", variables)
+    with pytest.raises(InputError, match="which of its heads is next sentence prediction does not show"):
+        read_initial(f"{tmp_path}/c")
+
+
 @pytest.mark.parametrize(
     ("heads", "trained"),
     [
