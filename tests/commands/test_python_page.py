@@ -20,7 +20,8 @@ from tests.commands.tiny_task import CONFIG, Task
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 
 
-# Layers enough for the last four outputs (the embeddings are one), and positions for the windows that `run_squad` makes by default.
+# Layers enough for the last four outputs (the embeddings are one), and positions for the windows that `run_squad` makes
+# by default.
 SIZES = {**CONFIG, "num_hidden_layers": 3, "max_position_embeddings": 512}
 CACHE_OPTIONS = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
 
@@ -36,7 +37,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 
 def write_small_bert(folder: Path, task: Task) -> None:
-    """A random model with the heads of pretraining."""
+    """A random model with the heads of pretraining, in a folder as our trainers write it."""
     weights = random_weights(bert_config.from_dict(SIZES), "pretraining")
     folder.mkdir(parents=True)
     write_model(str(folder), {name: array * np.float32(0.3) for name, array in weights.items()}, {}, {})
