@@ -38,7 +38,7 @@ def read_windows(path: str, tokenizer: Tokenizer) -> dict[str, np.ndarray]:
     """Ids and types [n, S], first and last position of the answers and lengths [n] of all windows."""
     taught = (one for paragraph in read_squad(path) for one in teach(paragraph, tokenizer, SETTINGS))
     asked = [one for one in taught if isinstance(one, WindowedQuestion)]
-    arrays = window_arrays(asked, tokenizer.vocab, SETTINGS.max_seq_length) | label_arrays(asked)
+    arrays = window_arrays(asked, tokenizer, SETTINGS.max_seq_length) | label_arrays(asked)
     names = {"ids": "input_ids", "types": "segment_ids", "starts": "start_positions", "ends": "end_positions"}
     lengths = np.count_nonzero(arrays["input_mask"], axis=1)
     return {short: arrays[name] for short, name in names.items()} | {"lengths": lengths}

@@ -195,6 +195,7 @@ def _told_rules(rules: Rules) -> str:
             f"{'drops' if accents else 'keeps'} accents",
             f"Chinese characters {'are words' if rules.split_chinese else 'are not cut apart'}",
             f"words up to {rules.max_chars_per_word} characters",
+            *(() if rules.segments else ("no token types",)),
             f"{len(added)} added tokens{': ' if added else ''}{', '.join(added[:_SHOWN])}",
         )
     )

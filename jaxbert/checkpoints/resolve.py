@@ -391,6 +391,15 @@ class Model:
         vocab = self.vocab
         return replace(self, rules=self.rules or Rules(lower_cases(None, vocab)))
 
+    def refuse_pairs(self) -> None:
+        """Raise InputError where it has one type of tokens, and its rules ask for two in a pair of texts."""
+        if self.config.type_vocab_size < 2 and (self.rules is None or self.rules.segments):
+            raise InputError(
+                f"`type_vocab_size` of the model is {self.config.type_vocab_size}: it reads no pairs of texts, whose"
+                " tokens have two types",
+                "give a model with two types of tokens, or single texts to a model for these",
+            )
+
     def beside(self, name: str) -> str | None:
         """See `Source.beside`; None without a source."""
         return None if self.source is None else self.source.beside(name)

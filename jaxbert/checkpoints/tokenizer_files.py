@@ -11,6 +11,8 @@ transformers 5 does counts (`PreTrainedTokenizerBase._from_pretrained`, `BertTok
 - Added tokens are those of `added_tokens_decoder` in `tokenizer_config.json`; else of `added_tokens.json` (version 4)
   and of `tokenizer.json`. Special tokens that are named without being listed there (`[CLS]` and the like, always;
   `extra_special_tokens`; `special_tokens_map.json` of version 4) are added behind them.
+- A second text has tokens of type 1 where `model_input_names` lists `token_type_ids`; without that key only with the
+  class `BertTokenizer`.
 
 Our own folders hold `vocab.txt` and `tokenizer_config.json` in the same form.
 """
@@ -36,8 +38,10 @@ _WORD_TOKENIZERS = {"word_tokenizer_type", "subword_tokenizer_type"}  # of BertJ
 _LIBRARY_LIMIT = 100  # characters of a word in transformers
 _SPECIAL = {"unk_token": UNK, "sep_token": SEP, "pad_token": PAD, "cls_token": CLS, "mask_token": MASK}
 _FRAME = ((CLS, 0), ("A", 0), (SEP, 0), ("B", 1), (SEP, 1))  # parts of two texts with their types
-_BERT_CLASSES = ("BertTokenizer", "BertTokenizerFast", "DistilBertTokenizer", "DistilBertTokenizerFast")
+_CLASSES_WITH_TYPES = ("BertTokenizer", "BertTokenizerFast")
+_BERT_CLASSES = (*_CLASSES_WITH_TYPES, "DistilBertTokenizer", "DistilBertTokenizerFast")
 _PLAIN_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
+_INPUTS, _TYPES = "model_input_names", "token_type_ids"
 _TOKEN_FIELDS = tuple(field.name for field in dataclasses.fields(AddedToken) if field.name != "id")
 
 
@@ -75,8 +79,10 @@ def read_rules(folder: str) -> Rules | None:
     splits_special = _switch(config, "split_special_tokens", False, config_path)
     found = (one for one in _added_tokens(folder, config, of_library) if not (splits_special and one.special))
     added = tuple(sorted(found, key=lambda token: token.id))
+    segments = _has_types(config, class_name, config_path)
     if class_name in _PLAIN_CLASSES:
-        return dataclasses.replace(_rules_of_library(of_library, os.path.join(folder, TOKENIZER_JSON)), added=added)
+        rules = _rules_of_library(of_library, os.path.join(folder, TOKENIZER_JSON))
+        return dataclasses.replace(rules, added=added, segments=segments)
     return Rules(
         lower_case=_switch(config, "do_lower_case", True, config_path),
         max_chars_per_word=_LIBRARY_LIMIT,
@@ -84,6 +90,7 @@ def read_rules(folder: str) -> Rules | None:
         strip_accents=_switch(config, "strip_accents", None, config_path),
         split_chinese=_switch(config, "tokenize_chinese_chars", True, config_path),
         added=added,
+        segments=segments,
     )
 
 
@@ -145,6 +152,7 @@ def tokenizer_config(rules: Rules) -> dict[str, Any]:
         "tokenize_chinese_chars": rules.split_chinese,
         **_SPECIAL,
         **({} if any(token.special for token in rules.added) else {"split_special_tokens": True}),
+        **({} if rules.segments else {_INPUTS: ["input_ids", "attention_mask"]}),
         "added_tokens_decoder": {str(id_): token for id_, token in added.items()},
     }
 
@@ -172,6 +180,16 @@ def _part(content: Mapping[str, Any], key: str, kinds: type | tuple[type, ...], 
     if not isinstance(value, kinds):
         raise InputError(f"`{path}`: `{key}` is `{json.dumps(value)[:100]}`", "write the tokenizer again")
     return value
+
+
+def _has_types(config: Mapping[str, Any], class_name: str, path: str) -> bool:
+    """Whether the tokenizer gives types of tokens: as the file lists its outputs, or else by its class."""
+    names = config.get(_INPUTS)
+    if names is None:
+        return class_name in _CLASSES_WITH_TYPES
+    if not isinstance(names, list) or "input_ids" not in names:
+        raise InputError(f"`{path}`: `{_INPUTS}` is `{json.dumps(names)[:100]}`", "expected a list with `input_ids`")
+    return _TYPES in names
 
 
 def _check_special_tokens(config: Mapping[str, Any], path: str) -> None:

@@ -76,6 +76,7 @@ class TextExamples:
 
     def __init__(self, examples: Iterable[TextExample], recipe: Recipe, bounds: Bounds, workers: int) -> None:
         self.ids: list[str] = []
+        self.pairs = False
         workers = processes(workers, [recipe.vocab_file])
         make = functools.partial(_Tokenize, recipe, bounds)
         found = list(in_chunks(self._noted(examples), make, workers, _CHUNK, _WORTH_WORKERS))
@@ -89,7 +90,6 @@ class TextExamples:
         self.labels, self.whole_lengths = self._labels[self.firsts], whole_lengths[self.firsts]
         for note in sum(counts, TextCounts()).notes("", recipe.max_seq_length):
             say(note)
-        self.pairs = bool(self._sequences.types.any())
 
     def __len__(self) -> int:
         return len(self.firsts)
@@ -101,6 +101,7 @@ class TextExamples:
     def _noted(self, examples: Iterable[TextExample]) -> Iterator[TextExample]:
         for example in examples:
             self.ids.append(example.id)
+            self.pairs |= example.text_b is not None
             yield example
 
 

@@ -304,6 +304,7 @@ def write_shard(shard: Shard, recipe: Recipe, folder: str) -> ShardReport:
             with _compressed(file) if recipe.gzip_compress else contextlib.nullcontext(file) as sink:
                 for block in _blocks(instances, output, recipe):
                     arrays = features(block, text, recipe.pairs.max_seq_length, recipe.masking, vocab)
+                    arrays["segment_ids"] *= recipe.rules.segments
                     masked += int(arrays["masked_lm_weights"].sum()) if recipe.masking else 0
                     if recipe.v2_names:
                         arrays |= {"input_word_ids": arrays["input_ids"], "input_type_ids": arrays["segment_ids"]}

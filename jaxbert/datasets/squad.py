@@ -168,7 +168,7 @@ def _converter(recipe: SquadRecipe) -> Callable[[Sequence[Paragraph]], _Part]:
         taught = [one for paragraph in paragraphs for one in teach(paragraph, tokenizer, recipe.settings)]
         asked = [one for one in taught if isinstance(one, WindowedQuestion)]
         skipped = [one for one in taught if isinstance(one, Skipped)]
-        arrays = window_arrays(asked, tokenizer.vocab, length) | label_arrays(asked)
+        arrays = window_arrays(asked, tokenizer, length) | label_arrays(asked)
         return _Part(len(taught), entries(arrays, schema), skipped, text_counts(asked, tokenizer.vocab))
 
     return convert

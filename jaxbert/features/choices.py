@@ -19,10 +19,10 @@ def convert(
     question, and last that of the choice.
 
     Returns:
-        Ids int32 and types int8 (0 up to the first `[SEP]`, 1 after it) of all sequences, one after the other, and the
-        number of tokens of each, int64. And the counts of the sequences.
+        Ids int32 and types int8 (0 up to the first `[SEP]`, 1 after it where the tokenizer has segments) of all
+        sequences, one after the other, and the number of tokens of each, int64. And the counts of the sequences.
     """
-    vocab = tokenizer.vocab
+    vocab, second = tokenizer.vocab, bytes([tokenizer.rules.segments])
     tokens, types, lengths = list[int](), bytearray(), list[int]()
     cut = total = unknown = 0
     for one in questions:
@@ -40,7 +40,7 @@ def convert(
             last, middle, first = parts
             cut += len(last) + len(middle) + len(first) < len(choice) + len(question) + len(context)
             tokens += [vocab.cls, *first, vocab.sep, *middle, *last, vocab.sep]
-            types += bytes(len(first) + 2) + b"\1" * (len(middle) + len(last) + 1)
+            types += bytes(len(first) + 2) + second * (len(middle) + len(last) + 1)
             lengths.append(len(first) + len(middle) + len(last) + 3)
     arrays = (np.array(tokens, np.int32), np.frombuffer(types, np.int8), np.array(lengths, np.int64))
     return arrays, TextCounts(len(lengths), cut, total, unknown)

@@ -62,10 +62,10 @@ def convert(
         doc_stride: tokens between the beginnings of windows; None: examples that are too long are cut.
 
     Returns:
-        `input_ids`, `input_mask` and `segment_ids` (0 up to the first `[SEP]`, 1 after it) int64 [n, S]; `label_ids`
-        int64 [n], float32 [n] for regression, or 1 and 0 for each class, int64 [n, C]; `is_real_example` int64 [n], all
-        1; `texts` int64 [n], the number of the example; `whole_lengths` int64 [n], tokens of the whole example. And the
-        counts of the texts, whole as they are.
+        `input_ids`, `input_mask` and `segment_ids` (0 up to the first `[SEP]`, 1 after it where the tokenizer has
+        segments) int64 [n, S]; `label_ids` int64 [n], float32 [n] for regression, or 1 and 0 for each class, int64
+        [n, C]; `is_real_example` int64 [n], all 1; `texts` int64 [n], the number of the example; `whole_lengths` int64
+        [n], tokens of the whole example. And the counts of the texts, whole as they are.
 
     Raises:
         InputError: a label is not a class of this task.
@@ -88,7 +88,7 @@ def convert(
     features = {
         "input_ids": ids,
         "input_mask": mask.astype(np.int64),
-        "segment_ids": (mask & (position >= begin)).astype(np.int64),
+        "segment_ids": (mask & (position >= begin) & tokenizer.rules.segments).astype(np.int64),
         "label_ids": (_several_labels if is_multi_label else _labels)(examples, ids_of_labels)[texts],
         "is_real_example": np.ones(len(texts), np.int64),
         "texts": texts,

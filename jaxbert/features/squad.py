@@ -236,12 +236,16 @@ def answer_pieces(context: Context, answer: Answer, tokenizer: Tokenizer) -> tup
     return first, last
 
 
-def window_arrays(questions: Sequence[WindowedQuestion], vocab: Vocab, max_seq_length: int) -> dict[str, np.ndarray]:
+def window_arrays(
+    questions: Sequence[WindowedQuestion], tokenizer: Tokenizer, max_seq_length: int
+) -> dict[str, np.ndarray]:
     """`[CLS] question [SEP] window [SEP]` for each of the N windows of the questions, padded with zeros.
 
     Returns:
-        `input_ids`, `input_mask` and `segment_ids` (1 from the first piece on), int64 [N, S].
+        `input_ids`, `input_mask` and `segment_ids` (1 from the first piece on where the tokenizer has segments), int64
+        [N, S].
     """
+    vocab = tokenizer.vocab
     count = sum(len(asked.windows) for asked in questions)
     ids = np.zeros((count, max_seq_length), np.int64)
     begins, ends = np.zeros((count, 1), np.int64), np.zeros((count, 1), np.int64)
@@ -261,7 +265,7 @@ def window_arrays(questions: Sequence[WindowedQuestion], vocab: Vocab, max_seq_l
     return {
         "input_ids": ids,
         "input_mask": mask.astype(np.int64),
-        "segment_ids": (mask & (position >= begins)).astype(np.int64),
+        "segment_ids": (mask & (position >= begins) & tokenizer.rules.segments).astype(np.int64),
     }
 
 

@@ -409,6 +409,7 @@ class Model:
     ) -> list[list[Answer]]:
         """As `answer`, for many questions, each with its context."""
         self._refuse_other(SquadMetaData, "to answer questions")
+        self._model.refuse_pairs()
         weights = self._programs.weights("squad")
         paragraphs = (Paragraph(context, (Question("0", question),)) for question, context in questions)
         asked = [one for paragraph in paragraphs for one in ask(paragraph, self._tokenizer, self._windows)]
@@ -432,6 +433,7 @@ class Model:
             InputError: the model was not trained for multiple choice; there are fewer than two, or an empty one.
         """
         self._refuse_other(MultipleChoiceMetaData, "for multiple choice")
+        self._model.refuse_pairs()
         weights = self._programs.weights("choice")
         are_texts = not isinstance(choices, str) and all(isinstance(one, str) and one.strip() for one in choices)
         if not are_texts or len(choices) < 2:
@@ -552,8 +554,8 @@ class Model:
         doc_stride = windows.doc_stride if windows else None
         while part := list(itertools.islice(numbered, _CHUNK)):
             examples = [_example(text, number, pairs) for number, text in part]
-            if self.config.type_vocab_size < 2 and any(example.text_b is not None for example in examples):
-                raise InputError("the model has one token type, and reads no pairs", "give single texts")
+            if any(example.text_b is not None for example in examples):
+                self._model.refuse_pairs()
             features, counted = convert(examples, self._tokenizer, self.max_seq_length, {}, doc_stride=doc_stride)
             counts.append(counted)
             for row, (_, text) in zip(_firsts(features).tolist(), part, strict=True):
@@ -572,15 +574,16 @@ class Model:
 
     def _put(self, text: Ids, features: Arrays, row: int) -> None:
         """Write what is tokenized already into a row of features; raises InputError where the model knows no such."""
-        size, known = len(text.input_ids), self._model.config.vocab_size
+        size, known = len(text.input_ids), self.config.vocab_size
+        types = min(2, self.config.type_vocab_size)
         if not 1 <= size <= self.max_seq_length or size != len(text.type_ids):
             raise InputError(
                 f"a text has {size} ids and {len(text.type_ids)} types",
                 f"give as many types as ids, at most {self.max_seq_length}",
             )
-        if not all(0 <= id_ < known for id_ in text.input_ids) or not set(text.type_ids) <= {0, 1}:
+        if not all(0 <= id_ < known for id_ in text.input_ids) or not set(text.type_ids) <= set(range(types)):
             raise InputError(
-                "a text has ids or types that the model does not know", f"ids end at {known - 1}, types at 1"
+                "a text has ids or types that the model does not know", f"ids end at {known - 1}, types at {types - 1}"
             )
         features["input_ids"][row, :size] = text.input_ids
         features["segment_ids"][row, :size] = text.type_ids
@@ -599,7 +602,7 @@ class Model:
     def _candidates(self, weights: Tree, asked: Sequence[WindowedQuestion]) -> Candidates:
         if not any(one.windows for one in asked):
             return NO_CANDIDATES
-        features = window_arrays(asked, self._tokenizer.vocab, self._windows.max_seq_length)
+        features = window_arrays(asked, self._tokenizer, self._windows.max_seq_length)
         (found,) = self._programs.outputs(self._programs.spans, weights, [features])
         return Candidates(**found)
 

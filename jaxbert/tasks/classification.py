@@ -664,10 +664,12 @@ def _open_records(
 
     trained_on = opened(train, meta.train_data_size)
     others = opened(held_out, None if predicts else meta.eval_data_size)
+    has_types = model.rules is None or model.rules.segments  # without them records do not tell pairs apart
     if trained_on is not None:
         longest = min(meta.max_seq_length, model.config.max_position_embeddings)  # records may be padded beyond
-        meta = dataclasses.replace(meta, pairs=trained_on.pairs, max_seq_length=longest)
-    elif others is not None:
+        pairs = trained_on.pairs if has_types else meta.pairs
+        meta = dataclasses.replace(meta, pairs=pairs, max_seq_length=longest)
+    elif others is not None and has_types:
         _refuse_other_texts(model, [others])
     return Data(model, meta, trained_on, others, {"": others} if predicts and others is not None else {})
 

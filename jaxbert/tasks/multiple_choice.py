@@ -208,12 +208,7 @@ def read_data(flags: MultipleChoiceFlags, model: Model) -> Data:
     if not flags.trains:
         fine_tuning.refuse_other_task(flags, model, MultipleChoiceMetaData)
     model = model.for_text()
-    if model.config.type_vocab_size < 2:
-        raise InputError(
-            f"a choice with its question has two types of tokens, the model `type_vocab_size`"
-            f" {model.config.type_vocab_size}",
-            "give a model with two types of tokens",
-        )
+    model.refuse_pairs()
     trained = model.task if isinstance(model.task, MultipleChoiceMetaData) and not flags.trains else None
     usual = trained.max_seq_length if trained else MAX_SEQ_LENGTH
     most = longest(flags.max_seq_length, model, usual)

@@ -42,7 +42,8 @@ def of_training(flags: TrainingFlags, kind: str, model: Model, table: Table, dat
 def texts(features: Mapping[str, np.ndarray], vocab: Vocab) -> list[list[str]]:
     """The one or two texts of each example, as the model reads them: features [n, S] -> tokens, pieces joined."""
     keep = (features["input_mask"] != 0) & ~np.isin(features["input_ids"], (vocab.cls, vocab.sep))
-    parts = [keep & (features["segment_ids"] == segment) for segment in (0, 1)]
+    is_second = np.cumsum(features["input_ids"] == vocab.sep, axis=1) > 0  # types of tokens may all be 0
+    parts = [keep & (is_second == second) for second in (False, True)]
     found = [[_joined(row[own], vocab) for row, own in zip(features["input_ids"], part, strict=True)] for part in parts]
     return [[text for text in both if text] for both in zip(*found, strict=True)]
 

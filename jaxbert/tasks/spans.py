@@ -48,7 +48,6 @@ from jaxbert.tasks import fine_tuning, reporting
 from jaxbert.tasks.classification import note_other_size, refuse_longer
 from jaxbert.tasks.network import BATCHES_TOGETHER, Network
 from jaxbert.text.tokenizer import Tokenizer
-from jaxbert.text.vocab import Vocab
 from jaxbert.tfrecord.metadata import SquadMetaData
 from jaxbert.train import devices, hosts, run
 from jaxbert.train.evaluate import streamed_outputs
@@ -156,11 +155,8 @@ class Answerer(Network):
                 asked.append(one)  # waits there for its windows' candidates
                 yield one
 
-        vocab, max_seq_length = questions.tokenizer.vocab, questions.settings.max_seq_length
-        chunks = window_chunks(
-            *(noted(), vocab, max_seq_length, BATCHES_TOGETHER * flags.predict_batch_size),
-            questions.tokenizer if loss else None,
-        )
+        sizes = questions.settings.max_seq_length, BATCHES_TOGETHER * flags.predict_batch_size
+        chunks = window_chunks(noted(), questions.tokenizer, *sizes, with_labels=loss is not None)
         batches = packed_batches(chunks, shape, span_targets if loss else no_targets)
         placed = (shard_whole(batch, self.mesh) for batch in batches)
         with contextlib.closing(Prefetched(placed)) as loaded:
@@ -194,19 +190,19 @@ class MeanLoss:
 
 def window_chunks(
     questions: Iterable[WindowedQuestion],
-    vocab: Vocab,
+    tokenizer: Tokenizer,
     max_seq_length: int,
     size: int,
-    teacher: Tokenizer | None = None,
+    with_labels: bool = False,
 ) -> Iterator[Chunk]:
     """The windows of all questions, numbered from 0 on; a chunk ends with the question that brings it to `size`.
 
-    With a `teacher`, the tokenizer of answers, windows have the positions to learn, and `weight` 0 without any.
+    Where it is asked for, windows have the positions to learn, and `weight` 0 without any.
     """
 
     def arrays(questions: Sequence[WindowedQuestion]) -> Arrays:
-        labels = _labels(questions, teacher) if teacher else {}
-        return window_arrays(questions, vocab, max_seq_length) | labels
+        labels = _labels(questions, tokenizer) if with_labels else {}
+        return window_arrays(questions, tokenizer, max_seq_length) | labels
 
     first, waiting, windows = 0, list[WindowedQuestion](), 0
     for asked in questions:
@@ -529,6 +525,7 @@ def _questions(flags: SquadFlags, model: Model, meta: SquadMetaData) -> tuple[Qu
             "predict several with `--mode=predict` or `train_and_predict`",
         )
     assert model.rules is not None  # `for_text` would have raised
+    model.refuse_pairs()
     tokenizer = Tokenizer(model.vocab, model.rules)
     scored_as = meta.version_2_with_negative if flags.mode.endswith("eval") else None
     found = tuple(QuestionFile(path, tokenizer, meta.settings, scored_as) for path in paths)

@@ -67,6 +67,7 @@ class Rules:
         split_chinese: whether each Chinese character is a word.
         clean_text: whether control characters are removed.
         added: tokens that are found before text is split, in the order of their ids.
+        segments: whether the tokens of a second text have type 1; else all types are 0.
     """
 
     lower_case: bool = True
@@ -76,6 +77,7 @@ class Rules:
     split_chinese: bool = True
     clean_text: bool = True
     added: tuple[AddedToken, ...] = ()
+    segments: bool = True
 
 
 class Tokenizer:

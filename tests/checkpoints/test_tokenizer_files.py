@@ -70,9 +70,9 @@ def rules(draw: st.DrawFn) -> Rules:
     ]
     added = [dataclasses.replace(token, id=len(WORDS) + number) for number, token in enumerate(added)]
     special = as_library(Rules(), VOCAB).added
-    lower, chinese, clean = draw(st.tuples(*[st.booleans()] * 3))
+    lower, chinese, clean, segments = draw(st.tuples(*[st.booleans()] * 4))
     accents = draw(st.sampled_from([None, True, False]))
-    return Rules(lower, draw(st.integers(1, 8)), True, accents, chinese, clean, (*special, *added))
+    return Rules(lower, draw(st.integers(1, 8)), True, accents, chinese, clean, (*special, *added), segments)
 
 
 @given(rules(), texts)
@@ -135,7 +135,27 @@ def test_the_class_decides_which_file_counts(tmp_path: Path) -> None:
     assert found == Rules(True, 100, library=True, strip_accents=False, added=(*SPECIAL, X))
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "do_lower_case": True}
     found = read_rules(write(tmp_path / "b", tokenizer_config=config, tokenizer=TOKENIZER))
+    found = dataclasses.replace(found or Rules(), segments=True)  # the next test's
     assert found == Rules(False, 7, library=True, strip_accents=True, clean_text=False, added=(*SPECIAL, X))
+
+
+@pytest.mark.parametrize(
+    ("config", "segments"),
+    [
+        ({"tokenizer_class": "BertTokenizer"}, True),
+        ({"tokenizer_class": "BertTokenizer", "model_input_names": ["input_ids", "attention_mask"]}, False),
+        ({"tokenizer_class": "DistilBertTokenizer"}, False),
+        ({"tokenizer_class": "DistilBertTokenizerFast", "model_input_names": ["input_ids", "token_type_ids"]}, True),
+        ({"tokenizer_class": "PreTrainedTokenizerFast"}, False),
+        ({"tokenizer_class": "TokenizersBackend", "model_input_names": ["input_ids", "token_type_ids"]}, True),
+        ({}, True),
+    ],
+)
+def test_types_of_tokens_are_those_of_the_library(config: dict[str, Any], segments: bool, tmp_path: Path) -> None:
+    """A second text has type 1 where transformers 5.24 says so: by `model_input_names`, or else by the class."""
+    found = read_rules(write(tmp_path / "a", tokenizer_config=config, tokenizer=TOKENIZER))
+    assert found is not None
+    assert found.segments == segments
 
 
 def test_added_tokens_of_version_4(tmp_path: Path) -> None:
@@ -218,6 +238,7 @@ def test_a_folder_without_vocab_txt_is_tokenized(tmp_path: Path) -> None:
         ({"tokenizer_class": "BertTokenizer"}, {"added_tokens": ["x"]}, "an added token is"),
         ({"split_special_tokens": "yes", "strip_accents": None}, {}, '`split_special_tokens` is `"yes"`'),
         ({"tokenizer_class": "BertTokenizer", "truncation_side": "left"}, {}, "`truncation_side` is `left`"),
+        ({"strip_accents": None, "model_input_names": "input_ids"}, {}, '`model_input_names` is `"input_ids"`'),
         ({"word_tokenizer_type": "mecab", "strip_accents": None}, {}, "`word_tokenizer_type` is `mecab`"),
     ],
 )
@@ -283,3 +304,4 @@ def test_transformers_gives_the_same_tokens(rules: Rules, texts: list[str], tmp_
     for text in texts:
         whole = HALF.sub("\ufffd", text)  # transformers takes no halves of characters
         assert ours.ids(text) == theirs(whole, add_special_tokens=False)["input_ids"]
+    assert theirs("a", "e").get("token_type_ids", [0] * 5) == [0] * 3 + [int(kept.segments)] * 2

@@ -19,10 +19,12 @@ from safetensors.numpy import load_file, save_file
 
 import jaxbert
 from jaxbert.checkpoints import names
+from jaxbert.checkpoints.huggingface import write_huggingface
 from jaxbert.checkpoints.model_folder import read_results, write_model, write_results
 from jaxbert.checkpoints.sentence_transformers import Pooling, pooling_texts
 from jaxbert.checkpoints.tf_graph import write_tf2
 from jaxbert.config import bert_config
+from jaxbert.export.model import convert_model
 from jaxbert.features.squad import WindowSettings
 from jaxbert.library.model import Ids, TextsCutWarning
 from jaxbert.model.encoder import hidden_states
@@ -31,6 +33,7 @@ from jaxbert.tasks.spans import THRESHOLD
 from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
 from tests.checkpoints.random_models import random_weights
 from tests.commands.conftest import Run
+from tests.commands.damage import assert_refused
 from tests.commands.test_what_a_model_says import write_classifier
 from tests.commands.tiny_task import CONFIG, SPECIAL, WORDS, Task, flags
 
@@ -365,8 +368,47 @@ def test_pairs_need_two_token_types(task: Task, tmp_path: Path) -> None:
     shutil.copy(task.model / "vocab.txt", tmp_path)
     model = jaxbert.load(tmp_path, compile_cache="")
     assert model.embed(["red"]).shape == (1, BERT.hidden_size)
-    with pytest.raises(jaxbert.InputError, match="has one token type, and reads no pairs"):
+    with pytest.raises(jaxbert.InputError, match="`type_vocab_size` of the model is 1: it reads no pairs"):
         model.embed([("red", "blue")])
+    with pytest.raises(jaxbert.InputError, match="ids end at 12, types at 0"):
+        model.embed([Ids((2, 5, 3), (0, 0, 1))])
+
+
+@pytest.mark.parametrize("head", ["squad", "choice"])
+def test_questions_need_two_token_types(head: str, task: Task, squad: Run, tmp_path: Path) -> None:
+    """A question with its context, or with a choice, is a pair: no answer is better than one from another type."""
+    config, start = dataclasses.replace(BERT, type_vocab_size=1), tmp_path / "model"
+    start.mkdir()
+    write_model(str(start), random_weights(config, head), {"bert_config.json": bert_config.to_json(config)}, {})
+    shutil.copy(task.model / "vocab.txt", start)
+    model = jaxbert.load(start, compile_cache="")
+    with pytest.raises(jaxbert.InputError, match="`type_vocab_size` of the model is 1: it reads no pairs"):
+        model.answer("red", "blue") if head == "squad" else model.choose("red", ["blue", "grey"])
+    if head == "squad":
+        asked = {"data": [{"paragraphs": [{"context": "red blue", "qas": [{"id": "a", "question": "grey"}]}]}]}
+        (tmp_path / "asked.json").write_text(json.dumps(asked))
+        given = flags(init_checkpoint=start, predict_file=tmp_path / "asked.json", model_dir=tmp_path / "out")
+        assert_refused(squad(*given, "--mode=predict"), "it reads no pairs of texts", "give a model with two types")
+
+
+@pytest.mark.parametrize("types", [1, 2])
+def test_a_tokenizer_without_types_gives_none(types: int, task: Task, tmp_path: Path) -> None:
+    """Pairs are read with type 0 throughout where the folder's tokenizer gives no others, also after a conversion."""
+    config = dataclasses.replace(BERT, type_vocab_size=types)
+    start = tmp_path / "start"
+    start.mkdir()
+    weights = {name: array * np.float32(0.3) for name, array in random_weights(config, "classifier", 3).items()}
+    write_huggingface(str(start), weights, config, LABELS)
+    shutil.copy(task.model / "vocab.txt", start)
+    (start / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "DistilBertTokenizer"}))
+    ids = Ids((2, 5, 3, 6, 7, 3), (0,) * 6)
+    expected = jaxbert.load(start, compile_cache="").logits([ids])
+    for to in ("jaxbert", "huggingface", "tf1"):
+        convert_model(str(start), to, str(tmp_path / to))
+        folder = tmp_path / to / ("bert_model.ckpt" if to == "tf1" else "")
+        model = jaxbert.load(folder, compile_cache="")
+        np.testing.assert_allclose(model.logits([("red", "blue green")]), expected, atol=TOLERANCE)
+        assert not model._model.rules.segments  # type: ignore[union-attr]
 
 
 def test_another_number_of_heads_than_the_file_shows_is_refused(task: Task, tmp_path: Path) -> None:

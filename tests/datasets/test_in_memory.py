@@ -111,6 +111,14 @@ def test_windows_know_how_long_their_text_is(recipe: Recipe) -> None:
         assert (len(found.lengths) > len(found)) == (doc_stride is not None)
 
 
+def test_pairs_are_pairs_without_types(recipe: Recipe) -> None:
+    """A second text counts where the tokenizer gives it no type of its own, for a model with one type, too."""
+    for text_b in (None, "w2"):
+        rules = dataclasses.replace(recipe.rules, segments=False)
+        made = dataclasses.replace(recipe, rules=rules)
+        assert TextExamples([TextExample("w1", text_b, "a")], made, Bounds(45, 1, 12), 1).pairs == (text_b is not None)
+
+
 def test_an_example_that_does_not_fit_the_model_is_named(recipe: Recipe) -> None:
     """More tokens than the model has positions, a pair where it knows one type only, and no example at all."""
     short, long, pair = (

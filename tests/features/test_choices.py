@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from jaxbert.examples.choices import ChoiceQuestion
 from jaxbert.features.choices import convert
-from jaxbert.text.tokenizer import Tokenizer
+from jaxbert.text.tokenizer import Rules, Tokenizer
 from jaxbert.text.vocab import make_vocab
 
 LETTERS = "abcdefghij"
@@ -42,6 +42,8 @@ def test_a_sequence_for_each_choice(context: str, question: str, choices: list[s
         assert tokens[end - length : end].tolist() == [CLS, *ids(first), SEP, *ids(asked + kept), SEP]
         assert types[end - length : end].tolist() == [0] * (len(first) + 2) + [1] * (len(asked + kept) + 1)
     whole = [len(context + question + choice) for choice in choices]
+    without_types = Tokenizer(TOKENIZER.vocab, Rules(segments=False))
+    assert not convert([one], without_types, longest)[0][1].any()
     assert lengths.tolist() == [min(size, room) + 3 for size in whole]
     assert (counts.texts, counts.cut) == (len(choices), sum(size > room for size in whole))
     assert counts.tokens == sum(whole)

@@ -10,7 +10,7 @@ from jaxbert.errors import InputError
 from jaxbert.examples.text_examples import TextExample
 from jaxbert.features.classification import TextWindows, convert, kept_lengths, label_ids
 from jaxbert.features.counts import TextCounts
-from jaxbert.text.tokenizer import Tokenizer
+from jaxbert.text.tokenizer import Rules, Tokenizer
 from jaxbert.text.vocab import make_vocab
 
 TOKENIZER = Tokenizer(make_vocab(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghij"]))
@@ -36,6 +36,14 @@ def test_single_text() -> None:
 def test_pair() -> None:
     """[CLS] a [SEP] b [SEP]; the second text and its [SEP] are segment 1."""
     assert features("a", "b c", 8) == ([CLS, A, SEP, A + 1, A + 2, SEP], [0, 0, 0, 1, 1, 1])
+
+
+def test_a_pair_without_types() -> None:
+    """A tokenizer without segments gives the second text the type of the first."""
+    tokenizer = Tokenizer(TOKENIZER.vocab, Rules(segments=False))
+    arrays, _ = convert([TextExample("a", "b c")], tokenizer, 6, {})
+    assert arrays["input_ids"].tolist() == [[CLS, A, SEP, A + 1, A + 2, SEP]]
+    assert not arrays["segment_ids"].any()
 
 
 def test_second_text_without_tokens() -> None:

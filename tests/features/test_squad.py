@@ -26,7 +26,7 @@ from jaxbert.features.squad import (
     teach,
     window_arrays,
 )
-from jaxbert.text.tokenizer import Tokenizer
+from jaxbert.text.tokenizer import Rules, Tokenizer
 from jaxbert.text.vocab import make_vocab, read_vocab
 
 TOKENIZER = Tokenizer(
@@ -52,10 +52,12 @@ def labels(one: WindowedQuestion) -> list[tuple[int, int]]:
 def test_arrays() -> None:
     """[CLS] question [SEP] window [SEP], segment 1 after the question, zeros to the end; questions are cut."""
     (one,) = ask(Paragraph("b c", (Question("q", "a a a"),)), TOKENIZER, SETTINGS)
-    arrays = window_arrays([one], TOKENIZER.vocab, 10)
+    arrays = window_arrays([one], TOKENIZER, 10)
     assert arrays["input_ids"].tolist() == [[CLS, A, A, SEP, B, C, SEP, 0, 0, 0]]
     assert arrays["input_mask"].tolist() == [[1] * 7 + [0] * 3]
     assert arrays["segment_ids"].tolist() == [[0] * 4 + [1] * 3 + [0] * 3]
+    without_types = Tokenizer(TOKENIZER.vocab, Rules(segments=False))
+    assert not window_arrays([one], without_types, 10)["segment_ids"].any()
 
 
 def test_labels_in_windows() -> None:
@@ -121,11 +123,11 @@ def test_first_of_several_answers() -> None:
 def test_empty_texts() -> None:
     """A question without tokens has windows; a context without tokens has none, and gives no rows."""
     (one,) = ask(Paragraph("a", (Question("q", " \u200b"),)), TOKENIZER, SETTINGS)
-    assert window_arrays([one], TOKENIZER.vocab, 10)["input_ids"].tolist() == [[CLS, SEP, A, SEP, *[0] * 6]]
+    assert window_arrays([one], TOKENIZER, 10)["input_ids"].tolist() == [[CLS, SEP, A, SEP, *[0] * 6]]
     for context in ("", " \n", "\u200b"):
         (one,) = ask(Paragraph(context, (Question("q", "a"),)), TOKENIZER, SETTINGS)
         assert one.windows == []
-        assert window_arrays([one], TOKENIZER.vocab, 10)["input_ids"].shape == (0, 10)
+        assert window_arrays([one], TOKENIZER, 10)["input_ids"].shape == (0, 10)
         assert label_arrays([one])["start_positions"].shape == (0,)
 
 
@@ -243,7 +245,7 @@ def test_official_tiny_features(shared: Path, version: str) -> None:
     assert all(feature["input_ids"] == expected[len(found) - 1]["input_ids"] for feature in padding)
     questions = list(dict.fromkeys(id(one) for one, _ in found))
     unique = {id(one): one for one, _ in found}
-    arrays = window_arrays(list(unique.values()), tokenizer.vocab, 64)
+    arrays = window_arrays(list(unique.values()), tokenizer, 64)
     for row, ((one, number), feature) in enumerate(zip(found, expected, strict=False)):
         words, best = maps(one, number)
         assert (questions.index(id(one)), number) == (feature["example_index"], feature["doc_span_index"])
@@ -259,7 +261,7 @@ def test_google_research_dev_features(shared: Path) -> None:
     tokenizer = Tokenizer(read_vocab(str(shared / "data/vocab/uncased_en/vocab.txt")))
     paragraph = next(read_squad(str(shared / "data/squad/dev-v1.1.json")))
     asked = list(ask(paragraph, tokenizer, WindowSettings(384, 128, 64)))[: len(expected)]
-    arrays = window_arrays(asked, tokenizer.vocab, 384)
+    arrays = window_arrays(asked, tokenizer, 384)
     for row, (one, feature) in enumerate(zip(asked, expected, strict=False)):
         words, best = maps(one, feature["doc_span_index"])
         assert [list(pair) for pair in words.items()] == feature["token_to_orig_map"]
@@ -289,7 +291,7 @@ def test_chinese(shared: Path) -> None:
     assert isinstance(one, WindowedQuestion)
     assert one.answer == (start, start + 2)
     assert len(one.context.words) == 1
-    arrays, positions = window_arrays([one], tokenizer.vocab, 24), label_arrays([one])
+    arrays, positions = window_arrays([one], tokenizer, 24), label_arrays([one])
     for row in np.flatnonzero(positions["start_positions"]):
         ids = arrays["input_ids"][row, positions["start_positions"][row] : positions["end_positions"][row] + 1]
         assert ids.tolist() == tokenizer.ids("两千万")
