@@ -87,8 +87,8 @@ def describe_model(name: str, bert_config_file: str | None, vocab_file: str | No
             yield f"tokenizer       {_told_rules(source.rules)}"
         if source.task is not None:
             yield f"trained for     {_told_task(source.task)}"
-            if source.activation:
-                yield f"outputs         as they are; sentence-transformers gives their {source.activation}"
+            if source.told_activation:
+                yield f"outputs         as they are; sentence-transformers gives their {source.told_activation}"
         elif source.max_seq_length is not None:
             yield f"sequences       up to {source.max_seq_length} tokens"
         if source.pooling is not None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from jaxbert.checkpoints import names
 from jaxbert.checkpoints.model_folder import OUR_FILE, TOKENIZER_FILE, VOCAB_FILE
+from jaxbert.checkpoints.sentence_transformers import ACTIVATION
 from jaxbert.checkpoints.tensors import write_tensors
 from jaxbert.checkpoints.tokenizer_files import as_library, tokenizer_config
 from jaxbert.config import bert_config
@@ -190,9 +191,15 @@ def from_huggingface_config(content: Mapping[str, Any]) -> BertConfig:
 
 
 def to_huggingface_config(
-    config: BertConfig, architecture: str, task: ClassificationMetaData | TaggingMetaData | None = None
+    config: BertConfig,
+    architecture: str,
+    task: ClassificationMetaData | TaggingMetaData | None = None,
+    stated: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The content of a `config.json` for a model class of transformers, `task` that of a classifier or tagger.
+
+    For `stated` see `stated_outputs`: pipelines of transformers put a sigmoid on one output that is not said to be a
+    number.
 
     Raises InputError for an activation that transformers does not know.
     """
@@ -208,11 +215,16 @@ def to_huggingface_config(
         labels = ("LABEL_0",) if is_number else task.class_names
         content["id2label"] = {str(number): label for number, label in enumerate(labels)}
         content["label2id"] = {label: number for number, label in enumerate(labels)}
-        if (
-            isinstance(task, ClassificationMetaData) and task.is_multi_label
-        ):  # the others are known by the number of outputs
-            content["problem_type"] = _SEVERAL_LABELS
+        if isinstance(task, ClassificationMetaData):
+            content["problem_type"] = _NUMBER if is_number else _SEVERAL_LABELS if task.is_multi_label else _ONE_LABEL
+        if is_number and stated is not None:
+            content = {**content, "problem_type": None, **stated}
     return content
+
+
+def stated_outputs(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What a `config.json` says of the outputs of a classifier, for other programs to read."""
+    return {key: content[key] for key in ("id2label", "label2id", "problem_type") if key in content}
 
 
 def architecture_of(weights: Collection[str]) -> str:
@@ -307,10 +319,14 @@ def write_huggingface(
     weights: Mapping[str, np.ndarray],
     config: BertConfig,
     task: ClassificationMetaData | TaggingMetaData | None = None,
+    stated: Mapping[str, Any] | None = None,
+    activation: str | None = None,
 ) -> None:
     """Write config.json and model.safetensors from `weights` (TF1 names and shapes), as far as they are stored.
 
-    `task` is what a classifier or tagger was trained for, if known. Raises InputError as `stored_names` does.
+    `task` is what a classifier or tagger was trained for, if known, and `activation` the class that
+    sentence-transformers puts on a classifier's outputs. For `stated` see `stated_outputs`. Raises InputError as
+    `stored_names` does.
     """
     architecture = architecture_of(weights)
     for head, unnamed in ((names.CLASSIFIER, classification_task), (names.TAGGER, tagging_task)):
@@ -321,7 +337,9 @@ def write_huggingface(
     tensors = dict(to_huggingface(name, weights[name]) for name in sorted(stored_names(weights)))
     if architecture == "BertModel":
         tensors = {name.removeprefix(ENCODER_PREFIX): tensor for name, tensor in tensors.items()}
-    settings = to_huggingface_config(config, architecture, task)
+    settings = to_huggingface_config(config, architecture, task, stated)
+    if activation is not None and names.CLASSIFIER[0] in weights:
+        settings[ACTIVATION] = activation
     _write_json(os.path.join(folder, "config.json"), settings)
     write_tensors(os.path.join(folder, OUR_FILE), tensors, {"format": "pt"})
 

@@ -158,8 +158,20 @@ class Source:
 
     @cached_property
     def activation(self) -> str | None:
-        """What sentence-transformers puts on its outputs, where it is a CrossEncoder of a kind that does; we do not."""
-        return sentence_transformers.read_activation(self.folder) if self.kind == "safetensors" else None
+        """The class that sentence-transformers puts on its outputs, where a CrossEncoder's files say it; we do not."""
+        return sentence_transformers.read_activation(self.folder) if self.kind != "keras-hub" else None
+
+    @property
+    def told_activation(self) -> str | None:
+        """Its name for the user; None where it changes nothing."""
+        name = (self.activation or "").rsplit(".", 1)[-1]
+        return name if name not in ("", "Identity") else None
+
+    @cached_property
+    def stated_outputs(self) -> dict[str, Any] | None:
+        """What a `config.json` of Hugging Face beside its weights says of its outputs; None without one."""
+        path = self.beside(_HUGGINGFACE_CONFIG)
+        return huggingface.stated_outputs(_object(path)) if path and self.kind == "safetensors" else None
 
     @cached_property
     def max_seq_length(self) -> int | None:
@@ -458,8 +470,8 @@ def find_model(
             f" {config.hidden_size}, {config.num_attention_heads} heads), the rest is as in every release:"
             f" {config.hidden_act}, dropout {config.hidden_dropout_prob:g}"
         )
-    if source.activation:
-        say(f"note: outputs are given as they are; sentence-transformers gives their {source.activation}")
+    if source.told_activation:
+        say(f"note: outputs are given as they are; sentence-transformers gives their {source.told_activation}")
     rules = source.rules
     if rules is not None and do_lower_case not in (None, rules.lower_case):
         raise InputError(

@@ -18,6 +18,8 @@ from jaxbert.text.tokenizer import Rules
 
 _MODULES, _MODEL, _TRANSFORMER = "modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"
 _CONFIG = "config.json"  # of every module but the encoder
+ACTIVATION = "sbert_ce_default_activation_function"  # in a classifier's config.json; every version reads it
+_CROSS_ENCODER = "CrossEncoder"
 _PIPELINES = (["Transformer"], ["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
 _POOLING_FOLDER, _NORMALIZE_FOLDER = "1_Pooling", "2_Normalize"
 # Modes of pooling with the keys that older versions write, in the order in which those put the vectors side by side.
@@ -130,16 +132,20 @@ def read_settings(folder: str) -> Settings:
 
 
 def read_activation(folder: str) -> str | None:
-    """What CrossEncoder puts on the outputs of the classifier in `folder`, such as `Sigmoid`; None: nothing, or unsaid.
+    """The class that CrossEncoder puts on the outputs of the classifier in `folder`, `torch.nn...`; None: unsaid.
 
     Version 6 says it in a file of its own, versions 4 and 5 in a part of `config.json`, older ones by a key there.
     """
     config, model = (_read(os.path.join(folder, name), {}) for name in (_CONFIG, _MODEL))
     of_library = config.get("sentence_transformers")
-    said = model if model.get("model_type") == "CrossEncoder" else of_library if isinstance(of_library, dict) else {}
-    name = said.get("activation_fn") or config.get("sbert_ce_default_activation_function")
-    last = name.rsplit(".", 1)[-1] if isinstance(name, str) else ""
-    return last if last not in ("", "Identity") else None
+    said = model if model.get("model_type") == _CROSS_ENCODER else of_library if isinstance(of_library, dict) else {}
+    name = said.get("activation_fn") or config.get(ACTIVATION)
+    return name if isinstance(name, str) and name else None
+
+
+def activation_texts(activation: str) -> dict[str, str]:
+    """The file that says it in a folder that has no `config.json`, name -> content; see `read_activation`."""
+    return {_MODEL: json.dumps({"model_type": _CROSS_ENCODER, "activation_fn": activation}, indent=2) + "\n"}
 
 
 def read_pooling(folder: str) -> Pooling | None:

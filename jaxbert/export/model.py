@@ -4,7 +4,7 @@
 import dataclasses
 import os
 from collections.abc import Collection, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from jaxbert.checkpoints import huggingface, model_folder, names
 from jaxbert.checkpoints.contents import groups
 from jaxbert.checkpoints.load import DenseHead, InitialWeights, check_heads, match, read_initial, refuse_not_finite
 from jaxbert.checkpoints.resolve import find_model, find_source
-from jaxbert.checkpoints.sentence_transformers import pooling_texts
+from jaxbert.checkpoints.sentence_transformers import activation_texts, pooling_texts
 from jaxbert.checkpoints.tf_bundle import STATE_FILE, write_bundle
 from jaxbert.checkpoints.tf_graph import write_tf2
 from jaxbert.checkpoints.tokenizer_files import tokenizer_texts
@@ -159,6 +159,8 @@ class CompleteModel:
         rules: how its text becomes tokens; None without a vocabulary.
         max_seq_length: the longest sequence in tokens.
         untied: the key of a masked LM's decoder that is not the table of word embeddings; its head is left out.
+        stated: see `Source.stated_outputs`.
+        activation: see `Source.activation`.
     """
 
     weights: Mapping[str, np.ndarray]
@@ -168,6 +170,8 @@ class CompleteModel:
     rules: Rules | None
     max_seq_length: int
     untied: str | None
+    stated: Mapping[str, Any] | None
+    activation: str | None
 
 
 def read_model(
@@ -204,7 +208,10 @@ def read_model(
         texts[model_folder.META_DATA_FILE] = files.read_text(meta_file) if meta_file else found.task.to_json()
     if source.pooling is not None:
         texts |= pooling_texts(source.pooling, found.config.hidden_size, longest)
-    return CompleteModel(initial.weights, found.config, texts, found.task, rules, longest, initial.untied)
+    elif source.activation is not None:
+        texts |= activation_texts(source.activation)
+    stated = (source.stated_outputs, source.activation)
+    return CompleteModel(initial.weights, found.config, texts, found.task, rules, longest, initial.untied, *stated)
 
 
 def _longest(task: MetaData | None) -> int | None:
@@ -291,7 +298,7 @@ def _write_huggingface(model: CompleteModel, folder: str) -> Collection[str]:
         say("note: the class of `transformers` for this head has no pooler; it is left out")
     task = model.task if isinstance(model.task, ClassificationMetaData | TaggingMetaData) else None
     _note_windows(model)
-    huggingface.write_huggingface(folder, model.weights, model.config, task)
+    huggingface.write_huggingface(folder, model.weights, model.config, task, model.stated, model.activation)
     _write_texts(folder, {name: text for name, text in model.texts.items() if name != model_folder.META_DATA_FILE})
     if model.rules is None:
         say("note: no vocabulary is known, so there is none for the tokenizer")

@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,8 +15,10 @@ from safetensors import safe_open
 
 from jaxbert.checkpoints import huggingface, names
 from jaxbert.checkpoints.huggingface import stored_names, write_huggingface, write_tokenizer
+from jaxbert.checkpoints.resolve import find_source
 from jaxbert.config.bert_config import Activation, BertConfig
 from jaxbert.errors import InputError
+from jaxbert.export.model import convert_model
 from jaxbert.model.encoder import encode
 from jaxbert.model.heads import answer_spans, choose, classify, pool, pretrain
 from jaxbert.model.weights import unflatten
@@ -256,6 +259,30 @@ def test_a_classifier_has_a_label_for_each_output(labels: tuple[str, ...], tmp_p
     write_huggingface(str(tmp_path), random_weights(_CONFIG, "classifier"), _CONFIG, task)
     found = json.loads((tmp_path / "config.json").read_text())["id2label"]
     assert tuple(found.values()) == (labels or ("LABEL_0", "LABEL_1", "LABEL_2"))
+
+
+def test_what_one_output_is_goes_along(tmp_path: Path) -> None:
+    """A number is said to be one, which pipelines else read as a probability; a folder's own words for it are kept."""
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n")
+    for stated, expected in (
+        (None, ({"0": "LABEL_0"}, "regression")),
+        ({"id2label": {"0": "score"}, "problem_type": "regression"}, ({"0": "score"}, "regression")),
+        ({"id2label": {"0": "score"}}, ({"0": "score"}, None)),
+        ({"problem_type": "single_label_classification"}, ({"0": "LABEL_0"}, "single_label_classification")),
+    ):
+        start, end = tmp_path / "start", tmp_path / "end"
+        start.mkdir()
+        write_huggingface(str(start), random_weights(_CONFIG, "classifier", 1), _CONFIG)
+        if stated is not None:
+            content = json.loads((start / "config.json").read_text())
+            content = {key: value for key, value in content.items() if key not in ("id2label", "problem_type")}
+            (start / "config.json").write_text(json.dumps(content | stated))
+        convert_model(str(start), "huggingface", str(end))
+        found = json.loads((end / "config.json").read_text())
+        assert (found["id2label"], found["problem_type"]) == expected
+        assert find_source(str(end)).task == find_source(str(start)).task
+        shutil.rmtree(start)
+        shutil.rmtree(end)
 
 
 def _rows() -> dict[str, np.ndarray]:

@@ -91,6 +91,20 @@ def test_what_a_cross_encoder_makes_of_outputs_is_said(
 
 
 @pytest.mark.parametrize("to", ["huggingface", "jaxbert", "tf1", "tf2"])
+def test_what_a_cross_encoder_makes_of_outputs_goes_along(to: Any, tmp_path: Path) -> None:
+    """Through every format: without it the library puts a sigmoid on one output, which changes every score."""
+    start, name = tmp_path / "a", "torch.nn.modules.linear.Identity"
+    start.mkdir()
+    write_huggingface(str(start), random_weights(_CONFIG, "classifier", 1), _CONFIG)
+    content = json.loads((start / "config.json").read_text())
+    _write(start, {"config.json": content | {"sentence_transformers": {"activation_fn": name}}})
+    convert_model(str(start), to, str(tmp_path / "b"))
+    convert_model(str(tmp_path / "b"), "huggingface", str(tmp_path / "c"))
+    assert find_source(str(tmp_path / "b")).activation == name
+    assert json.loads((tmp_path / "c" / "config.json").read_text())["sbert_ce_default_activation_function"] == name
+
+
+@pytest.mark.parametrize("to", ["huggingface", "jaxbert", "tf1", "tf2"])
 @pytest.mark.parametrize("place", ["", "0_Transformer"])
 def test_every_conversion_keeps_the_description(to: Any, place: str, tmp_path: Path) -> None:
     """Pooling, length and rules are those of the folder that was converted, and again after the way back."""
