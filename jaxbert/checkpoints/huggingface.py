@@ -16,16 +16,13 @@ from typing import Any
 import numpy as np
 
 from jaxbert.checkpoints import names
-from jaxbert.checkpoints.model_folder import OUR_FILE, TOKENIZER_FILE, VOCAB_FILE
+from jaxbert.checkpoints.model_folder import OUR_FILE
 from jaxbert.checkpoints.sentence_transformers import ACTIVATION
 from jaxbert.checkpoints.tensors import write_tensors
-from jaxbert.checkpoints.tokenizer_files import as_library, tokenizer_config
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import Activation, BertConfig
 from jaxbert.errors import InputError
 from jaxbert.io import files
-from jaxbert.text.tokenizer import Rules
-from jaxbert.text.vocab import read_vocab
 from jaxbert.tfrecord.metadata import ClassificationMetaData, TaggingMetaData
 
 ENCODER_PREFIX = "bert."  # absent where the encoder alone was saved
@@ -342,13 +339,6 @@ def write_huggingface(
         settings[ACTIVATION] = activation
     _write_json(os.path.join(folder, "config.json"), settings)
     write_tensors(os.path.join(folder, OUR_FILE), tensors, {"format": "pt"})
-
-
-def write_tokenizer(folder: str, rules: Rules, max_seq_length: int) -> None:
-    """Write the tokenizer's settings, which go with the `vocab.txt` that is there."""
-    rules = as_library(rules, read_vocab(os.path.join(folder, VOCAB_FILE)))
-    settings = {**tokenizer_config(rules), "model_max_length": max_seq_length}
-    _write_json(os.path.join(folder, TOKENIZER_FILE), settings)
 
 
 def _write_json(path: str, content: Mapping[str, Any]) -> None:

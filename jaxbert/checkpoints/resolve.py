@@ -141,6 +141,8 @@ class Source:
         if self.kind == "keras-hub":
             return keras_hub.read_rules(self.folder)
         if self.kind == "SavedModel":
+            if rules := read_rules(self.folder):  # of ours, where they are more than the casing in the module
+                return rules
             bundle = self._bundle
             return Rules(bool(bundle.read(_CASE_RULE).all())) if _CASE_RULE in bundle.entries else None
         return self._sentence_settings.rules(read_rules(self.folder))

@@ -14,7 +14,8 @@ transformers 5 does counts (`PreTrainedTokenizerBase._from_pretrained`, `BertTok
 - A second text has tokens of type 1 where `model_input_names` lists `token_type_ids`; without that key only with the
   class `BertTokenizer`.
 
-Our own folders hold `vocab.txt` and `tokenizer_config.json` in the same form.
+Our own folders hold `vocab.txt` and `tokenizer_config.json` in the same form, and a `tokenizer.json` where
+`BertTokenizer` does not know the rules.
 """
 
 import dataclasses
@@ -26,8 +27,8 @@ from typing import Any
 
 from jaxbert.checkpoints.model_folder import TOKENIZER_FILE, VOCAB_FILE
 from jaxbert.errors import InputError
-from jaxbert.io.files import is_file, read_json_object, read_text
-from jaxbert.text.tokenizer import AddedToken, Rules
+from jaxbert.io.files import is_file, read_json_object, read_text, write_text
+from jaxbert.text.tokenizer import AddedToken, Rules, library_json
 from jaxbert.text.vocab import CLS, MASK, PAD, SEP, UNK, Vocab, lower_cases, read_vocab
 
 TOKENIZER_JSON = "tokenizer.json"
@@ -127,6 +128,8 @@ def tokenizer_texts(vocab_file: str | None, rules: Rules | None, max_seq_length:
 
     `max_seq_length` is the longest sequence in tokens, where that is not what the model has positions for. Casing is
     stored as transformers stores it, because a vocabulary does not always tell it.
+
+    Raises InputError for rules that only a `tokenizer.json` says, where there is no vocabulary to write into it.
     """
     texts = {}
     if vocab_file is not None:
@@ -137,22 +140,36 @@ def tokenizer_texts(vocab_file: str | None, rules: Rules | None, max_seq_length:
     if rules is None:
         return texts
     config = tokenizer_config(rules) | ({"model_max_length": max_seq_length} if max_seq_length else {})
+    if config.get("tokenizer_class") in _PLAIN_CLASSES:
+        if vocab_file is None:
+            raise InputError("the tokenizer of the model is not written without a vocabulary", "give `--vocab_file`")
+        texts[TOKENIZER_JSON] = library_json(read_vocab(vocab_file), rules) + "\n"
     return texts | {TOKENIZER_FILE: json.dumps(config, indent=2, ensure_ascii=False) + "\n"}
+
+
+def write_tokenizer(folder: str, rules: Rules, max_seq_length: int) -> None:
+    """Write what transformers reads for a tokenizer with these rules, beside the `vocab.txt` that is there."""
+    vocab_file = os.path.join(folder, VOCAB_FILE)
+    rules = as_library(rules, read_vocab(vocab_file))
+    for name, text in tokenizer_texts(vocab_file, rules, max_seq_length).items():
+        write_text(os.path.join(folder, name), text)
 
 
 def tokenizer_config(rules: Rules) -> dict[str, Any]:
     """The content of `tokenizer_config.json`; for Google's rules only the casing."""
     if not rules.library:
         return {"do_lower_case": rules.lower_case}
+    is_known = rules.clean_text and rules.max_chars_per_word == _LIBRARY_LIMIT  # to `BertTokenizer`
+    inputs = ["input_ids", *([_TYPES] if rules.segments else []), "attention_mask"]
     added = {token.id: {name: getattr(token, name) for name in _TOKEN_FIELDS} for token in rules.added}
     return {
-        "tokenizer_class": _BERT_CLASSES[0],
+        "tokenizer_class": _BERT_CLASSES[0] if is_known else _PLAIN_CLASSES[0],
         "do_lower_case": rules.lower_case,
         "strip_accents": rules.strip_accents,
         "tokenize_chinese_chars": rules.split_chinese,
         **_SPECIAL,
         **({} if any(token.special for token in rules.added) else {"split_special_tokens": True}),
-        **({} if rules.segments else {_INPUTS: ["input_ids", "attention_mask"]}),
+        **({} if is_known and rules.segments else {_INPUTS: inputs}),
         "added_tokens_decoder": {str(id_): token for id_, token in added.items()},
     }
 

@@ -15,7 +15,7 @@ from jaxbert.checkpoints.resolve import find_model, find_source
 from jaxbert.checkpoints.sentence_transformers import activation_texts, pooling_texts
 from jaxbert.checkpoints.tf_bundle import STATE_FILE, write_bundle
 from jaxbert.checkpoints.tf_graph import write_tf2
-from jaxbert.checkpoints.tokenizer_files import tokenizer_texts
+from jaxbert.checkpoints.tokenizer_files import tokenizer_texts, write_tokenizer
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.console import say
@@ -128,10 +128,11 @@ def export_model(
             lower_case = None if model.rules is None else model.rules.lower_case
             exported = Exported(kind, model.config, weights, model.texts.get(model_folder.VOCAB_FILE), lower_case)
             texts = {model_folder.CONFIG_FILE: bert_config.to_json(model.config)}
-            if to == "saved_model":  # vocabulary and casing are in it
+            if to == "saved_model":  # vocabulary and casing are in it, other rules are not
                 write_saved_model(folder, exported)
                 _check_written(folder, weights)
-                within = (model_folder.VOCAB_FILE, model_folder.TOKENIZER_FILE)
+                has_more = model.rules is not None and model.rules.library
+                within = (model_folder.VOCAB_FILE, *(() if has_more else (model_folder.TOKENIZER_FILE,)))
                 texts |= {name: text for name, text in model.texts.items() if name not in within}
                 if exported.vocab is None:
                     say("note: no vocabulary is known, so the module comes without one")
@@ -142,7 +143,7 @@ def export_model(
                 texts |= model.texts
             _write_texts(folder, texts)
             if to == "onnx" and model.rules is not None:
-                huggingface.write_tokenizer(folder, model.rules, model.max_seq_length)
+                write_tokenizer(folder, model.rules, model.max_seq_length)
     checked = "are finite" if to == "onnx" else "are finite and read back bitwise identical"
     say(f"wrote the {NAMES[kind]} to {output_dir}; its weights {checked}")
 
@@ -303,7 +304,7 @@ def _write_huggingface(model: CompleteModel, folder: str) -> Collection[str]:
     if model.rules is None:
         say("note: no vocabulary is known, so there is none for the tokenizer")
     else:
-        huggingface.write_tokenizer(folder, model.rules, model.max_seq_length)
+        write_tokenizer(folder, model.rules, model.max_seq_length)
     if model.task not in (None, find_source(folder).task):  # it knows more than these files can say
         _write_texts(folder, {model_folder.META_DATA_FILE: model.texts[model_folder.META_DATA_FILE]})
     return stored

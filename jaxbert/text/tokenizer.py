@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tokenizers
-from tokenizers import models, normalizers, pre_tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from jaxbert.errors import InputError
 from jaxbert.text.normalize import basic_tokens, chunks, words
-from jaxbert.text.vocab import UNK, Vocab, read_vocab
+from jaxbert.text.vocab import CLS, SEP, UNK, Vocab, read_vocab
 
 MAX_CHARS_PER_WORD = 200  # google-research/bert and tf-models-official 2.2; later official versions have 400
 _MOST_REMEMBERED = 1 << 18  # about 50 MB; then the memory is emptied and fills again with what is frequent
@@ -202,6 +202,19 @@ def _library_tokenizer(vocab: Vocab, rules: Rules) -> tokenizers.Tokenizer:
                 "are the files of the tokenizer from one model?",
             )
     return tokenizer
+
+
+def library_json(vocab: Vocab, rules: Rules) -> str:
+    """The text of a `tokenizer.json` of the `tokenizers` library that follows these rules of the library."""
+    tokenizer = _library_tokenizer(vocab, rules)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{CLS}:0 $A:0 {SEP}:0",
+        pair=f"{CLS}:0 $A:0 {SEP}:0 $B:1 {SEP}:1",
+        special_tokens=[(CLS, vocab.cls), (SEP, vocab.sep)],
+    )
+    tokenizer.decoder = decoders.WordPiece()
+    text: str = tokenizer.to_str(pretty=True)
+    return text
 
 
 def _whole(text: str) -> str:

@@ -14,15 +14,17 @@ import pytest
 from safetensors import safe_open
 
 from jaxbert.checkpoints import huggingface, names
-from jaxbert.checkpoints.huggingface import stored_names, write_huggingface, write_tokenizer
-from jaxbert.checkpoints.resolve import find_source
+from jaxbert.checkpoints.huggingface import stored_names, write_huggingface
+from jaxbert.checkpoints.resolve import find_model, find_source
+from jaxbert.checkpoints.tokenizer_files import as_library, write_tokenizer
 from jaxbert.config.bert_config import Activation, BertConfig
 from jaxbert.errors import InputError
-from jaxbert.export.model import convert_model
+from jaxbert.export.model import convert_model, export_model
 from jaxbert.model.encoder import encode
 from jaxbert.model.heads import answer_spans, choose, classify, pool, pretrain
 from jaxbert.model.weights import unflatten
 from jaxbert.text.tokenizer import Rules
+from jaxbert.text.vocab import read_vocab
 from jaxbert.tfrecord.metadata import ClassificationMetaData
 from tests.checkpoints.random_models import Weights, assert_same, random_weights, to_tf1
 
@@ -283,6 +285,24 @@ def test_what_one_output_is_goes_along(tmp_path: Path) -> None:
         assert find_source(str(end)).task == find_source(str(start)).task
         shutil.rmtree(start)
         shutil.rmtree(end)
+
+
+def test_rules_of_a_tokenizer_go_along(tmp_path: Path) -> None:
+    """Those that `BertTokenizer` does not know, too, into every format: text stays the same tokens."""
+    start = tmp_path / "start"
+    start.mkdir()
+    write_huggingface(str(start), random_weights(_CONFIG, "classifier"), _CONFIG)
+    (start / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##a\n")
+    rules = Rules(
+        False, 3, library=True, clean_text=False, added=as_library(Rules(), read_vocab(f"{start}/vocab.txt")).added
+    )
+    write_tokenizer(str(start), rules, 9)
+    assert find_source(str(start)).rules == rules
+    for to in ("huggingface", "jaxbert", "tf1", "tf2"):
+        convert_model(str(start), to, str(tmp_path / to))
+        assert find_model(str(tmp_path / to)).rules == rules
+    export_model(str(start), "saved_model", str(tmp_path / "saved_model"))
+    assert find_model(str(tmp_path / "saved_model")).rules == rules
 
 
 def _rows() -> dict[str, np.ndarray]:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 import jaxbert
 from jaxbert.checkpoints.describe import describe_model
-from jaxbert.checkpoints.huggingface import write_huggingface, write_tokenizer
+from jaxbert.checkpoints.huggingface import write_huggingface
 from jaxbert.checkpoints.resolve import find_model, find_source
 from jaxbert.checkpoints.sentence_transformers import Pooling, pooling_texts, read_pooling, read_settings
+from jaxbert.checkpoints.tokenizer_files import write_tokenizer
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
 from jaxbert.export.model import convert_model, export_model

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, models
 
-from jaxbert.checkpoints.huggingface import write_huggingface, write_tokenizer
+from jaxbert.checkpoints.huggingface import write_huggingface
 from jaxbert.checkpoints.model_folder import write_model
 from jaxbert.checkpoints.resolve import Source, find_model, find_source
 from jaxbert.checkpoints.sentence_transformers import Pooling, pooling_texts
+from jaxbert.checkpoints.tokenizer_files import write_tokenizer
 from jaxbert.cli import main
 from jaxbert.config import bert_config
 from jaxbert.errors import InputError

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxbert.checkpoints import tokenizer_files
 from jaxbert.checkpoints.tokenizer_files import as_library, read_rules, tokenizer_texts
+from jaxbert.checkpoints.vocab_fit import refuse_other_twin
 from jaxbert.errors import InputError
 from jaxbert.text.tokenizer import AddedToken, Rules, Tokenizer, open_tokenizer
-from jaxbert.text.vocab import make_vocab
+from jaxbert.text.vocab import make_vocab, read_vocab
 
 WORDS = [
     "[PAD]",
@@ -86,15 +86,24 @@ def test_a_text_in_parts_is_the_whole_text(rules: Rules, text: str) -> None:
     assert isinstance(tokenizer.words(text), list)
 
 
-@given(rules())
-def test_what_is_written_is_read(rules: Rules) -> None:
-    """Every rule that `BertTokenizer` knows comes back from our own folder."""
-    kept = dataclasses.replace(rules, max_chars_per_word=100, clean_text=True)
-    files = tokenizer_texts(None, kept)
-    with pytest.MonkeyPatch.context() as patch:  # in memory: there are many examples
-        patch.setattr(tokenizer_files, "is_file", lambda path: Path(path).name in files)
-        patch.setattr(tokenizer_files, "read_json_object", lambda path, _: json.loads(files[Path(path).name]))
-        assert read_rules("folder") == kept
+@given(rules=rules(), is_known=st.booleans())
+def test_what_is_written_is_read(rules: Rules, is_known: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Every rule comes back from our own folder, whether or not `BertTokenizer` knows it."""
+    if is_known:
+        rules = dataclasses.replace(rules, max_chars_per_word=100, clean_text=True)
+    folder = tmp_path_factory.mktemp("written")
+    write(folder)
+    for name, content in tokenizer_texts(str(folder / "vocab.txt"), rules).items():
+        (folder / name).write_text(content)
+    assert read_rules(str(folder)) == rules
+    if (folder / "tokenizer.json").exists():
+        refuse_other_twin(read_vocab(str(folder / "vocab.txt")), read_vocab(str(folder / "tokenizer.json")))
+
+
+def test_rules_that_need_a_vocabulary_are_not_written_without() -> None:
+    """They stand in `tokenizer.json`, which holds the vocabulary, too."""
+    with pytest.raises(InputError, match="the tokenizer of the model is not written without a vocabulary"):
+        tokenizer_texts(None, Rules(library=True, clean_text=False))
 
 
 def write(folder: Path, **files: Any) -> str:
@@ -290,15 +299,18 @@ def test_folders_of_today_give_their_tokens(shared: Path) -> None:
 
 
 @pytest.mark.interop
-@given(rules=rules(), texts=st.lists(texts, min_size=1, max_size=20))
-def test_transformers_gives_the_same_tokens(rules: Rules, texts: list[str], tmp_path_factory: Any) -> None:
+@given(kept=rules(), is_known=st.booleans(), texts=st.lists(texts, min_size=1, max_size=20))
+def test_transformers_gives_the_same_tokens(
+    kept: Rules, is_known: bool, texts: list[str], tmp_path_factory: Any
+) -> None:
     """Any folder with these rules, written by us and read by transformers, gives any text the ids that we give it."""
     transformers = pytest.importorskip("transformers")
-    kept = dataclasses.replace(rules, max_chars_per_word=100, clean_text=True)
+    if is_known:  # to `BertTokenizer`
+        kept = dataclasses.replace(kept, max_chars_per_word=100, clean_text=True)
     folder = tmp_path_factory.mktemp("tokenizer")
     (folder / "config.json").write_text('{"model_type": "bert"}')
     (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in WORDS))
-    for name, content in tokenizer_texts(None, kept).items():
+    for name, content in tokenizer_texts(str(folder / "vocab.txt"), kept).items():
         (folder / name).write_text(content)
     theirs, ours = transformers.AutoTokenizer.from_pretrained(str(folder)), Tokenizer(VOCAB, kept)
     for text in texts:

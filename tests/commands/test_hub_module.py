@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxbert.checkpoints.huggingface import write_huggingface, write_tokenizer
+from jaxbert.checkpoints.huggingface import write_huggingface
 from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.tf_bundle import open_bundle, write_bundle
 from jaxbert.checkpoints.tf_graph import write_tf2
+from jaxbert.checkpoints.tokenizer_files import write_tokenizer
 from jaxbert.config import bert_config
 from jaxbert.text.tokenizer import Rules
 from tests.commands.conftest import Run

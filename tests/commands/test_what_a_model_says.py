@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from jaxbert.checkpoints import names
-from jaxbert.checkpoints.huggingface import write_huggingface, write_tokenizer
+from jaxbert.checkpoints.huggingface import write_huggingface
 from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.model_folder import write_model
+from jaxbert.checkpoints.tokenizer_files import write_tokenizer
 from jaxbert.cli import main
 from jaxbert.config import bert_config
 from jaxbert.features.squad import WindowSettings
