@@ -266,4 +266,5 @@ def tokenizer_of(checkpoint: str | None, vocab_file: str | None) -> Tokenizer | 
     if source and not vocab_file:
         source.check_vocabularies()
     vocab = read_vocab(path)
-    return Tokenizer(vocab, (source.rules if source else None) or Rules(lower_cases(None, vocab)))
+    rules = (source.rules if source else None) or Rules(lower_cases(None, vocab))
+    return Tokenizer(vocab, source.rules_as_there(rules, vocab) if source else rules)

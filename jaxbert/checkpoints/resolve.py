@@ -23,7 +23,7 @@ from jaxbert.checkpoints.other_formats import refuse_adapter, refuse_other_forma
 from jaxbert.checkpoints.released import RELEASED
 from jaxbert.checkpoints.sentence_transformers import Pooling
 from jaxbert.checkpoints.tf_bundle import Bundle, find_prefix, open_bundle
-from jaxbert.checkpoints.tokenizer_files import TOKENIZER_JSON, read_rules, tokenizer_texts
+from jaxbert.checkpoints.tokenizer_files import TOKENIZER_JSON, as_library, read_rules, tokenizer_texts
 from jaxbert.checkpoints.vocab_fit import NewTokens, check_size, check_tokens, refuse_other_twin
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
@@ -102,14 +102,25 @@ class Source:
         return named[0] if isinstance(named, list) and named and isinstance(named[0], str) else None
 
     @cached_property
+    def is_of_huggingface(self) -> bool:
+        """Whether it is one of transformers: then its own `config.json` counts, and its text is split as there."""
+        has_config = self.kind == "safetensors" and self.beside(_HUGGINGFACE_CONFIG) is not None
+        return has_config and self.contents.keys.get(WORD_EMBEDDINGS) != WORD_EMBEDDINGS  # our own names are TF1's
+
+    def rules_as_there(self, rules: Rules, vocab: Vocab) -> Rules:
+        """Rules of which no more than the casing is said: those of the library where the model is one of it."""
+        return as_library(rules, vocab) if self.is_of_huggingface else rules
+
+    @cached_property
     def config(self) -> BertConfig | None:
         """The configuration beside the weights; that of a SavedModel, which has none, is what the weights show."""
         if self.kind == "keras-hub":
             return keras_hub.read_config(self.folder)
-        if path := self.beside(CONFIG_FILE):
+        path, theirs = self.beside(CONFIG_FILE), self.beside(_HUGGINGFACE_CONFIG)
+        if theirs and self.kind == "safetensors" and (path is None or self.is_of_huggingface):
+            return _huggingface_config(theirs)
+        if path:
             return bert_config.read(path)
-        if self.kind == "safetensors" and (path := self.beside(_HUGGINGFACE_CONFIG)):
-            return _huggingface_config(path)
         return contents.sizes(self.contents) if self.kind == "SavedModel" else None
 
     @cached_property
@@ -145,7 +156,10 @@ class Source:
                 return rules
             bundle = self._bundle
             return Rules(bool(bundle.read(_CASE_RULE).all())) if _CASE_RULE in bundle.entries else None
-        return self._sentence_settings.rules(read_rules(self.folder))
+        rules = self._sentence_settings.rules(read_rules(self.folder))
+        if rules is None or rules.library or self.vocab_file is None:
+            return rules
+        return self.rules_as_there(rules, read_vocab(self.vocab_file))
 
     @cached_property
     def _sentence_settings(self) -> sentence_transformers.Settings:
@@ -403,7 +417,8 @@ class Model:
     def for_text(self) -> "Model":
         """This model with its casing decided: where nobody says it, by the vocabulary. Raises as `vocab` does."""
         vocab = self.vocab
-        return replace(self, rules=self.rules or Rules(lower_cases(None, vocab)))
+        rules = self.rules or Rules(lower_cases(None, vocab))
+        return replace(self, rules=self.source.rules_as_there(rules, vocab) if self.source else rules)
 
     def refuse_pairs(self) -> None:
         """Raise InputError where it has one type of tokens, and its rules ask for two in a pair of texts."""

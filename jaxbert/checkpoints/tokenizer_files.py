@@ -7,7 +7,8 @@ transformers 5 does counts (`PreTrainedTokenizerBase._from_pretrained`, `BertTok
 - For the class `BertTokenizer` (or where none is named) casing, accents and Chinese characters are those of
   `tokenizer_config.json`, the word limit is 100, and `tokenizer.json` gives the vocabulary and the added tokens only.
 - For a class that has no rules of its own (`PreTrainedTokenizerFast`, `TokenizersBackend`) `tokenizer.json` counts.
-- The class is named in `tokenizer_config.json`, or in the model's `config.json`.
+- The class is named in `tokenizer_config.json`, or in the model's `config.json`. Where these say the casing alone, or
+  nothing, the model decides whether it is `BertTokenizer` or Google's code.
 - Added tokens are those of `added_tokens_decoder` in `tokenizer_config.json`; else of `added_tokens.json` (version 4)
   and of `tokenizer.json`. Special tokens that are named without being listed there (`[CLS]` and the like, always;
   `extra_special_tokens`; `special_tokens_map.json` of version 4) are added behind them.
@@ -25,7 +26,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jaxbert.checkpoints.model_folder import TOKENIZER_FILE, VOCAB_FILE
+from jaxbert.checkpoints.huggingface import is_config
+from jaxbert.checkpoints.model_folder import CONFIG_FILE, TOKENIZER_FILE, VOCAB_FILE
 from jaxbert.errors import InputError
 from jaxbert.io.files import is_file, read_json_object, read_text, write_text
 from jaxbert.text.tokenizer import AddedToken, Rules, library_json
@@ -102,16 +104,19 @@ def rules_of_vocab(vocab_file: str, do_lower_case: bool | None) -> Rules:
     contradicts the files, and as `read_rules`.
     """
     folder, name = os.path.split(vocab_file)
-    rules = read_rules(folder) if name in (VOCAB_FILE, TOKENIZER_JSON) else None
+    is_of_model = name in (VOCAB_FILE, TOKENIZER_JSON)
+    rules, vocab = read_rules(folder) if is_of_model else None, read_vocab(vocab_file)
     if rules is None:
-        return Rules(lower_cases(do_lower_case, read_vocab(vocab_file)))
-    if do_lower_case not in (None, rules.lower_case):
+        rules = Rules(lower_cases(do_lower_case, vocab))
+    elif do_lower_case not in (None, rules.lower_case):
         raise InputError(
             f"`--do_lower_case={str(do_lower_case).lower()}`, but the files beside `{vocab_file}` say"
             f" {str(rules.lower_case).lower()}",
             "leave the flag out",
         )
-    return rules
+    is_of_library = is_config(_object(os.path.join(folder, _MODEL_FILE)))
+    has_google = is_file(os.path.join(folder, CONFIG_FILE))
+    return as_library(rules, vocab) if is_of_model and is_of_library and not has_google else rules
 
 
 def as_library(rules: Rules, vocab: Vocab) -> Rules:

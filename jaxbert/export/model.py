@@ -202,8 +202,9 @@ def read_model(
     positions = found.config.max_position_embeddings
     longest = min(_longest(found.task) or source.max_seq_length or positions, positions)
     if found.vocab_file:
-        texts = tokenizer_texts(found.vocab_file, found.rules, longest if longest < positions else None)
         rules = found.for_text().rules
+        stored = rules if source.is_of_huggingface else found.rules  # casing that nobody says stays open
+        texts = tokenizer_texts(found.vocab_file, stored, longest if longest < positions else None)
     if found.task is not None:
         meta_file = found.beside(model_folder.META_DATA_FILE)
         texts[model_folder.META_DATA_FILE] = files.read_text(meta_file) if meta_file else found.task.to_json()

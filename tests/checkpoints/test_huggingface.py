@@ -14,9 +14,13 @@ import pytest
 from safetensors import safe_open
 
 from jaxbert.checkpoints import huggingface, names
+from jaxbert.checkpoints.describe import tokenizer_of
 from jaxbert.checkpoints.huggingface import stored_names, write_huggingface
+from jaxbert.checkpoints.model_folder import write_model
 from jaxbert.checkpoints.resolve import find_model, find_source
-from jaxbert.checkpoints.tokenizer_files import as_library, write_tokenizer
+from jaxbert.checkpoints.tf_bundle import write_bundle
+from jaxbert.checkpoints.tokenizer_files import as_library, rules_of_vocab, write_tokenizer
+from jaxbert.config import bert_config
 from jaxbert.config.bert_config import Activation, BertConfig
 from jaxbert.errors import InputError
 from jaxbert.export.model import convert_model, export_model
@@ -285,6 +289,39 @@ def test_what_one_output_is_goes_along(tmp_path: Path) -> None:
         assert find_source(str(end)).task == find_source(str(start)).task
         shutil.rmtree(start)
         shutil.rmtree(end)
+
+
+@pytest.mark.parametrize("said", [{}, {"do_lower_case": True}])
+def test_a_folder_that_says_little_is_split_as_by_transformers(said: dict[str, Any], tmp_path: Path) -> None:
+    """Beside its weights a bare vocab.txt is BertTokenizer's, also once trained on; beside a Google model Google's."""
+    start = tmp_path / "start"
+    start.mkdir()
+    write_huggingface(str(start), random_weights(_CONFIG, "classifier"), _CONFIG)
+    (start / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##a\n")
+    (start / "tokenizer_config.json").write_text(json.dumps(said))
+    rules = as_library(Rules(True), read_vocab(f"{start}/vocab.txt"))
+    assert (rules.max_chars_per_word, [token.content for token in rules.added][-1]) == (100, "[MASK]")
+    for flag in (None, True):
+        assert find_model(str(start), do_lower_case=flag).for_text().rules == rules
+    assert rules_of_vocab(f"{start}/vocab.txt", None) == rules
+    tokenizer = tokenizer_of(str(start), None)
+    assert tokenizer is not None
+    assert tokenizer.tokens("A [MASK]") == ["a", "[MASK]"]
+    convert_model(str(start), "jaxbert", str(tmp_path / "ours"))
+    assert find_model(str(tmp_path / "ours")).rules == rules
+    (start / "bert_config.json").write_text("{}")
+    write_bundle(str(start / "bert_model.ckpt"), random_weights(_CONFIG, "classifier"))
+    assert find_model(f"{start}/bert_model.ckpt", bert_config_file=f"{start}/config.json").for_text().rules == Rules()
+
+
+def test_weights_of_transformers_have_their_own_configuration(tmp_path: Path) -> None:
+    """A bert_config.json of Google beside it, whose names mean other things, is of another file of weights."""
+    write_huggingface(str(tmp_path), random_weights(_CONFIG, "classifier"), _CONFIG)
+    google = dataclasses.replace(_CONFIG, hidden_act="relu")
+    (tmp_path / "bert_config.json").write_text(bert_config.to_json(google))
+    assert find_model(str(tmp_path)).config == _CONFIG
+    write_model(str(tmp_path), random_weights(_CONFIG, "classifier"), {}, {})  # ours
+    assert find_model(str(tmp_path)).config == google
 
 
 def test_rules_of_a_tokenizer_go_along(tmp_path: Path) -> None:
