@@ -201,8 +201,9 @@ class Source:
         if self.kind == "keras-hub":
             longest = keras_hub.read_max_seq_length(self.folder)
         else:
-            stated = self._sentence_settings.max_seq_length
-            longest = stated or _object(self.beside(TOKENIZER_FILE)).get("model_max_length")
+            of_tokenizer = _object(self.beside(TOKENIZER_FILE))
+            stated = of_tokenizer.get("model_max_length", of_tokenizer.get("max_len"))  # the older name
+            longest = self._sentence_settings.max_seq_length or stated
         return min(longest, positions) if type(longest) is int and longest > 0 else positions
 
     @cached_property

@@ -314,6 +314,17 @@ def test_a_folder_that_says_little_is_split_as_by_transformers(said: dict[str, A
     assert find_model(f"{start}/bert_model.ckpt", bert_config_file=f"{start}/config.json").for_text().rules == Rules()
 
 
+@pytest.mark.parametrize(
+    ("said", "longest"),
+    [({"max_len": 5}, 5), ({"max_len": 5, "model_max_length": 7}, 7), ({"max_len": 5, "model_max_length": None}, 9)],
+)
+def test_the_longest_sequence_has_an_older_name(said: dict[str, Any], longest: int, tmp_path: Path) -> None:
+    """Without `model_max_length` the key of transformers 2 counts, as in transformers 5.24."""
+    write_huggingface(str(tmp_path), random_weights(_CONFIG, "classifier"), _CONFIG)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(said))
+    assert find_source(str(tmp_path)).max_seq_length == longest
+
+
 def test_weights_of_transformers_have_their_own_configuration(tmp_path: Path) -> None:
     """A bert_config.json of Google beside it, whose names mean other things, is of another file of weights."""
     write_huggingface(str(tmp_path), random_weights(_CONFIG, "classifier"), _CONFIG)
