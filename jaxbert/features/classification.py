@@ -72,7 +72,8 @@ def convert(
     """
     first, first_lengths = tokenizer.batch_ids([example.text_a for example in examples])
     second, second_lengths = tokenizer.batch_ids([example.text_b or "" for example in examples])
-    texts, of_first, of_second = _windows(first_lengths, second_lengths, max_seq_length, doc_stride)
+    library = tokenizer.rules.library
+    texts, of_first, of_second = _windows(first_lengths, second_lengths, max_seq_length, doc_stride, library)
     kept, second_kept = of_first.kept, of_second.kept
     rows, position = np.arange(len(texts)), np.arange(max_seq_length)
     begin = kept[:, None] + 2  # where the second text begins, if there is one
@@ -134,7 +135,7 @@ class _Slices:
 
 
 def _windows(
-    first: np.ndarray, second: np.ndarray, max_seq_length: int, doc_stride: int | None
+    first: np.ndarray, second: np.ndarray, max_seq_length: int, doc_stride: int | None, library: bool
 ) -> tuple[np.ndarray, _Slices, _Slices]:
     """The number of the example of each row, int64 [m] ascending, and what it has of both texts of n examples.
 
@@ -142,7 +143,7 @@ def _windows(
     for the second, `doc_stride` apart or as close as they must to leave nothing out, until one reaches its end. The
     other text is the same in each.
     """
-    kept, second_kept = kept_lengths(first, second, max_seq_length)
+    kept, second_kept = kept_lengths(first, second, max_seq_length, library)
     is_first = first > second
     length, room = np.where(is_first, first, second), np.where(is_first, kept, second_kept)
     step = np.maximum(np.minimum(doc_stride or 1, room), 1)
@@ -158,14 +159,18 @@ def _windows(
     )
 
 
-def kept_lengths(first: np.ndarray, second: np.ndarray, max_seq_length: int) -> tuple[np.ndarray, np.ndarray]:
+def kept_lengths(
+    first: np.ndarray, second: np.ndarray, max_seq_length: int, library: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """How many tokens of each text are kept, beside `[CLS]` and one `[SEP]` a text.
 
     Google's `_truncate_seq_pair` drops the last token of the longer text, at a tie of the second, until both fit; this
-    is where that ends. With room for 10 tokens, texts of 12 and 3 keep 7 and 3, texts of 12 and 9 keep 5 and 5.
+    is where that ends. With room for 10 tokens, texts of 12 and 3 keep 7 and 3, texts of 12 and 9 keep 5 and 5. Of room
+    that is odd the first text keeps a token more; by the rules of the library it does so only where it is the longer.
     """
     total = max_seq_length - 2 - (second > 0)
-    second_kept = np.minimum(second, np.maximum(total // 2, total - first))
+    half = (total + (library & (first <= second))) // 2
+    second_kept = np.minimum(second, np.maximum(half, total - first))
     return np.minimum(first, total - second_kept), second_kept
 
 

@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +11,7 @@ from jaxbert.errors import InputError
 from jaxbert.examples.text_examples import TextExample
 from jaxbert.features.classification import TextWindows, convert, kept_lengths, label_ids
 from jaxbert.features.counts import TextCounts
-from jaxbert.text.tokenizer import Rules, Tokenizer
+from jaxbert.text.tokenizer import Rules, Tokenizer, library_json
 from jaxbert.text.vocab import make_vocab
 
 TOKENIZER = Tokenizer(make_vocab(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghij"]))
@@ -133,9 +134,20 @@ def test_kept_lengths(first: int, second: int, length: int) -> None:
             a -= 1
         else:
             b -= 1
-    kept = kept_lengths(np.array([first, first]), np.array([second, 0]), length)
+    kept = kept_lengths(np.array([first, first]), np.array([second, 0]), length, library=False)
     assert (kept[0][0], kept[1][0]) == (a, b)
     assert (kept[0][1], kept[1][1]) == (min(first, length - 2), 0)
+
+
+@given(st.integers(0, 40), st.integers(1, 40), st.integers(5, 40))
+def test_pairs_are_cut_as_the_library_cuts_them(first: int, second: int, length: int) -> None:
+    """Where text is split by the rules of `tokenizers`, its `longest_first` says which tokens of a pair are kept."""
+    rules = Rules(library=True)
+    theirs = tokenizers.Tokenizer.from_str(library_json(TOKENIZER.vocab, rules))
+    theirs.enable_truncation(length, strategy="longest_first")
+    pair = ("a " * first, "b " * second)
+    arrays, _ = convert([TextExample(*pair)], Tokenizer(TOKENIZER.vocab, rules), length, {})
+    assert arrays["input_ids"][0][arrays["input_mask"][0] != 0].tolist() == theirs.encode(*pair).ids
 
 
 def test_labels() -> None:
