@@ -9,8 +9,8 @@ transformers 5 does counts (`PreTrainedTokenizerBase._from_pretrained`, `BertTok
 - For a class that has no rules of its own (`PreTrainedTokenizerFast`, `TokenizersBackend`) `tokenizer.json` counts.
 - The class is named in `tokenizer_config.json`, or in the model's `config.json`. Where these say the casing alone, or
   nothing, the model decides whether it is `BertTokenizer` or Google's code.
-- Added tokens are those of `added_tokens_decoder` in `tokenizer_config.json`; else of `added_tokens.json` (version 4)
-  and of `tokenizer.json`. Special tokens that are named without being listed there (`[CLS]` and the like, always;
+- Added tokens are those of `added_tokens_decoder` in `tokenizer_config.json`, and for a class without rules of its own
+  first those of `tokenizer.json`; else of `added_tokens.json` (version 4) and of `tokenizer.json`. Special tokens that are named without being listed there (`[CLS]` and the like, always;
   `extra_special_tokens`; `special_tokens_map.json` of version 4) are added behind them.
 - A second text has tokens of type 1 where `model_input_names` lists `token_type_ids`; without that key only with the
   class `BertTokenizer`.
@@ -74,16 +74,14 @@ def read_rules(folder: str) -> Rules | None:
         raise InputError(
             f"`{config_path}`: `{key}` is `{config[key]}`, which is not understood", "give a model of BERT"
         )
-    if config.get("truncation_side", "right") != "right":
-        raise InputError(
-            f"`{config_path}`: `truncation_side` is `{config['truncation_side']}`",
-            "texts that are too long are cut at their end here: shorten them, and remove the key",
-        )
+    _check_truncation(config, of_library, folder)
     splits_special = _switch(config, "split_special_tokens", False, config_path)
-    found = (one for one in _added_tokens(folder, config, of_library) if not (splits_special and one.special))
+    is_plain = class_name in _PLAIN_CLASSES
+    tokens = _added_tokens(folder, config, of_library, is_plain)
+    found = (one for one in tokens if not (splits_special and one.special))
     added = tuple(sorted(found, key=lambda token: token.id))
     segments = _has_types(config, class_name, config_path)
-    if class_name in _PLAIN_CLASSES:
+    if is_plain:
         rules = _rules_of_library(of_library, os.path.join(folder, TOKENIZER_JSON))
         return dataclasses.replace(rules, added=added, segments=segments)
     return Rules(
@@ -223,29 +221,48 @@ def _check_special_tokens(config: Mapping[str, Any], path: str) -> None:
             raise InputError(f"`{path}`: `{key}` is `{content}`, expected `{expected}`", "give a model of BERT")
 
 
-def _added_tokens(folder: str, config: dict[str, Any], of_library: Mapping[str, Any]) -> Iterator[AddedToken]:
+def _check_truncation(config: Mapping[str, Any], of_library: Mapping[str, Any], folder: str) -> None:
+    """Texts that are too long must lose their end; `tokenizer.json` counts where `tokenizer_config.json` is silent."""
+    cut = _part(of_library, "truncation", dict, os.path.join(folder, TOKENIZER_JSON))
+    file, key, side = TOKENIZER_FILE, "truncation_side", config.get("truncation_side")
+    if side is None:
+        file, key, side = TOKENIZER_JSON, "truncation.direction", cut.get("direction", "Right")
+    if side not in ("right", "Right"):
+        raise InputError(
+            f"`{os.path.join(folder, file)}`: `{key}` is `{side}`",
+            "texts that are too long are cut at their end here: shorten them, and remove the key",
+        )
+
+
+def _tokens_of_library(of_library: Mapping[str, Any], path: str) -> list[AddedToken]:
+    """The added tokens in the content of a `tokenizer.json`."""
+    return [_added_token(one, path) for one in _part(of_library, "added_tokens", list, path) if _is_object(one, path)]
+
+
+def _added_tokens(
+    folder: str, config: dict[str, Any], of_library: Mapping[str, Any], is_plain: bool
+) -> Iterator[AddedToken]:
     """The added tokens: those that a file lists with their ids, then the special ones that are only named."""
-    path = os.path.join(folder, TOKENIZER_FILE)
+    path, json_path = os.path.join(folder, TOKENIZER_FILE), os.path.join(folder, TOKENIZER_JSON)
     found: dict[int, AddedToken] = {}
     if isinstance(decoder := config.get("added_tokens_decoder"), dict):
-        listed = ({"id": id_, **token} for id_, token in decoder.items() if _is_object(token, path))
-        found = {token.id: token for token in (_added_token(one, path) for one in listed)}
+        objects = ({"id": id_, **token} for id_, token in decoder.items() if _is_object(token, path))
+        by_content = {token.content: token for token in (_added_token(one, path) for one in objects)}
+        if is_plain:
+            by_content |= {token.content: token for token in _tokens_of_library(of_library, json_path)}
+        found = {token.id: token for token in by_content.values()}
     else:
         of_map = _object(os.path.join(folder, _SPECIAL_TOKENS))
         # transformers 5 does not know the map's `additional_special_tokens` yet when it reads `added_tokens.json`
         known = config | {key: value for key, value in of_map.items() if key != "additional_special_tokens"}
         special, config = {token.content for token in _named_special(known, path)}, config | of_map
-        path = os.path.join(folder, _ADDED_TOKENS)
-        for content, id_ in _object(path).items():
+        added_path = os.path.join(folder, _ADDED_TOKENS)
+        for content, id_ in _object(added_path).items():
             is_special = content in special
             token = {"id": id_, "content": content, "special": is_special, "normalized": not is_special}
-            added = _added_token(token, path)
+            added = _added_token(token, added_path)
             found[added.id] = added
-        path = os.path.join(folder, TOKENIZER_JSON)
-        for token in _part(of_library, "added_tokens", list, path):
-            if _is_object(token, path):
-                added = _added_token(token, path)
-                found[added.id] = added
+        found |= {token.id: token for token in _tokens_of_library(of_library, json_path)}
     yield from found.values()
     contents = {token.content for token in found.values()}
     named = [token for token in _named_special(config, path) if token.content not in contents]
@@ -265,9 +282,10 @@ def _named_special(config: Mapping[str, Any], path: str) -> list[AddedToken]:
     """The special tokens that are named, each once, without their ids: `[CLS]` and the like, and a model's own."""
     keys = ("extra_special_tokens", "additional_special_tokens")
     extra, additional = (_part(config, key, (list, dict), path) for key in keys)
-    several = extra or additional
+    by_name = extra if isinstance(extra, dict) else {}
+    several = additional if by_name or not extra else extra  # a list takes the place of the older key
     single = {**_SPECIAL, **{key: value for key, value in config.items() if key.endswith("_token") and value}}
-    named = [*single.values(), *(several.values() if isinstance(several, dict) else several)]
+    named = [*single.values(), *by_name.values(), *(several.values() if isinstance(several, dict) else several)]
     tokens = (
         _added_token({**(one if isinstance(one, dict) else {"content": one}), "id": 0, "special": True}, path)
         for one in named

@@ -192,6 +192,29 @@ def test_special_tokens_that_are_only_named_are_added(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["PreTrainedTokenizerFast", "TokenizersBackend", "BertTokenizer"])
+def test_added_tokens_of_a_class_without_rules(name: str, tmp_path: Path) -> None:
+    """Those of tokenizer.json come before those of added_tokens_decoder, which for BertTokenizer counts alone."""
+    decoder = {"17": {"content": "[X]"}, "18": {"content": "E1", "lstrip": True}}
+    config = {"tokenizer_class": name, "added_tokens_decoder": decoder}
+    other = {"id": 19, "content": "E2", "special": False}
+    tokenizer = TOKENIZER | {"added_tokens": [*TOKENIZER["added_tokens"], other]}
+    found = read_rules(write(tmp_path / "a", tokenizer_config=config, tokenizer=tokenizer))
+    assert found is not None
+    own = AddedToken(17, "[X]")
+    e1, e2 = AddedToken(18, "E1", lstrip=True), AddedToken(19, "E2")
+    assert found.added == (*SPECIAL, *((own, e1) if name == "BertTokenizer" else (X, e1, e2)))
+
+
+def test_both_keys_of_special_tokens_count(tmp_path: Path) -> None:
+    """extra_special_tokens by name come first; a list of them takes the place of additional_special_tokens."""
+    for extra, expected in (({"x_token": "[E3]"}, ["[E3]", "[E1]"]), (["[E3]"], ["[E3]"]), ({}, ["[E1]"])):
+        config = {"additional_special_tokens": ["[E1]"], "extra_special_tokens": extra, "y_token": "[Y]"}
+        found = read_rules(write(tmp_path / "a", tokenizer_config=config | {"tokenizer_class": "BertTokenizer"}))
+        assert found is not None
+        assert [token.content for token in found.added[len(SPECIAL) :]] == ["[Y]", *expected]
+
+
 def test_the_class_may_be_named_by_the_model(tmp_path: Path) -> None:
     """config.json of a Japanese BERT names its tokenizer: it is refused, not read as that of an English one."""
     config = {"do_lower_case": False}
@@ -248,6 +271,11 @@ def test_a_folder_without_vocab_txt_is_tokenized(tmp_path: Path) -> None:
         ({"split_special_tokens": "yes", "strip_accents": None}, {}, '`split_special_tokens` is `"yes"`'),
         ({"tokenizer_class": "BertTokenizer", "truncation_side": "left"}, {}, "`truncation_side` is `left`"),
         ({"strip_accents": None, "model_input_names": "input_ids"}, {}, '`model_input_names` is `"input_ids"`'),
+        (
+            {"tokenizer_class": "BertTokenizer"},
+            TOKENIZER | {"truncation": {"direction": "Left"}},
+            "tokenizer.json`: `truncation.direction` is `Left`",
+        ),
         ({"word_tokenizer_type": "mecab", "strip_accents": None}, {}, "`word_tokenizer_type` is `mecab`"),
     ],
 )
@@ -258,6 +286,13 @@ def test_what_is_not_understood_is_refused(
     files = {"tokenizer_config": config} | ({"tokenizer": tokenizer} if tokenizer else {})
     with pytest.raises(InputError, match=problem):
         read_rules(write(tmp_path / "a", **files))
+
+
+def test_the_side_that_tokenizer_config_names_is_cut(tmp_path: Path) -> None:
+    """It comes before that of tokenizer.json."""
+    config = {"tokenizer_class": "BertTokenizer", "truncation_side": "right"}
+    tokenizer = TOKENIZER | {"truncation": {"direction": "Left"}}
+    assert read_rules(write(tmp_path / "a", tokenizer_config=config, tokenizer=tokenizer)) is not None
 
 
 def test_special_tokens_in_texts_may_be_text(tmp_path: Path) -> None:
