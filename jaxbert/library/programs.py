@@ -141,7 +141,8 @@ class Programs:
         def words(weights: Tree, rows: Any) -> dict[str, jax.Array]:
             slots = rows["cls_positions"].shape
             logits, _ = pretrain(weights, config, rows, next_sentence=False, compute=compute)
-            values, ids = jax.lax.top_k(jax.nn.softmax(logits[..., :tokens]), top)
+            shares = jax.nn.softmax(logits[..., : config.vocab_size])  # as in training; rows may be no token's
+            values, ids = jax.lax.top_k(shares[..., :tokens], top)
             shape = (*slots, -1, top)
             return {"ids": ids.reshape(shape), "probabilities": values.reshape(shape)}
 
