@@ -17,6 +17,9 @@ from jaxbert.io.files import is_file, read_json_object, read_text
 from jaxbert.text.tokenizer import Rules
 
 _MODULES, _MODEL, _TRANSFORMER = "modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"
+# The first of these that says something counts, whatever the model is.
+_OLDER_NAMES = ("roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+_TRANSFORMER_FILES = (_TRANSFORMER, *(f"sentence_{name}_config.json" for name in _OLDER_NAMES))
 _CONFIG = "config.json"  # of every module but the encoder
 ACTIVATION = "sbert_ce_default_activation_function"  # in a classifier's config.json; every version reads it
 _CROSS_ENCODER = "CrossEncoder"
@@ -83,7 +86,7 @@ class Pooling:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What `sentence_bert_config.json` says of the encoder's texts.
+    """What `sentence_bert_config.json`, or an older name of it, says of the encoder's texts.
 
     Attributes:
         max_seq_length: the longest sequence in tokens, which comes before that of the tokenizer's own files.
@@ -119,7 +122,8 @@ def read_settings(folder: str) -> Settings:
     root = _root(folder)
     if root is None:
         return Settings()
-    path = os.path.join(folder, _TRANSFORMER)
+    paths = [os.path.join(folder, name) for name in _TRANSFORMER_FILES]
+    path = next((path for path in paths if _read(path, {})), paths[0])
     is_alone = len(_modules(root)) == 1  # a CrossEncoder: a classifier as transformers has it
     content = _read(path, {} if is_alone else _TRANSFORMER_KEYS)
     length, lower_case = content.get("max_seq_length"), content.get("do_lower_case") or False

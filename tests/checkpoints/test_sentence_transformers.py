@@ -15,7 +15,13 @@ import jaxbert
 from jaxbert.checkpoints.describe import describe_model
 from jaxbert.checkpoints.huggingface import write_huggingface
 from jaxbert.checkpoints.resolve import find_model, find_source
-from jaxbert.checkpoints.sentence_transformers import Pooling, pooling_texts, read_pooling, read_settings
+from jaxbert.checkpoints.sentence_transformers import (
+    Pooling,
+    Settings,
+    pooling_texts,
+    read_pooling,
+    read_settings,
+)
 from jaxbert.checkpoints.tokenizer_files import write_tokenizer
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.errors import InputError
@@ -183,6 +189,17 @@ def test_the_library_s_own_settings_come_before_the_tokenizer_s(tmp_path: Path) 
     assert Tokenizer(read_vocab(str(tmp_path / "vocab.txt")), source.rules).tokens("Red Café") == ["red", "café"]
     (tmp_path / "modules.json").unlink()  # then it is a folder of transformers, which does not know that file
     assert find_source(str(tmp_path)).rules == own
+
+
+def test_the_settings_may_have_an_older_name(tmp_path: Path) -> None:
+    """sentence-transformers 6.2 looks for seven, in this order, and takes the first that says something."""
+    _write(tmp_path, {"modules.json": _modules("", "Pooling"), "sentence_bert_config.json": {}})
+    for length, name in enumerate(("xlnet", "xlm-roberta", "albert", "camembert", "distilbert", "roberta", "bert"), 3):
+        _write(tmp_path, {f"sentence_{name}_config.json": {"max_seq_length": length, "do_lower_case": True}})
+        assert read_settings(str(tmp_path)) == Settings(length, lower_case=True)
+    _write(tmp_path, {"sentence_bert_config.json": {}, "sentence_roberta_config.json": {"other": 1}})
+    with pytest.raises(InputError, match="sentence_roberta_config.json`: `other` is `1`"):
+        read_settings(str(tmp_path))
 
 
 def test_a_cross_encoder_is_a_classifier(tmp_path: Path) -> None:
