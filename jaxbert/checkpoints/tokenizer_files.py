@@ -9,9 +9,10 @@ transformers 5 does counts (`PreTrainedTokenizerBase._from_pretrained`, `BertTok
 - For a class that has no rules of its own (`PreTrainedTokenizerFast`, `TokenizersBackend`) `tokenizer.json` counts.
 - The class is named in `tokenizer_config.json`, or in the model's `config.json`. Where these say the casing alone, or
   nothing, the model decides whether it is `BertTokenizer` or Google's code.
-- Added tokens are those of `added_tokens_decoder` in `tokenizer_config.json`, and for a class without rules of its own
-  first those of `tokenizer.json`; else of `added_tokens.json` (version 4) and of `tokenizer.json`. Special tokens that are named without being listed there (`[CLS]` and the like, always;
-  `extra_special_tokens`; `special_tokens_map.json` of version 4) are added behind them.
+- Added tokens are those of `added_tokens_decoder` in `tokenizer_config.json`, for a class without rules of its own
+  behind those of `tokenizer.json`; else of `added_tokens.json` (version 4) and of `tokenizer.json`. Special tokens that
+  are named without being listed there (`[CLS]` and the like, always; `extra_special_tokens`; `special_tokens_map.json`
+  of version 4) are added behind them.
 - A second text has tokens of type 1 where `model_input_names` lists `token_type_ids`; without that key only with the
   class `BertTokenizer`.
 

@@ -21,7 +21,7 @@ from jaxbert.checkpoints import resolve
 from jaxbert.checkpoints.contents import unaccounted
 from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.model_folder import models_of_run
-from jaxbert.checkpoints.names import MASKED_LM_BIAS, SQUAD
+from jaxbert.checkpoints.names import CHOICE, CLASSIFIER, MASKED_LM_BIAS, SQUAD
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.console import say
 from jaxbert.datasets.in_memory import Sequences
@@ -77,6 +77,7 @@ _ASK: Mapping[type[MetaData], str] = {
     TaggingMetaData: "`predict`",
     MultipleChoiceMetaData: "`choose`, or use `run_multiple_choice`",
 }
+_ASK_OF_HEADS = {SQUAD[0]: "answer", CHOICE[0]: "choose", MASKED_LM_BIAS: "fill"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -502,10 +503,16 @@ class Model:
 
     def _classification(self) -> ClassificationMetaData:
         self._refuse_other(ClassificationMetaData, "to classify texts")
+        if self._task is None and not (CLASSIFIER[0] in self._source.contents.keys or self._source.contents.undecided):
+            asked = [f"`{call}`" for head, call in _ASK_OF_HEADS.items() if head in self._source.contents.keys]
+            raise InputError(
+                f"the model in `{self._source.folder}` has no classifier",
+                f"ask {' or '.join((*asked, '`embed`'))}; or give a model that has one",
+            )
         if self._task is None:
             raise InputError(
                 f"the files of `{self._source.folder}` do not say which classes the model was trained for",
-                "give a model that was trained by `run_classifier`, or a folder of Hugging Face",
+                "give the model with its `meta_data`, as `run_classifier` writes it",
             )
         return self._task
 

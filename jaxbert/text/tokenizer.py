@@ -196,6 +196,13 @@ def _library_tokenizer(vocab: Vocab, rules: Rules) -> tokenizers.Tokenizer:
         flags = {name: getattr(token, name) for name in ("single_word", "lstrip", "rstrip", "normalized", "special")}
         tokenizer.add_tokens([tokenizers.AddedToken(token.content, **flags)])
         if tokenizer.token_to_id(token.content) != token.id:
+            gap = next((id_ for id_, known in enumerate(vocab.tokens) if vocab.ids.get(known) != id_), None)
+            if gap is not None:
+                raise InputError(
+                    f"`{vocab.path}`: the id {gap} has no token of its own, and the library counts tokens: the added"
+                    f" token `{token.content}` with id {token.id} gets {tokenizer.token_to_id(token.content)}",
+                    "put a token there that is nowhere else, such as `[unused1]`",
+                )
             raise InputError(
                 f"`{vocab.path}`: the added token `{token.content}` has id {token.id}, behind the vocabulary it gets"
                 f" {tokenizer.token_to_id(token.content)}",

@@ -198,7 +198,7 @@ def test_the_settings_may_have_an_older_name(tmp_path: Path) -> None:
         _write(tmp_path, {f"sentence_{name}_config.json": {"max_seq_length": length, "do_lower_case": True}})
         assert read_settings(str(tmp_path)) == Settings(length, lower_case=True)
     _write(tmp_path, {"sentence_bert_config.json": {}, "sentence_roberta_config.json": {"other": 1}})
-    with pytest.raises(InputError, match="sentence_roberta_config.json`: `other` is `1`"):
+    with pytest.raises(InputError, match=r"sentence_roberta_config\.json`: `other` is `1`"):
         read_settings(str(tmp_path))
 
 

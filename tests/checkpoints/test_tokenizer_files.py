@@ -315,6 +315,22 @@ def test_an_added_token_with_an_id_it_cannot_have_is_refused() -> None:
         Tokenizer(VOCAB, Rules(library=True, added=(AddedToken(99, "e1"),)))
 
 
+def test_a_gap_in_the_vocabulary_is_named(tmp_path: Path) -> None:
+    """Added tokens are counted on from the number of tokens, in the library too: behind a gap they get other ids."""
+    words = {word: number + (number > 7) for number, word in enumerate(WORDS)}
+    added = [{"id": len(WORDS) + 1, "content": "[X]", "special": False}]
+    tokenizer = TOKENIZER | {"added_tokens": added, "model": TOKENIZER["model"] | {"vocab": words}}
+    folder = write(tmp_path / "a", tokenizer_config={"tokenizer_class": "BertTokenizer"}, tokenizer=tokenizer)
+    (tmp_path / "a" / "vocab.txt").unlink()
+    with pytest.raises(InputError, match=r"the id 8 has no token of its own.* `\[X\]` with id 18 gets 17") as caught:
+        open_tokenizer(f"{folder}/tokenizer.json", read_rules(folder) or Rules())
+    words["[unused1]"] = 8  # as the hint says
+    assert "such as `[unused1]`" in caught.value.hint
+    write(tmp_path / "a", tokenizer=tokenizer)
+    (tmp_path / "a" / "vocab.txt").unlink()
+    assert open_tokenizer(f"{folder}/tokenizer.json", read_rules(folder) or Rules()).ids("[X]") == [18]
+
+
 def test_folders_of_today_give_their_tokens(shared: Path) -> None:
     """Folders that transformers 5 wrote give the ids that it gave: pairs between `[CLS]` and `[SEP]`."""
     folders = shared / "cases" / "huggingface5"

@@ -322,7 +322,7 @@ def test_what_a_model_lacks_is_named(task: Task, tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "model", task, "none")
     model = jaxbert.load(folder, compile_cache="")
     for call, problem in (
-        (lambda: model.predict(["red"]), "do not say which classes"),
+        (lambda: model.predict(["red"]), "has no classifier"),
         (lambda: model.answer("red", "blue"), "has no head for answers to questions: cls/squad"),
         (lambda: model.fill("[MASK]"), "has no masked LM"),
         (lambda: model.embed(["red"], layers=2), "`layers` is"),
@@ -332,6 +332,30 @@ def test_what_a_model_lacks_is_named(task: Task, tmp_path: Path) -> None:
     ):
         with pytest.raises(jaxbert.InputError, match=problem):
             call()
+
+
+@pytest.mark.parametrize(
+    ("head", "hint"),
+    [
+        ("none", "ask `embed`; or give a model that has one"),
+        ("squad", "ask `answer` or `embed`"),
+        ("pretraining", "ask `fill` or `embed`"),
+        ("next sentence", "ask `embed`"),
+    ],
+)
+def test_a_folder_without_a_classifier_says_what_it_can_be_asked(
+    head: str, hint: str, task: Task, tmp_path: Path
+) -> None:
+    """Of Hugging Face, too, whose heads are known; where there is a classifier, only its classes are missing."""
+    write_huggingface(str(tmp_path), random_weights(BERT, head), BERT)
+    shutil.copy(task.model / "vocab.txt", tmp_path)
+    with pytest.raises(jaxbert.InputError, match="has no classifier") as caught:
+        jaxbert.load(tmp_path, compile_cache="").predict(["red"])
+    assert hint in caught.value.hint
+    unnamed = jaxbert.load(model_folder(tmp_path / "unnamed", task, "classifier"), compile_cache="")
+    with pytest.raises(jaxbert.InputError, match="do not say which classes") as caught:
+        unnamed.predict(["red"])
+    assert "`meta_data`" in caught.value.hint
 
 
 def test_a_model_is_not_asked_what_it_was_not_trained_for(task: Task, tmp_path: Path) -> None:
