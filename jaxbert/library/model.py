@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import itertools
 import os
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -35,7 +36,7 @@ from jaxbert.examples.text_examples import TextExample
 from jaxbert.features import choices as choice_features
 from jaxbert.features.classification import TextWindows, convert
 from jaxbert.features.counts import TextCounts
-from jaxbert.features.squad import WindowedQuestion, ask, window_arrays
+from jaxbert.features.squad import WindowedQuestion, ask, text_counts, window_arrays
 from jaxbert.library.programs import BEST_POSITIONS, Programs
 from jaxbert.model.weights import Tree
 from jaxbert.predictions.squad import NO_CANDIDATES, AnswerSettings, AnswerTexts, Candidates, predict
@@ -176,7 +177,7 @@ def load(
 
 
 class TextsCutWarning(UserWarning):
-    """Texts are longer than the model's longest sequence, and lose their end."""
+    """Texts are longer than the model's longest sequence, or question, and lose their end."""
 
 
 class Model:
@@ -184,6 +185,7 @@ class Model:
 
     Attributes:
         max_seq_length: the longest sequence in tokens, special ones included; longer texts are cut.
+        max_query_length: the longest question in tokens, special ones aside; longer ones are cut.
         counts: what became of all texts so far: how many were cut, how many of their tokens are `[UNK]`.
     """
 
@@ -207,6 +209,7 @@ class Model:
         self._windows = dataclasses.replace(
             windows, max_seq_length=max_seq_length or min(windows.max_seq_length, self.max_seq_length)
         )
+        self.max_query_length = self._windows.max_query_length
         of_classes = self._task or self._tags
         classes = of_classes.class_names if of_classes else ()
         self._programs = Programs(self._source, model.config, len(classes) or 1, dtype)
@@ -395,7 +398,7 @@ class Model:
         """The best answers to a question, parts of the context, best first; a text "" says that there is none.
 
         Args:
-            question: a question.
+            question: a question; what is longer than `max_query_length` is cut.
             context: of any length; it is read in windows.
             n_best: how many answers to give at most.
             max_answer_length: in tokens.
@@ -414,6 +417,7 @@ class Model:
         weights = self._programs.weights("squad")
         paragraphs = (Paragraph(context, (Question("0", question),)) for question, context in questions)
         asked = [one for paragraph in paragraphs for one in ask(paragraph, self._tokenizer, self._windows)]
+        self._count([text_counts(asked, self._tokenizer.vocab)], "questions", self.max_query_length)
         candidates = self._candidates(weights, asked)
         chosen = AnswerSettings(max(n_best, BEST_POSITIONS), max_answer_length, *self._no_answer)
         ends = list(itertools.accumulate(len(one.windows) for one in asked))
@@ -570,14 +574,14 @@ class Model:
                     self._put(text, features, row)
             yield features
 
-    def _count(self, counts: Iterable[TextCounts], texts: str = "texts") -> None:
+    def _count(self, counts: Iterable[TextCounts], texts: str = "texts", limit: int | None = None) -> None:
         """Add to the counts of all texts, and say how many of these were cut."""
         total = sum(counts, TextCounts())
         with self._programs.lock:
             self.counts += total
         if total.cut:
-            said = f"{total.cut} {texts} are longer than {self.max_seq_length} tokens and are cut"
-            warnings.warn(said, TextsCutWarning, stacklevel=3)
+            said = f"{total.cut} {texts} are longer than {limit or self.max_seq_length} tokens and are cut"
+            warnings.warn(said, TextsCutWarning, stacklevel=_levels_to_caller())
 
     def _put(self, text: Ids, features: Arrays, row: int) -> None:
         """Write what is tokenized already into a row of features; raises InputError where the model knows no such."""
@@ -645,6 +649,14 @@ def _sentence(text: Text | Sequence[str], number: int) -> Sentence:
     if isinstance(text, Ids) or not all(isinstance(word, str) and word.split() == [word] for word in text):
         raise InputError(f"text {number} is `{str(text)[:60]}`", "expected a text, or a list of its words")
     return Sentence.of_words(text)
+
+
+def _levels_to_caller() -> int:
+    """How many calls above the function that asks the first one is that does not stand in this file."""
+    frame, levels = sys._getframe(1), 1
+    while frame.f_code.co_filename == __file__ and frame.f_back is not None:
+        frame, levels = frame.f_back, levels + 1
+    return levels
 
 
 def _refuse_one(texts: object) -> None:

@@ -8,7 +8,7 @@ import importlib.resources
 import time
 import traceback
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -256,17 +256,15 @@ class _Server:
             )
         one.queue.check_room(len(asked.items))
         lengths = await asyncio.to_thread(model.lengths, asked.items)  # long texts must not hold up the others
-        truncate = flags.auto_truncate if asked.truncate is None else asked.truncate
         most = model.max_seq_length
-        in_windows = asked.call == "logits" and model.windows is not None
-        if not truncate and not in_windows and max(lengths) > most:
-            raise RequestError(
-                413,
-                f"text {lengths.index(max(lengths))} has {max(lengths)} tokens, the model reads {most}",
-                "shorten it; `truncate` in the request or `--auto_truncate` of the server cuts at the end",
-            )
-        whole = in_windows or asked.call == "answer"
-        tokens = sum(lengths if whole else (min(length, most) for length in lengths))
+        in_windows = asked.call == "answer" or (asked.call == "logits" and model.windows is not None)
+        if not (flags.auto_truncate if asked.truncate is None else asked.truncate):
+            if not in_windows:
+                _refuse_longer("text", lengths, most)
+            if asked.call == "answer":
+                questions = await asyncio.to_thread(model.lengths, [question for question, _ in asked.items])
+                _refuse_longer("question", [length - 2 for length in questions], model.max_query_length)
+        tokens = sum(lengths if in_windows else (min(length, most) for length in lengths))
         if tokens > flags.max_tokens:
             raise RequestError(
                 413, f"the request has {tokens} tokens, the most is {flags.max_tokens}", "send some at a time"
@@ -314,6 +312,16 @@ class _Server:
             return response
 
         return endpoint
+
+
+def _refuse_longer(what: str, lengths: Sequence[int], most: int) -> None:
+    longest = max(lengths)
+    if longest > most:
+        raise RequestError(
+            413,
+            f"{what} {lengths.index(longest)} has {longest} tokens, the model reads {most}",
+            "shorten it; `truncate` in the request or `--auto_truncate` of the server cuts at the end",
+        )
 
 
 def _any_form(body: Any, model: Model) -> Asked:

@@ -144,18 +144,18 @@ def tei_rerank(body: Json, model: Model) -> Asked:
 
 
 def answer(body: Json, model: Model) -> Asked:
-    """`POST /answer`: `{"question", "context"}`, with `n_best` and `max_answer_length` if wanted; answers, best first.
+    """`POST /answer`: `{"question", "context"}`, with `n_best`, `max_answer_length` and `truncate` if wanted.
 
     In Hugging Face's form, with both in `inputs`, a list of their `answer`, `score`, `start` and `end`.
     """
     _able(model, "answer")
     theirs = isinstance(body, dict) and "inputs" in body
     inputs, parameters = _wrapped(body) if theirs else (body, {})
-    own = () if theirs else ("n_best", "max_answer_length")
+    own = () if theirs else ("n_best", "max_answer_length", "truncate")
     fields = _fields(inputs, "question", "context", *own)
-    known = _fields(parameters, "top_k", "max_answer_len") if theirs else {}
+    known = _fields(parameters, "top_k", "max_answer_len", "truncate") if theirs else fields
     n_best = _number(known, "top_k", 1) if theirs else _number(fields, "n_best", 5)
-    longest = _number(known, "max_answer_len", 30) if theirs else _number(fields, "max_answer_length", 30)
+    longest = _number(known, "max_answer_len" if theirs else "max_answer_length", 30)
     item = (_text(fields, "question"), _text(fields, "context"))
 
     def reply(found: Sequence[Sequence[Answer]], tokens: int) -> Json:
@@ -166,7 +166,8 @@ def answer(body: Json, model: Model) -> Asked:
             "answers": [{"text": a.text, "start": a.start, "end": a.end, "probability": a.probability} for a in answers]
         }
 
-    return Asked("answer", [item], reply, (("n_best", n_best), ("max_answer_length", longest)), truncate=True)
+    options = (("n_best", n_best), ("max_answer_length", longest))
+    return Asked("answer", [item], reply, options, _truncate(known))
 
 
 def fill(body: Json, model: Model) -> Asked:

@@ -163,6 +163,17 @@ def test_answers_are_parts_of_their_context(task: Task, tmp_path: Path) -> None:
     assert [answer.text for answer in model.answer("red", " ")] == [""]
 
 
+def test_a_question_that_is_cut_is_told(task: Task, tmp_path: Path) -> None:
+    """To the caller, with the limit of questions, and in the counts; one that just fits is not cut."""
+    meta = SquadMetaData(0, WindowSettings(16, 4, 6), version_2_with_negative=False)
+    model = jaxbert.load(model_folder(tmp_path / "model", task, "squad", meta), compile_cache="")
+    model.answer("red " * model.max_query_length, "blue")
+    with pytest.warns(TextsCutWarning, match="1 questions are longer than 6 tokens and are cut") as caught:
+        model.answer("red " * 7, "blue")
+    assert [warning.filename for warning in caught] == [__file__]
+    assert (model.counts.texts, model.counts.cut) == (2, 1)
+
+
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("threshold", [None, -1e9])
 def test_answers_are_those_of_the_command(
@@ -315,6 +326,10 @@ def test_a_warning_says_whose_texts_are_cut(task: Task, tmp_path: Path) -> None:
         model.embed(["red", "red " * 40])
     assert [warning.filename for warning in caught] == [__file__]
     assert (model.counts.texts, model.counts.cut, model.counts.tokens) == (2, 1, 41)
+    classes = jaxbert.load(model_folder(tmp_path / "classes", task, "classifier", LABELS), compile_cache="")
+    with pytest.warns(TextsCutWarning, match="1 texts") as caught:
+        classes.predict(["red " * 40])
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_what_a_model_lacks_is_named(task: Task, tmp_path: Path) -> None:

@@ -285,6 +285,19 @@ def test_texts_are_cut_only_on_request(models: dict[str, jaxbert.Model]) -> None
         assert one.ask("/embed", {"inputs": long, "truncate": False})[0] == 413
 
 
+def test_questions_are_cut_only_on_request(models: dict[str, jaxbert.Model]) -> None:
+    """A question longer than the model reads is refused in both forms, while a context may have any length."""
+    asked = {"question": "red " * 7, "context": CONTEXT * 3}
+    with serving({"questions": models["questions"]}) as one:
+        for body in (asked, {"inputs": asked}, asked | {"truncate": False}):
+            status, said, _ = one.ask("/answer", body)
+            assert (status, said["error"].partition("\n")[0]) == (413, "question 0 has 7 tokens, the model reads 6")
+        cut = one.get("/answer", asked | {"truncate": True})
+        assert cut == one.get("/answer", asked | {"question": "red " * 6})
+        theirs = one.get("/answer", {"inputs": asked, "parameters": {"truncate": True, "top_k": 5}})
+        assert [row["answer"] for row in theirs] == [row["text"] for row in cut["answers"]]
+
+
 def test_everybody_gets_their_own_answer(server: Server) -> None:
     """Many clients at once with right and wrong requests; several requests are computed in one call."""
     model = server.models["words"]
