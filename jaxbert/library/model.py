@@ -236,6 +236,11 @@ class Model:
         return self._model.task
 
     @property
+    def is_score(self) -> bool:
+        """Whether it gives one number that other programs make a probability by a sigmoid; `predict` does not."""
+        return self._task is not None and self._task.is_regression and self._source.is_score
+
+    @property
     def windows(self) -> TextWindows | None:
         """How `predict` reads texts longer than `max_seq_length`; None: they are cut."""
         return self._task.windows if self._task else None

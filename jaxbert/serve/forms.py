@@ -86,7 +86,7 @@ def tei_embed(body: Json, model: Model) -> Asked:
 def tei_predict(body: Json, model: Model) -> Asked:
     """TEI's `POST /predict`, and text classification of Hugging Face's client: scores of all classes, best first.
 
-    A model for numbers gives its number. `inputs` is a text, a pair `[first, second]`, or a list of `[text]` and pairs.
+    A model for numbers gives its number, one for scores (`Model.is_score`) its sigmoid. `inputs` is a text, a pair `[first, second]`, or a list of `[text]` and pairs.
     Hugging Face's client, which sends `parameters`, looks for a list of lists also for one text.
     """
     fields = _fields(body, "inputs", "raw_scores", "truncate", "truncation_direction", "parameters")
@@ -390,7 +390,8 @@ def _number(fields: Mapping[str, Json], name: str, default: int) -> int:
 
 def _scores(model: Model, logits: np.ndarray, raw: bool) -> list[dict[str, Any]]:
     if not model.classes:
-        return [{"label": "LABEL_0", "score": logits[0]}]
+        number = float(logits[0])
+        return [{"label": "LABEL_0", "score": _logistic(number) if model.is_score and not raw else number}]
     if raw:
         shares = dict(zip(model.classes, logits.tolist(), strict=True))
     else:

@@ -23,12 +23,14 @@ import numpy as np
 import pytest
 
 import jaxbert
+from jaxbert.checkpoints.huggingface import write_huggingface
 from jaxbert.config.serving import ServeFlags
 from jaxbert.errors import InputError
 from jaxbert.features.squad import WindowSettings
 from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
+from tests.checkpoints.random_models import random_weights
 from tests.commands import browser
-from tests.commands.test_library import LABELS, model_folder, some_texts
+from tests.commands.test_library import BERT, LABELS, model_folder, some_texts
 from tests.commands.tiny_task import Task, flags, start_command
 
 pytest.importorskip("uvicorn")
@@ -156,6 +158,22 @@ def test_scores_in_the_forms_of_tei(server: Server) -> None:
     order = np.argsort(-numbers)
     assert [(rank["index"], rank["text"]) for rank in ranks] == [(index, others[index]) for index in order]
     close([rank["score"] for rank in ranks], 1 / (1 + np.exp(-numbers[order])))
+
+
+@pytest.mark.parametrize("problem_type", [None, "regression"])
+def test_one_output_is_a_score_unless_it_is_a_number(problem_type: str | None, task: Task, tmp_path: Path) -> None:
+    """`/predict` gives its sigmoid as TEI and pipelines of transformers do, but not of a regression, nor when asked."""
+    write_huggingface(str(tmp_path), random_weights(BERT, "classifier", 1), BERT)
+    config = json.loads((tmp_path / "config.json").read_text()) | {"problem_type": problem_type}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    shutil.copy(task.model / "vocab.txt", tmp_path)
+    model = jaxbert.load(tmp_path, compile_cache="")
+    number = float(model.logits(["red blue"])[0, 0])
+    with serving({"one": model}) as one:
+        (raw,) = one.get("/predict", {"inputs": "red blue", "raw_scores": True})
+        (given,) = one.get("/predict", {"inputs": "red blue"})
+    close(raw["score"], number)
+    close(given["score"], number if problem_type else 1 / (1 + np.exp(-number)))
 
 
 def test_the_forms_of_tensorflow_serving(server: Server) -> None:
