@@ -238,7 +238,7 @@ class Source:
 
     @cached_property
     def is_score(self) -> bool:
-        """Whether other programs put a sigmoid on its one output: Hugging Face's files do not say that it is a number."""
+        """Whether other programs put a sigmoid on its one output: files of Hugging Face do not call it a number."""
         path = self.beside(_HUGGINGFACE_CONFIG)
         if self.kind != "safetensors" or path is None or self.beside(META_DATA_FILE) is not None:
             return False

@@ -34,6 +34,7 @@ Form = Callable[[Any, Model], Asked]
 Endpoint = Callable[[Request], Awaitable[Response]]
 CONTENT_SECURITY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 _MOST_NUMBERS = 1 << 24  # of an answer: written in a second, in which nobody else is answered
+_MANY_ROWS = (2, 4, 8, 16, 32, 64)  # of calls with many texts, whose programs are compiled while nobody waits
 _CLOSED_BY_CLIENT = 499  # counted only: nobody is there to read it
 
 
@@ -83,6 +84,7 @@ def application(models: Mapping[str, tuple[str, Model]], flags: ServeFlags, toke
     """
     warnings.simplefilter("ignore", TextsCutWarning)  # the request, or the flag, said that they may be
     served = {name: _served(name, path, model, flags, counts) for name, (path, model) in models.items()}
+    queues = [one.queue for one in served.values()]
     server = _Server(served, flags, token, counts)
     own: list[tuple[str, Form]] = [
         ("/embed", forms.tei_embed),
@@ -118,9 +120,13 @@ def application(models: Mapping[str, tuple[str, Model]], flags: ServeFlags, toke
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        idle = batching.Idle((batching.warm_up(one.model, _MANY_ROWS) for one in served.values()), queues)
         yield
-        for one in served.values():
-            await asyncio.to_thread(one.queue.close)
+        everything: list[batching.Idle | batching.Queue] = [idle, *queues]
+        for one in everything:  # all at once: each has at most one compilation, or what it took, to finish
+            one.stop()
+        for one in everything:
+            await asyncio.to_thread(one.close)
 
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _not_found, 405: _not_found})
     if flags.is_loopback:  # so that a page from elsewhere cannot ask through a name that leads here
@@ -130,9 +136,8 @@ def application(models: Mapping[str, tuple[str, Model]], flags: ServeFlags, toke
 
 
 def _served(name: str, path: str, model: Model, flags: ServeFlags, counts: Counts) -> Served:
-    idle = batching.warm_up(model, (2, 4, 8, 16, 32, 64))
     work, done = batching.compute(model), counts.computed(name)
-    queue = batching.Queue(work, flags.max_waiting_texts, flags.max_batch_tokens, done, idle, threads=2)
+    queue = batching.Queue(work, flags.max_waiting_texts, flags.max_batch_tokens, done, threads=2)
     return Served(name, path, model, queue)
 
 

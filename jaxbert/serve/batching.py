@@ -9,7 +9,7 @@ that came before it.
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +25,8 @@ Work = Callable[[Call, tuple[tuple[str, Any], ...], list[Any]], Sequence[Any]]
 """(call, its options, items) -> a result for each item."""
 Done = Callable[[int, int, int], None]
 """Is told how many requests, items and tokens were computed in one call."""
+
+_LOOK = 0.01  # seconds until idle work looks again whether anybody waits
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,6 @@ class Queue:
         most_items: of all requests that wait.
         batch_tokens: of the requests that are computed together; one request may have more.
         done: is told of each call.
-        idle: what the first thread does, step by step, while nobody waits.
         threads: how many calls are worked at together.
         gathering: seconds for which a call waits for company, at most, while a larger one keeps the device busy.
     """
@@ -83,7 +84,6 @@ class Queue:
         most_items: int,
         batch_tokens: int,
         done: Done,
-        idle: Iterator[Any] | None = None,
         threads: int = 1,
         gathering: float = 0.02,
     ) -> None:
@@ -93,10 +93,7 @@ class Queue:
         self._computed = 0  # items that are computed now
         self._changed = threading.Condition()
         self._closed = False
-        self._threads = [
-            threading.Thread(target=self._run, args=(None if number else idle,), name="model", daemon=True)
-            for number in range(threads)
-        ]
+        self._threads = [threading.Thread(target=self._run, name="model", daemon=True) for _ in range(threads)]
         for thread in self._threads:
             thread.start()
 
@@ -131,23 +128,33 @@ class Queue:
         with self._changed:
             return self._size()
 
-    def close(self) -> None:
-        """Take no more, and return when what was taken is answered."""
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything waits or is computed."""
+        with self._changed:
+            return bool(self._waiting or self._computed)
+
+    def stop(self) -> None:
+        """Take no more; what was taken is still answered."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def close(self) -> None:
+        """Take no more, and return when what was taken is answered."""
+        self.stop()
         for thread in self._threads:
             thread.join()
 
     def _size(self) -> int:
         return sum(len(one.items) for one in self._waiting)
 
-    def _run(self, idle: Iterator[Any] | None) -> None:
+    def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._waiting and not self._closed and idle is None:
+                while not self._waiting and not self._closed:
                     self._changed.wait()
-                if self._closed and not self._waiting:
+                if not self._waiting:
                     return
                 self._changed.wait_for(self._worth_a_call, self._gathering)
                 batch = self._take()
@@ -158,8 +165,6 @@ class Queue:
                 with self._changed:
                     self._computed -= items
                     self._changed.notify_all()
-            elif idle is not None and not _stepped(idle):
-                idle = None
 
     def _worth_a_call(self) -> bool:
         """Whether as much waits as is computed by others, or no more will come."""
@@ -197,6 +202,33 @@ class Queue:
         for one in batch:
             one.answer.set_result(results[first : first + len(one.items)])
             first += len(one.items)
+
+
+class Idle:
+    """A thread that works step by step, in turn at each of several things, while no queue has anything to do."""
+
+    def __init__(self, work: Iterable[Iterator[Any]], queues: Collection[Queue]) -> None:
+        self._queues, self._stopped = queues, threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(deque(work),), name="idle", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Begin no other step."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Begin no other step, and return when the last one is done."""
+        self.stop()
+        self._thread.join()
+
+    def _run(self, left: deque[Iterator[Any]]) -> None:
+        while left and not self._stopped.is_set():
+            if any(queue.is_busy for queue in self._queues):
+                self._stopped.wait(_LOOK)
+            elif _stepped(left[0]):
+                left.rotate(-1)
+            else:
+                left.popleft()
 
 
 def _stepped(idle: Iterator[Any]) -> bool:

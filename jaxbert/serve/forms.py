@@ -86,7 +86,8 @@ def tei_embed(body: Json, model: Model) -> Asked:
 def tei_predict(body: Json, model: Model) -> Asked:
     """TEI's `POST /predict`, and text classification of Hugging Face's client: scores of all classes, best first.
 
-    A model for numbers gives its number, one for scores (`Model.is_score`) its sigmoid. `inputs` is a text, a pair `[first, second]`, or a list of `[text]` and pairs.
+    A model for numbers gives its number, one for scores (`Model.is_score`) its sigmoid. `inputs` is a text, a pair
+    `[first, second]`, or a list of `[text]` and pairs.
     Hugging Face's client, which sends `parameters`, looks for a list of lists also for one text.
     """
     fields = _fields(body, "inputs", "raw_scores", "truncate", "truncation_direction", "parameters")

@@ -3,14 +3,14 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from typing import Any
 
 import pytest
 
 from jaxbert.errors import InputError
-from jaxbert.serve.batching import Queue
+from jaxbert.serve.batching import Idle, Queue
 from jaxbert.serve.forms import Call, RequestError
 
 
@@ -31,9 +31,9 @@ class Gate:
             raise InputError("`wrong` is wrong")
         return [item.upper() for item in items]
 
-    def queue(self, most: int = 100, tokens: int = 100, idle: Iterator[Any] | None = None, threads: int = 1) -> Queue:
+    def queue(self, most: int = 100, tokens: int = 100, threads: int = 1) -> Queue:
         """A queue whose work is at its first request, `first`, until the gate is opened."""
-        queue = Queue(self.work, most, tokens, lambda *counts: self.done.append(counts), idle, threads)
+        queue = Queue(self.work, most, tokens, lambda *counts: self.done.append(counts), threads)
         queue.put("embed", (), ["first"], 1)
         assert self.begun.acquire(timeout=10)
         return queue
@@ -110,27 +110,60 @@ def test_the_end_answers_what_was_taken() -> None:
     assert refused.value.status == 503
 
 
-def test_idle_work_is_done_between_requests() -> None:
-    """Step by step until it ends or fails; requests are answered all the while, and after it."""
-    done, failed = [], threading.Event()
+def eventually(found: Callable[[], bool]) -> bool:
+    """Whether it becomes true."""
+    end = time.monotonic() + 10
+    while not found() and time.monotonic() < end:
+        time.sleep(0.005)
+    return found()
 
-    def idle() -> Iterator[int]:
-        for number in range(20):
-            time.sleep(0.005)
-            done.append(number)
-            yield number
-        failed.set()
-        raise ValueError("cannot be prepared")
 
-    gate = Gate()
+def test_idle_work_is_done_while_nobody_waits() -> None:
+    """In turn, step by step, until all has ended or failed; a request to any of the models stops it meanwhile."""
+    done: list[str] = []
+
+    def steps(name: str, number: int, fails: bool) -> Iterator[None]:
+        for _ in range(number):
+            done.append(name)
+            yield
+        if fails:
+            raise ValueError("cannot be prepared")
+
+    gate, other = Gate(), Gate()
+    queues = [gate.queue(), other.queue()]
+    other.open.set()
+    assert eventually(lambda: not queues[1].is_busy)
+    idle = Idle([steps("a", 2, fails=True), steps("b", 4, fails=False)], queues)
+    time.sleep(0.05)
+    assert not done  # the first model still computes
     gate.open.set()
-    queue = gate.queue(idle=idle())
-    assert answers([queue.put("embed", (), [name], 1) for name in "abc"]) == [["A"], ["B"], ["C"]]
-    assert len(done) < 20
-    assert failed.wait(10)
-    assert answers([queue.put("embed", (), ["d"], 1)]) == [["D"]]
+    assert eventually(lambda: len(done) == 6)
+    assert done == ["a", "b", "a", "b", "b", "b"]
+    for one in (idle, *queues):
+        one.close()
+
+
+def test_all_ends_after_one_step_of_idle_work() -> None:
+    """Once it is stopped no other step is begun, and queues that are stopped end together."""
+    begun, may_end = threading.Semaphore(0), threading.Event()
+
+    def steps() -> Iterator[None]:
+        while True:
+            begun.release()
+            assert may_end.wait(10)
+            yield
+
+    queue = Queue(lambda call, options, items: items, 100, 100, lambda *counts: None)
+    idle = Idle([steps(), steps()], [queue])
+    assert begun.acquire(timeout=10)
+    idle.stop()
+    queue.stop()
+    with pytest.raises(RequestError, match="is ending"):
+        queue.put("embed", (), ["a"], 1)
+    may_end.set()
+    idle.close()
     queue.close()
-    assert done == list(range(20))
+    assert not begun.acquire(timeout=0.05)
 
 
 def test_two_calls_are_worked_at_together() -> None:
