@@ -147,7 +147,7 @@ def tei_rerank(body: Json, model: Model) -> Asked:
 def answer(body: Json, model: Model) -> Asked:
     """`POST /answer`: `{"question", "context"}`, with `n_best`, `max_answer_length` and `truncate` if wanted.
 
-    In Hugging Face's form, with both in `inputs`, a list of their `answer`, `score`, `start` and `end`.
+    In Hugging Face's form, with both in `inputs`, `answer`, `score`, `start` and `end`; a list of them for several.
     """
     _able(model, "answer")
     theirs = isinstance(body, dict) and "inputs" in body
@@ -162,7 +162,8 @@ def answer(body: Json, model: Model) -> Asked:
     def reply(found: Sequence[Sequence[Answer]], tokens: int) -> Json:
         (answers,) = found
         if theirs:
-            return [{"answer": a.text, "score": a.probability, "start": a.start, "end": a.end} for a in answers]
+            rows = [{"answer": a.text, "score": a.probability, "start": a.start, "end": a.end} for a in answers]
+            return rows[0] if n_best == 1 else rows
         return {
             "answers": [{"text": a.text, "start": a.start, "end": a.end, "probability": a.probability} for a in answers]
         }
@@ -410,7 +411,7 @@ def _base64(vector: np.ndarray) -> str:
 
 
 def _logistic(number: float) -> float:
-    return 1 / (1 + math.exp(-number)) if number > 0 else 1 - 1 / (1 + math.exp(number))
+    return 1 / (1 + math.exp(-number)) if number > 0 else math.exp(number) / (1 + math.exp(number))
 
 
 def _filled(text: str, number: int, token: str) -> str:

@@ -16,6 +16,7 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from tests.commands.tiny_task import Task, flags, start_command
 pytest.importorskip("uvicorn")
 from jaxbert.serve import running
 from jaxbert.serve.app import Counts, application
+from jaxbert.serve.forms import _logistic
 
 # float32 sums in another order, of outputs near 1
 TOLERANCE = 5e-6
@@ -176,6 +178,12 @@ def test_one_output_is_a_score_unless_it_is_a_number(problem_type: str | None, t
     close(given["score"], number if problem_type else 1 / (1 + np.exp(-number)))
 
 
+def test_scores_of_unlikely_texts_are_no_zeros() -> None:
+    """The sigmoid keeps the digits of small probabilities, which order what fits badly, and does not overflow."""
+    for number in (-700.0, -40.0, -12.0, 0.0, 12.0, 700.0):
+        assert _logistic(number) == pytest.approx(float(1 / (1 + Decimal(-number).exp())), rel=1e-15)
+
+
 def test_the_forms_of_tensorflow_serving(server: Server) -> None:
     """Rows and columns, texts and ids, with the outputs of the exported model: logits, or an encoder's vectors."""
     texts = some_texts(3)
@@ -217,7 +225,9 @@ def test_answers_and_words(server: Server) -> None:
     ]
     close([one["probability"] for one in found], [one.probability for one in expected])
     theirs = server.get("/models/questions/", {"inputs": body})
-    assert [one["answer"] for one in theirs] == [expected[0].text]
+    assert theirs["answer"] == expected[0].text
+    theirs = server.get("/models/questions/", {"inputs": body, "parameters": {"top_k": 3}})
+    assert [one["answer"] for one in theirs] == [one.text for one in expected]
     text = "red [MASK] blue [MASK]"
     words = server.models["words"].fill(text, top=2)
     masks = server.get("/models/words/fill", {"text": text, "top": 2})["masks"]
@@ -587,6 +597,8 @@ def test_the_client_of_hugging_face(server: Server) -> None:
     assert isinstance(expected, jaxbert.Prediction)
     found = client("classes").text_classification(texts[0])
     assert [row.label for row in found] == sorted(expected.probabilities, key=lambda one: -expected.probabilities[one])
+    best = server.models["questions"].answer("red ?", CONTEXT)[0].text
+    assert client("questions").question_answering(question="red ?", context=CONTEXT).answer == best
     answers = client("questions").question_answering(question="red ?", context=CONTEXT, top_k=2)
     assert [row.answer for row in answers] == [
         row.text for row in server.models["questions"].answer("red ?", CONTEXT, n_best=2)
