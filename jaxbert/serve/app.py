@@ -93,10 +93,22 @@ def application(models: Mapping[str, tuple[str, Model]], flags: ServeFlags, toke
         ("/similarity", forms.tei_similarity),
         ("/answer", forms.answer),
         ("/fill", forms.fill),
+        ("/pipeline/feature-extraction", forms.tei_embed),
+        ("/pipeline/sentence-similarity", forms.tei_similarity),
+        ("/pipeline/text-classification", forms.tei_predict),
+        ("/pipeline/question-answering", forms.answer),
+        ("/pipeline/fill-mask", forms.fill),
         ("/", _any_form),
     ]
-    routes = [Route(path, server.asking(form), methods=["POST"]) for path, form in own]
-    routes += [Route(f"/models/{{name}}{path}", server.asking(form), methods=["POST"]) for path, form in own]
+    routes = []
+    for of_model in ("", "/models/{name}"):
+        routes += [Route(of_model + path, server.asking(form), methods=["POST"]) for path, form in own]
+        routes += [
+            Route(f"{of_model}/v1/embeddings", server.asking(None), methods=["POST"]),
+            Route(f"{of_model}/info", server.quick(server.info)),
+            Route(f"{of_model}/metrics", server.quick(server.metrics)),
+            Route(f"{of_model}/health", server.health),
+        ]
     serving = {
         "predict": forms.serving_predict,
         "classify": forms.serving_classify,
@@ -108,13 +120,8 @@ def application(models: Mapping[str, tuple[str, Model]], flags: ServeFlags, toke
             routes.append(Route(path, server.asking(form), methods=["POST"]))
         routes.append(Route(f"/v1/models/{{name}}{version}", server.quick(server.status)))
     routes += [
-        Route("/v1/embeddings", server.asking(None), methods=["POST"]),
         Route("/v1/models", server.quick(server.openai_models)),
         Route("/models", server.quick(server.models)),
-        Route("/info", server.quick(server.info)),
-        Route("/models/{name}/info", server.quick(server.info)),
-        Route("/metrics", server.quick(server.metrics)),
-        Route("/health", _healthy),
         Route("/", _page),
     ]
 
@@ -155,7 +162,7 @@ class _Server:
             deadline = asyncio.get_running_loop().time() + self._flags.deadline
             body = await self._body(request)
             if form is None:
-                one = self._named(body.get("model") if isinstance(body, dict) else None)
+                one = self._named(_name_in_both(request, body))
                 asked = forms.openai_embeddings(body, one.model, one.name)
             else:
                 one = self._named(request.path_params.get("name"))
@@ -214,10 +221,17 @@ class _Server:
         )
 
     def metrics(self, request: Request) -> Response:
-        """Counts for Prometheus."""
+        """Counts for Prometheus, those of all models under each address."""
+        if "name" in request.path_params:
+            self._named(request.path_params["name"])
         for one in self._served.values():
             self._counts.waiting.labels(one.name).set(one.queue.size)
         return Response(generate_latest(self._counts.registry), media_type="text/plain; version=0.0.4")
+
+    async def health(self, request: Request) -> Response:
+        """Asked without the token, so that no name is told."""
+        known = request.path_params.get("name") in (None, *self._served)
+        return Response() if known else await _not_found(request, RequestError(404, ""))
 
     def _named(self, name: Any) -> Served:
         known = ", ".join(f"`{known}`" for known in self._served)
@@ -329,6 +343,14 @@ def _refuse_longer(what: str, lengths: Sequence[int], most: int) -> None:
         )
 
 
+def _name_in_both(request: Request, body: Any) -> Any:
+    """The name of the model in the address, or else in the request; where it is in both, it must be one."""
+    address, stated = request.path_params.get("name"), body.get("model") if isinstance(body, dict) else None
+    if address is not None and stated not in (None, address):
+        raise InputError(f"`model` is `{str(stated)[:60]}`, the address that of `{address}`", "leave `model` out")
+    return stated if address is None else address
+
+
 def _any_form(body: Any, model: Model) -> Asked:
     """TEI's `POST /`, and that of Hugging Face's client: what the model is for."""
     inputs = body.get("inputs") if isinstance(body, dict) else None
@@ -395,10 +417,6 @@ def _refusal(error: InputError, in_openai_form: bool = False) -> Response:
     if status in (408, 413):
         headers["Connection"] = "close"  # the rest of the request is not read
     return _json(content, status, headers)
-
-
-async def _healthy(request: Request) -> Response:
-    return Response()
 
 
 async def _page(request: Request) -> Response:

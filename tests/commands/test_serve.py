@@ -444,6 +444,30 @@ def test_what_it_is(server: Server) -> None:
     assert told["questions"] == ["embed", "answer"]
 
 
+def test_each_of_several_models_has_its_address(server: Server) -> None:
+    """What the only model of a server has, one of several has behind its name: OpenAI's form, health, counts."""
+    assert server.ask("/models/words/health")[0] == server.ask("/models/words/metrics")[0] == 200
+    assert server.ask("/models/nothing/health")[0] == server.ask("/models/nothing/metrics")[0] == 404
+    named = server.get("/v1/embeddings", {"input": "red", "model": "words"})
+    for more in ({}, {"model": "words"}):
+        assert server.get("/models/words/v1/embeddings", {"input": "red"} | more)["data"] == named["data"]
+    status, said, _ = server.ask("/models/words/v1/embeddings", {"input": "red", "model": "classes"})
+    assert (status, said["error"]["message"].partition("\n")[0]) == (
+        400,
+        "`model` is `classes`, the address that of `words`",
+    )
+
+
+def test_a_task_may_be_named(server: Server) -> None:
+    """So that vectors can be had of a classifier, and of a text with a mask, where `POST /` gives what they are for."""
+    for name, text in (("classes", "red"), ("words", "red [MASK]")):
+        unit = server.models[name].embed([text], normalize=True)
+        close(server.get(f"/models/{name}/pipeline/feature-extraction", {"inputs": text}), unit)
+        assert "score" in server.get(f"/models/{name}/", {"inputs": text})[0]
+    body = {"inputs": "red [MASK]"}
+    assert server.get("/models/words/pipeline/fill-mask", body) == server.get("/models/words/", body)
+
+
 def test_the_page_needs_nothing_from_elsewhere(server: Server) -> None:
     """No address in it, and its policy forbids what is not its own."""
     _, page, headers = server.ask("/")
@@ -592,6 +616,8 @@ def test_the_client_of_hugging_face(server: Server) -> None:
     texts = [text[:60] for text in some_texts(3)]
     unit = server.models["words"].embed(texts, normalize=True)
     close(client("words").feature_extraction(texts[0]), unit[:1])
+    vectors = client("classes/pipeline/feature-extraction").feature_extraction(texts[0])
+    close(vectors, server.models["classes"].embed(texts[:1], normalize=True))
     close(client("words").sentence_similarity(texts[0], other_sentences=texts[1:]), unit[1:] @ unit[0])
     (expected,) = server.models["classes"].predict(texts[:1])
     assert isinstance(expected, jaxbert.Prediction)
