@@ -96,6 +96,7 @@ def application(models: Mapping[str, tuple[str, Model]], flags: ServeFlags, toke
         ("/pipeline/feature-extraction", forms.tei_embed),
         ("/pipeline/sentence-similarity", forms.tei_similarity),
         ("/pipeline/text-classification", forms.tei_predict),
+        ("/pipeline/token-classification", forms.tag),
         ("/pipeline/question-answering", forms.answer),
         ("/pipeline/fill-mask", forms.fill),
         ("/", _any_form),
@@ -207,6 +208,7 @@ class _Server:
                 "model_sha": None,
                 "model_dtype": {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}[fastest(flags.dtype)],
                 "model_type": _tei_type(one.model),
+                "abilities": one.model.abilities,
                 "max_concurrent_requests": flags.max_waiting_texts,
                 "max_input_length": one.model.max_seq_length,
                 "max_batch_tokens": flags.max_batch_tokens,
@@ -276,7 +278,7 @@ class _Server:
         one.queue.check_room(len(asked.items))
         lengths = await asyncio.to_thread(model.lengths, asked.items)  # long texts must not hold up the others
         most = model.max_seq_length
-        in_windows = asked.call == "answer" or (asked.call == "logits" and model.windows is not None)
+        in_windows = asked.call in ("answer", "tag") or (asked.call == "logits" and model.windows is not None)
         if not (flags.auto_truncate if asked.truncate is None else asked.truncate):
             if not in_windows:
                 _refuse_longer("text", lengths, most)
@@ -358,7 +360,7 @@ def _any_form(body: Any, model: Model) -> Asked:
         return forms.answer(body, model)
     if isinstance(inputs, dict) and "source_sentence" in inputs:
         return forms.tei_similarity(body, model)
-    if "predict" in model.abilities:
+    if {"predict", "tag"} & set(model.abilities):
         return forms.tei_predict(body, model)
     if "fill" in model.abilities and isinstance(inputs, str) and "[MASK]" in inputs:
         return forms.fill(body, model)

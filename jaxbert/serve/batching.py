@@ -52,6 +52,8 @@ def compute(model: Model) -> Work:
             return list(model.embed(items, **given))
         if call == "encode":
             return encode(items)
+        if call == "tag":
+            return list(model.predict(items))
         return model.answers(items, **given) if call == "answer" else model.fills(items, **given)
 
     return work
@@ -244,7 +246,8 @@ def warm_up(model: Model, numbers_of_rows: Sequence[int]) -> Iterator[str]:
     Rows have a few lengths, and numbers of rows are powers of two.
     """
     work = compute(model)
-    calls = [call for call in _default_calls(model) if call[0] in ("logits", "embed") or numbers_of_rows[0] == 1]
+    of_one = ("answer", "fill")  # which requests ask of one text
+    calls = [call for call in _default_calls(model) if call[0] not in of_one or numbers_of_rows[0] == 1]
     lengths = [length for length in ROW_LENGTHS if length < model.max_seq_length] + [model.max_seq_length]
     for rows in numbers_of_rows:
         for length in (length for length in lengths if rows * length <= full_batch()):
@@ -256,6 +259,7 @@ def warm_up(model: Model, numbers_of_rows: Sequence[int]) -> Iterator[str]:
 def _default_calls(model: Model) -> list[tuple[Call, tuple[tuple[str, Any], ...]]]:
     calls: dict[str, tuple[Call, tuple[tuple[str, Any], ...]]] = {
         "predict": ("logits", ()),
+        "tag": ("tag", ()),
         "answer": ("answer", (("n_best", 5), ("max_answer_length", 30))),
         "fill": ("fill", (("top", 5),)),
         "embed": ("embed", (("normalize", True),)),
@@ -267,4 +271,6 @@ def _filling(call: Call, length: int) -> Any:
     """An item that fills a row; a letter is one token in every vocabulary."""
     if call == "answer":
         return ("a", "a " * (length - 4))
+    if call == "tag":
+        return "a " * (length - 2)
     return "[MASK]" + " a" * (length - 3) if call == "fill" else Ids((0,) * length, (0,) * length)

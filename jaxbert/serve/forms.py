@@ -14,12 +14,20 @@ from typing import Any, Literal
 import numpy as np
 
 from jaxbert.errors import InputError
-from jaxbert.library.model import Answer, Candidate, Ids, Model, Text
+from jaxbert.library.model import Ability, Answer, Candidate, Ids, Model, Text
+from jaxbert.predictions.tagging import Span
 
-Call = Literal["logits", "embed", "encode", "answer", "fill"]
+Call = Literal["logits", "embed", "encode", "tag", "answer", "fill"]
 Json = Any
 _IDS, _MASK, _TYPES = "input_word_ids", "input_mask", "input_type_ids"
 _MOST_BEST = 100  # answers, or candidates, that may be asked for
+_PATHS: dict[Ability, str] = {
+    "embed": "/embed",
+    "predict": "/predict",
+    "tag": "/predict",
+    "answer": "/answer",
+    "fill": "/fill",
+}
 
 
 class RequestError(InputError):
@@ -87,9 +95,12 @@ def tei_predict(body: Json, model: Model) -> Asked:
     """TEI's `POST /predict`, and text classification of Hugging Face's client: scores of all classes, best first.
 
     A model for numbers gives its number, one for scores (`Model.is_score`) its sigmoid. `inputs` is a text, a pair
-    `[first, second]`, or a list of `[text]` and pairs.
-    Hugging Face's client, which sends `parameters`, looks for a list of lists also for one text.
+    `[first, second]`, or a list of `[text]` and pairs. Hugging Face's client, which sends `parameters`, looks for a list
+    of lists also for one text. A model that tags words is asked as by `tag`.
     """
+    if "tag" in model.abilities:
+        return tag(body, model)
+    _able(model, "predict")
     fields = _fields(body, "inputs", "raw_scores", "truncate", "truncation_direction", "parameters")
     _only_right(fields)
     parameters = _fields(fields.get("parameters") or {}, "top_k", "function_to_apply")
@@ -107,6 +118,30 @@ def tei_predict(body: Json, model: Model) -> Asked:
         return rows if lists or "parameters" in fields else rows[0]
 
     return Asked("logits", items, reply, (), _truncate(fields))
+
+
+def tag(body: Json, model: Model) -> Asked:
+    """Token classification of Hugging Face's client: the spans of a text of any length, or of each text of a list."""
+    _able(model, "tag")
+    inputs, parameters = _wrapped(body)
+    known = _fields(parameters, "aggregation_strategy", "ignore_labels", what="`parameters`")
+    if known.get("aggregation_strategy") not in (None, "first"):
+        hint = "leave it out, or give `first`: a word has the tag of its first token"
+        raise InputError(f"`aggregation_strategy` is `{str(known['aggregation_strategy'])[:60]}`", hint)
+    if known.get("ignore_labels") not in (None, ["O"]):
+        raise InputError(f"`ignore_labels` is `{str(known['ignore_labels'])[:60]}`", "leave it out")
+
+    def reply(found: Sequence[Sequence[Span]], tokens: int) -> Json:
+        rows = [
+            [
+                {"entity_group": s.label, "score": s.probability, "word": s.text, "start": s.start, "end": s.end}
+                for s in spans
+            ]
+            for spans in found
+        ]
+        return rows if isinstance(inputs, list) else rows[0]
+
+    return Asked("tag", _texts({"inputs": inputs}, "inputs"), reply)
 
 
 def tei_similarity(body: Json, model: Model) -> Asked:
@@ -128,7 +163,7 @@ def tei_rerank(body: Json, model: Model) -> Asked:
     fields = _fields(body, "query", "texts", "raw_scores", "return_text", "truncate", "truncation_direction")
     _only_right(fields)
     if "predict" not in model.abilities or model.classes:
-        raise InputError("the model does not give one number for a pair of texts", "ask `/predict`")
+        raise InputError("the model does not give one number for a pair of texts", _has(model))
     query, texts = _text(fields, "query"), _texts(fields, "texts")
     raw, with_text = _flag(fields, "raw_scores", False), _flag(fields, "return_text", False)
 
@@ -222,8 +257,8 @@ def serving_predict(body: Json, model: Model) -> Asked:
     by_rows = "instances" in fields
     items = _rows(fields["instances"]) if by_rows else _columns(fields["inputs"])
     call: Call = "logits" if "predict" in model.abilities else "encode"
-    if call == "encode" and "answer" in model.abilities:
-        raise InputError("`:predict` has classifiers and encoders, the model answers questions", "ask `/answer`")
+    if call == "encode" and {"answer", "tag"} & set(model.abilities):
+        raise InputError("`:predict` is of classifiers and encoders, and the model is neither", _has(model))
 
     def reply(results: Sequence[Any], tokens: int) -> Json:
         if call == "encode":
@@ -238,8 +273,8 @@ def serving_predict(body: Json, model: Model) -> Asked:
 
 def serving_classify(body: Json, model: Model) -> Asked:
     """TensorFlow Serving's `:classify`: for each example a list of `[class, probability]`."""
-    if not model.classes:
-        raise InputError("the model has no classes", "ask `:predict`" + (" or `:regress`" if model.task else ""))
+    if "predict" not in model.abilities or not model.classes:
+        raise InputError("the model does not give classes", _has(model))
 
     def reply(logits: Sequence[np.ndarray], tokens: int) -> Json:
         found: Any = model.predictions(np.stack(list(logits)))
@@ -251,14 +286,19 @@ def serving_classify(body: Json, model: Model) -> Asked:
 def serving_regress(body: Json, model: Model) -> Asked:
     """TensorFlow Serving's `:regress`: a number for each example."""
     if "predict" not in model.abilities or model.classes:
-        raise InputError("the model does not give numbers", "ask `:predict` or `:classify`")
+        raise InputError("the model does not give numbers", _has(model))
     return Asked("logits", _examples(body), lambda logits, tokens: {"results": [row[0] for row in logits]})
 
 
-def _able(model: Model, ability: Literal["answer", "fill"]) -> None:
+def _able(model: Model, ability: Ability) -> None:
     """Refuse what the model has no weights for, before its files are searched for them."""
     if ability not in model.abilities:
-        raise InputError(f"the model has no weights for `{ability}`", f"it has: {', '.join(model.abilities)}")
+        raise InputError(f"the model has no weights for `{ability}`", _has(model))
+
+
+def _has(model: Model) -> str:
+    """A hint: what can be asked."""
+    return f"it has {', '.join(f'`{_PATHS[ability]}`' for ability in model.abilities)}"
 
 
 def _examples(body: Json) -> list[Text]:
@@ -338,7 +378,7 @@ def _fields(body: Json, *known: str, what: str = "the request") -> dict[str, Any
 
 def _wrapped(body: Mapping[str, Json]) -> tuple[Json, Json]:
     fields = _fields(body, "inputs", "parameters", "options")
-    return fields["inputs"], fields.get("parameters") or {}
+    return fields.get("inputs"), fields.get("parameters") or {}
 
 
 def _text(fields: Mapping[str, Json], name: str) -> str:

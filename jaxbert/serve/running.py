@@ -9,9 +9,11 @@ import uvicorn
 
 from jaxbert.config.serving import ServeFlags
 from jaxbert.console import say
+from jaxbert.errors import InputError
 from jaxbert.library.model import Model, load
 from jaxbert.serve.app import Counts, application
 from jaxbert.serve.batching import warm_up
+from jaxbert.tfrecord.metadata import MultipleChoiceMetaData
 
 
 def serve(paths: Mapping[str, str], flags: ServeFlags, token: str, listener: socket.socket) -> None:
@@ -35,6 +37,11 @@ def _loaded(name: str, path: str, flags: ServeFlags) -> Model:
     model = load(
         path, max_seq_length=flags.max_seq_length, dtype=cast(Any, flags.dtype), compile_cache=flags.compile_cache
     )
+    if isinstance(model.task, MultipleChoiceMetaData):
+        raise InputError(
+            f"`{name}` chooses between texts, which has no form here",
+            "ask it by `jaxbert run_multiple_choice --mode=predict`, or by `choose` from Python",
+        )
     say(f"`{name}`: {', '.join(model.abilities)}; compiling for single texts")
     for _ in warm_up(model, (1,)):
         pass

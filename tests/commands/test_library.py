@@ -30,7 +30,7 @@ from jaxbert.library.model import Ids, TextsCutWarning
 from jaxbert.model.encoder import hidden_states
 from jaxbert.model.weights import unflatten
 from jaxbert.tasks.spans import THRESHOLD
-from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
+from jaxbert.tfrecord.metadata import ClassificationMetaData, MetaData, SquadMetaData
 from tests.checkpoints.random_models import random_weights
 from tests.commands.conftest import Run
 from tests.commands.damage import assert_refused
@@ -47,7 +47,7 @@ def model_folder(
     folder: Path,
     task: Task,
     head: str,
-    meta: ClassificationMetaData | SquadMetaData | None = None,
+    meta: MetaData | None = None,
     classes: int = 3,
 ) -> Path:
     """A random model with a head, in a folder as our trainers write it."""

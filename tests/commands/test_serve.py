@@ -28,7 +28,7 @@ from jaxbert.checkpoints.huggingface import write_huggingface
 from jaxbert.config.serving import ServeFlags
 from jaxbert.errors import InputError
 from jaxbert.features.squad import WindowSettings
-from jaxbert.tfrecord.metadata import ClassificationMetaData, SquadMetaData
+from jaxbert.tfrecord.metadata import MetaData, MultipleChoiceMetaData, SquadMetaData, TaggingMetaData
 from tests.checkpoints.random_models import random_weights
 from tests.commands import browser
 from tests.commands.test_library import BERT, LABELS, model_folder, some_texts
@@ -88,11 +88,12 @@ def serving(models: dict[str, jaxbert.Model], token: str = "", **more: Any) -> I
 def tiny_models(folder: Path, task: Task) -> dict[str, jaxbert.Model]:
     """A model of each kind."""
     numbers = dataclasses.replace(LABELS, num_labels=None, label_type="float", label_list=(), pairs=True)
-    kinds: dict[str, tuple[str, ClassificationMetaData | SquadMetaData | None]] = {
+    kinds: dict[str, tuple[str, MetaData | None]] = {
         "classes": ("classifier", LABELS),
         "numbers": ("classifier", numbers),
         "questions": ("squad", SquadMetaData(0, WindowSettings(16, 4, 6), version_2_with_negative=False)),
         "words": ("pretraining", None),
+        "tags": ("tagger", TaggingMetaData(0, 16, ("O", "B-PER", "I-PER"))),
     }
     models = {}
     for name, (head, meta) in kinds.items():
@@ -237,6 +238,34 @@ def test_answers_and_words(server: Server) -> None:
     assert server.models["words"].token_ids[best["token_str"]] == best["token"]
 
 
+def test_spans_in_the_form_of_hugging_face(server: Server) -> None:
+    """Of a text of any length, and of each of several, as the library finds them."""
+    texts = [" ".join(some_texts(3)), "red", ""]
+    expected: Any = server.models["tags"].predict(texts)
+    assert any(expected)
+    found = server.get("/models/tags/", {"inputs": texts})
+    for row, spans in zip(found, expected, strict=True):
+        assert [(one["entity_group"], one["word"], one["start"], one["end"]) for one in row] == [
+            (span.label, span.text, span.start, span.end) for span in spans
+        ]
+        close([one["score"] for one in row], [span.probability for span in spans])
+    for path, more in (("predict", {}), ("pipeline/token-classification", {"parameters": {"ignore_labels": ["O"]}})):
+        assert server.get(f"/models/tags/{path}", {"inputs": texts[0]} | more) == found[0]
+
+
+def test_a_model_for_multiple_choice_is_not_served(
+    task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is refused at the start, by its name, as no request could ask it what it is for."""
+    from jaxbert.cli import main
+
+    folder = model_folder(tmp_path / "choices", task, "choice", MultipleChoiceMetaData(0, 16))
+    assert main(["serve", *flags(model=folder, port=0, compile_cache="")]) == 2
+    said = capsys.readouterr().err
+    assert "`choices` chooses between texts" in said
+    assert "jaxbert run_multiple_choice" in said
+
+
 WRONG: list[tuple[str, Any, int, str]] = [
     ("/models/words/embed", b"{", 400, "is no JSON"),
     ("/models/words/embed", b"\xff", 400, "is no JSON"),
@@ -251,7 +280,11 @@ WRONG: list[tuple[str, Any, int, str]] = [
     ("/models/words/embed", {"inputs": ["red"] * 41}, 413, "41 texts, the most is 40"),
     ("/models/words/embed", {"inputs": ["red " * 29] * 30}, 413, "930 tokens, the most is 800"),
     ("/models/words/embed", {"inputs": "r" * 30_000}, 413, "more than 20000 bytes"),
-    ("/models/words/predict", {"inputs": "red"}, 400, "do not say which classes"),
+    ("/models/words/predict", {"inputs": "red"}, 400, "(?s)no weights for `predict`.*it has `/embed`, `/fill`"),
+    ("/models/tags/predict", {}, 400, "`inputs` is neither"),
+    ("/models/tags/", {"inputs": "red", "parameters": {"aggregation_strategy": "max"}}, 400, "(?s)is `max`.*`first`"),
+    ("/v1/models/tags:predict", {"instances": ["red"]}, 400, "(?s)is neither.*it has `/embed`, `/predict`"),
+    ("/v1/models/tags:classify", {"examples": ["red"]}, 400, "does not give classes"),
     ("/models/words/answer", {"question": "red", "context": "red"}, 400, "no weights for `answer`"),
     ("/models/words/fill", {"text": "red"}, 400, r"no `\[MASK\]`"),
     ("/models/words/fill", {"text": "[MASK] " * 40}, 400, "40 `"),
@@ -273,7 +306,8 @@ WRONG: list[tuple[str, Any, int, str]] = [
     ("/v1/models/classes/versions/2:predict", {"instances": ["red"]}, 404, "there is no `POST"),
     ("/v1/models/classes:predict", {"inputs": {"text": ["red"], "text_b": []}}, 400, "one length"),
     ("/v1/models/classes:regress", {"examples": ["red"]}, 400, "does not give numbers"),
-    ("/v1/models/questions:predict", {"instances": ["red"]}, 400, "ask `/answer`"),
+    ("/v1/models/questions:predict", {"instances": ["red"]}, 400, "(?s)is neither.*it has `/embed`, `/answer`"),
+    ("/v1/models/questions:classify", {"examples": ["red"]}, 400, "(?s)does not give classes.*`/answer`"),
     ("/nothing", {}, 404, "there is no `POST /nothing`"),
     ("/v1/embeddings", {"input": [[1, 2]], "model": "words"}, 400, "another tokenizer"),
     ("/v1/embeddings", {"input": "red", "model": "text-embedding-3-small"}, 404, "no model `text-embedding-3-small`"),
@@ -442,6 +476,7 @@ def test_what_it_is(server: Server) -> None:
     assert told["words"] == ["embed", "fill"]
     assert told["classes"] == ["embed", "predict"]
     assert told["questions"] == ["embed", "answer"]
+    assert server.get("/models/tags/info")["abilities"] == told["tags"] == ["embed", "tag"]
 
 
 def test_each_of_several_models_has_its_address(server: Server) -> None:
@@ -629,6 +664,10 @@ def test_the_client_of_hugging_face(server: Server) -> None:
     assert [row.answer for row in answers] == [
         row.text for row in server.models["questions"].answer("red ?", CONTEXT, n_best=2)
     ]
+    spans: Any = server.models["tags"].predict(texts)
+    for text, expected_spans in zip(texts, spans, strict=True):
+        entities = client("tags").token_classification(text)
+        assert [(one.entity_group, one.word) for one in entities] == [(one.label, one.text) for one in expected_spans]
     words = client("words").fill_mask("red [MASK]")
     assert [row.token_str for row in words] == [row.token for row in server.models["words"].fill("red [MASK]")[0]]
 
