@@ -180,6 +180,10 @@ class TextsCutWarning(UserWarning):
     """Texts are longer than the model's longest sequence, or question, and lose their end."""
 
 
+class TextTooLongError(InputError):
+    """A text that is longer than the model reads, and that is not cut."""
+
+
 class Model:
     """A model that was loaded; its methods may be called from several threads, and wait for each other.
 
@@ -503,10 +507,12 @@ class Model:
             masks.append(len(ids))
             ids += [vocab.mask, *part]
         ids.append(vocab.sep)
-        if not masks or len(ids) > self.max_seq_length:
-            raise InputError(
+        if not masks:
+            raise InputError("the text has no `[MASK]`", "write `[MASK]` where a word is missing")
+        if len(ids) > self.max_seq_length:
+            raise TextTooLongError(
                 f"the text has {len(masks)} `[MASK]` and {len(ids)} tokens",
-                f"write `[MASK]` where a word is missing, in a text of at most {self.max_seq_length} tokens",
+                f"give one of at most {self.max_seq_length} tokens",
             )
         return ids, masks
 

@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import hmac
 import importlib.resources
+import re
 import time
 import traceback
 import warnings
@@ -16,16 +17,17 @@ from typing import Any
 import orjson
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.applications import Starlette
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import jaxbert
 from jaxbert.config.serving import ServeFlags
 from jaxbert.console import say
 from jaxbert.errors import InputError
-from jaxbert.library.model import Model, TextsCutWarning
+from jaxbert.library.model import Model, TextsCutWarning, TextTooLongError
 from jaxbert.serve import batching, forms
 from jaxbert.serve.forms import Asked, RequestError
 from jaxbert.train.devices import fastest
@@ -138,8 +140,7 @@ def application(models: Mapping[str, tuple[str, Model]], flags: ServeFlags, toke
 
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _not_found, 405: _not_found})
     if flags.is_loopback:  # so that a page from elsewhere cannot ask through a name that leads here
-        of_ipv6 = ("[::1]", "[")  # before 1.0 Starlette takes "[" for the name in `[::1]:8000`
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", flags.host, *of_ipv6])
+        app.add_middleware(_OnlyHosts, hosts=("localhost", "127.0.0.1", "[::1]", flags.host.lower()))
     return app
 
 
@@ -147,6 +148,22 @@ def _served(name: str, path: str, model: Model, flags: ServeFlags, counts: Count
     work, done = batching.compute(model), counts.computed(name)
     queue = batching.Queue(work, flags.max_waiting_texts, flags.max_batch_tokens, done, threads=2)
     return Served(name, path, model, queue)
+
+
+class _OnlyHosts:
+    """Answers only requests for these hosts."""
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+        self._app, self._hosts = app, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = self._app
+        if scope["type"] == "http":
+            host = re.sub(r":\d*$", "", Headers(scope=scope).get("host", "")).lower()
+            if host not in self._hosts:
+                hint = f"ask {' or '.join(f'`{one}`' for one in self._hosts[:2])}; `--host=0.0.0.0` answers any name"
+                answer = _refusal(InputError(f"the server does not answer as the host `{host[:60]}`", hint))
+        await answer(scope, receive, send)
 
 
 class _Server:
@@ -253,7 +270,9 @@ class _Server:
 
     async def _body(self, request: Request) -> Any:
         """The JSON of a request, read within its limits."""
-        most = self._flags.max_body_bytes
+        most, encoding = self._flags.max_body_bytes, request.headers.get("content-encoding", "identity")
+        if encoding.lower() != "identity":
+            raise RequestError(415, f"the request is packed by `{encoding[:60]}`", "send it without `Content-Encoding`")
         body = bytearray()
         try:
             async with asyncio.timeout(self._flags.deadline):
@@ -407,7 +426,7 @@ _KINDS = {401: "unauthorized", 404: "not_found", 429: "overloaded", 503: "overlo
 
 def _refusal(error: InputError, in_openai_form: bool = False) -> Response:
     """The sentence and the hint of an error, as clients of the form look for them."""
-    status = error.status if isinstance(error, RequestError) else 400
+    status = error.status if isinstance(error, RequestError) else 413 if isinstance(error, TextTooLongError) else 400
     text = str(error)
     content: dict[str, Any] = {"error": text, "error_type": _KINDS.get(status, "validation")}
     if in_openai_form:
@@ -416,7 +435,7 @@ def _refusal(error: InputError, in_openai_form: bool = False) -> Response:
     headers = {"Retry-After": "1"} if status in (429, 503, 504) else {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if status in (408, 413):
+    if status in (408, 413, 415):
         headers["Connection"] = "close"  # the rest of the request is not read
     return _json(content, status, headers)
 
@@ -429,4 +448,8 @@ async def _page(request: Request) -> Response:
 async def _not_found(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 404)
     message = f"there is no `{request.method} {request.url.path[:100]}`"
-    return _refusal(RequestError(status, message, "`GET /` is a page; docs/serving.md lists what is answered"))
+    refusal = _refusal(RequestError(status, message, "`GET /` is a page; docs/serving.md lists what is answered"))
+    if status == 405:
+        fit = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+        refusal.headers["Allow"] = ", ".join(sorted({method for route in fit for method in route.methods}))
+    return refusal

@@ -95,15 +95,15 @@ def tei_predict(body: Json, model: Model) -> Asked:
     """TEI's `POST /predict`, and text classification of Hugging Face's client: scores of all classes, best first.
 
     A model for numbers gives its number, one for scores (`Model.is_score`) its sigmoid. `inputs` is a text, a pair
-    `[first, second]`, or a list of `[text]` and pairs. Hugging Face's client, which sends `parameters`, looks for a list
-    of lists also for one text. A model that tags words is asked as by `tag`.
+    `[first, second]`, or a list of `[text]` and pairs. Hugging Face's client, which sends `parameters`, looks for a
+    list of lists also for one text. A model that tags words is asked as by `tag`.
     """
     if "tag" in model.abilities:
         return tag(body, model)
     _able(model, "predict")
     fields = _fields(body, "inputs", "raw_scores", "truncate", "truncation_direction", "parameters")
     _only_right(fields)
-    parameters = _fields(fields.get("parameters") or {}, "top_k", "function_to_apply")
+    parameters = _part(fields, "parameters", "top_k", "function_to_apply")
     inputs = fields.get("inputs")
     lists = inputs if isinstance(inputs, list) and inputs and isinstance(inputs[0], list) else None
     items = [_sequence(one) for one in lists or [inputs]]
@@ -123,8 +123,7 @@ def tei_predict(body: Json, model: Model) -> Asked:
 def tag(body: Json, model: Model) -> Asked:
     """Token classification of Hugging Face's client: the spans of a text of any length, or of each text of a list."""
     _able(model, "tag")
-    inputs, parameters = _wrapped(body)
-    known = _fields(parameters, "aggregation_strategy", "ignore_labels", what="`parameters`")
+    inputs, known = _wrapped(body, "aggregation_strategy", "ignore_labels")
     if known.get("aggregation_strategy") not in (None, "first"):
         hint = "leave it out, or give `first`: a word has the tag of its first token"
         raise InputError(f"`aggregation_strategy` is `{str(known['aggregation_strategy'])[:60]}`", hint)
@@ -148,7 +147,7 @@ def tei_similarity(body: Json, model: Model) -> Asked:
     """TEI's `POST /similarity`, and that of Hugging Face's client: cosines of a text's vector and those of others."""
     fields = _fields(body, "inputs", "parameters")
     inputs = _fields(fields.get("inputs"), "source_sentence", "sentences", what="`inputs`")
-    parameters = _fields(fields.get("parameters") or {}, "truncate", "truncation_direction", "prompt_name")
+    parameters = _part(fields, "parameters", "truncate", "truncation_direction", "prompt_name")
     _only_right(parameters)
     texts = [_text(inputs, "source_sentence"), *_texts(inputs, "sentences")]
 
@@ -186,11 +185,12 @@ def answer(body: Json, model: Model) -> Asked:
     """
     _able(model, "answer")
     theirs = isinstance(body, dict) and "inputs" in body
-    inputs, parameters = _wrapped(body) if theirs else (body, {})
-    own = () if theirs else ("n_best", "max_answer_length", "truncate")
-    fields = _fields(inputs, "question", "context", *own)
-    known = _fields(parameters, "top_k", "max_answer_len", "truncate") if theirs else fields
-    n_best = _number(known, "top_k", 1) if theirs else _number(fields, "n_best", 5)
+    if theirs:
+        inputs, known = _wrapped(body, "top_k", "max_answer_len", "truncate")
+        fields = _fields(inputs, "question", "context", what="`inputs`")
+    else:
+        known = fields = _fields(body, "question", "context", "n_best", "max_answer_length", "truncate")
+    n_best = _number(known, "top_k", 1) if theirs else _number(known, "n_best", 5)
     longest = _number(known, "max_answer_len" if theirs else "max_answer_length", 30)
     item = (_text(fields, "question"), _text(fields, "context"))
 
@@ -215,9 +215,8 @@ def fill(body: Json, model: Model) -> Asked:
     _able(model, "fill")
     theirs = isinstance(body, dict) and "inputs" in body
     if theirs:
-        text, parameters = _wrapped(body)
-        top = _number(_fields(parameters, "top_k"), "top_k", 5)
-        text = _text({"inputs": text}, "inputs")
+        text, parameters = _wrapped(body, "top_k")
+        text, top = _text({"inputs": text}, "inputs"), _number(parameters, "top_k", 5)
     else:
         fields = _fields(body, "text", "top")
         text, top = _text(fields, "text"), _number(fields, "top", 5)
@@ -303,7 +302,7 @@ def _has(model: Model) -> str:
 
 def _examples(body: Json) -> list[Text]:
     fields = _fields(body, "signature_name", "examples", "context")
-    if fields.get("context"):
+    if fields.get("context") not in (None, {}):
         raise InputError("`context` is not known here", "give each example its own features")
     _only_default(fields)
     return _rows(fields.get("examples"))
@@ -376,9 +375,16 @@ def _fields(body: Json, *known: str, what: str = "the request") -> dict[str, Any
     return body
 
 
-def _wrapped(body: Mapping[str, Json]) -> tuple[Json, Json]:
+def _part(fields: Mapping[str, Json], name: str, *known: str) -> dict[str, Any]:
+    """An object in the body; it may be left out."""
+    return {} if fields.get(name) is None else _fields(fields[name], *known, what=f"`{name}`")
+
+
+def _wrapped(body: Mapping[str, Json], *known: str) -> tuple[Json, dict[str, Any]]:
+    """What Hugging Face's clients send: `inputs`, and `parameters` of these names; `options` are for their server."""
     fields = _fields(body, "inputs", "parameters", "options")
-    return fields.get("inputs"), fields.get("parameters") or {}
+    _part(fields, "options", "use_cache", "use_gpu", "wait_for_model")
+    return fields.get("inputs"), _part(fields, "parameters", *known)
 
 
 def _text(fields: Mapping[str, Json], name: str) -> str:
@@ -417,7 +423,8 @@ def _truncate(fields: Mapping[str, Json]) -> bool | None:
 
 
 def _only_right(fields: Mapping[str, Json]) -> None:
-    if str(fields.get("truncation_direction") or "right").lower() != "right":
+    direction = fields.get("truncation_direction")
+    if direction is not None and str(direction).lower() != "right":
         raise InputError("`truncation_direction` is not `Right`", "texts are cut at their end; leave it out")
 
 

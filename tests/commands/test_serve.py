@@ -5,6 +5,7 @@ import base64
 import concurrent.futures
 import contextlib
 import dataclasses
+import gzip
 import http.client
 import json
 import re
@@ -287,7 +288,13 @@ WRONG: list[tuple[str, Any, int, str]] = [
     ("/v1/models/tags:classify", {"examples": ["red"]}, 400, "does not give classes"),
     ("/models/words/answer", {"question": "red", "context": "red"}, 400, "no weights for `answer`"),
     ("/models/words/fill", {"text": "red"}, 400, r"no `\[MASK\]`"),
-    ("/models/words/fill", {"text": "[MASK] " * 40}, 400, "40 `"),
+    ("/models/words/fill", {"text": "[MASK] " * 40}, 413, "40 `"),
+    ("/models/classes/predict", {"inputs": "red", "parameters": 0}, 400, "`parameters` is no JSON object"),
+    ("/models/words/similarity", {"inputs": {}, "parameters": []}, 400, "`parameters` is no JSON object"),
+    ("/models/tags/", {"inputs": "red", "parameters": ""}, 400, "`parameters` is no JSON object"),
+    ("/models/tags/", {"inputs": "red", "options": 0}, 400, "`options` is no JSON object"),
+    ("/models/words/embed", {"inputs": "red", "truncation_direction": ""}, 400, "`truncation_direction`"),
+    ("/v1/models/classes:classify", {"examples": ["red"], "context": []}, 400, "`context`"),
     ("/models/words/rerank", {"query": "red", "texts": ["blue"]}, 400, "one number"),
     ("/models/numbers/predict", {"inputs": "red"}, 400, "trained with pairs"),
     ("/models/questions/answer", {"question": "red"}, 400, "`context` is missing"),
@@ -323,6 +330,19 @@ def test_what_is_wrong_gets_a_sentence(path: str, body: Any, status: int, senten
     assert re.search(sentence, error), error
     assert "\nhint: " in error
     assert found == status
+
+
+def test_what_is_not_understood_says_what_is(server: Server) -> None:
+    """Another method gets those that there are, a packed request a word: it would be no JSON."""
+    for path, allowed in (("/models/words/embed", "POST"), ("/", "GET, HEAD, POST"), ("/info", "GET, HEAD")):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        with contextlib.closing(connection):
+            connection.request("PUT", path)
+            answer = connection.getresponse()
+        assert (answer.status, answer.headers["Allow"]) == (405, allowed)
+    body = gzip.compress(b'{"inputs": "red"}')
+    status, said, _ = server.ask("/models/words/embed", body, **{"Content-Encoding": "gzip"})
+    assert (status, said["error"].partition("\n")[0]) == (415, "the request is packed by `gzip`")
 
 
 def test_an_answer_has_a_size(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -442,7 +462,11 @@ def test_only_those_who_may(models: dict[str, jaxbert.Model]) -> None:
         assert one.ask("/embed", {"inputs": "red"}, Authorization="Bearer wrong")[0] == 401
         assert one.ask("/embed", {"inputs": "red"}, Authorization="Bearer secret")[0] == 200
         assert one.ask("/health")[0] == one.ask("/")[0] == 200
-        assert one.ask("/health", Host="evil.example")[0] == 400
+        status, said, _ = one.ask("/health", Host="evil.example")
+        assert (status, said["error"].partition("\n")[0]) == (
+            400,
+            "the server does not answer as the host `evil.example`",
+        )
     with serving({"words": models["words"]}, token="geheim ä", host="127.0.0.2") as one:
         assert one.ask("/info", Authorization="Bearer geheim ä".encode().decode("latin-1"))[0] == 200
         assert one.ask("/health", Host="127.0.0.2:8000")[0] == one.ask("/health", Host="[::1]:8000")[0] == 200
