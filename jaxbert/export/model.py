@@ -298,6 +298,8 @@ def _write_huggingface(model: CompleteModel, folder: str) -> Collection[str]:
     stored = huggingface.stored_names(model.weights)
     if len(stored) < len(model.weights):
         say("note: the class of `transformers` for this head has no pooler; it is left out")
+    if huggingface.architecture_of(stored) == "BertModel" and names.POOLER[0] not in stored:
+        say("note: `BertModel` puts a random pooler on it unless it is loaded with `add_pooling_layer=False`")
     task = model.task if isinstance(model.task, ClassificationMetaData | TaggingMetaData) else None
     _note_windows(model)
     huggingface.write_huggingface(folder, model.weights, model.config, task, model.stated, model.activation)

@@ -68,6 +68,11 @@ class Exported:
         return names.NEXT_SENTENCE[0] in self.weights
 
     @property
+    def has_pooler(self) -> bool:
+        """Whether an encoder gives its pooled output, too."""
+        return names.POOLER[0] in self.weights
+
+    @property
     def classes(self) -> int:
         """C, of a classifier."""
         return len(self.weights[names.CLASSIFIER[1]])
@@ -86,22 +91,31 @@ def kind_of(weights: Mapping[str, np.ndarray]) -> Kind:
 def choose_weights(weights: Mapping[str, np.ndarray], kind: Kind, layers: int) -> dict[str, np.ndarray]:
     """The weights that a model of this kind computes with, in the order of the network.
 
-    Raises InputError where one is missing; only next sentence prediction may be.
+    Raises InputError where one is missing; next sentence prediction may be, and a pooler on which nothing stands.
     """
-    needed = names.encoder_names(layers)
-    if kind in ("squad", "tagger"):
-        needed = [name for name in needed if name not in names.POOLER or name in weights]
-        needed += names.SQUAD if kind == "squad" else names.TAGGER
-    elif kind == "classifier":
-        needed += names.CLASSIFIER
-    elif kind == "choice":
-        needed += names.CHOICE
-    elif kind == "pretrainer":
-        needed += names.MASKED_LM[0]
-        needed += [name for name in names.NEXT_SENTENCE if name in weights]
+    needed = _needed(weights, kind, layers)
     if missing := [name for name in needed if name not in weights]:
-        raise InputError(f"there is no {NAMES[kind]}: {', '.join(missing)} is missing", "choose another `--model`")
+        others = [other for other in NAMES if weights.keys() >= set(_needed(weights, other, layers))]
+        raise InputError(
+            f"there is no {NAMES[kind]}: {', '.join(missing)} is missing",
+            f"choose what there is: {', '.join(f'`--model={other}`' for other in others)}",
+        )
     return {name: weights[name] for name in needed}
+
+
+def _needed(weights: Mapping[str, np.ndarray], kind: Kind, layers: int) -> list[str]:
+    heads: dict[Kind, Sequence[str]] = {
+        "encoder": (),
+        "classifier": names.CLASSIFIER,
+        "squad": names.SQUAD,
+        "tagger": names.TAGGER,
+        "choice": names.CHOICE,
+        "pretrainer": [*names.MASKED_LM[0], *(name for name in names.NEXT_SENTENCE if name in weights)],
+    }
+    head = heads[kind]
+    pools = kind in ("classifier", "choice") or names.NEXT_SENTENCE[0] in head
+    encoder = [name for name in names.encoder_names(layers) if pools or name not in names.POOLER or name in weights]
+    return [*encoder, *head]
 
 
 Value = str
@@ -357,14 +371,15 @@ Network = Callable[[Operations, Exported, Mapping[str, Value]], Results]
 
 
 def encoder_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) -> Results:
-    """Those of hub modules /3 and /4."""
+    """Those of hub modules /3 and /4, as far as there is a pooler."""
     return _encoder_results(g, model, encode(g, model.config, inputs))
 
 
 def last_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) -> dict[str, Output]:
     """Those of the encoder's last layer."""
     last = sequence_output(g, model.config, encode(g, model.config, inputs), -1)
-    return {"pooled_output": pool(g, model.config, last), "sequence_output": last}
+    pooled = {"pooled_output": pool(g, model.config, last)} if model.has_pooler else {}
+    return {**pooled, "sequence_output": last}
 
 
 def head_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) -> dict[str, Output]:
@@ -388,8 +403,10 @@ def all_results(g: Operations, model: Exported, inputs: Mapping[str, Value]) -> 
 
 def _encoder_results(g: Operations, model: Exported, encoded: Encoded) -> Results:
     layers = [sequence_output(g, model.config, encoded, layer) for layer in range(len(encoded.layers))]
-    pooled = pool(g, model.config, layers[-1])
-    return {"default": pooled, "encoder_outputs": layers, "pooled_output": pooled, "sequence_output": layers[-1]}
+    results: dict[str, Output | list[Output]] = {"encoder_outputs": layers, "sequence_output": layers[-1]}
+    if model.has_pooler:
+        results["default"] = results["pooled_output"] = pool(g, model.config, layers[-1])
+    return results
 
 
 def _head_results(g: Operations, model: Exported, encoded: Encoded, positions: Value | None) -> dict[str, Output]:

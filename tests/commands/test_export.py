@@ -101,6 +101,22 @@ def test_what_is_exported_can_be_started_from(to: str, run: Export, tmp_path: Pa
     assert found.config == expected.config
 
 
+@pytest.mark.parametrize("to", FILES)
+@pytest.mark.parametrize(("head", "kind"), [("masked LM", "pretrainer"), ("none", "encoder"), ("tagger", "encoder")])
+def test_what_nothing_stands_on_may_be_missing(head: str, kind: Kind, to: str, run: Export, tmp_path: Path) -> None:
+    """Without a pooler, as many models of `transformers` are, an encoder and a masked LM are exported all the same."""
+    source = _model(tmp_path / "model", head)
+    weights = {name: one for name, one in read_initial(str(source)).weights.items() if name not in names.POOLER}
+    write_model(str(source), weights, {}, {})
+    code, _, err = run(init_checkpoint=source, format=to, output_dir=tmp_path / "out", model=kind)
+    assert code == 0
+    assert "there is no pooler, so what is written has none" in err
+    assert ("`add_pooling_layer=False`" in err) == (to == "huggingface" and kind == "encoder")
+    if to != "onnx":
+        kept = {name: one for name, one in weights.items() if kind != "encoder" or name.startswith("bert/")}
+        assert_same(read_initial(str(tmp_path / "out")).weights, kept)
+
+
 def test_one_of_several_heads_is_chosen(run: Export, tmp_path: Path) -> None:
     """By `--model`, and without it nothing is guessed."""
     source = _model(tmp_path / "model", "classifier", "squad")
@@ -117,7 +133,8 @@ def test_a_head_that_is_not_there_is_refused(run: Export, tmp_path: Path) -> Non
     """With the names of what is missing, and nothing is written."""
     source = _model(tmp_path / "model", "classifier")
     result = run(init_checkpoint=source, format="saved_model", output_dir=tmp_path / "out", model="squad")
-    assert_refused(result, "there is no SQuAD model: cls/squad/output_weights", "--model")
+    hint = "choose what there is: `--model=encoder`, `--model=classifier`"
+    assert_refused(result, "there is no SQuAD model: cls/squad/output_weights", hint)
     assert not (tmp_path / "out").exists()
 
 
