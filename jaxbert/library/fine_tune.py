@@ -5,12 +5,13 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from jaxbert.config.flags import parse
 from jaxbert.config.trainers import ClassifierFlags, MultipleChoiceFlags, SquadFlags, TaggerFlags
 from jaxbert.errors import InputError
 from jaxbert.io import files
+from jaxbert.library import arguments
 from jaxbert.library.model import Model, load
 from jaxbert.tasks import classification, multiple_choice, spans, tagging
 from jaxbert.tasks.fine_tuning import run_and_export, trained_checkpoint
@@ -89,14 +90,17 @@ def fine_tune(
     Raises:
         InputError: wrong rows; as the commands do.
     """
-    folder = os.fspath(output)
+    start, folder = arguments.path("model", model), arguments.path("output", output)
+    arguments.one_of("task", task, get_args(Task))
+    if not isinstance(flags, Mapping):
+        raise arguments.wrong("flags", flags, "give a dict of flags by their names")
     columns = (text, second_text, label)
     writers = {"squad": _write_squad, "tagging": _write_tags, "multiple_choice": _write_choices}
     write = writers.get(task, _write_table)
     trained = write(os.path.join(folder, _DATA, "train"), train, columns)
     evaluated = None if evaluate is None else write(os.path.join(folder, _DATA, "eval"), evaluate, columns)
     given: dict[str, object] = {
-        "init_checkpoint": os.fspath(model),
+        "init_checkpoint": start,
         "model_dir": folder,
         "train_file": trained,
         "mode": "train" if evaluated is None and not eval_share else "train_and_eval",
@@ -281,7 +285,7 @@ def _each(rows: Iterable[Any]) -> Iterator[Any]:
         return iter(rows.iter_rows(named=True))
     if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
         return iter(rows.to_dict("records"))
-    return iter(rows)
+    return iter(arguments.several("rows", rows, "give a list of rows, or a table"))
 
 
 def _names_of_classes(rows: Any) -> dict[str, list[str]]:

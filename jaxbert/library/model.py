@@ -12,7 +12,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -37,6 +37,7 @@ from jaxbert.features import choices as choice_features
 from jaxbert.features.classification import TextWindows, convert
 from jaxbert.features.counts import TextCounts
 from jaxbert.features.squad import WindowedQuestion, ask, text_counts, window_arrays
+from jaxbert.library import arguments
 from jaxbert.library.programs import BEST_POSITIONS, Programs
 from jaxbert.model.weights import Tree
 from jaxbert.predictions.squad import NO_CANDIDATES, AnswerSettings, AnswerTexts, Candidates, predict
@@ -68,10 +69,12 @@ class Ids:
 Text = str | tuple[str, str] | Ids
 """A text, a pair of texts, or ids that another tokenizer made."""
 Pooling = Literal["cls", "pooler", "mean", "max", "tokens"]
+Dtype = Literal["fp32", "bf16", "fp16", "auto"]
 Ability = Literal["embed", "predict", "answer", "fill", "tag"]
 
 _CHUNK = 1024  # texts that are packed together
 _SHOWN = 6  # tensors that are named
+_ASKED = "give a list of questions, each with its context: `[(question, context), ...]`; `answer` takes one"
 _ASK: Mapping[type[MetaData], str] = {
     ClassificationMetaData: "`predict`",
     SquadMetaData: "`answer`, or use `run_squad`",
@@ -141,7 +144,7 @@ def load(
     vocab_file: str | None = None,
     do_lower_case: bool | None = None,
     max_seq_length: int | None = None,
-    dtype: Literal["fp32", "bf16", "fp16", "auto"] = "fp32",
+    dtype: Dtype = "fp32",
     compile_cache: str = "~/.cache/jaxbert",
 ) -> "Model":
     """The model at a path, or of a name, that the commands take as `--init_checkpoint`.
@@ -163,8 +166,13 @@ def load(
     Raises:
         InputError: there is no such model; what is given contradicts what it says.
     """
+    path = arguments.path("model", model)
+    compile_cache = arguments.path("compile_cache", compile_cache)
+    arguments.one_of("dtype", dtype, get_args(Dtype))
+    arguments.switch("do_lower_case", do_lower_case)
+    if max_seq_length is not None:
+        max_seq_length = arguments.whole_number("max_seq_length", max_seq_length)
     devices.prepare(compile_cache)
-    path = os.fspath(model)
     if of_run := models_of_run(path):
         path = os.path.join(path, of_run[0])
     found = resolve.find_model(
@@ -279,8 +287,11 @@ class Model:
             kinds.append("fill")
         return tuple(kinds)
 
-    def lengths(self, texts: Sequence[Text]) -> list[int]:
+    def lengths(self, texts: Iterable[Text]) -> list[int]:
         """Tokens of each text, or pair of texts, special ones included, before anything is cut."""
+        texts = list(_texts(texts))
+        for number, text in enumerate(texts):
+            _example(text, number, None)
         parts = [part for text in texts for part in _parts(text)]
         _, counts = self._tokenizer.batch_ids(parts)
         left = iter(counts.tolist())
@@ -303,8 +314,7 @@ class Model:
         return self.predictions(self.logits(texts))
 
     def _tagged(self, texts: Iterable[Text | Sequence[str]], task: TaggingMetaData) -> list[list[Span]]:
-        _refuse_one(texts)
-        sentences = [_sentence(text, number) for number, text in enumerate(texts)]
+        sentences = [_sentence(text, number) for number, text in enumerate(_texts(texts))]
         words = sum(len(sentence.words) for sentence in sentences)
         meta = dataclasses.replace(task, max_seq_length=self.max_seq_length, context="sentence")
         windows = TaggedWindows(sentences, np.zeros(words, np.int64), self._tokenizer, meta)
@@ -379,8 +389,11 @@ class Model:
         if pooling is None:
             pooling, own = self._own_pooling()
             normalize = own if normalize is None else normalize
-        several = not isinstance(layers, int)
-        numbers = self._layers((layers,) if isinstance(layers, int) else tuple(layers), pooling)
+        arguments.one_of("pooling", pooling, get_args(Pooling))
+        arguments.switch("normalize", normalize)
+        several = np.ndim(layers) > 0
+        given: Any = layers if several else (layers,)
+        numbers = self._layers(tuple(arguments.whole_number("layers", layer) for layer in given), pooling)
         programs, counts = self._programs, list[TextCounts]()
         weights = programs.weights("pooler" if pooling == "pooler" else "encoder")
         compute = programs.vectors(numbers, pooling, bool(normalize))
@@ -395,11 +408,10 @@ class Model:
 
     def tokens(self, texts: Iterable[Text]) -> list[list[str]]:
         """The tokens of each text as the model reads them, special ones included, cut at its longest sequence."""
-        examples = [_example(text, number, None) for number, text in enumerate(texts)]
-        features, _ = convert(examples, self._tokenizer, self.max_seq_length, {})
         names = self._tokenizer.vocab.tokens
         return [
             [names[id_] for id_ in ids[mask != 0].tolist()]
+            for features in self._chunks(texts, None, [])
             for ids, mask in zip(features["input_ids"], features["input_mask"], strict=True)
         ]
 
@@ -418,13 +430,16 @@ class Model:
         return self.answers([(question, context)], n_best=n_best, max_answer_length=max_answer_length)[0]
 
     def answers(
-        self, questions: Sequence[tuple[str, str]], *, n_best: int = 1, max_answer_length: int = 30
+        self, questions: Iterable[tuple[str, str]], *, n_best: int = 1, max_answer_length: int = 30
     ) -> list[list[Answer]]:
         """As `answer`, for many questions, each with its context."""
         self._refuse_other(SquadMetaData, "to answer questions")
         self._model.refuse_pairs()
+        n_best = arguments.whole_number("n_best", n_best, 1)
+        max_answer_length = arguments.whole_number("max_answer_length", max_answer_length, 1)
+        pairs = [_question(one, number) for number, one in enumerate(arguments.several("questions", questions, _ASKED))]
         weights = self._programs.weights("squad")
-        paragraphs = (Paragraph(context, (Question("0", question),)) for question, context in questions)
+        paragraphs = (Paragraph(context, (Question("0", question),)) for question, context in pairs)
         asked = [one for paragraph in paragraphs for one in ask(paragraph, self._tokenizer, self._windows)]
         self._count([text_counts(asked, self._tokenizer.vocab)], "questions", self.max_query_length)
         candidates = self._candidates(weights, asked)
@@ -449,17 +464,19 @@ class Model:
         self._refuse_other(MultipleChoiceMetaData, "for multiple choice")
         self._model.refuse_pairs()
         weights = self._programs.weights("choice")
-        are_texts = not isinstance(choices, str) and all(isinstance(one, str) and one.strip() for one in choices)
-        if not are_texts or len(choices) < 2:
-            raise InputError(f"`choices` is `{str(choices)[:60]}`", "give a list of two texts or more")
-        asked = ChoiceQuestion(context, question, tuple(choices), (), None, "")
+        hint = "give a list of two texts or more"
+        texts = tuple(arguments.several("choices", choices, hint))
+        if len(texts) < 2 or not all(isinstance(one, str) and one.strip() for one in texts):
+            raise arguments.wrong("choices", texts, hint)
+        context, question = arguments.text("context", context), arguments.text("question", question)
+        asked = ChoiceQuestion(context, question, texts, (), None, "")
         arrays, counts = choice_features.convert([asked], self._tokenizer, self.max_seq_length)
-        features = Sequences(*arrays).read(np.arange(len(choices)))
+        features = Sequences(*arrays).read(np.arange(len(texts)))
         (logits,) = self._programs.outputs(self._programs.choice_logits, weights, [features])
         self._count([counts], "choices with their question")
         shares = np.exp(log_softmax(logits.astype(np.float64))).tolist()
         best = int(np.argmax(shares))
-        return Choice(best, choices[best], tuple(shares))
+        return Choice(best, texts[best], tuple(shares))
 
     def fill(self, text: str, *, top: int = 5) -> list[list[Candidate]]:
         """For each `[MASK]` in the text its most probable tokens, best first.
@@ -469,13 +486,13 @@ class Model:
         """
         return self.fills([text], top=top)[0]
 
-    def fills(self, texts: Sequence[str], *, top: int = 5) -> list[list[list[Candidate]]]:
+    def fills(self, texts: Iterable[str], *, top: int = 5) -> list[list[list[Candidate]]]:
         """As `fill`, for many texts.
 
         Numbers of masks and of candidates are rounded up to powers of two, so that few programs are compiled.
         """
-        if top < 1:
-            raise InputError(f"`top` is {top}", "expected at least 1")
+        top = arguments.whole_number("top", top, 1)
+        texts = list(arguments.several("texts", texts, "give a list of texts with `[MASK]`; `fill` takes one"))
         vocab, weights = self._tokenizer.vocab, self._programs.weights("masked LM")
         words = self._programs.words(min(next_power_of_two(top), len(vocab)), len(vocab))
         made = [self._masked(text) for text in texts]
@@ -571,8 +588,7 @@ class Model:
         windows: TextWindows | None = None,
     ) -> Iterator[Arrays]:
         """Features of the texts, or of their windows, some at a time; what becomes of these goes into `counts`."""
-        _refuse_one(texts)
-        numbered = enumerate(texts)
+        numbered = enumerate(_texts(texts))
         doc_stride = windows.doc_stride if windows else None
         while part := list(itertools.islice(numbered, _CHUNK)):
             examples = [_example(text, number, pairs) for number, text in part]
@@ -657,9 +673,10 @@ def _sentence(text: Text | Sequence[str], number: int) -> Sentence:
     """A text, or its words. Raises InputError where it is neither."""
     if isinstance(text, str):
         return Sentence.of_text(text, word_places)
-    if isinstance(text, Ids) or not all(isinstance(word, str) and word.split() == [word] for word in text):
+    words: Any = text if isinstance(text, list | tuple | np.ndarray) else (None,)
+    if not all(isinstance(word, str) and word.split() == [word] for word in words):
         raise InputError(f"text {number} is `{str(text)[:60]}`", "expected a text, or a list of its words")
-    return Sentence.of_words(text)
+    return Sentence.of_words(words)
 
 
 def _levels_to_caller() -> int:
@@ -670,9 +687,19 @@ def _levels_to_caller() -> int:
     return levels
 
 
-def _refuse_one(texts: object) -> None:
-    if isinstance(texts, str | tuple):
-        raise InputError(f"`texts` is `{repr(texts)[:60]}`", "give a list of texts, or of pairs of texts: `[...]`")
+def _question(asked: object, number: int) -> tuple[str, str]:
+    """A question and its context. Raises InputError where it is something else."""
+    if not isinstance(asked, tuple | list) or len(asked) != 2 or not all(isinstance(part, str) for part in asked):
+        raise InputError(f"question {number} is `{repr(asked)[:60]}`", "give two texts: the question and its context")
+    return asked[0], asked[1]
+
+
+def _texts(texts: Iterable[Any]) -> Iterable[Any]:
+    """Texts, or pairs. Raises InputError for one alone: a pair would be read as two texts."""
+    hint = "give a list of texts, or of pairs of texts: `[...]`"
+    if isinstance(texts, tuple):
+        raise arguments.wrong("texts", texts, hint)
+    return arguments.several("texts", texts, hint)
 
 
 def _best(found: Found, n_best: int) -> list[Answer]:

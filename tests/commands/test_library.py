@@ -30,7 +30,13 @@ from jaxbert.library.model import Ids, TextsCutWarning
 from jaxbert.model.encoder import hidden_states
 from jaxbert.model.weights import unflatten
 from jaxbert.tasks.spans import THRESHOLD
-from jaxbert.tfrecord.metadata import ClassificationMetaData, MetaData, SquadMetaData
+from jaxbert.tfrecord.metadata import (
+    ClassificationMetaData,
+    MetaData,
+    MultipleChoiceMetaData,
+    SquadMetaData,
+    TaggingMetaData,
+)
 from tests.checkpoints.random_models import random_weights
 from tests.commands.conftest import Run
 from tests.commands.damage import assert_refused
@@ -201,9 +207,9 @@ def test_masks_are_filled(task: Task, tmp_path: Path) -> None:
         assert shares == sorted(shares, reverse=True)
         assert sum(shares) == pytest.approx(1, abs=1e-6)
     assert model.fill("red [MASK] blue [MASK]", top=2) == [first[:2], second[:2]]
-    with pytest.raises(jaxbert.InputError, match="`top` is 0"):
+    with pytest.raises(jaxbert.InputError, match="`top` is `0`"):
         model.fill("red [MASK]", top=0)
-    with pytest.raises(jaxbert.InputError, match=r"has 0 `\[MASK\]`"):
+    with pytest.raises(jaxbert.InputError, match=r"has no `\[MASK\]`"):
         model.fill("red")
     with pytest.raises(jaxbert.InputError, match="is no text"):
         model.fill(["[MASK]"])  # type: ignore[arg-type]
@@ -317,6 +323,67 @@ def test_what_is_no_list_of_texts_is_refused(texts: object, problem: str, task: 
     model = jaxbert.load(model_folder(tmp_path / "model", task, "classifier", meta), compile_cache="")
     with pytest.raises(jaxbert.InputError, match=problem):
         model.predict(texts)  # type: ignore[arg-type]
+
+
+def test_wrong_arguments_are_named(task: Task, tmp_path: Path) -> None:
+    """With their value, before anything is computed; none of them is taken for something else in silence."""
+    squad = SquadMetaData(0, WindowSettings(16, 4, 4), version_2_with_negative=False)
+    kinds: dict[str, MetaData | None] = {
+        "pretraining": None,
+        "squad": squad,
+        "tagger": TaggingMetaData(0, 16, ("O", "B-A", "I-A")),
+        "choice": MultipleChoiceMetaData(0, 16),
+    }
+    folders = {head: model_folder(tmp_path / head, task, head, meta) for head, meta in kinds.items()}
+    models: list[Any] = [jaxbert.load(folder, compile_cache="") for folder in folders.values()]
+    words, answers, tags, choices = models
+    load: Any = jaxbert.load
+    for call, problem in (
+        (lambda: load(None), "`model` is `None`"),
+        (lambda: load(folders["squad"], compile_cache=None), "`compile_cache` is `None`"),
+        (lambda: load(folders["squad"], dtype="float32"), "`dtype` is `'float32'`"),
+        (lambda: load(folders["squad"], max_seq_length="16"), "`max_seq_length` is `'16'`"),
+        (lambda: load(folders["squad"], do_lower_case="false"), "`do_lower_case` is `'false'`"),
+        (lambda: words.embed(["red"], pooling="meen"), "`pooling` is `'meen'`"),
+        (lambda: words.embed(["red"], normalize="false"), "`normalize` is `'false'`"),
+        (lambda: words.embed(["red"], layers="-1"), "`layers` is `'-1'`"),
+        (lambda: words.embed(["red"], layers=[0, 1.0]), "`layers` is `1.0`"),
+        (lambda: words.embed(None), "`texts` is `None`"),
+        (lambda: words.embed({"red": 1}), "`texts` is `{'red': 1}`"),
+        (lambda: words.tokens("red blue"), "`texts` is `'red blue'`"),
+        (lambda: words.lengths("red blue"), "`texts` is `'red blue'`"),
+        (lambda: words.lengths([None]), "text 0 is `None`"),
+        (lambda: words.fills("red [MASK]"), r"`texts` is `'red \[MASK\]'`"),
+        (lambda: words.fill("[MASK]", top=0), "`top` is `0`"),
+        (lambda: words.fill("[MASK]", top=2.0), "`top` is `2.0`"),
+        (lambda: answers.answer(None, "red"), "question 0 is `.None, 'red'.`"),
+        (lambda: answers.answer("red", ["blue"]), "question 0 is"),
+        (lambda: answers.answers("ab"), "`questions` is `'ab'`"),
+        (lambda: answers.answers([("red", "blue", "lime")]), "question 0 is"),
+        (lambda: answers.answer("red", "blue", n_best=0), "`n_best` is `0`"),
+        (lambda: answers.answer("red", "blue", n_best=-1), "`n_best` is `-1`"),
+        (lambda: answers.answer("red", "blue", max_answer_length=0), "`max_answer_length` is `0`"),
+        (lambda: tags.predict([None]), "text 0 is `None`"),
+        (lambda: tags.predict([7]), "text 0 is `7`"),
+        (lambda: tags.predict(None), "`texts` is `None`"),
+        (lambda: choices.choose(None, ["red", "blue"]), "`context` is `None`"),
+        (lambda: choices.choose("red", ["red", "blue"], question=None), "`question` is `None`"),
+        (lambda: choices.choose("red", None), "`choices` is `None`"),
+        (lambda: choices.choose("red", ["red", None]), "`choices` is `.'red', None.`"),
+    ):
+        with pytest.raises(jaxbert.InputError, match=problem):
+            call()
+
+
+def test_whatever_gives_texts_and_numbers_is_taken(task: Task, tmp_path: Path) -> None:
+    """Generators as lists, NumPy's whole numbers as Python's; `tokens` knows ids, too."""
+    model: Any = jaxbert.load(model_folder(tmp_path / "model", task, "pretraining"), compile_cache="")
+    texts = ["red [MASK]", "blue [MASK]"]
+    assert model.fills(iter(texts), top=np.int64(3)) == model.fills(texts, top=3)
+    assert model.lengths(iter(texts)) == model.lengths(texts)
+    vectors = model.embed(iter(texts), layers=np.array([0, -1]))
+    np.testing.assert_array_equal(vectors[:, 1], model.embed(texts, layers=np.int64(-1)))
+    assert model.tokens([Ids((2, 5, 3), (0, 0, 0)), "red"]) == [["[CLS]", "red", "[SEP]"]] * 2
 
 
 def test_a_warning_says_whose_texts_are_cut(task: Task, tmp_path: Path) -> None:
@@ -567,6 +634,12 @@ def test_questions_are_learnt(task: Task, tmp_path: Path) -> None:
         ([(("red", "blue"), 1)], {"evaluate": [("red", 1)]}, "of `train` and `evaluate` one has pairs"),
         ([{"question": "", "context": "", "answers": [""]}], {"task": "squad"}, r"row 0 has the answers `\[''\]`"),
         ([("red", 1)], {"learning_rate": -1}, "`--learning_rate=-1`"),
+        ([("red", 1)], {"task": "multilabel"}, "`task` is `'multilabel'`"),
+        ([("red", 1)], {"output": None}, "`output` is `None`"),
+        ([("red", 1)], {"flags": ["epochs"]}, r"`flags` is `\['epochs'\]`"),
+        (None, {}, "`rows` is `None`"),
+        ("red", {}, "`rows` is `'red'`"),
+        ([("red", 1)], {"evaluate": 7}, "`rows` is `7`"),
         ([("red", 1)], {"flags": {"epochs": 3}}, "unknown flag `--epochs`"),
     ],
 )
@@ -575,4 +648,4 @@ def test_wrong_rows_and_options_are_named(
 ) -> None:
     """Before anything is trained."""
     with pytest.raises(jaxbert.InputError, match=problem):
-        jaxbert.fine_tune(task.model / "bert_model.ckpt", output=tmp_path, train=rows, **more)
+        jaxbert.fine_tune(task.model / "bert_model.ckpt", **{"output": tmp_path, "train": rows, **more})
