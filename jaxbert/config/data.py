@@ -112,6 +112,10 @@ class FineTuningDataFlags(TextFlags):
         " decide for themselves.",
         choices=("classification", "multi_label", "regression", "squad"),
         group="What to make",
+        refused={
+            "tagging": "`jaxbert run_tagger` reads words and tags from their own files, without records",
+            "retrieval": "`jaxbert embed` makes vectors of texts from their own files, without records",
+        },
     )
     vocab_file: str = required_flag("Vocabulary of the checkpoint, one token a line.")
     tokenization: str = flag(

@@ -79,6 +79,7 @@ def test_flags_of_official_data_that_mean_nothing_are_taken() -> None:
         (FineTuningDataFlags, "--tokenizer_impl=sentence_piece", "give a vocabulary of WordPiece"),
         (PretrainingDataFlags, "--tokenization=SentencePiece", "give a vocabulary of WordPiece"),
         (FineTuningDataFlags, "--classification_task_name=XTREME-XNLI", "give its examples as tables"),
+        (FineTuningDataFlags, "--fine_tuning_task_type=tagging", "`jaxbert run_tagger`"),
         (FineTuningDataFlags, "--tfds_params=dataset=glue", "as the library `datasets` has it"),
         (FineTuningDataFlags, "--xlnet_format", "a question stands before its context"),
         (ClassifierFlags, "--task_name=boolq", "give its examples as tables"),
