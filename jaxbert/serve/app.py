@@ -373,7 +373,11 @@ def _name_in_both(request: Request, body: Any) -> Any:
 
 
 def _any_form(body: Any, model: Model) -> Asked:
-    """TEI's `POST /`, and that of Hugging Face's client: what the model is for."""
+    """TEI's `POST /`, and that of Hugging Face's client: what the model is for.
+
+    The client sends `parameters`, also empty ones, with every task but feature extraction.
+    """
+    of_task = isinstance(body, dict) and "parameters" in body
     inputs = body.get("inputs") if isinstance(body, dict) else None
     if isinstance(inputs, dict) and "question" in inputs:
         return forms.answer(body, model)
@@ -381,8 +385,10 @@ def _any_form(body: Any, model: Model) -> Asked:
         return forms.tei_similarity(body, model)
     if {"predict", "tag"} & set(model.abilities):
         return forms.tei_predict(body, model)
-    if "fill" in model.abilities and isinstance(inputs, str) and "[MASK]" in inputs:
+    if of_task and "fill" in model.abilities:
         return forms.fill(body, model)
+    if of_task:
+        raise InputError("the model is for another task than the request", forms.has(model))
     return forms.tei_embed(body, model)
 
 

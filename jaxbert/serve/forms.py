@@ -162,7 +162,7 @@ def tei_rerank(body: Json, model: Model) -> Asked:
     fields = _fields(body, "query", "texts", "raw_scores", "return_text", "truncate", "truncation_direction")
     _only_right(fields)
     if "predict" not in model.abilities or model.classes:
-        raise InputError("the model does not give one number for a pair of texts", _has(model))
+        raise InputError("the model does not give one number for a pair of texts", has(model))
     query, texts = _text(fields, "query"), _texts(fields, "texts")
     raw, with_text = _flag(fields, "raw_scores", False), _flag(fields, "return_text", False)
 
@@ -257,7 +257,7 @@ def serving_predict(body: Json, model: Model) -> Asked:
     items = _rows(fields["instances"]) if by_rows else _columns(fields["inputs"])
     call: Call = "logits" if "predict" in model.abilities else "encode"
     if call == "encode" and {"answer", "tag"} & set(model.abilities):
-        raise InputError("`:predict` is of classifiers and encoders, and the model is neither", _has(model))
+        raise InputError("`:predict` is of classifiers and encoders, and the model is neither", has(model))
 
     def reply(results: Sequence[Any], tokens: int) -> Json:
         if call == "encode":
@@ -273,7 +273,7 @@ def serving_predict(body: Json, model: Model) -> Asked:
 def serving_classify(body: Json, model: Model) -> Asked:
     """TensorFlow Serving's `:classify`: for each example a list of `[class, probability]`."""
     if "predict" not in model.abilities or not model.classes:
-        raise InputError("the model does not give classes", _has(model))
+        raise InputError("the model does not give classes", has(model))
 
     def reply(logits: Sequence[np.ndarray], tokens: int) -> Json:
         found: Any = model.predictions(np.stack(list(logits)))
@@ -285,17 +285,17 @@ def serving_classify(body: Json, model: Model) -> Asked:
 def serving_regress(body: Json, model: Model) -> Asked:
     """TensorFlow Serving's `:regress`: a number for each example."""
     if "predict" not in model.abilities or model.classes:
-        raise InputError("the model does not give numbers", _has(model))
+        raise InputError("the model does not give numbers", has(model))
     return Asked("logits", _examples(body), lambda logits, tokens: {"results": [row[0] for row in logits]})
 
 
 def _able(model: Model, ability: Ability) -> None:
     """Refuse what the model has no weights for, before its files are searched for them."""
     if ability not in model.abilities:
-        raise InputError(f"the model has no weights for `{ability}`", _has(model))
+        raise InputError(f"the model has no weights for `{ability}`", has(model))
 
 
-def _has(model: Model) -> str:
+def has(model: Model) -> str:
     """A hint: what can be asked."""
     return f"it has {', '.join(f'`{_PATHS[ability]}`' for ability in model.abilities)}"
 

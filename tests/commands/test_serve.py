@@ -295,6 +295,8 @@ WRONG: list[tuple[str, Any, int, str]] = [
     ("/models/tags/", {"inputs": "red", "options": 0}, 400, "`options` is no JSON object"),
     ("/models/words/embed", {"inputs": "red", "truncation_direction": ""}, 400, "`truncation_direction`"),
     ("/v1/models/classes:classify", {"examples": ["red"], "context": []}, 400, "`context`"),
+    ("/models/words/", {"inputs": "red", "parameters": {}}, 400, r"no `\[MASK\]`"),
+    ("/models/questions/", {"inputs": "red", "parameters": {}}, 400, "(?s)for another task.*`/answer`"),
     ("/models/words/rerank", {"query": "red", "texts": ["blue"]}, 400, "one number"),
     ("/models/numbers/predict", {"inputs": "red"}, 400, "trained with pairs"),
     ("/models/questions/answer", {"question": "red"}, 400, "`context` is missing"),
@@ -518,13 +520,19 @@ def test_each_of_several_models_has_its_address(server: Server) -> None:
 
 
 def test_a_task_may_be_named(server: Server) -> None:
-    """So that vectors can be had of a classifier, and of a text with a mask, where `POST /` gives what they are for."""
-    for name, text in (("classes", "red"), ("words", "red [MASK]")):
-        unit = server.models[name].embed([text], normalize=True)
-        close(server.get(f"/models/{name}/pipeline/feature-extraction", {"inputs": text}), unit)
-        assert "score" in server.get(f"/models/{name}/", {"inputs": text})[0]
+    """So that vectors can be had of a classifier, where `POST /` gives what it is for."""
+    unit = server.models["classes"].embed(["red"], normalize=True)
+    close(server.get("/models/classes/pipeline/feature-extraction", {"inputs": "red"}), unit)
+    assert "score" in server.get("/models/classes/", {"inputs": "red"})[0]
+
+
+def test_a_masked_lm_fills_where_a_task_is_asked_for(server: Server) -> None:
+    """Not what a text says decides between vectors and words, but `parameters`, which Hugging Face's client sends."""
     body = {"inputs": "red [MASK]"}
-    assert server.get("/models/words/pipeline/fill-mask", body) == server.get("/models/words/", body)
+    close(server.get("/models/words/", body), server.models["words"].embed(["red [MASK]"], normalize=True))
+    (best, *_) = server.get("/models/words/", body | {"parameters": {}})
+    assert best == server.get("/models/words/pipeline/fill-mask", body)[0]
+    assert best["token_str"] == server.models["words"].fill("red [MASK]")[0][0].token
 
 
 def test_the_page_needs_nothing_from_elsewhere(server: Server) -> None:
@@ -675,6 +683,8 @@ def test_the_client_of_hugging_face(server: Server) -> None:
     texts = [text[:60] for text in some_texts(3)]
     unit = server.models["words"].embed(texts, normalize=True)
     close(client("words").feature_extraction(texts[0]), unit[:1])
+    masked = "red [MASK]"
+    close(client("words").feature_extraction(masked), server.models["words"].embed([masked], normalize=True))
     vectors = client("classes/pipeline/feature-extraction").feature_extraction(texts[0])
     close(vectors, server.models["classes"].embed(texts[:1], normalize=True))
     close(client("words").sentence_similarity(texts[0], other_sentences=texts[1:]), unit[1:] @ unit[0])
