@@ -46,6 +46,7 @@ _CLASSES_WITH_TYPES = ("BertTokenizer", "BertTokenizerFast")
 _BERT_CLASSES = (*_CLASSES_WITH_TYPES, "DistilBertTokenizer", "DistilBertTokenizerFast")
 _PLAIN_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
 _INPUTS, _TYPES = "model_input_names", "token_type_ids"
+_PAIRS, _ROUND_ROBIN = "pair_truncation", "round_robin"  # of our own folders alone: transformers cuts in one way
 _TOKEN_FIELDS = tuple(field.name for field in dataclasses.fields(AddedToken) if field.name != "id")
 
 
@@ -81,10 +82,10 @@ def read_rules(folder: str) -> Rules | None:
     tokens = _added_tokens(folder, config, of_library, is_plain)
     found = (one for one in tokens if not (splits_special and one.special))
     added = tuple(sorted(found, key=lambda token: token.id))
-    segments = _has_types(config, class_name, config_path)
+    segments, round_robin = _has_types(config, class_name, config_path), config.get(_PAIRS) == _ROUND_ROBIN
     if is_plain:
         rules = _rules_of_library(of_library, os.path.join(folder, TOKENIZER_JSON))
-        return dataclasses.replace(rules, added=added, segments=segments)
+        return dataclasses.replace(rules, added=added, segments=segments, round_robin=round_robin)
     return Rules(
         lower_case=_switch(config, "do_lower_case", True, config_path),
         max_chars_per_word=_LIBRARY_LIMIT,
@@ -93,6 +94,7 @@ def read_rules(folder: str) -> Rules | None:
         split_chinese=_switch(config, "tokenize_chinese_chars", True, config_path),
         added=added,
         segments=segments,
+        round_robin=round_robin,
     )
 
 
@@ -121,7 +123,7 @@ def rules_of_vocab(vocab_file: str, do_lower_case: bool | None) -> Rules:
 def as_library(rules: Rules, vocab: Vocab) -> Rules:
     """The rules by which transformers splits text for a model with these: its own, and its special tokens."""
     if rules.library:
-        return rules
+        return dataclasses.replace(rules, round_robin=False)
     found = sorted((vocab.ids[token], token) for token in _SPECIAL.values() if token in vocab.ids)
     added = tuple(AddedToken(id_, token, normalized=False, special=True) for id_, token in found)
     return Rules(rules.lower_case, _LIBRARY_LIMIT, library=True, added=added)
@@ -174,6 +176,7 @@ def tokenizer_config(rules: Rules) -> dict[str, Any]:
         **_SPECIAL,
         **({} if any(token.special for token in rules.added) else {"split_special_tokens": True}),
         **({} if is_known and rules.segments else {_INPUTS: inputs}),
+        **({_PAIRS: _ROUND_ROBIN} if rules.round_robin else {}),
         "added_tokens_decoder": {str(id_): token for id_, token in added.items()},
     }
 

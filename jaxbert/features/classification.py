@@ -72,7 +72,7 @@ def convert(
     """
     first, first_lengths = tokenizer.batch_ids([example.text_a for example in examples])
     second, second_lengths = tokenizer.batch_ids([example.text_b or "" for example in examples])
-    library = tokenizer.rules.library
+    library = tokenizer.rules.library and not tokenizer.rules.round_robin
     texts, of_first, of_second = _windows(first_lengths, second_lengths, max_seq_length, doc_stride, library)
     kept, second_kept = of_first.kept, of_second.kept
     rows, position = np.arange(len(texts)), np.arange(max_seq_length)

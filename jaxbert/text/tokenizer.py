@@ -68,6 +68,7 @@ class Rules:
         clean_text: whether control characters are removed.
         added: tokens that are found before text is split, in the order of their ids.
         segments: whether the tokens of a second text have type 1; else all types are 0.
+        round_robin: whether pairs that are too long are cut as by Google's code all the same, as keras-hub does it.
     """
 
     lower_case: bool = True
@@ -78,6 +79,7 @@ class Rules:
     clean_text: bool = True
     added: tuple[AddedToken, ...] = ()
     segments: bool = True
+    round_robin: bool = False
 
 
 class Tokenizer:

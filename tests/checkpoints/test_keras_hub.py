@@ -162,7 +162,7 @@ def test_the_description_is_that_of_its_files(name: str, tmp_path: Path) -> None
     _write(tmp_path, random_weights(_CONFIG, "classifier"), head="classifier")
     source = find_source(str(tmp_path / name))
     assert (source.kind, source.path) == ("keras-hub", str(tmp_path / "model.weights.h5"))
-    assert source.rules == Rules(True, 100, library=True, strip_accents=False)
+    assert source.rules == Rules(True, 100, library=True, strip_accents=False, round_robin=True)
     assert source.max_seq_length == 9
     assert source.task == ClassificationMetaData("", 0, 9, 3, label_list=_LABELS)
     tokens = Tokenizer(find_model(str(tmp_path)).vocab, source.rules).tokens("Reds Café [SEP] 你好.")

@@ -70,9 +70,9 @@ def rules(draw: st.DrawFn) -> Rules:
     ]
     added = [dataclasses.replace(token, id=len(WORDS) + number) for number, token in enumerate(added)]
     special = as_library(Rules(), VOCAB).added
-    lower, chinese, clean, segments = draw(st.tuples(*[st.booleans()] * 4))
+    lower, chinese, clean, segments, by_turns = draw(st.tuples(*[st.booleans()] * 5))
     accents = draw(st.sampled_from([None, True, False]))
-    return Rules(lower, draw(st.integers(1, 8)), True, accents, chinese, clean, (*special, *added), segments)
+    return Rules(lower, draw(st.integers(1, 8)), True, accents, chinese, clean, (*special, *added), segments, by_turns)
 
 
 @given(rules(), texts)

@@ -150,6 +150,15 @@ def test_pairs_are_cut_as_the_library_cuts_them(first: int, second: int, length:
     assert arrays["input_ids"][0][arrays["input_mask"][0] != 0].tolist() == theirs.encode(*pair).ids
 
 
+def test_a_preset_of_keras_hub_cuts_pairs_as_google() -> None:
+    """Its texts are split by the rules of the library, but by turns each text has a token, the first one first."""
+    pair = [TextExample("a " * 10, "b " * 12)]
+    for round_robin, kept in ((True, [7, 6]), (False, [6, 7])):
+        tokenizer = Tokenizer(TOKENIZER.vocab, Rules(library=True, round_robin=round_robin))
+        ids = convert(pair, tokenizer, 16, {})[0]["input_ids"][0].tolist()
+        assert [ids.count(A), ids.count(A + 1)] == kept
+
+
 def test_labels() -> None:
     """A name becomes its id and a number stays one; examples without label get the first class, or 0."""
     names = [TextExample("a", label="yes"), TextExample("a", label="no"), TextExample("a")]
