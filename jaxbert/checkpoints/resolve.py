@@ -449,7 +449,16 @@ class Model:
 
     def texts(self) -> dict[str, str]:
         """The files that go with its weights into a model folder, name -> content."""
-        return {CONFIG_FILE: bert_config.to_json(self.config), **tokenizer_texts(self.vocab_file, self.rules)}
+        return {CONFIG_FILE: bert_config.to_json(self.config), **tokenizer_texts(self.vocab_file, self.kept_rules)}
+
+    @property
+    def kept_rules(self) -> Rules | None:
+        """The rules that go with its weights into another folder, where casing that nobody says stays open.
+
+        Of a model of transformers they are decided: nothing in that folder would say that they are the library's.
+        """
+        is_there = self.source is not None and self.source.is_of_huggingface and self.vocab_file is not None
+        return self.for_text().rules if is_there else self.rules
 
 
 def find_model(

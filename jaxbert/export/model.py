@@ -203,8 +203,7 @@ def read_model(
     longest = min(_longest(found.task) or source.max_seq_length or positions, positions)
     if found.vocab_file:
         rules = found.for_text().rules
-        stored = rules if source.is_of_huggingface else found.rules  # casing that nobody says stays open
-        texts = tokenizer_texts(found.vocab_file, stored, longest if longest < positions else None)
+        texts = tokenizer_texts(found.vocab_file, found.kept_rules, longest if longest < positions else None)
     if found.task is not None:
         meta_file = found.beside(model_folder.META_DATA_FILE)
         texts[model_folder.META_DATA_FILE] = files.read_text(meta_file) if meta_file else found.task.to_json()

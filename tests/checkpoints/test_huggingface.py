@@ -304,6 +304,7 @@ def test_a_folder_that_says_little_is_split_as_by_transformers(said: dict[str, A
     for flag in (None, True):
         assert find_model(str(start), do_lower_case=flag).for_text().rules == rules
     assert rules_of_vocab(f"{start}/vocab.txt", None) == rules
+    assert json.loads(find_model(str(start)).texts()["tokenizer_config.json"])["tokenizer_class"] == "BertTokenizer"
     tokenizer = tokenizer_of(str(start), None)
     assert tokenizer is not None
     assert tokenizer.tokens("A [MASK]") == ["a", "[MASK]"]
