@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from jaxbert.checkpoints.tokenizer_files import as_library, read_rules, tokenizer_texts
@@ -358,6 +358,8 @@ def test_transformers_gives_the_same_tokens(
     transformers = pytest.importorskip("transformers")
     if is_known:  # to `BertTokenizer`
         kept = dataclasses.replace(kept, max_chars_per_word=100, clean_text=True)
+    # Of two that are one token when lower-cased, `e1` and `E1`, a tokenizer.json finds the special one first.
+    assume(is_known or len({token.content.lower() for token in kept.added}) == len(kept.added))
     folder = tmp_path_factory.mktemp("tokenizer")
     (folder / "config.json").write_text('{"model_type": "bert"}')
     (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in WORDS))
