@@ -248,4 +248,4 @@ def test_numbers_are_predicted(task: Task, tmp_path: Path, capsys: pytest.Captur
     assert json.loads(capsys.readouterr().out) == {"id": "0", "number": pytest.approx(float(number), abs=1e-6)}  # type: ignore[arg-type]
     model_folder(tmp_path / "encoder", task, "none")
     code = main(["predict", f"--model={tmp_path}/encoder", "--compile_cache=", "red"])
-    assert_refused((code, *capsys.readouterr()), "do not say which classes", "trained by `run_classifier`")
+    assert_refused((code, *capsys.readouterr()), "has no classifier", "ask `embed`; or give a model that has one")

@@ -66,4 +66,4 @@ def test_the_code_of_the_page_runs(
     np.testing.assert_allclose(features[0], vectors[places].reshape(3, -1), atol=1e-6)
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "('color', 'number')"
-    assert "bert-base-uncased` do not say which classes the model was trained for" in out[-1]
+    assert "bert-base-uncased` has no classifier" in out[-1]
