@@ -55,7 +55,7 @@ def test_labels_in_another_order_are_refused(task: Task, classify: Run, tmp_path
     (tmp_path / "own.tsv").write_text(f"text\tanswer\n{rows}")
     own = flags(text_a_column="text", label_column="answer", model_dir=tmp_path / "model", num_train_epochs=1)
     start = flags(init_checkpoint=task.model / "bert_model.ckpt", train_file=tmp_path / "own.tsv")
-    assert_refused(classify(*own, *start), "`--mode=train_and_eval`: `own` has no eval set", "give `--eval_file`")
+    assert_refused(classify(*own, *start), "`--mode=train_and_eval`: `own.tsv` has no eval set", "give `--eval_file`")
     assert classify(*own, *start, "--mode=train")[0] == 0
     later = ["--mode=eval", *own, f"--eval_file={tmp_path}/own.tsv"]
     assert_refused(classify(*later, "--labels=yes,no"), "has the classes no,yes", "leave the flag out")

@@ -314,7 +314,7 @@ def test_threads_get_their_own_results(task: Task, tmp_path: Path) -> None:
         ("red " * 100, f"`texts` is `'{'red ' * 14}red`"),
         (["red", 7], "text 1 is `7`"),
         (["red", ("a", "b", "c")], "text 1 is"),
-        ([("red", "blue")], "the model was trained with single texts, `('red', 'blue')` is a pair"),
+        ([("red", "blue")], r"the model was trained with single texts, `\('red', 'blue'\)` is a pair"),
     ],
 )
 def test_what_is_no_list_of_texts_is_refused(texts: object, problem: str, task: Task, tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_records_of_another_vocabulary(copy: Task, classify: Run, tmp_path: Path
 @pytest.mark.parametrize(
     ("more", "problem", "hint"),
     [
-        (["--train_batch_size=32"], "`--train_batch_size=32` is more than the 24 examples", "lower it"),
+        (["--train_batch_size=32"], "`--train_batch_size=32` is more than the 24 examples", "give at most 24"),
         (["--num_eval_per_epoch=4"], "`--train_batch_size=8` is more than the 6 examples", "num_eval_per_epoch"),
         (["--gradient_accumulation_steps=3"], "`--gradient_accumulation_steps=3` does not divide", ""),
         (["--num_train_epochs=0"], "`--num_train_epochs=0.0` leaves no step", "raise it"),

@@ -266,7 +266,7 @@ def test_records_may_be_padded_beyond_the_model(data: Path, task: Task, squad: R
         (["--train_data_path=x"], "`--train_data_path`", "both name training data"),
         (["--max_seq_length=40", "--doc_stride=30"], "`max_position_embeddings` 32", "lower `--max_seq_length`"),
         (["--max_seq_length=6"], "long.json` question `long-0` has 4 tokens: 6 leave no room", ""),
-        (["--train_batch_size=64"], "`--train_batch_size=64` is more than the", "lower it"),
+        (["--train_batch_size=64"], "`--train_batch_size=64` is more than the", "give at most 24"),
         (["--mode=predict"], "there is no trained model", "--predict_checkpoint_path"),
         (["--mode=predict", "--predict_checkpoint_path={model}/bert_model.ckpt"], "would be random", "fine-tuned"),
     ],
