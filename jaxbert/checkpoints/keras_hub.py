@@ -6,7 +6,6 @@ A preset of a task also has `task.json`, `task.weights.h5` (its head) and `prepr
 takes the exact GELU and an epsilon of its own.
 """
 
-import dataclasses
 import json
 import os
 from collections.abc import Mapping
@@ -121,8 +120,7 @@ def read_rules(folder: str) -> Rules | None:
     if lower_case:
         say("note: keras-hub lower-cases by NFKC case folding; `ß`, full-width and decomposed letters differ here")
     added = as_library(Rules(), read_vocab(os.path.join(folder, VOCAB_FILE))).added if special else ()
-    rules = Rules(lower_case, _LONGEST_WORD, library=True, strip_accents=strip_accents, added=added)
-    return dataclasses.replace(rules, round_robin=True)
+    return Rules(lower_case, _LONGEST_WORD, library=True, strip_accents=strip_accents, added=added, round_robin=True)
 
 
 def read_max_seq_length(folder: str) -> int | None:

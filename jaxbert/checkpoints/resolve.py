@@ -185,9 +185,11 @@ class Source:
 
     @cached_property
     def stated_outputs(self) -> dict[str, Any] | None:
-        """What a `config.json` of Hugging Face beside its weights says of its outputs; None without one."""
+        """What a `config.json` of Hugging Face says of its outputs; None where there is none, or our metadata."""
         path = self.beside(_HUGGINGFACE_CONFIG)
-        return huggingface.stated_outputs(_object(path)) if path and self.kind == "safetensors" else None
+        if path is None or self.kind != "safetensors" or self.beside(META_DATA_FILE) is not None:
+            return None
+        return huggingface.stated_outputs(_object(path))
 
     @cached_property
     def max_seq_length(self) -> int | None:

@@ -28,7 +28,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jaxbert.checkpoints.huggingface import is_config
-from jaxbert.checkpoints.model_folder import CONFIG_FILE, TOKENIZER_FILE, VOCAB_FILE
+from jaxbert.checkpoints.model_folder import CONFIG_FILE, OUR_FILE, TOKENIZER_FILE, VOCAB_FILE
 from jaxbert.errors import InputError
 from jaxbert.io.files import is_file, read_json_object, read_text, write_text
 from jaxbert.text.tokenizer import AddedToken, Rules, library_json
@@ -115,9 +115,10 @@ def rules_of_vocab(vocab_file: str, do_lower_case: bool | None) -> Rules:
             f" {str(rules.lower_case).lower()}",
             "leave the flag out",
         )
-    is_of_library = is_config(_object(os.path.join(folder, _MODEL_FILE)))
-    has_google = is_file(os.path.join(folder, CONFIG_FILE))
-    return as_library(rules, vocab) if is_of_model and is_of_library and not has_google else rules
+    if not is_of_model or not is_config(_object(os.path.join(folder, _MODEL_FILE))):
+        return rules
+    has_google = is_file(os.path.join(folder, CONFIG_FILE)) and not is_file(os.path.join(folder, OUR_FILE))
+    return rules if has_google else as_library(rules, vocab)
 
 
 def as_library(rules: Rules, vocab: Vocab) -> Rules:

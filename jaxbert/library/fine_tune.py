@@ -278,7 +278,8 @@ def _each(rows: Iterable[Any]) -> Iterator[Any]:
     Of a dataset of `datasets` with names in place of the numbers of its classes.
     """
     if names := _names_of_classes(rows):
-        return ({column: _named(value, names.get(column)) for column, value in row.items()} for row in rows)
+        plain = rows.with_format(None) if hasattr(rows, "with_format") else rows  # Python's numbers, row by row
+        return ({column: _named(value, names.get(column)) for column, value in row.items()} for row in plain)
     if hasattr(rows, "to_batches"):
         return (row for batch in rows.to_batches() for row in batch.to_pylist())
     if hasattr(rows, "iter_rows"):
@@ -290,16 +291,24 @@ def _each(rows: Iterable[Any]) -> Iterator[Any]:
 
 def _names_of_classes(rows: Any) -> dict[str, list[str]]:
     """Column -> the names of its classes, for columns of a dataset that hold numbers of classes or lists of them."""
-    features = getattr(rows, "features", None) or {}
-    found = {column: getattr(feature, "feature", feature) for column, feature in features.items()}
-    return {column: feature.names for column, feature in found.items() if hasattr(feature, "names")}
+    features = getattr(rows, "features", None)
+    if not isinstance(features, Mapping):  # a table of pandas may have a column of this name
+        return {}
+    kinds: dict[str, Any] = {column: getattr(feature, "feature", feature) for column, feature in features.items()}
+    return {column: kind.names for column, kind in kinds.items() if hasattr(kind, "names")}
 
 
 def _named(value: Any, names: Sequence[str] | None) -> Any:
     """Numbers of classes as their names; -1 and None stand for no class."""
-    if names is None or value is None or value == -1:
-        return None if names is not None else value
-    return [names[number] for number in value] if isinstance(value, list) else names[value]
+    if names is None:
+        return value
+    if isinstance(value, list):
+        return [_named(number, names) for number in value]
+    if value is None or value == -1:
+        return None
+    if not 0 <= value < len(names):
+        raise InputError(f"a label is {value}, of the classes {', '.join(names)}", "numbers of classes begin at 0")
+    return names[value]
 
 
 def _written(path: str, content: str) -> str:

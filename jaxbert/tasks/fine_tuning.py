@@ -115,6 +115,11 @@ def refuse_records_of_other_vocab(model: Model, records: Records | None, paths: 
         return
     sample = records.read(np.arange(min(len(records), _SAMPLE)))
     refuse_other_vocab(model.vocab, sample["input_ids"], sample["input_mask"], ", ".join(paths))
+    if model.rules is not None and not model.rules.segments and sample["segment_ids"].any():
+        raise InputError(
+            f"the records in `{', '.join(paths)}` have types of tokens, of which the model's tokenizer gives none",
+            "make them again with `--vocab_file` in the folder of the model",
+        )
 
 
 _COMMANDS: Mapping[type[MetaData], tuple[str, str]] = {

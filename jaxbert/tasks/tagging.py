@@ -19,7 +19,8 @@ from jaxbert.config.trainers import TaggerFlags
 from jaxbert.console import say
 from jaxbert.datasets.tagging import TaggedWindows, tag_numbers
 from jaxbert.errors import InputError
-from jaxbert.examples.arrow import Role
+from jaxbert.examples.arrow import Role, is_arrow
+from jaxbert.examples.rows import is_json
 from jaxbert.examples.tag_schemes import OUTSIDE, Scheme, labels_of, types_of
 from jaxbert.examples.tagged import TagColumns, TaggedFile, has_column, read_tagged, rows_of
 from jaxbert.metrics.tagging import score_tags
@@ -187,7 +188,10 @@ def _to_answer(flags: TaggerFlags, model: Model) -> Data:
 
 
 def _with_columns_of_run(flags: TaggerFlags) -> TaggerFlags:
-    """The flags, of which those for columns are as in training where none is given and the file has these; told."""
+    """The flags, of which those for columns are as in training where none is given; told.
+
+    Rows that lack these say by their own keys what they are. Raises InputError for a file of columns that lacks them.
+    """
     role: Role = "eval" if flags.mode == "eval" else "test"
     path = flags.eval_file if role == "eval" else flags.test_file
     trained = run_folder.trained_with(TaggerFlags, flags.model_dir)
@@ -197,6 +201,8 @@ def _with_columns_of_run(flags: TaggerFlags) -> TaggerFlags:
     of_run: dict[str, Any] = {name: column for name, column in wanted.items() if column is not None}
     for name, column in of_run.items():
         if not has_column(path, role, column):
+            if is_json(path) or is_arrow(path):
+                return flags
             raise InputError(
                 f"`{path}` has no column `{column}`, by which the model was trained", f"name the column by `--{name}`"
             )

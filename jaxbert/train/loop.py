@@ -91,7 +91,8 @@ def train(
                 _report(pending, done, plan, summaries, progress, overflows)
             done, pending = done + metrics["loss"].shape[0], metrics
             stop = agreed(signals.received)
-            is_ready = metrics["loss"].is_ready()  # type: ignore[attr-defined]  # all arrays have it
+            # Hosts must do the same: what is ready on one may not be on another.
+            is_ready = jax.process_count() == 1 and metrics["loss"].is_ready()  # type: ignore[attr-defined]
             if plan.saves(done) or stop or is_ready:
                 _report(metrics, done, plan, summaries, progress, overflows)
                 pending = None

@@ -287,6 +287,8 @@ def test_what_one_output_is_goes_along(tmp_path: Path) -> None:
         found = json.loads((end / "config.json").read_text())
         assert (found["id2label"], found["problem_type"]) == expected
         assert find_source(str(end)).task == find_source(str(start)).task
+        (end / "meta_data").write_text(ClassificationMetaData("", 0, 9, None, "float").to_json())
+        assert find_source(str(end)).stated_outputs is None  # ours counts
         shutil.rmtree(start)
         shutil.rmtree(end)
 
@@ -304,6 +306,9 @@ def test_a_folder_that_says_little_is_split_as_by_transformers(said: dict[str, A
     for flag in (None, True):
         assert find_model(str(start), do_lower_case=flag).for_text().rules == rules
     assert rules_of_vocab(f"{start}/vocab.txt", None) == rules
+    (start / "bert_config.json").write_text("{}")  # which its safetensors do not go by
+    assert rules_of_vocab(f"{start}/vocab.txt", None) == rules
+    (start / "bert_config.json").unlink()
     assert json.loads(find_model(str(start)).texts()["tokenizer_config.json"])["tokenizer_class"] == "BertTokenizer"
     tokenizer = tokenizer_of(str(start), None)
     assert tokenizer is not None

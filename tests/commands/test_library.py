@@ -601,9 +601,10 @@ def test_classes_of_a_dataset_have_their_names(task: Task, tmp_path: Path) -> No
     how: dict[str, Any] = {"num_train_epochs": 1, "train_batch_size": 8, "flags": {"compile_cache": ""}}
     start = task.model / "bert_model.ckpt"
     assert jaxbert.fine_tune(start, output=tmp_path / "a", train=rows, **how).classes == ("not red", "red")
-    rows[3]["label"] = -1
-    with pytest.raises(jaxbert.InputError, match="line 4"):
-        jaxbert.fine_tune(start, output=tmp_path / "b", train=rows, **how)
+    for label, problem in ((-1, "line 4"), (2, "a label is 2, of the classes not red, red"), ([0, 2], "a label is 2")):
+        rows[3]["label"] = label
+        with pytest.raises(jaxbert.InputError, match=problem):
+            jaxbert.fine_tune(start, output=tmp_path / "b", train=rows, **how)
 
 
 def test_questions_are_learnt(task: Task, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wrong input to `run_classifier` ends with one message and code 2, before anything is made of it."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -122,6 +123,16 @@ def test_records_of_another_vocabulary(copy: Task, classify: Run, tmp_path: Path
     given = [*copy.records, *flags(init_checkpoint=copy.model / "bert_model.ckpt", model_dir=tmp_path / "model")]
     assert_refused(classify(*given), f"was made with another vocabulary than `{copy.model}/vocab.txt`", "vocabulary")
     assert not (tmp_path / "model" / "last").exists()
+
+
+def test_records_with_types_of_a_tokenizer_without(copy: Task, classify: Run, tmp_path: Path) -> None:
+    """Trained on such records a model would predict with types that it never saw."""
+    settings = {"tokenizer_class": "DistilBertTokenizer"}
+    (copy.model / "tokenizer_config.json").write_text(json.dumps(settings))
+    given = [*copy.records, *flags(init_checkpoint=copy.model / "bert_model.ckpt", model_dir=tmp_path / "model")]
+    assert_refused(
+        classify(*given), "have types of tokens, of which the model's tokenizer gives none", "make them again"
+    )
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,9 @@ def test_predictions(trained: Path, files: Path, tagger: Run) -> None:
 
 
 def test_columns_are_those_of_the_training(trained: Path, files: Path, tagger: Run, tmp_path: Path) -> None:
-    """A run that was trained on columns by name finds them in other files, and refuses those that lack them."""
+    """A run that was trained on columns by name finds them in other files, and refuses columns without them; rows of
+    JSON lines say what they are.
+    """
     run = shutil.copytree(trained, tmp_path / "run")
     with (run / "flags.txt").open("a") as file:
         file.write("--token_column=word\n--tag_column=tag\n")
@@ -174,6 +176,9 @@ def test_columns_are_those_of_the_training(trained: Path, files: Path, tagger: R
     assert written.startswith("id\tword\ttag\tprediction\n")
     problem = f"`{tmp_path}/plain.txt` has no column `word`, by which the model was trained"
     assert_refused(tagger(*predict, f"--test_file={tmp_path}/plain.txt"), problem, "`--token_column`")
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"text": " ".join(found[0][0])}) + "\n")
+    code, _, err = tagger(*predict, f"--test_file={tmp_path}/rows.jsonl")
+    assert code == 0, err
     code, out, err = tagger(*flags(model_dir=run, mode="eval", eval_file=tmp_path / "named.tsv"))
     assert code == 0, err
     assert json.loads(out)["f1"] > 0.9
