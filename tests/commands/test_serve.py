@@ -630,6 +630,9 @@ def test_the_page_in_a_browser(server: Server, tmp_path: Path) -> None:
     a, b = server.models["words"].embed(["red", "blue green"], normalize=True)
     assert f"{a @ b:.3f}" in shown(model="words", ask="embed", text="red", second="blue green")
     assert "the text has no `[MASK]`" in shown(model="words", ask="fill", text="red")
+    text = " ".join(some_texts(3))
+    (spans,) = server.models["tags"].predict([text])
+    assert f"|{spans[0].text} ({spans[0].label})|" in shown(model="tags", ask="tag", text=text)
 
 
 @pytest.mark.skipif(browser.DRIVER is None, reason="no chromedriver here")
