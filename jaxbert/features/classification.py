@@ -72,8 +72,8 @@ def convert(
     """
     first, first_lengths = tokenizer.batch_ids([example.text_a for example in examples])
     second, second_lengths = tokenizer.batch_ids([example.text_b or "" for example in examples])
-    library = tokenizer.rules.library and not tokenizer.rules.round_robin
-    texts, of_first, of_second = _windows(first_lengths, second_lengths, max_seq_length, doc_stride, library)
+    longest_first = tokenizer.rules.library and not tokenizer.rules.round_robin
+    texts, of_first, of_second = _windows(first_lengths, second_lengths, max_seq_length, doc_stride, longest_first)
     kept, second_kept = of_first.kept, of_second.kept
     rows, position = np.arange(len(texts)), np.arange(max_seq_length)
     begin = kept[:, None] + 2  # where the second text begins, if there is one
@@ -135,7 +135,7 @@ class _Slices:
 
 
 def _windows(
-    first: np.ndarray, second: np.ndarray, max_seq_length: int, doc_stride: int | None, library: bool
+    first: np.ndarray, second: np.ndarray, max_seq_length: int, doc_stride: int | None, longest_first: bool
 ) -> tuple[np.ndarray, _Slices, _Slices]:
     """The number of the example of each row, int64 [m] ascending, and what it has of both texts of n examples.
 
@@ -143,7 +143,7 @@ def _windows(
     for the second, `doc_stride` apart or as close as they must to leave nothing out, until one reaches its end. The
     other text is the same in each.
     """
-    kept, second_kept = kept_lengths(first, second, max_seq_length, library)
+    kept, second_kept = kept_lengths(first, second, max_seq_length, longest_first)
     is_first = first > second
     length, room = np.where(is_first, first, second), np.where(is_first, kept, second_kept)
     step = np.maximum(np.minimum(doc_stride or 1, room), 1)
@@ -160,16 +160,17 @@ def _windows(
 
 
 def kept_lengths(
-    first: np.ndarray, second: np.ndarray, max_seq_length: int, library: bool
+    first: np.ndarray, second: np.ndarray, max_seq_length: int, longest_first: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """How many tokens of each text are kept, beside `[CLS]` and one `[SEP]` a text.
 
     Google's `_truncate_seq_pair` drops the last token of the longer text, at a tie of the second, until both fit; this
     is where that ends. With room for 10 tokens, texts of 12 and 3 keep 7 and 3, texts of 12 and 9 keep 5 and 5. Of room
-    that is odd the first text keeps a token more; by the rules of the library it does so only where it is the longer.
+    that is odd the first text keeps a token more; with `longest_first`, as in `tokenizers` (0.23.3), only where it is
+    the longer.
     """
     total = max_seq_length - 2 - (second > 0)
-    half = (total + (library & (first <= second))) // 2
+    half = (total + (longest_first & (first <= second))) // 2
     second_kept = np.minimum(second, np.maximum(half, total - first))
     return np.minimum(first, total - second_kept), second_kept
 

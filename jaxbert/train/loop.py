@@ -92,7 +92,7 @@ def train(
             done, pending = done + metrics["loss"].shape[0], metrics
             stop = agreed(signals.received)
             # Hosts must do the same: what is ready on one may not be on another.
-            is_ready = jax.process_count() == 1 and metrics["loss"].is_ready()  # type: ignore[attr-defined]
+            is_ready = jax.process_count() == 1 and metrics["loss"].is_ready()  # type: ignore[attr-defined]  # all have it
             if plan.saves(done) or stop or is_ready:
                 _report(metrics, done, plan, summaries, progress, overflows)
                 pending = None

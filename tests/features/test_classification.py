@@ -134,7 +134,7 @@ def test_kept_lengths(first: int, second: int, length: int) -> None:
             a -= 1
         else:
             b -= 1
-    kept = kept_lengths(np.array([first, first]), np.array([second, 0]), length, library=False)
+    kept = kept_lengths(np.array([first, first]), np.array([second, 0]), length, longest_first=False)
     assert (kept[0][0], kept[1][0]) == (a, b)
     assert (kept[0][1], kept[1][1]) == (min(first, length - 2), 0)
 

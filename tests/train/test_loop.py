@@ -6,6 +6,7 @@ import os
 import signal
 from typing import Any, cast
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -49,6 +50,22 @@ def run(at_step_3: dict[str, float], **always: float) -> Kept:
     for _ in train(steps, state, [cast(Any, {})] * 5, plan, anything, anything, lambda received: 0):
         pass
     return kept
+
+
+def test_what_is_there_is_told_before_the_next_step() -> None:
+    """Metrics of calls that wait for their results are read at once: read later and together they would show a speed
+    that no step had."""
+    kept, told = Kept(), list[int]()
+
+    def steps(state: State, batch: Any) -> tuple[State, dict[str, Any]]:
+        told.append(len(kept.written))
+        after = {**state, "step": state["step"] + 1}
+        return cast(State, after), {name: jax.block_until_ready(jnp.ones(1)) for name in ("loss", "gradient_norm")}
+
+    state = cast(State, {"weights": {}, "moments": {}, "step": jnp.int32(0), "loss_scale": {}})
+    plan, anything = Plan(5, 5, 9, 1, 1, 8), cast(Any, kept)
+    assert list(train(steps, state, [cast(Any, {})] * 5, plan, anything, anything, lambda received: 0))
+    assert told == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
