@@ -55,3 +55,11 @@ def test_steps_that_come_together_count_as_several(clock: list[float], capsys: p
         assert told(capsys) == "step 60/90  loss 0.5000"
         run_steps(progress, clock, range(61, 81), 1.0, at_once=10)
         assert told(capsys) == "step 80/90  loss 0.5000  8.0 examples/s  0:00:10 left"
+
+
+def test_a_log_has_a_line_for_each_hundred_thousand(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where counts come in steps that never are a multiple of it."""
+    with console.progress() as report:
+        for count in range(1024, 300_000, 1024):
+            report("train", count)
+    assert capsys.readouterr().err.splitlines() == ["train: 100,352 examples", "train: 200,704 examples"]
