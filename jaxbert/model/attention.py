@@ -80,6 +80,11 @@ def _block(q: jax.Array, k: jax.Array, v: jax.Array, queries: jax.Array, keys: j
     return (sums / jnp.sum(shares, axis=-1, keepdims=True)).astype(v.dtype).transpose(0, 2, 1, 3)
 
 
+def row_axes(mesh: Mesh) -> tuple[str, ...]:
+    """The axes of the mesh along which the rows of a batch lie."""
+    return tuple(axis for axis in mesh.axis_names if axis != "tensor")
+
+
 def suits_tpu(x: jax.Array, heads: int, mesh: Mesh | None) -> bool:
     """Whether the devices are TPUs, and `fused_attention` takes rows like x [B, S, H]."""
     if mesh is None or mesh.devices.flat[0].platform != "tpu":

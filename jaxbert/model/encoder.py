@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.model.attention import Tokens, attention, suits_tpu
+from jaxbert.model.attention import Tokens, attention, row_axes, suits_tpu
 from jaxbert.model.dropout import Site, dropout, site_bits
 from jaxbert.model.layers import ACTIVATIONS, dense, dense_together, layer_norm, look_up, recomputed
 from jaxbert.model.weights import Tree
@@ -65,7 +65,7 @@ def encode(
 
     `p` is the tree below `bert`; `dropout_bits` [B, S] as `dropout.token_bits` makes it, None for evaluation.
     """
-    x = embed(p["embeddings"], config, rows, dropout_bits).astype(compute.dtype)
+    x = embed(p["embeddings"], config, rows, dropout_bits, compute.mesh).astype(compute.dtype)
     layer = _recomputed_layer if compute.remat else _layer
     if compute.mesh is None or compute.mesh.devices.flat[0].platform == "cpu":
         # Layers that are alike are traced once; compiled for a TPU a step needs 3 % more traffic by that.
@@ -90,16 +90,18 @@ def hidden_states(
     p: Tree, config: BertConfig, rows: Rows, layers: Sequence[int], compute: Compute = FLOAT32
 ) -> list[jax.Array]:
     """The outputs [B, S, H] of these layers, counted from 1; 0 are the embeddings. No layer above them is computed."""
-    outputs = [embed(p["embeddings"], config, rows, None).astype(compute.dtype)]
+    outputs = [embed(p["embeddings"], config, rows, None, compute.mesh).astype(compute.dtype)]
     for number in range(max(layers)):
         p_layer = p["encoder"][f"layer_{number}"]
         outputs.append(_layer(p_layer, config, compute.mesh, outputs[-1], rows, None, number))
     return [outputs[number] for number in layers]
 
 
-def embed(p: Tree, config: BertConfig, rows: Rows, dropout_bits: jax.Array | None) -> jax.Array:
+def embed(p: Tree, config: BertConfig, rows: Rows, dropout_bits: jax.Array | None, mesh: Mesh | None) -> jax.Array:
     """Word + type + position embeddings, normalized: [B, S, H] float32."""
     x = look_up(p["word_embeddings"], rows["input_ids"])
+    if mesh is not None:  # each device may have a part of the table, and looks up that of all rows
+        x = jax.lax.with_sharding_constraint(x, NamedSharding(mesh, PartitionSpec(row_axes(mesh))))
     x = x + p["token_type_embeddings"][rows["type_ids"]] + p["position_embeddings"][rows["positions"]]
     x = layer_norm(p["LayerNorm"], x)
     return dropout(x, site_bits(dropout_bits, config.num_hidden_layers, Site.EMBEDDINGS), config.hidden_dropout_prob)

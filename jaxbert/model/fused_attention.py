@@ -19,7 +19,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 from jax.sharding import Mesh, PartitionSpec
 
-from jaxbert.model.attention import Tokens
+from jaxbert.model.attention import Tokens, row_axes
 from jaxbert.model.dropout import hashed_range, is_kept, mix
 
 LANES = 128
@@ -108,7 +108,7 @@ _attend.defvjp(_attend_forward, _attend_backward)
 
 def _specs(mesh: Mesh) -> tuple[PartitionSpec, PartitionSpec, PartitionSpec, Plan]:
     """How q, k and v, the output, the logarithms of sums and a plan are split: rows over all axes but `tensor`."""
-    rows = tuple(axis for axis in mesh.axis_names if axis != "tensor")
+    rows = row_axes(mesh)
     of_rows: Any = PartitionSpec(rows)
     of_heads: Any = PartitionSpec("tensor")
     out, sums = PartitionSpec(rows, None, "tensor"), PartitionSpec(rows, "tensor")

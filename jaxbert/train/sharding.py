@@ -15,7 +15,7 @@ from typing import TypeVar, TypeVarTuple
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxbert.batches.devices import replicated
+from jaxbert.batches.devices import replicated, row_parts
 from jaxbert.model.encoder import Compute, rounded
 from jaxbert.model.weights import Table, Tree, flatten, unflatten
 from jaxbert.train.step import State
@@ -26,11 +26,13 @@ T = TypeVar("T")
 Shardings = dict[str, NamedSharding]
 """By the paths of weights."""
 
+_WORDS = "bert/embeddings/word_embeddings"
+_MOST_PARTS_OF_WORDS = 64
 _LAYER = r"bert/encoder/layer_\d+"
 
 # A path matches exactly one pattern as a whole; each axis of the weight is split along the mesh axis named.
 RULES = (
-    (r"bert/embeddings/word_embeddings", PartitionSpec("tensor", "fsdp")),
+    (_WORDS, PartitionSpec("tensor", "fsdp")),
     (r"bert/embeddings/(token_type|position)_embeddings", PartitionSpec(None, "fsdp")),
     (rf"{_LAYER}/(attention/self/(query|key|value)|intermediate/dense)/kernel", PartitionSpec("fsdp", "tensor")),
     (rf"{_LAYER}/(attention/self/(query|key|value)|intermediate/dense)/bias", PartitionSpec("tensor")),
@@ -109,12 +111,15 @@ def with_gathered_weights(
 ) -> Callable[[Tree, *A], T]:
     """A function of weights that lie as `parts` says, with each one whole while it is used, so that rows stay in place.
 
-    Whole but for `tensor`; `compute` is how the function computes.
+    Whole but for `tensor`; `compute` is how the function computes. Where the table of words is only looked up, each
+    device looks up its part of all vectors, which are far fewer bytes to send than the table.
     """
-    gathered = weight_shardings(table, mesh, gathered=True)
-    if _shapes(parts, table) == _shapes(gathered, table):
+    stored, gathered = flatten(parts), flatten(weight_shardings(table, mesh, gathered=True))
+    if _looks_up_in_parts(table, mesh):
+        gathered[_WORDS] = stored[_WORDS]
+    if _shapes(stored, table) == _shapes(gathered, table):
         return function
-    gather = _gather(flatten(parts), flatten(gathered), compute)
+    gather = _gather(stored, gathered, compute)
 
     def with_whole_weights(weights: Tree, /, *others: *A) -> T:
         return function(gather(weights), *others)
@@ -122,9 +127,15 @@ def with_gathered_weights(
     return with_whole_weights
 
 
-def _shapes(shardings: Tree, table: Table) -> dict[str, tuple[int, ...]]:
+def _looks_up_in_parts(table: Table, mesh: Mesh) -> bool:
+    """Whether the table of words is no kernel of an output layer, and the devices are not so many that to look up the
+    tokens of all of them, and to add their gradients, takes longer than sending the table."""
+    return "cls/predictions/output_bias" not in table and row_parts(mesh) <= _MOST_PARTS_OF_WORDS
+
+
+def _shapes(shardings: Shardings, table: Table) -> dict[str, tuple[int, ...]]:
     """What a device has of each weight."""
-    return {path: place.shard_shape(table[path].shape) for path, place in flatten(shardings).items()}
+    return {path: place.shard_shape(table[path].shape) for path, place in shardings.items()}
 
 
 def _gather(parts: Shardings, gathered: Shardings, compute: Compute) -> Callable[[Tree], Tree]:
@@ -143,10 +154,7 @@ def _gather(parts: Shardings, gathered: Shardings, compute: Compute) -> Callable
             sent = jax.lax.optimization_barrier(sent).astype(weight.dtype)
         return sent
 
-    products = [path for path in parts if path.endswith("/kernel")]
-    if "cls/predictions/output_bias" in parts:
-        products.append("bert/embeddings/word_embeddings")  # the kernel of the output layer
-    summed = parts | {path: gathered[path] for path in products}
+    summed = parts | {path: gathered[path] for path in parts if path.endswith("/kernel") or path == _WORDS}
 
     @jax.custom_vjp
     def gather(weights: Tree) -> Tree:

@@ -5,6 +5,7 @@ Prints JSON: for each mesh the losses, and how far first moments and logits are 
 """
 
 import json
+import re
 import sys
 
 import jax
@@ -14,7 +15,7 @@ import numpy as np
 from jaxbert.batches.devices import device_mesh, row_parts, shard_rows, to_devices
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.packing import choose_shape
-from jaxbert.model.encoder import FLOAT32, Compute, rounded
+from jaxbert.model.encoder import Compute, rounded
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import Tree, flatten, initialize
 from jaxbert.tasks.classification import label_targets
@@ -36,7 +37,8 @@ def train(devices: int, fsdp: int, tensor: int) -> tuple[list[float], np.ndarray
         label_targets,
     )
     parts, whole = training_shardings(TABLE, mesh), weight_shardings(TABLE, mesh)
-    loss = with_gathered_weights(loss_of(CONFIG), TABLE, mesh, parts, FLOAT32)
+    compute = Compute(mesh=mesh)
+    loss = with_gathered_weights(loss_of(CONFIG, compute), TABLE, mesh, parts, compute)
     steps = CompiledSteps(train_step(loss, AdamW(), LinearSchedule(1e-2, 0.0, 0, 10), decay_mask(TABLE), 5), str)
     state = initial_state(initialize(TABLE, 0, 0.2))
     state = to_devices(state, state_shardings(state, TABLE, mesh))
@@ -48,11 +50,14 @@ def train(devices: int, fsdp: int, tensor: int) -> tuple[list[float], np.ndarray
         assert_stored_in_parts(tree, parts)
     moments = np.concatenate([np.asarray(leaf).ravel() for leaf in jax.tree.leaves(state["moments"]["m"])])
     batch = shard_rows({name: array[0, 0] for name, array in batches.at(STEPS).items()}, mesh, 0)
-    gradients = jax.jit(jax.grad(loss))(state["weights"], batch, None)
-    assert_stored_in_parts(gradients, parts)  # not each gradient everywhere
-    logits = jax.jit(with_gathered_weights(lambda w, rows: classify(w, CONFIG, rows), TABLE, mesh, whole, FLOAT32))(
-        jax.device_put(state["weights"], whole), batch
-    )
+    compiled = jax.jit(jax.grad(loss)).lower(state["weights"], batch, None).compile()
+    assert_stored_in_parts(compiled(state["weights"], batch, None), parts)  # not each gradient everywhere
+    table = rf"\[(50|25),{CONFIG.hidden_size}\]"  # all columns of all words, or of half of them
+    sent = re.findall(r"= (.*?) all-(?:gather|reduce)\(", compiled.as_text())
+    assert not [shapes for shapes in sent if re.search(table, shapes)]  # but vectors of tokens
+    logits = jax.jit(
+        with_gathered_weights(lambda w, rows: classify(w, CONFIG, rows, compute=compute), TABLE, mesh, whole, compute)
+    )(jax.device_put(state["weights"], whole), batch)
     examples = np.asarray(batch["examples"])
     order = np.argsort(examples[examples >= 0])
     return losses, moments, np.asarray(logits)[examples >= 0][order]

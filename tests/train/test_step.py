@@ -13,6 +13,7 @@ from jaxbert.batches.devices import device_mesh, replicated, shard_rows
 from jaxbert.batches.loader import TrainingBatches
 from jaxbert.batches.packing import choose_shape
 from jaxbert.config.bert_config import BertConfig
+from jaxbert.model.encoder import FLOAT32
 from jaxbert.model.heads import classify
 from jaxbert.model.weights import classifier_table, initialize
 from jaxbert.tasks.classification import label_targets
@@ -37,11 +38,11 @@ FEATURES = {
 }
 
 
-def loss_of(config):
+def loss_of(config, compute=FLOAT32):
     """The classifier's loss, as the command makes it."""
 
     def loss(weights, batch, dropout_bits):
-        logits = classify(weights, config, batch, dropout_bits=dropout_bits)
+        logits = classify(weights, config, batch, dropout_bits=dropout_bits, compute=compute)
         return classification_loss(logits, batch["label_ids"], batch["label_weights"])
 
     return loss
