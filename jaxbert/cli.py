@@ -13,7 +13,7 @@ from types import FrameType
 import jaxbert
 from jaxbert.config import sweep
 from jaxbert.config.flag_help import help_text
-from jaxbert.config.flags import Parsed, parse
+from jaxbert.config.flags import Parsed, parse, without_others
 from jaxbert.config.other_flags import ELSEWHERE, RETIRED
 from jaxbert.errors import InputError, Interrupted
 
@@ -128,19 +128,31 @@ def _run(command: str, arguments: list[str]) -> None:
 
 
 def _options(command: str, arguments: list[str]) -> object:
-    """What the arguments of a command say."""
+    """What the arguments of a command say; flags that have no effect any more are told."""
     if command == "sweep":
         is_named = bool(arguments) and not arguments[0].startswith("-")
         trainer, rest = (arguments[0], arguments[1:]) if is_named else (sweep.TRAINERS[0], arguments)
         if trainer not in sweep.TRAINERS:
             raise InputError(f"`{trainer}` does not train", f"one of {', '.join(sweep.TRAINERS)}")
-        return sweep.read_sweep(trainer, flags_of(trainer), rest)
+        options = flags_of(trainer)
+        return sweep.read_sweep(trainer, options, _own([options, sweep.SweepFlags], rest))
     if command == "run_glue":
-        return sweep.read_glue(arguments)
+        return sweep.read_glue(_own([flags_of("run_classifier"), sweep.GlueFlags], arguments))
     parsed: Parsed[object] = parse(flags_of(command), arguments, RETIRED, ELSEWHERE)
-    for note in parsed.notes:
-        print(f"note: {note}", file=sys.stderr)
+    _tell(parsed.notes)
     return parsed.options
+
+
+def _own(options: Sequence[type], arguments: Sequence[str]) -> list[str]:
+    """The arguments of a command with the flags of all `options`, without flags of other programs."""
+    own, notes = without_others(options, arguments, RETIRED, ELSEWHERE)
+    _tell(notes)
+    return own
+
+
+def _tell(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def flags_of(command: str) -> type:

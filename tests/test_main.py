@@ -104,6 +104,17 @@ def test_retired_flag_is_noted_and_the_run_goes_on(
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["sweep", "run_glue"])
+def test_a_command_of_many_runs_takes_the_old_flags_of_one(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Retired flags give a line, empty ones of other programs nothing, others are answered by what to write here."""
+    data = ["--data_dir=nowhere", "--model_dir=m", "--init_checkpoint=nowhere"]
+    assert main([command, *data, "--use_tpu", "--tpu_name", "x", "--tfds_params=", "--mode=predict"]) == 2
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert [note.split("`")[1] for note in notes] == ["--use_tpu", "--tpu_name"]
+    assert main([command, *data, "--epochs=3"]) == 2
+    assert "hint: for `--epochs`: `--num_train_epochs`" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [

@@ -47,12 +47,10 @@ class Parsed(Generic[T]):
 
     Attributes:
         options: the dataclass of the command.
-        given: names of the flags that were on the command line or in a flag file, but for empty texts by default None.
         notes: one sentence for each retired flag that was given.
     """
 
     options: T
-    given: frozenset[str]
     notes: tuple[str, ...] = ()
 
 
@@ -124,14 +122,7 @@ def parse(
     values.set_gnu_getopt(True)
     for field, rule in fields.items():
         _define(values, field, kind(options, field), rule)
-    live = set(fields) | {rule.short for rule in fields.values()}
-    arguments, notes = _without_retired(
-        _expanded(values, argv),
-        {name: text for name, text in (retired or {}).items() if name not in live},
-        (elsewhere or {}).keys() - live,
-        may_follow=not any(rule.positional for rule in rules(options).values()),
-    )
-    _refuse_others(arguments, live, elsewhere or {})
+    arguments, notes = without_others([options], argv, retired or {}, elsewhere or {})
     negations = [f"no{name}" for name in fields if kind(options, name) is bool]
     rest = _read(values, arguments, [*fields, *negations])
     positional = _named(rest, {name: rule for name, rule in rules(options).items() if rule.positional})
@@ -139,7 +130,30 @@ def parse(
     missing = [f"`--{name}`" for name, rule in fields.items() if rule.required and given.get(name, "") == ""]
     if missing:
         raise InputError(f"{', '.join(missing)} must be given", "`--help` says what each flag means")
-    return Parsed(options(**given, **positional), frozenset(given), notes)
+    return Parsed(options(**given, **positional), notes)
+
+
+def without_others(
+    options: Sequence[type[Any]],
+    argv: Sequence[str],
+    retired: Mapping[str, str],
+    elsewhere: Mapping[str, Sequence[str]],
+) -> tuple[list[str], tuple[str, ...]]:
+    """The arguments of a command whose flags are those of all `options`, without flags of other programs.
+
+    Flag files are opened. `retired` and `elsewhere` are as `parse` takes them; a sentence for each of the former that
+    was given comes back, too. Raises InputError for one of the latter that has a value.
+    """
+    own = {name: rule for of_one in options for name, rule in rules(of_one).items()}
+    live = {name for name, rule in own.items() if not rule.positional} | {rule.short for rule in own.values()}
+    arguments, notes = _without_retired(
+        _expanded(absl_flags.FlagValues(), argv),
+        {name: text for name, text in retired.items() if name not in live},
+        elsewhere.keys() - live,
+        may_follow=not any(rule.positional for rule in own.values()),
+    )
+    _refuse_others(arguments, live, elsewhere)
+    return arguments, notes
 
 
 def parse_known(options: type[T], argv: Sequence[str]) -> tuple[T, list[str]]:
