@@ -2,6 +2,7 @@
 """Flags of the commands that make data: which texts, how they become tokens, where records go."""
 
 import dataclasses
+import os
 from typing import Literal
 
 from jaxbert.config.flags import flag, required_flag
@@ -241,10 +242,20 @@ class PretrainingDataFlags:
 
     def __post_init__(self) -> None:
         """Raise `InputError` for flags that do not go together."""
-        if len(set(self.outputs)) < len(self.outputs):
+        if len({*map(os.path.normpath, self.outputs)}) < len(self.outputs):
             raise InputError(f"`--output_file={self.output_file}` names a file twice", "name them apart")
         if self.max_ngram_size and not self.do_whole_word_mask:
             raise InputError("`--max_ngram_size` masks runs of whole words", "add `--do_whole_word_mask`")
+        if self.masking == "dynamic":
+            names = ("masked_lm_prob", "max_predictions_per_seq", "do_whole_word_mask", "max_ngram_size")
+            defaults = {field.name: field.default for field in dataclasses.fields(self)}
+            if given := [f"`--{name}`" for name in names if getattr(self, name) != defaults[name]]:
+                raise InputError(
+                    f"{', '.join(given)} with `--masking=dynamic`: the records hold no masks",
+                    "give such flags to `jaxbert run_pretraining`, which makes the masks",
+                )
+        if self.beam_options and not self.runner:
+            raise InputError(f"`--beam_options={self.beam_options}` without a runner", "add `--runner`")
 
     @property
     def outputs(self) -> list[str]:

@@ -123,6 +123,7 @@ def parse(
     for field, rule in fields.items():
         _define(values, field, kind(options, field), rule)
     arguments, notes = without_others([options], argv, retired or {}, elsewhere or {})
+    _refuse_missing_values(arguments, {name for name in values if not values[name].boolean})
     negations = [f"no{name}" for name in fields if kind(options, name) is bool]
     rest = _read(values, arguments, [*fields, *negations])
     positional = _named(rest, {name: rule for name, rule in rules(options).items() if rule.positional})
@@ -185,8 +186,6 @@ class _Parser(absl_flags.ArgumentParser[Any]):
 
     def parse(self, argument: Any) -> Any:
         text = str(argument)
-        if text.startswith("--"):
-            raise InputError(f"`--{self.name}` has no value: `{text}` follows it", f"write `--{self.name}=value`")
         if not text and self.kind is str and self.rule.optional:
             return None  # as in the official code: a variable that a script left empty gives no value
         if text != text.strip() or len(text.splitlines()) > 1:
@@ -351,6 +350,14 @@ def _refuse_others(arguments: Sequence[str], live: Collection[str], elsewhere: M
     if answers:
         hints = "; ".join(f"for {name}: {sentence}" for name, sentence in answers.items())
         raise InputError(f"{', '.join(answers)}: not a flag of this command", hints)
+
+
+def _refuse_missing_values(arguments: Sequence[str], valued: Collection[str]) -> None:
+    """Raise `InputError` for a flag that needs a value, and is followed by another flag in its place."""
+    for argument, following in itertools.pairwise(itertools.takewhile(lambda argument: argument != "--", arguments)):
+        name = argument.lstrip("-")
+        if argument.startswith("-") and name in valued and following.startswith("--"):
+            raise InputError(f"`--{name}` has no value: `{following}` follows it", f"write `--{name}=value`")
 
 
 def named_in(text: str) -> list[str]:

@@ -17,6 +17,7 @@ from jaxbert.tfrecord.metadata import ClassificationMetaData, read_meta_data
 from jaxbert.tfrecord.schema import Feature, Schema, sequence_features
 
 _BLOCK = 1000  # records decoded together
+_MASKS = ("masked_lm_positions", "masked_lm_ids", "masked_lm_weights")
 _ANSWERS = ("start_positions", "end_positions", "is_impossible")
 
 
@@ -56,9 +57,9 @@ def _schema(first: dict[str, Values]) -> Schema:
     if not known or "input_mask" not in first:
         return ()
     schema = list(sequence_features(len(first[known.pop()])))
-    for name in ("label_ids", *_ANSWERS, "next_sentence_labels"):
+    for name in ("label_ids", *_ANSWERS, "next_sentence_labels", *_MASKS):
         if isinstance(values := first.get(name), np.ndarray):
-            length = None if len(values) == 1 else len(values)
+            length = None if len(values) == 1 and name not in _MASKS else len(values)
             schema.append(Feature(name, "float32" if values.dtype == np.float32 else "int64", length))
     return tuple(schema)
 

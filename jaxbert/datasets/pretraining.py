@@ -32,7 +32,7 @@ class PretrainingRecords(DecodedRecords):
 
     def __init__(self, paths: Sequence[str], bounds: Bounds, has_next_sentence: bool) -> None:
         self._bounds, records = bounds, open_records(paths)
-        kinds = {_kind(records, first): first for first in reversed(records.first_of_each_file())}
+        kinds = {_kind(records, first, has_next_sentence): first for first in reversed(records.first_of_each_file())}
         if len(kinds) > 1:
             first, second, *_ = (f"{records.locate(n)} has {_described(*kind)}" for kind, n in kinds.items())
             raise InputError(
@@ -57,8 +57,8 @@ class PretrainingRecords(DecodedRecords):
         return features
 
 
-def _kind(records: TFRecords, number: int) -> tuple[int, int | None]:
-    """S and P of one record."""
+def _kind(records: TFRecords, number: int, has_next_sentence: bool) -> tuple[int, int | None]:
+    """S and P of one record. Raises InputError where it lacks what is wanted."""
     record = records.locate(number)
     found = parse_example(records.read(np.array([number]))[0], record)
     ids = next((found[name] for name in _IDS if name in found), None)
@@ -66,6 +66,11 @@ def _kind(records: TFRecords, number: int) -> tuple[int, int | None]:
         raise InputError(
             f"{record} has no feature `input_ids`; it has {', '.join(sorted(found))}",
             "give the records of `create_pretraining_data`",
+        )
+    if has_next_sentence and "next_sentence_labels" not in found:
+        raise InputError(
+            f"{record} has no feature `next_sentence_labels`; it has {', '.join(sorted(found))}",
+            "without next sentences the trainer wants `--nouse_next_sentence_label`",
         )
     return len(ids), len(found[_MASKS]) if _MASKS in found else None
 

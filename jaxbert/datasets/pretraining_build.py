@@ -36,6 +36,7 @@ from jaxbert.tfrecord.files import frame
 from jaxbert.tfrecord.schema import pretraining_schema
 
 _ONE_SENTENCE = 1.1  # sentences a document up to which that is "about one"
+_CUT = 0.02  # of the tokens in sentences that are longer than a record, up to which it says nothing
 _FEW = 10  # documents below which it says nothing
 _BLOCK_TOKENS = 1 << 17  # positions of the records that are laid out at once
 
@@ -76,6 +77,7 @@ class Counts:
     instances: int = 0
     instance_tokens: int = 0
     short: int = 0
+    cut: int = 0
     random_next: int = 0
     masked: int = 0
     lone_documents: int = 0
@@ -129,6 +131,8 @@ def prepare(texts: Sequence[TextFile], recipe: Recipe, outputs: Sequence[str], s
     Raises:
         InputError: an input cannot be read; all are empty; the folder holds shards of other text or other settings.
     """
+    for output in outputs:
+        files.refuse_folder(output)
     size = _NO_LIMIT if recipe.pairs.google_order else shard_bytes
     pieces = tuple(shards(texts, size))
     if not pieces:
@@ -151,7 +155,8 @@ def _settings(texts: Sequence[TextFile], recipe: Recipe, size: int) -> str:
 
 def _agree_on_settings(work: Work, settings: str) -> None:
     path = os.path.join(work.folder, "settings.json")
-    if not files.exists(path):
+    has_shards = len(work.missing()) < len(work.shards)
+    if not files.exists(path) or not has_shards:
         files.write_text(path, settings)
     elif files.read_text(path) != settings:
         raise InputError(
@@ -278,6 +283,12 @@ def problems(counts: Counts, work: Work) -> Iterator[str]:
             f"there is about one sentence a document ({counts.sentences:,} in {counts.documents:,}), so that hardly"
             f" any text is followed by its next sentence; {cure}"
         )
+    if counts.cut > _CUT * counts.tokens:
+        cure = "is it running text? then give `--input_format=documents`" if "lines" in forms else "their ends are cut"
+        yield (
+            f"{counts.cut / counts.tokens:.0%} of the tokens are in no record: their sentences are longer than the"
+            f" {_room(work.recipe):,} tokens that one has room for; {cure}"
+        )
     if counts.lone_documents and counts.text_bytes > MEGABYTE // 10:
         of_all = f"{counts.lone_documents} of {len(work.shards)} shards" if len(work.shards) > 1 else "the text"
         cure = "put a blank line between documents, or raise" if "lines" in forms else "raise"
@@ -310,7 +321,7 @@ def write_shard(shard: Shard, recipe: Recipe, folder: str) -> ShardReport:
                         arrays |= {"input_word_ids": arrays["input_ids"], "input_type_ids": arrays["segment_ids"]}
                     sink.write(b"".join(map(frame, encode(arrays, schema))))
             sizes.append(file.tell() - start)
-    counts = _counts(text, instances, tokenizer.vocab.unk, vocab)
+    counts = _counts(text, instances, tokenizer.vocab.unk, vocab, _room(recipe))
     counts = dataclasses.replace(counts, text_bytes=len(shard), wrong_bytes=wrong_bytes, masked=masked)
     report = ShardReport(shard.number, tuple(sizes), counts)
     files.write_text(_report_path(folder, shard.number), json.dumps(dataclasses.asdict(report)) + "\n")
@@ -358,7 +369,12 @@ def _blocks(instances: Instances, output: int, recipe: Recipe) -> Iterator[Insta
         yield instances.take(numbers[first : first + step])
 
 
-def _counts(text: TokenizedText, instances: Instances, unk: int, vocab: MaskVocab) -> Counts:
+def _room(recipe: Recipe) -> int:
+    """Tokens of text in a record of a single sentence that is followed by none."""
+    return recipe.pairs.max_seq_length - 3
+
+
+def _counts(text: TokenizedText, instances: Instances, unk: int, vocab: MaskVocab, room: int) -> Counts:
     """All but what is counted while reading and writing."""
     a_start, a_end, b_start, b_end, is_random, is_short = instances.pairs.sum(axis=0).tolist()
     return Counts(
@@ -369,6 +385,7 @@ def _counts(text: TokenizedText, instances: Instances, unk: int, vocab: MaskVoca
         instances=len(instances),
         instance_tokens=a_end - a_start + b_end - b_start + 3 * len(instances),
         short=is_short,
+        cut=int(np.maximum(np.diff(text.sentences) - room, 0).sum()),
         random_next=is_random,
         lone_documents=int(len(text.documents) == 1),
         inside_words=int(np.count_nonzero(vocab.is_inside_word[text.ids])),

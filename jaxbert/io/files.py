@@ -207,6 +207,7 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
         with storage.whole_file(path) as file:
             yield file
         return
+    refuse_folder(path)
     folder = os.path.dirname(path) or "."
     temporary = os.path.join(folder, f".{os.path.basename(path)}.{secrets.token_hex(4)}.tmp")
     try:
@@ -262,6 +263,12 @@ def whole_folder(path: str) -> Iterator[str]:
             with contextlib.suppress(OSError):  # somebody else has put something there
                 os.rmdir(path)
         raise
+
+
+def refuse_folder(path: str) -> None:
+    """Raise InputError where a file is to be written and a folder is."""
+    if not is_remote(path) and os.path.isdir(path):
+        raise InputError(f"`{path}` is a folder, expected the name of a file to write", f"give `{path}/NAME`")
 
 
 def refuse_filled_folder(path: str) -> None:

@@ -73,6 +73,7 @@ def run_task(flags: PretrainingFlags) -> None:
         new_tokens=cast(NewTokens, flags.new_tokens),
     )
     records = open_records(flags, model, flags.input_files)
+    _refuse_masks_without_effect(flags, records)
     model, counts = _with_rules_of(flags, model, records)
     mesh = devices.mesh_of(flags, model.config)
     pretrainer = Pretrainer(model.config, run.compute(flags, mesh), mesh, flags.use_next_sentence_label)
@@ -393,7 +394,7 @@ def open_records(flags: PretrainingFlags, model: Model, patterns: str) -> Masked
     """The records in the files that match `patterns`.
 
     Raises:
-        InputError: records of other sizes than the flags say; flags for masks that the records have; no vocabulary.
+        InputError: records of other sizes than the flags say; no vocabulary.
     """
     config = model.config
     tokens = len(model.vocab) if model.vocab_file else config.vocab_size
@@ -405,6 +406,14 @@ def open_records(flags: PretrainingFlags, model: Model, patterns: str) -> Masked
         raise _other_size("max_seq_length", flags.max_seq_length, f"{S} positions", paths)
     if P is None:
         return MaskedRecords(records, _mask(flags, model, S))
+    return MaskedRecords(records, None)
+
+
+def _refuse_masks_without_effect(flags: PretrainingFlags, records: MaskedRecords) -> None:
+    """Raise InputError for flags for masks that the records to train on have; those to evaluate on may have theirs."""
+    if records.draw is not None:
+        return
+    paths, P = tuple(records.records.checksums), records.records.max_predictions
     if flags.max_predictions_per_seq not in (None, P):
         raise _other_size("max_predictions_per_seq", flags.max_predictions_per_seq, f"{P} masked positions", paths)
     if flags.masked_lm_prob is not None or flags.do_whole_word_mask or flags.max_ngram_size:
@@ -413,7 +422,6 @@ def open_records(flags: PretrainingFlags, model: Model, patterns: str) -> Masked
             " `--max_ngram_size` have no effect",
             "leave them out, or make records with `create_pretraining_data --masking=dynamic`",
         )
-    return MaskedRecords(records, None)
 
 
 def rules_of_records(flags: PretrainingFlags, model: Model, counts: np.ndarray, source: str) -> Rules:
@@ -444,7 +452,7 @@ def rules_of_records(flags: PretrainingFlags, model: Model, counts: np.ndarray, 
             "make the records again with `create_pretraining_data --do_lower_case`"
             + (", or leave `--do_lower_case` out" if flags.do_lower_case is not None else ""),
         )
-    if kept is False and vocab.is_cased and not model.rules.lower_case:
+    if kept is False and (vocab.is_cased or flags.do_lower_case is not None) and not model.rules.lower_case:
         if flags.do_lower_case is None:
             hint = ", or give `--nodo_lower_case` here too, where the text itself has no capitals"
         elif model.source is None or model.source.rules is None:

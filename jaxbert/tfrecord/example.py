@@ -71,8 +71,8 @@ def decode(
             elif feature.default is None or (name is not None and found[name].WhichOneof("kind")):
                 raise InputError(
                     f"{locate(index)} {_misfit(feature, name, found)}; expected {feature.count} x {feature.dtype}",
-                    "give the metadata that was written with these records to the command that they are for, or make"
-                    " them again; `jaxbert inspect` says what records hold",
+                    "make all of them with the same flags; where metadata was written with them, give that to the"
+                    " command; `jaxbert inspect` says what records hold",
                 )
     return {feature.name: arrays[feature.name].reshape(feature.shape(len(payloads))) for feature in schema}
 

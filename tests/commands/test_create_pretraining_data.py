@@ -117,7 +117,10 @@ def test_whole_words_of_chinese(
     assert ("`--do_whole_word_mask` changes nothing" in capsys.readouterr().err) == is_said
 
 
-@pytest.mark.parametrize("flag", ["", "--masking=dynamic", "--same_draws_as_google"])
+DYNAMIC = "--masking=dynamic --max_predictions_per_seq=20"  # the default: such records have none
+
+
+@pytest.mark.parametrize("flag", ["", DYNAMIC, "--same_draws_as_google"])
 def test_tables_make_the_records_of_json_lines(flags: list[str], tmp_path: Path, flag: str) -> None:
     """Parquet, Arrow and a folder of `datasets` give the records that the same documents give as JSON lines."""
     texts = ["A b c. D a x!", "B b\n\nc d a", "", "D. C. B. A."] * 30
@@ -128,7 +131,7 @@ def test_tables_make_the_records_of_json_lines(flags: list[str], tmp_path: Path,
     save_to_disk(tmp_path / "saved", [half, half])
     contents = []
     for source in ("lines", "wiki/*.parquet", "wiki", "saved"):
-        assert main([*flags, f"--input_file={tmp_path}/{source}", *filter(None, [flag])]) == 0
+        assert main([*flags, f"--input_file={tmp_path}/{source}", *flag.split()]) == 0
         contents.append([(tmp_path / name).read_bytes() for name in ("one", "two")])
     assert contents[0] == contents[1] == contents[2] == contents[3] != [b"", b""]
 
@@ -158,6 +161,9 @@ def test_json_that_is_taken_as_text(
     ("flag", "message"),
     [
         ("--output_file=a,b,a", "names a file twice"),
+        ("--output_file=a,./a", "names a file twice"),
+        ("--masking=dynamic", "`--max_predictions_per_seq` with `--masking=dynamic`"),
+        ("--beam_options=--project=a --region=b", "`--beam_options=--project=a --region=b` without a runner"),
         ("--max_ngram_size=2", "runs of whole words"),
         ("--max_seq_length=4", "--max_seq_length=4"),
         ("--input_file=nowhere*", "no file matches `nowhere*`"),
@@ -171,16 +177,14 @@ def test_wrong_flags(flags: list[str], capsys: pytest.CaptureFixture[str], flag:
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "flag", ["--do_whole_word_mask", "--masking=dynamic", "--same_draws_as_google", "--gzip_compress"]
-)
+@pytest.mark.parametrize("flag", ["--do_whole_word_mask", DYNAMIC, "--same_draws_as_google", "--gzip_compress"])
 def test_kinds(flags: list[str], tmp_path: Path, flag: str) -> None:
     """Every kind of records is made, and twice the same; other than the usual ones."""
     assert main(flags) == 0
     usual = (tmp_path / "one").read_bytes()
     contents = []
     for _ in range(2):
-        assert main([*flags, flag]) == 0
+        assert main([*flags, *flag.split()]) == 0
         contents.append((tmp_path / "one").read_bytes())
     assert contents[0] == contents[1] != usual or flag == "--do_whole_word_mask"
 
@@ -192,6 +196,33 @@ def test_ngrams(flags: list[str], tmp_path: Path) -> None:
         assert main([*flags, "--do_whole_word_mask", "--max_ngram_size=3"]) == 0
         contents.append((tmp_path / "one").read_bytes())
     assert contents[0] == contents[1]
+
+
+def test_text_that_is_cut_is_said(flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of lines longer than a record the ends are in none; running text has sentences, and loses nothing."""
+    # Three lines of 20 tokens, with periods, of which 13 fit; 20 documents of 6.
+    (tmp_path / "text.txt").write_text(("Words are here now. " * 4 + "\n") * 3 + "\n" + "a b.\nc d.\n\n" * 20)
+    assert main(flags) == 0
+    err = capsys.readouterr().err
+    assert "12% of the tokens are in no record: their sentences are longer than the 13 tokens" in err
+    assert "`--input_format=documents`" in err
+    assert main([*flags, "--input_format=documents"]) == 0
+    assert "in no record" not in capsys.readouterr().err
+
+
+def test_a_folder_in_the_place_of_records(flags: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Is refused before anything is made."""
+    (tmp_path / "one").mkdir()
+    assert main(flags) == 2
+    assert f"`{tmp_path}/one` is a folder, expected the name of a file" in capsys.readouterr().err
+    assert not (tmp_path / "one.shards").exists()
+
+
+def test_input_that_is_mended_is_read(flags: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The same command works after the text is, as nothing was made of it."""
+    for content, code in (('{"text": "A b. C d."}\n{"text": 5}\n', 2), ('{"text": "A b. C d."}\n', 0)):
+        (tmp_path / "text.txt").write_text(content)
+        assert main(flags) == code, capsys.readouterr().err
 
 
 def test_no_beam(flags: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,11 +29,12 @@ def cased(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (folder / "vocab.txt").write_text("\n".join([*SPECIAL, *WORDS, *CAPITALS]) + "\n")
     (folder / "bert_config.json").write_text(json.dumps(CONFIG | {"vocab_size": len([*SPECIAL, *WORDS, *CAPITALS])}))
-    for name, flag in (("kept", []), ("lowered", ["--do_lower_case"]), ("masked", [])):
+    static = ["--masking=static", "--max_predictions_per_seq=4"]
+    kinds = {"kept": ["--masking=dynamic"], "lowered": ["--masking=dynamic", "--do_lower_case"], "masked": static}
+    for name, kind in kinds.items():
         given = flags(input_file=folder / "text.txt", vocab_file=folder / "vocab.txt", output_file=folder / name)
-        sizes = flags(max_seq_length=24, max_predictions_per_seq=4, num_workers=1, dupe_factor=2)
-        masking = "static" if name == "masked" else "dynamic"
-        assert main(["create_pretraining_data", *given, *sizes, *flag, f"--masking={masking}"]) == 0
+        sizes = flags(max_seq_length=24, num_workers=1, dupe_factor=2)
+        assert main(["create_pretraining_data", *given, *sizes, *kind]) == 0
     return folder
 
 
@@ -78,6 +79,14 @@ def test_a_flag_against_the_records_is_refused(
     """A flag cannot say that text with capitals was lower-cased, or the other way round."""
     assert_refused(pretrain(*run(cased, records, tmp_path / "model"), flag), problem, hint)
     assert not (tmp_path / "model").exists()
+
+
+def test_kept_case_against_lower_case_of_a_vocabulary_without_capitals(
+    corpus: Corpus, pretrain: Run, tmp_path: Path
+) -> None:
+    """The model would know no word with a capital, so the flag is refused where the records were lower-cased."""
+    given = [*training(corpus, corpus.whole, tmp_path / "model", num_train_epochs=0.2), "--nodo_lower_case"]
+    assert_refused(pretrain(*given), "their text was lower-cased, but the flag says", "leave `--nodo_lower_case` out")
 
 
 @pytest.mark.parametrize(("records", "held_out"), [("kept", "lowered"), ("lowered", "kept")])

@@ -146,6 +146,14 @@ def test_a_finished_run_evaluates_other_records(
     assert (tmp_path / "run" / "pretrained" / "eval_results.json").read_text() == results
 
 
+def test_masks_to_evaluate_on_are_their_own(corpus: Corpus, pretrain: Run, tmp_path: Path) -> None:
+    """Flags for masks are for records without any; those to evaluate on may have theirs, and keep them."""
+    given = training(corpus, corpus.whole, tmp_path, eval_files=f"{corpus.folder}/masked-0", num_train_epochs=0.2)
+    code, _, err = pretrain(*given, "--masked_lm_prob=0.3")
+    assert code == 0, err
+    assert "masked_lm_accuracy" in err
+
+
 def test_evaluation_masks_do_not_change(pretrained: Path, corpus: Corpus, pretrain: Run, tmp_path: Path) -> None:
     """A rate of zero leaves the weights, so both evaluations of records without masks agree to the bit."""
     code, _, err = pretrain(*training(corpus, corpus.whole, tmp_path, learning_rate=0))

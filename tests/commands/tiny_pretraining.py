@@ -47,7 +47,9 @@ def make_corpus(folder: Path) -> Corpus:
 def make_records(folder: Path, masking: str, outputs: str, source: Path | None = None, **other: object) -> None:
     """Records of the corpus, which is in `folder` unless another is given."""
     folder = source or folder
-    sizes = {"max_seq_length": S, "max_predictions_per_seq": P, "dupe_factor": 2, "num_workers": 1, **other}
+    sizes = {"max_seq_length": S, "dupe_factor": 2, "num_workers": 1, **other}
+    if masking == "static":
+        sizes.setdefault("max_predictions_per_seq", P)
     text = flags(input_file=folder / "text.txt", vocab_file=folder / "vocab.txt")
     assert main(["create_pretraining_data", *text, *flags(output_file=outputs, masking=masking, **sizes)]) == 0
 

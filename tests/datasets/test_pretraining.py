@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from jaxbert.datasets.checks import Bounds
+from jaxbert.datasets.describe_records import describe_examples
 from jaxbert.datasets.pretraining import PretrainingRecords
 from jaxbert.errors import InputError
 from jaxbert.tfrecord.example import encode
-from jaxbert.tfrecord.files import write_records
+from jaxbert.tfrecord.files import stream, write_records
 from jaxbert.tfrecord.schema import pretraining_schema
 
 S, P = 6, 2
@@ -82,6 +83,32 @@ def test_a_hole_where_masks_are_drawn_is_refused(tmp_path: Path) -> None:
     records = PretrainingRecords([written(tmp_path / "a", masked=False, input_mask=((1, 2), 0))], BOUNDS, True)
     with pytest.raises(InputError, match="record 1 has a hole"):
         records.read(np.arange(3))
+
+
+def test_records_without_next_sentences_name_the_flag(tmp_path: Path) -> None:
+    """Records that do not say whether the next sentence is one are read where it is not asked."""
+    arrays = {"input_ids": np.full((3, S), 7), "input_mask": np.ones((3, S), np.int64)}
+    arrays["segment_ids"] = np.zeros((3, S), np.int64)
+    write_records(str(tmp_path / "a"), encode(arrays, pretraining_schema(S, None, has_next_sentence=False)))
+    assert len(PretrainingRecords([str(tmp_path / "a")], BOUNDS, False).read(np.arange(3))["input_ids"]) == 3
+    with pytest.raises(InputError, match="record 0 has no feature `next_sentence_labels`") as caught:
+        PretrainingRecords([str(tmp_path / "a")], BOUNDS, True)
+    assert "`--nouse_next_sentence_label`" in caught.value.hint
+
+
+def test_records_of_other_masks_are_told(tmp_path: Path) -> None:
+    """A file whose records have several numbers of masks is no file to train on, and `inspect` says which differs."""
+    path = written(tmp_path / "a")
+    assert not any("not looked at" in line for line in describe_examples(path, None, None))
+    arrays = {
+        "input_ids": np.full((1, S), 7), "input_mask": np.ones((1, S), np.int64),
+        "segment_ids": np.zeros((1, S), np.int64),
+        "masked_lm_positions": np.ones((1, 3), np.int64), "masked_lm_ids": np.ones((1, 3), np.int64),
+        "masked_lm_weights": np.ones((1, 3), np.float32), "next_sentence_labels": np.zeros(1, np.int64),
+    }  # fmt: skip
+    write_records(path, [*stream(path), *encode(arrays, pretraining_schema(S, 3))])
+    (told,) = describe_examples(path, None, None)
+    assert "record 3 has 3 values in `masked_lm_positions`; expected 2" in told
 
 
 def test_other_records_are_refused(tmp_path: Path) -> None:
