@@ -116,15 +116,14 @@ def fit(flags: TrainingFlags, mesh: Mesh, model: Model, training: Training) -> G
     with contextlib.closing(_open_states(flags)) as states:
         first = states.latest_step() or 0
         evaluated = int(model_folder.read_results(os.path.join(flags.model_dir, training.folder)).get("step", 0))
-        run_folder.bind(flags, model, training.data, training.schedule, first)
-        if first >= plan.total_steps and evaluated == first:
-            say(
-                f"training is finished: {first} of {plan.total_steps} steps are done; a larger `--num_train_epochs`"
-                " goes on from there"
-            )
+        trained = run_folder.trained_steps(flags, first, evaluated)
+        run_folder.bind(flags, model, training.data, training.schedule, trained)
+        if trained >= plan.total_steps and evaluated == trained:
+            longer = "; a larger `--num_train_epochs` goes on from there" if first else ""
+            say(f"training is finished: {trained} of {plan.total_steps} steps are done{longer}")
             return
-        if evaluated == first and (why := training.ends(first)):
-            say(f"training is finished: {first} of {plan.total_steps} steps are done, and {why}")
+        if evaluated == trained and (why := training.ends(trained)):
+            say(f"training is finished: {trained} of {plan.total_steps} steps are done, and {why}")
             return
         like = state_like(flags, mesh, training.table, training.factors)
         whole = weight_shardings(training.table, mesh)

@@ -63,26 +63,42 @@ FREE_FLAGS = frozenset(
 
 
 def check(flags: TrainingFlags) -> bool:
-    """Whether `--model_dir` holds saved states of this run. Raises InputError where it is no folder for this run."""
+    """Whether `--model_dir` holds saved states of this run. Raises InputError where it is no folder for this run.
+
+    A trained model alone, whose states were removed to save space, is one of a run as well.
+    """
     files.check_folder(flags.model_dir)
     path = os.path.join(flags.model_dir, FLAG_FILE)
-    if not saved_steps(states_folder(flags.model_dir)):
-        return False
-    if not files.is_file(path):
-        return True
+    has_states = bool(saved_steps(states_folder(flags.model_dir)))
+    if not files.is_file(path) or not (has_states or models_of_run(flags.model_dir)):
+        return has_states
     previous = _flags_of_run(flags, path)
     names = [field.name for field in dataclasses.fields(flags) if field.name not in FREE_FLAGS]
     other = [name for name in names if getattr(previous, name) != getattr(flags, name)]
-    if other == ["num_train_epochs"] and flags.num_train_epochs > previous.num_train_epochs:
-        return True  # the same run, trained longer
-    if other:
+    is_longer = other == ["num_train_epochs"] and flags.num_train_epochs > previous.num_train_epochs
+    if is_longer and not has_states:
+        raise InputError(
+            f"the training in `{flags.model_dir}` cannot go on: its saved states were removed",
+            "choose another `--model_dir`, where a longer training begins anew",
+        )
+    if other and not is_longer:
+        may_follow = has_states and "num_train_epochs" in other
         changes = ", ".join(f"--{name} was `{getattr(previous, name)}`, is `{getattr(flags, name)}`" for name in other)
         raise InputError(
             f"`{flags.model_dir}` holds another run: {changes}",
             f"choose another `--model_dir`, or go on with `--flagfile={path}`"
-            + (", where a larger `--num_train_epochs` may follow" if "num_train_epochs" in other else ""),
+            + (", where a larger `--num_train_epochs` may follow" if may_follow else ""),
         )
-    return True
+    return has_states
+
+
+def trained_steps(flags: TrainingFlags, saved: int, evaluated: int) -> int:
+    """How many steps of the run are done: up to its newest saved state, or, where it has none any more, its model.
+
+    A model in a folder without a flag file came there by other ways, and is none of the run.
+    """
+    has_flags = files.is_file(os.path.join(flags.model_dir, FLAG_FILE))
+    return saved or (evaluated if has_flags else 0)
 
 
 def trained_with(kind: type[FlagsT], folder: str) -> FlagsT | None:
@@ -156,11 +172,17 @@ def _schedule(content: Mapping[str, Any], path: str) -> LinearSchedule:
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What of data and model is not as it was; a model whose files are gone is not compared."""
-    old, new = before["data"], now["data"]
-    changes = [f"{name} is not there any more" for name in old if name not in new]
-    changes += [f"{name} {'was changed' if name in old else 'is new'}" for name in new if old.get(name) != new[name]]
     of_model = [name for name, checksum in now["model"].items() if before["model"].get(name, checksum) != checksum]
-    return [*(f"the {name} of the model was changed" for name in of_model), *changes]
+    return [
+        *(f"the {name} of the model was changed" for name in of_model),
+        *changes_of_data(before["data"], now["data"]),
+    ]
+
+
+def changes_of_data(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """What differs between two sets of checksums, by what messages call their parts."""
+    gone = [f"{name} is not there any more" for name in old if name not in new]
+    return gone + [f"{name} {'was changed' if name in old else 'is new'}" for name in new if old.get(name) != new[name]]
 
 
 def _other_data(model_dir: str, changes: Sequence[str], is_finished: bool) -> InputError:

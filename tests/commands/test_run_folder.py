@@ -145,6 +145,39 @@ def test_a_finished_run_is_trained_longer(task: Task, classify: Run, tmp_path: P
     assert_refused(classify(*given, "--num_train_epochs=4", "--seed=3"), "--seed was `0`, is `3`")
 
 
+def test_a_finished_run_without_states_is_kept(task: Task, classify: Run, tmp_path: Path) -> None:
+    """Its states removed to save space: its own flags find it finished; other flags, other texts and a longer training,
+    which has nothing to go on from, are refused, and its model stays as it is."""
+    given = own_task(task, tmp_path)
+    assert classify(*given)[0] == 0
+    shutil.rmtree(tmp_path / "run/checkpoints")
+    models = {path: path.read_bytes() for path in tmp_path.glob("run/*/model.safetensors")}
+    code, _, err = classify(*given)
+    assert code == 0, err
+    assert "training is finished: 3 of 3 steps are done\n" in err
+    assert_refused(classify(*given, "--seed=3"), "holds another run: --seed was `0`, is `3`", "another `--model_dir`")
+    longer = classify(*given, "--num_train_epochs=2")
+    assert_refused(longer, "cannot go on: its saved states were removed", "another `--model_dir`")
+    edit(tmp_path / "train.tsv", "blue", "pink")
+    assert_refused(classify(*given), "is finished, and was not trained on what is there now", "another `--model_dir`")
+    assert len(models) == 2
+    assert {path: path.read_bytes() for path in models} == models
+
+
+def test_a_run_stopped_before_its_first_state_begins_anew(task: Task, classify: Run, tmp_path: Path) -> None:
+    """With other flags, too, as there is nothing to lose; a model that came there by other ways is none of the run."""
+    given = own_task(task, tmp_path)
+    assert classify(*given)[0] == 0
+    for name in ("checkpoints", "best", "last"):
+        (tmp_path / "run" / name).rename(tmp_path / name)
+    code, _, err = classify(*given, "--seed=3")
+    assert code == 0, err
+    shutil.copytree(tmp_path / "last", tmp_path / "other/last")
+    code, _, err = classify(*given, *flags(model_dir=tmp_path / "other"))
+    assert code == 0, err
+    assert "training is finished" not in err
+
+
 def test_a_finished_run_says_whether_it_was_evaluated(task: Task, classify: Run, tmp_path: Path) -> None:
     """Trained without evaluation, then asked for both: it is not called evaluated."""
     given = [*task.records, *SHORT, *flags(model_dir=tmp_path)]
