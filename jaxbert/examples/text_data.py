@@ -13,7 +13,7 @@ from jaxbert.examples.table import ColumnNames, open_table, table_dataset
 from jaxbert.examples.text_examples import LabelKind, TextDataset
 from jaxbert.io import files
 
-_ENDINGS = (".tsv", ".parquet", ".arrow", ".json")
+_ENDINGS = (".tsv", ".csv", ".parquet", ".arrow", ".json")
 _TASKS_BY_NAME = {name.replace("-", ""): name for name in TASKS}  # `datasets` calls them sst2, stsb
 
 

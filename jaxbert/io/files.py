@@ -6,6 +6,7 @@ Paths are joined and taken apart by `os.path`, which does it for `gs://bucket/fo
 
 import contextlib
 import glob
+import hashlib
 import json
 import mmap
 import os
@@ -46,6 +47,11 @@ def read_bytes(path: str) -> bytes:
         return bytes(RemoteBytes(path).read_all())
     with open_input(path) as file:
         return file.read()
+
+
+def checksum(path: str) -> str:
+    """SHA-256 of the content of `path`."""
+    return hashlib.sha256(map_input(path)).hexdigest()
 
 
 def map_input(path: str) -> memoryview:

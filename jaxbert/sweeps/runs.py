@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many trainings, each in a process of its own: one after the other, or one on each device."""
 
+import functools
 import json
 import os
 import shutil
@@ -16,39 +17,63 @@ from jaxbert.checkpoints import model_folder
 from jaxbert.config.sweep import Run, Sweep
 from jaxbert.console import say
 from jaxbert.errors import InputError, Interrupted
+from jaxbert.examples.text_data import source_files
 from jaxbert.io import files
 from jaxbert.metrics.glue import LESS_IS_BETTER
 from jaxbert.train import run_folder
 
 Results = dict[str, float]
+Data = Mapping[str, Mapping[str, str]]  # name of a run -> a checksum of each file of its data, by what messages call it
 _LAST_LINES = 3  # of a run that failed, which are shown
 _POLL_SECONDS = 0.2
+_DATA_FLAGS = (
+    *("train_file", "eval_file", "predict_file", "data_dir"),
+    *("train_data_path", "eval_data_path", "input_meta_data_path"),
+)
+_WEIGHTS, _STATES = ("best", "last"), "checkpoints"
 _DEVICES = "import jax; print(jax.default_backend(), jax.local_device_count())"
 
 
 def run_all(sweep: Sweep, environment: Mapping[str, str]) -> dict[str, Results]:
     """Train what is not trained yet; returns the results of each run by its name, without those that failed.
 
-    A run that was stopped goes on where it was. Signals stop those that are under way, which save what they have.
+    A run that was stopped goes on where it was. The best one has its weights in the end, also where an earlier sweep
+    in the same folder removed them. Raises InputError where a run was done, or begun, with other flags or data.
     """
     _refuse_another_sweep(sweep)
-    _refuse_other_flags(sweep)
-    done: dict[str, Results] = {}
-    waiting = deque(sweep.runs)
-    places = _places(sweep, environment)
+    data = _data(sweep)
+    done = _done_before(sweep, data)
+    _refuse_other_flags(sweep, done)
+    _train(sweep, [run for run in sweep.runs if run.name not in done], data, done, environment)
+    while (best := best_run(sweep, done)) and not model_folder.has_model(os.path.join(best.options.model_dir, "best")):
+        say(f"{best.name} did best, but its weights were removed since: it is trained again")
+        files.remove(_record(sweep, best))  # now it is a run that is not done, should this be interrupted
+        _remove(best, [*_WEIGHTS, _STATES])
+        del done[best.name]
+        _train(sweep, [best], data, done, environment)
+    return done
+
+
+def _train(
+    sweep: Sweep, runs: Sequence[Run], data: Data, done: dict[str, Results], environment: Mapping[str, str]
+) -> None:
+    """Train these runs, and note in `done` the results of those that do not fail.
+
+    Signals stop those that are under way, which save what they have.
+    """
+    waiting = deque(runs)
+    places = _places(sweep, len(runs), environment)
     active: dict[subprocess.Popen[bytes], tuple[Run, int, float]] = {}
     try:
         while waiting or active:
             while waiting and len(active) < len(places):
                 run = waiting.popleft()
-                if (found := _finished(sweep, run)) is not None:
-                    done[run.name] = found
-                    continue
                 place = next(place for place in range(len(places)) if place not in [at for _, at, _ in active.values()])
                 active[_start(sweep, run, {**environment, **places[place]})] = (run, place, time.monotonic())
             for process in [process for process in active if process.poll() is not None]:
                 run, _, started = active.pop(process)
-                if (found := _ended(sweep, run, process.returncode, time.monotonic() - started)) is not None:
+                seconds = time.monotonic() - started
+                if (found := _ended(sweep, run, data[run.name], process.returncode, seconds)) is not None:
                     done[run.name] = found
                     _remove_weights(sweep, done)
                 say(f"{len(done)} of {len(sweep.runs)} runs are done")
@@ -59,7 +84,6 @@ def run_all(sweep: Sweep, environment: Mapping[str, str]) -> dict[str, Results]:
         for process in active:
             process.wait()
         raise
-    return done
 
 
 def best_run(sweep: Sweep, done: Mapping[str, Results]) -> Run | None:
@@ -87,12 +111,12 @@ def rank(results: Results, metric: str) -> tuple[float, float]:
     return goodness(results, metric), -results.get("loss", 0.0)
 
 
-def _places(sweep: Sweep, environment: Mapping[str, str]) -> list[dict[str, str]]:
-    """For each run at a time, what its environment has more: which devices it sees.
+def _places(sweep: Sweep, runs: int, environment: Mapping[str, str]) -> list[dict[str, str]]:
+    """For each of the `runs` that go at a time, what its environment has more: which devices it sees.
 
     With one run at a time it sees all of them.
     """
-    if sweep.flags.jobs == 1 or len(sweep.runs) == 1:
+    if sweep.flags.jobs == 1 or runs <= 1:
         return [{}]
     asked = subprocess.run(
         [sys.executable, "-c", _DEVICES], env=environment, capture_output=True, text=True, check=True
@@ -124,7 +148,7 @@ def _start(sweep: Sweep, run: Run, environment: Mapping[str, str]) -> subprocess
         return subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
 
 
-def _ended(sweep: Sweep, run: Run, code: int, seconds: float) -> Results | None:
+def _ended(sweep: Sweep, run: Run, data: Mapping[str, str], code: int, seconds: float) -> Results | None:
     """What came of a run; None where it failed, which is said."""
     if code:
         with open(_log(sweep, run), encoding="utf-8", errors="replace") as log:
@@ -132,7 +156,7 @@ def _ended(sweep: Sweep, run: Run, code: int, seconds: float) -> Results | None:
         say(f"{run.name} failed with code {code}, see {_log(sweep, run)}:\n{last}")
         return None
     results = _results(run)
-    kept = {"arguments": run.arguments, "seconds": round(seconds, 1), "results": results}
+    kept = {"arguments": run.arguments, "data": data, "seconds": round(seconds, 1), "results": results}
     files.write_text(_record(sweep, run), json.dumps(kept, indent=2) + "\n")
     told = "  ".join(f"{name} {value:.4f}" for name, value in results.items() if name != "step")
     say(f"{run.name}: {told}  ({seconds:.0f} s)")
@@ -144,29 +168,50 @@ def _results(run: Run) -> Results:
     return model_folder.read_results(os.path.join(run.options.model_dir, "best"))
 
 
-def _finished(sweep: Sweep, run: Run) -> Results | None:
-    """The results of a run that is done; None for one that is not. Raises InputError where it had other flags."""
-    if not files.is_file(_record(sweep, run)):
-        return None
-    kept: dict[str, Any] = files.read_json_object(_record(sweep, run), "the results of a run")
-    if kept["arguments"] != list(run.arguments):
-        raise InputError(
-            f"`{sweep.folder}` has a run `{run.name}` with other flags: {' '.join(kept['arguments'])}",
-            "give another `--model_dir`, or the same flags",
-        )
-    results: Results = kept["results"]
-    return results
+def _data(sweep: Sweep) -> Data:
+    """Checksums of what each run is trained and evaluated on, as it is now."""
+    checksum = functools.cache(files.checksum)
+    return {run.name: {f"`{path}`": checksum(path) for path in _data_files(run)} for run in sweep.runs}
+
+
+def _data_files(run: Run) -> list[str]:
+    given = filter(None, (getattr(run.options, name, None) for name in _DATA_FLAGS))
+    return [file for path in given for file in source_files(*([path] if files.exists(path) else files.expand(path)))]
+
+
+def _done_before(sweep: Sweep, data: Data) -> dict[str, Results]:
+    """The results of the runs that are done. Raises InputError where one had other flags, or other data."""
+    done: dict[str, Results] = {}
+    for run in sweep.runs:
+        if not files.is_file(_record(sweep, run)):
+            continue
+        kept: dict[str, Any] = files.read_json_object(_record(sweep, run), "the results of a run")
+        if kept["arguments"] != list(run.arguments):
+            raise InputError(
+                f"`{sweep.folder}` has a run `{run.name}` with other flags: {' '.join(kept['arguments'])}",
+                "give another `--model_dir`, or the same flags",
+            )
+        now = data[run.name]
+        if changes := run_folder.changes_of_data(kept.get("data", now), now):
+            raise InputError(
+                f"`{sweep.folder}` has a run `{run.name}` with other data: {', '.join(changes)}",
+                "give another `--model_dir`, or restore what was changed",
+            )
+        done[run.name] = kept["results"]
+    return done
 
 
 def _remove_weights(sweep: Sweep, done: Mapping[str, Results]) -> None:
     """Remove training states of finished runs, and the weights of all but the best one, unless all are kept."""
     best = best_run(sweep, done)
     for run in sweep.runs:
-        if run.name not in done:
-            continue
-        names = ["checkpoints"] if run is best or sweep.flags.keep == "all" else ["checkpoints", "best", "last"]
-        for name in names:
-            shutil.rmtree(os.path.join(run.options.model_dir, name), ignore_errors=True)
+        if run.name in done:
+            _remove(run, [_STATES] if run is best or sweep.flags.keep == "all" else [*_WEIGHTS, _STATES])
+
+
+def _remove(run: Run, names: Sequence[str]) -> None:
+    for name in names:
+        shutil.rmtree(os.path.join(run.options.model_dir, name), ignore_errors=True)
 
 
 def _refuse_another_sweep(sweep: Sweep) -> None:
@@ -174,10 +219,10 @@ def _refuse_another_sweep(sweep: Sweep) -> None:
         raise InputError(f"`{sweep.folder}` is the folder of one run", "give another `--model_dir`")
 
 
-def _refuse_other_flags(sweep: Sweep) -> None:
-    """Raise InputError where a run was done, or begun, with other flags, before any is trained."""
+def _refuse_other_flags(sweep: Sweep, done: Mapping[str, Results]) -> None:
+    """Raise InputError where a run was begun with other flags, before any is trained."""
     for run in sweep.runs:
-        if _finished(sweep, run) is None:
+        if run.name not in done:
             try:
                 run_folder.check(run.options)
             except InputError as error:

@@ -92,6 +92,34 @@ def test_what_is_done_is_not_done_again(sweep: list[str], capsys: pytest.Capture
     assert_refused((code, *capsys.readouterr()), "with other flags", "another `--model_dir`")
 
 
+@pytest.mark.parametrize("name", ["train.tsv", "dev.tsv"])
+def test_other_data_is_refused(name: str, sweep: list[str], task: Task, capsys: pytest.CaptureFixture[str]) -> None:
+    """What runs were trained or evaluated on has changed since: nothing is trained to stand beside their results."""
+    path = task.text / name
+    before = path.read_bytes()
+    path.write_bytes(before.replace(b"blue", b"pink", 1))
+    try:
+        code = main([*sweep, "--learning_rate=1e-3,3e-3"])
+    finally:
+        path.write_bytes(before)
+    changed = f"has a run `learning_rate-1e-3_seed-0` with other data: `{path}` was changed"
+    assert_refused((code, *capsys.readouterr()), changed, "another `--model_dir`")
+    assert not [*folder_of(sweep).glob("runs/learning_rate-3e-3*")]
+
+
+def test_the_best_run_has_its_weights(sweep: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """An earlier sweep in the folder removed them, as another run was better: the same ones are trained again."""
+    best = Path(json.loads((folder_of(sweep) / "sweep.json").read_text())["best_run"]["folder"])
+    before = (best / "best/model.safetensors").read_bytes()
+    for name in ("best", "last"):
+        shutil.rmtree(best / name)
+    assert main(sweep) == 0
+    err = capsys.readouterr().err
+    assert f"{best.name} did best, but its weights were removed since: it is trained again" in err
+    assert err.count("is running") == 1
+    assert (best / "best/model.safetensors").read_bytes() == before
+
+
 def test_a_run_that_fails_is_named(task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The others are done all the same; the next call tries it again."""
     shutil.copytree(task.model, tmp_path / "bert")
