@@ -8,14 +8,17 @@ from jaxbert.config.data import FineTuningDataFlags
 from jaxbert.console import cores, progress
 from jaxbert.datasets.classification import Recipe, RecordPaths, write_dataset
 from jaxbert.datasets.squad import SquadRecipe, make_records
-from jaxbert.examples.text_data import text_dataset
+from jaxbert.examples.text_data import source_files, text_dataset
 from jaxbert.examples.text_examples import LabelKind
 from jaxbert.features.squad import WindowSettings
+from jaxbert.io.files import refuse_overwriting
 from jaxbert.text.tokenizer import Rules
 
 
 def run(flags: FineTuningDataFlags) -> None:
     """Read the data, write the records, then the metadata; print what was made."""
+    read = (flags.train_file, flags.eval_file, flags.test_file, flags.input_data_dir, flags.squad_data_file)
+    refuse_overwriting(flags.outputs, [flags.vocab_file, *source_files(*read)])
     rules = rules_of_vocab(flags.vocab_file, flags.do_lower_case)
     make = _make_squad if flags.fine_tuning_task_type == "squad" else _make_classification
     for line in make(flags, rules, flags.num_workers or cores()):

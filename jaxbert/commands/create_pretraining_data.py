@@ -11,7 +11,7 @@ from jaxbert.datasets.pretraining_build import Recipe, build, prepare, problems,
 from jaxbert.examples.corpus import text_files
 from jaxbert.features.masking import Masking
 from jaxbert.features.pretraining import PairRecipe
-from jaxbert.io.files import expand
+from jaxbert.io.files import expand, refuse_overwriting
 
 
 def run(flags: PretrainingDataFlags) -> None:
@@ -34,6 +34,7 @@ def run(flags: PretrainingDataFlags) -> None:
         flags.use_v2_feature_names,
     )
     texts = text_files(expand(flags.input_file), flags.input_format)
+    refuse_overwriting(flags.outputs, [flags.vocab_file, *(text.path for text in texts)])
     work = prepare(texts, recipe, flags.outputs, flags.shard_mb * MEGABYTE)
     started, before = time.perf_counter(), len(work.shards) - len(work.missing())
     if before:

@@ -3,7 +3,7 @@
 
 from jaxbert.config.data import VocabFlags
 from jaxbert.examples.corpus import read_sentences, text_files
-from jaxbert.io.files import expand, refuse_folder, write_text
+from jaxbert.io.files import expand, refuse_folder, refuse_overwriting, write_text
 from jaxbert.text.vocab_training import train_vocab
 
 
@@ -11,6 +11,7 @@ def run(flags: VocabFlags) -> None:
     """Read the text, learn the pieces, write them, and say how many."""
     refuse_folder(flags.output_file)
     texts = text_files(expand(flags.input_file), flags.input_format)
+    refuse_overwriting([flags.output_file], [text.path for text in texts])
     tokens = train_vocab(
         lambda: read_sentences(texts),
         flags.vocab_size,

@@ -151,8 +151,7 @@ class FineTuningDataFlags(TextFlags):
 
     def __post_init__(self) -> None:
         """Raise `InputError` for flags that do not go together."""
-        outputs = [self.train_data_output_path, self.eval_data_output_path, self.test_data_output_path]
-        records = [path for path in outputs if path]
+        records = self.outputs[:-1]
         if self.fine_tuning_task_type == "squad":
             if not self.squad_data_file or not self.train_data_output_path:
                 raise InputError(
@@ -166,9 +165,15 @@ class FineTuningDataFlags(TextFlags):
                 )
         elif not records:
             raise InputError("there is nothing to make", "give `--train_data_output_path=...`, for example")
-        if len({*records, self.meta_data_file_path}) <= len(records):
-            named = ", ".join(f"`{path}`" for path in (*records, self.meta_data_file_path))
+        if len(set(self.outputs)) < len(self.outputs):
+            named = ", ".join(f"`{path}`" for path in self.outputs)
             raise InputError(f"two outputs are the same file: {named}", "name them apart")
+
+    @property
+    def outputs(self) -> list[str]:
+        """The files to write: records, then the metadata."""
+        records = (self.train_data_output_path, self.eval_data_output_path, self.test_data_output_path)
+        return [*filter(None, records), self.meta_data_file_path]
 
 
 @dataclasses.dataclass(frozen=True)

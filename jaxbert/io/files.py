@@ -203,6 +203,17 @@ def processes(workers: int, paths: Iterable[str]) -> int:
     return 1 if any(path.startswith("memory://") for path in paths) else workers
 
 
+def refuse_overwriting(outputs: Iterable[str | None], inputs: Iterable[str | None]) -> None:
+    """Raise `InputError` where a file to write is one that is read, whatever its path is spelled like."""
+    places = {_place(path) for path in inputs if path}
+    if found := next((path for path in outputs if path and _place(path) in places), None):
+        raise InputError(f"`{found}` is read, and would be written over", "write to another file, or another folder")
+
+
+def _place(path: str) -> str:
+    return path if is_remote(path) else os.path.realpath(path)
+
+
 @contextlib.contextmanager
 def whole_file(path: str) -> Iterator[BinaryIO]:
     """Write `path` under a temporary name; on success it is synced and renamed, otherwise it leaves no trace.

@@ -18,7 +18,8 @@ from jaxbert.console import progress, say
 from jaxbert.errors import InputError
 from jaxbert.examples.rows import text_lines
 from jaxbert.examples.table import ColumnNames, is_table, table_dataset
-from jaxbert.io.files import whole_file
+from jaxbert.examples.text_data import source_files
+from jaxbert.io.files import refuse_overwriting, whole_file
 from jaxbert.library.model import Model, Pooling, Prediction, Text, TextsCutWarning, load
 from jaxbert.predictions.tagging import Span, span_json
 from jaxbert.tasks.classification import columns_of_run
@@ -30,6 +31,7 @@ Named = tuple[str, Text]
 
 def embed_file(flags: EmbedFlags) -> None:
     """Write the vectors of the texts in a file. Raises InputError where model, texts or flags are wrong."""
+    refuse_overwriting([flags.output_file], [*source_files(flags.input_file), flags.vocab_file, flags.bert_config_file])
     model = load(
         flags.init_checkpoint,
         bert_config_file=flags.bert_config_file,
@@ -130,6 +132,7 @@ def predict_texts(flags: PredictFlags, standard_input: BinaryIO) -> None:
 
     Raises InputError where model, texts or flags are wrong.
     """
+    refuse_overwriting([flags.output_file], source_files(flags.input_file))
     if flags.input_file and flags.text_a_column is None and is_table(flags.input_file):
         of_run = columns_of_run(flags.model, flags.input_file, "test", ("text_b_column", "id_column"))
         flags = dataclasses.replace(flags, **of_run)

@@ -13,6 +13,7 @@ from jaxbert.io.files import is_file, read_bytes, read_json_object, whole_file
 from jaxbert.predictions.squad import Choice, Prediction
 
 PREDICTIONS_FILE, N_BEST_FILE, NULL_ODDS_FILE = "predictions.json", "nbest_predictions.json", "null_odds.json"
+ANSWER_FILES = (PREDICTIONS_FILE, N_BEST_FILE, NULL_ODDS_FILE)
 _NAMED = 5  # ids in a message
 
 
@@ -57,7 +58,7 @@ def write_texts(folder: str, texts: Iterable[tuple[str, str]]) -> None:
 
 def copy_answers(source: str, target: str) -> None:
     """Copy those of the three files that are in the folder `source`."""
-    for name in (PREDICTIONS_FILE, N_BEST_FILE, NULL_ODDS_FILE):
+    for name in ANSWER_FILES:
         path = os.path.join(source, name)
         if is_file(path):
             with whole_file(os.path.join(target, name)) as file:

@@ -338,7 +338,12 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 def _predict(flags: ClassifierFlags, classifier: Classifier, weights: Tree, data: "Data") -> None:
     """Write `test_results.tsv`, `predictions.tsv` and, for a task of GLUE, its submission file, for each set."""
     labels = data.meta.class_names
+    read = source_files(flags.test_file, flags.data_dir)
     for name, examples in data.tests.items():
+        suffix = f"_{name}" if name else ""
+        results = os.path.join(flags.model_dir, f"test_results{suffix}.tsv")
+        table = os.path.join(flags.model_dir, f"predictions{suffix}.tsv")
+        files.refuse_overwriting([results, table], read)
         logits = classifier.example_logits(weights, examples, flags.eval_batch_size)
         if not hosts.is_first():
             continue
@@ -346,11 +351,8 @@ def _predict(flags: ClassifierFlags, classifier: Classifier, weights: Tree, data
             predicted = logistic(logits)
         else:
             predicted = logits[:, 0] if data.meta.is_regression else np.exp(log_softmax(logits))
-        suffix = f"_{name}" if name else ""
-        results = os.path.join(flags.model_dir, f"test_results{suffix}.tsv")
         predictions.write_test_results(results, predicted)
         ids = examples.ids if isinstance(examples, TextExamples) else range(len(examples))
-        table = os.path.join(flags.model_dir, f"predictions{suffix}.tsv")
         shares = thresholds(data.meta) if data.meta.is_multi_label else None
         predictions.write_predictions(table, ids, labels, predicted, shares)
         if submission := predictions.submission_name(data.meta.processor_type, flags.mnli_type):

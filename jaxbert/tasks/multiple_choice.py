@@ -20,6 +20,7 @@ from jaxbert.datasets.choices import ChoiceExamples
 from jaxbert.errors import InputError
 from jaxbert.examples.arrow import Role
 from jaxbert.examples.choices import ChoiceColumns, read_questions
+from jaxbert.examples.text_data import source_files
 from jaxbert.io import files
 from jaxbert.model.heads import choose
 from jaxbert.model.weights import Table, Tree, choice_table
@@ -48,13 +49,15 @@ def run_task(flags: MultipleChoiceFlags) -> None:
     if flags.trains:
         _train(flags, chooser, data)
         return
+    path = os.path.join(flags.model_dir, "predictions.tsv")
+    if flags.mode == "predict":
+        files.refuse_overwriting([path], source_files(flags.test_file, flags.data_dir))
     weights = chooser.load(data.model, "choice", "head for multiple choice")
     logits = chooser.choice_logits(weights, data.examples, flags.eval_batch_size)
     if flags.mode == "eval":
         print(json.dumps(results(logits, data.examples)))
         _report(flags, chooser, data, data.examples, logits)
     elif hosts.is_first():
-        path = os.path.join(flags.model_dir, "predictions.tsv")
         write_choices(path, data.examples.ids, data.examples.names, probabilities(logits, data.examples.firsts))
         say(f"predicted {len(data.examples)} questions: {path}")
 

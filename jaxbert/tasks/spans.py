@@ -34,6 +34,7 @@ from jaxbert.model.heads import answer_spans, best_positions, within_windows
 from jaxbert.model.weights import Table, Tree, squad_table
 from jaxbert.predictions.squad import AnswerSettings, AnswerTexts, Prediction, in_question_order, predict
 from jaxbert.predictions.squad_files import (
+    ANSWER_FILES,
     N_BEST_FILE,
     PREDICTIONS_FILE,
     copy_answers,
@@ -395,12 +396,14 @@ def _report(
 
 def _predict(flags: SquadFlags, answerer: Answerer, model: Model, questions: tuple[QuestionFile, ...]) -> None:
     """Write the answers to each file of questions."""
+    prefixes = [answers_prefix(one.path) if len(questions) > 1 else "" for one in questions]
+    outputs = [os.path.join(flags.model_dir, prefix + name) for prefix in prefixes for name in ANSWER_FILES]
+    files.refuse_overwriting(outputs, [one.path for one in questions])
     weights, version_2 = _load(answerer, model), answerer.version_2_with_negative
     threshold = flags.null_score_diff_threshold
     if threshold is None:
         threshold = kept_threshold(model)
-    for one in questions:
-        prefix = answers_prefix(one.path) if len(questions) > 1 else ""
+    for one, prefix in zip(questions, prefixes, strict=True):
         with progress() as report:
             found = answerer.predictions(weights, one, threshold, functools.partial(report, "questions"))
             _write_answers(flags.model_dir, found, version_2, prefix)

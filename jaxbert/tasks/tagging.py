@@ -23,6 +23,7 @@ from jaxbert.examples.arrow import Role, is_arrow
 from jaxbert.examples.rows import is_json
 from jaxbert.examples.tag_schemes import OUTSIDE, Scheme, labels_of, types_of
 from jaxbert.examples.tagged import TagColumns, TaggedFile, has_column, read_tagged, rows_of
+from jaxbert.io import files
 from jaxbert.metrics.tagging import score_tags
 from jaxbert.model.heads import tag
 from jaxbert.model.weights import Table, Tree, tagger_table
@@ -312,13 +313,15 @@ def _predict(flags: TaggerFlags, tagger: Tagger, weights: Tree, data: Data) -> N
     """Write `predictions.txt` or `predictions.jsonl`, and `spans.jsonl`."""
     assert data.test is not None  # the mode predicts
     file, windows = data.test
+    path = os.path.join(flags.model_dir, "predictions.txt" if file.has_columns else "predictions.jsonl")
+    spans_path = os.path.join(flags.model_dir, "spans.jsonl")
+    files.refuse_overwriting([path, spans_path], [file.path])
     logits = tagger.word_logits(weights, windows, flags.eval_batch_size)
     if not hosts.is_first():
         return
     tags, spans = tags_and_spans(logits, windows, data.meta)
-    path = os.path.join(flags.model_dir, "predictions.txt" if file.has_columns else "predictions.jsonl")
     write_tags(path, file, TagColumns(flags.token_column, flags.tag_column), tags, spans)
-    write_spans(os.path.join(flags.model_dir, "spans.jsonl"), windows.sentences, spans)
+    write_spans(spans_path, windows.sentences, spans)
     say(f"predicted {len(windows.tags):,} words of {len(tags):,} sentences: {path}")
 
 

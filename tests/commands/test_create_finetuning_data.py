@@ -151,6 +151,7 @@ def test_a_score_in_place_of_a_class(folder: Path) -> None:
         ({"train_file": "own.tsv"}, "`--text_a_column` and `--label_column` must be given"),
         ({f"{name}_data_output_path": None for name in ("train", "eval", "test")}, "nothing to make"),
         ({"train_data_output_path": "same", "eval_data_output_path": "same"}, "two outputs are the same file"),
+        ({"vocab_file": "same", "meta_data_file_path": "./same"}, "`./same` is read, and would be written over"),
         ({"classification_task_name": "XNLI", "xnli_language": "xx"}, "XNLI has no language `xx`"),
         ({"classification_task_name": "XNLI"}, "a test set for each of ar, bg"),
     ],

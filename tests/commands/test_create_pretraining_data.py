@@ -177,6 +177,17 @@ def test_wrong_flags(flags: list[str], capsys: pytest.CaptureFixture[str], flag:
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["text.txt", "vocab.txt"])
+def test_what_is_read_is_not_written_over(
+    name: str, flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither the text, which a glob names, nor the vocabulary."""
+    before = (tmp_path / name).read_bytes()
+    assert main([*flags, f"--output_file={tmp_path}/one,{tmp_path}/./{name}"]) == 2
+    assert f"`{tmp_path}/./{name}` is read, and would be written over" in capsys.readouterr().err
+    assert (tmp_path / name).read_bytes() == before
+
+
 @pytest.mark.parametrize("flag", ["--do_whole_word_mask", DYNAMIC, "--same_draws_as_google", "--gzip_compress"])
 def test_kinds(flags: list[str], tmp_path: Path, flag: str) -> None:
     """Every kind of records is made, and twice the same; other than the usual ones."""

@@ -157,6 +157,16 @@ def test_wrong_flags_end_in_a_message(
     assert not (folder / "x.jsonl").exists()
 
 
+@pytest.mark.parametrize("command", ["embed", "extract_features", "predict"])
+def test_texts_are_not_written_over(command: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An output that is the input is refused, before the model is read."""
+    model = flags(**{"model" if command == "predict" else "init_checkpoint": folder / "model"})
+    texts = folder / "texts.txt"
+    code = main([command, *model, *flags(input_file=texts, output_file=f"{folder}/./texts.txt")])
+    assert_refused((code, *capsys.readouterr()), "is read, and would be written over", "another file")
+    assert texts.read_text() == LINES
+
+
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl", "t.parquet", "t"])
 def test_a_table_is_not_read_as_lines(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Its header or its bytes would be texts: without the name of a column it is refused, whatever it is called."""

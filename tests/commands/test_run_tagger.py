@@ -174,6 +174,8 @@ def test_columns_are_those_of_the_training(trained: Path, files: Path, tagger: R
     assert tagger(*predict, f"--test_file={tmp_path}/named.tsv", "--token_column=word")[0] == 0
     assert (run / "predictions.txt").read_text() == written
     assert written.startswith("id\tword\ttag\tprediction\n")
+    again = tagger(*predict, f"--test_file={run}/predictions.txt")
+    assert_refused(again, f"`{run}/predictions.txt` is read, and would be written over", "another folder")
     problem = f"`{tmp_path}/plain.txt` has no column `word`, by which the model was trained"
     assert_refused(tagger(*predict, f"--test_file={tmp_path}/plain.txt"), problem, "`--token_column`")
     (tmp_path / "rows.jsonl").write_text(json.dumps({"text": " ".join(found[0][0])}) + "\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jaxbert.errors import InputError
-from jaxbert.io.files import read_json_object, whole_folder
+from jaxbert.io.files import read_json_object, refuse_overwriting, whole_folder
 
 
 @pytest.mark.parametrize("exists", [False, True])
@@ -50,6 +50,19 @@ def test_what_others_put_there_meanwhile_stays(exists: bool, tmp_path: Path) -> 
         (path / "theirs").write_text("mine")
         raise ValueError
     assert [file.read_text() for file in path.rglob("*")] == ["mine"]
+
+
+def test_a_file_that_is_read_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its path is spelled like, and by a link, too; a file that is not there yet may be written."""
+    monkeypatch.chdir(tmp_path)
+    Path("texts").write_text("mine")
+    Path("link").symlink_to("texts")
+    for one, other in (("texts", "./texts"), ("texts", str(tmp_path / "texts")), ("link", "texts"), ("texts", "link")):
+        with pytest.raises(InputError, match=f"`{other}` is read, and would be written over"):
+            refuse_overwriting(["new", other], [None, one])
+    with pytest.raises(InputError, match="`memory://a/b` is read"):
+        refuse_overwriting(["memory://a/b"], ["memory://a/b"])
+    refuse_overwriting(["new", None], ["texts", "memory://new"])
 
 
 def test_a_folder_with_something_in_it_is_not_touched(tmp_path: Path) -> None:

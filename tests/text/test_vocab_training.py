@@ -53,13 +53,16 @@ def test_no_room_and_no_words() -> None:
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command writes a vocabulary that our reader takes, and the same one in another process."""
+    """The command writes a vocabulary that our reader takes, the same one in another process, and never its input."""
     (tmp_path / "text.txt").write_text("\n".join(TEXTS))
     flags = ["train_vocab", f"--input_file={tmp_path}/text.txt", "--vocab_size=300"]
     assert main([*flags, f"--output_file={tmp_path}/vocab.txt"]) == 0
     vocab = read_vocab(str(tmp_path / "vocab.txt"))
     assert f"{len(vocab)} tokens" in capsys.readouterr().out
     assert vocab.unk == 100
+    assert main([*flags, f"--output_file={tmp_path}/./text.txt"]) == 2
+    assert "is read, and would be written over" in capsys.readouterr().err
+    assert (tmp_path / "text.txt").read_text() == "\n".join(TEXTS)
     again = [sys.executable, "-m", "jaxbert", *flags, f"--output_file={tmp_path}/again.txt"]
     subprocess.run(again, check=True, capture_output=True, cwd=Path(__file__).parents[2])
     assert (tmp_path / "again.txt").read_bytes() == (tmp_path / "vocab.txt").read_bytes()
