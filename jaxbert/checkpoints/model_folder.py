@@ -23,6 +23,7 @@ OUR_FILE, CONFIG_FILE, VOCAB_FILE, TOKENIZER_FILE, META_DATA_FILE, RESULTS_FILE 
     "meta_data",
     "eval_results.json",
 )
+SWEEP_FILE, GLUE_FILE = "sweep.json", "glue.json"  # in the folders of `sweep` and of each task, and of `run_glue`
 STATE_ENDING = ".safetensors"  # of a training state in remote storage
 
 
@@ -59,6 +60,22 @@ def has_model(folder: str) -> bool:
 def models_of_run(folder: str) -> list[str]:
     """The names of the models in the folder of a run; empty where it is none."""
     return [name for name in ("best", "last", "pretrained") if has_model(os.path.join(folder, name))]
+
+
+def models_of_sweep(folder: str) -> list[str]:
+    """The path of the model that did best, in the folder of a sweep; empty where it is none."""
+    path = os.path.join(folder, SWEEP_FILE)
+    best = files.read_json_object(path, "the figures of a sweep").get("best_run") if files.is_file(path) else None
+    if not isinstance(best, dict):
+        return []
+    model = os.path.join(folder, "runs", os.path.basename(best["folder"]), "best")  # the folder may have been moved
+    return [model] if has_model(model) else []
+
+
+def models_of_glue(folder: str) -> list[str]:
+    """The paths of the models that did best at each task, in the folder of `run_glue`; empty where it is none."""
+    tasks = files.names(folder) if files.is_file(os.path.join(folder, GLUE_FILE)) else []
+    return [model for task in tasks for model in models_of_sweep(os.path.join(folder, task))]
 
 
 def states_folder(model_dir: str) -> str:

@@ -16,7 +16,9 @@ from jaxbert.checkpoints.model_folder import (
     OUR_FILE,
     TOKENIZER_FILE,
     VOCAB_FILE,
+    models_of_glue,
     models_of_run,
+    models_of_sweep,
 )
 from jaxbert.checkpoints.names import CHOICE, CLASSIFIER, SQUAD, TAGGER, WORD_EMBEDDINGS
 from jaxbert.checkpoints.other_formats import refuse_adapter, refuse_other_formats, refuse_pointer
@@ -306,9 +308,14 @@ def _snapshot(path: str) -> str:
 def _nearby(path: str) -> InputError | None:
     """What to say where there is no model at `path`, but one near it."""
     run = path if exists(path) else os.path.dirname(path)
-    if models := [os.path.join(run, name) for name in models_of_run(run)]:
-        problem = "is the folder of a run" if run == path else "is not there, but the folder of the run is"
-        return InputError(f"`{path}` {problem}", _one_of(models, "give a model in it:"))
+    for kind, models, told in (
+        ("run", [os.path.join(run, name) for name in models_of_run(run)], "give a model in it:"),
+        ("sweep", models_of_sweep(run), "give the model of its best run:"),
+        ("`run_glue`", models_of_glue(run), "give the best model of a task:"),
+    ):
+        if models:
+            problem = f"is the folder of a {kind}" if run == path else f"is not there, but the folder of the {kind} is"
+            return InputError(f"`{path}` {problem}", _one_of(models, told))
     if is_file(path):
         return None
     folder, expected = (path, OUR_FILE) if is_folder(path) else os.path.split(path)

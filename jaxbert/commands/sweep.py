@@ -5,7 +5,6 @@ import os
 
 from jaxbert.config.sweep import Sweep
 from jaxbert.console import say
-from jaxbert.errors import InputError
 from jaxbert.reports.many import write_settings
 from jaxbert.sweeps import table
 from jaxbert.sweeps.runs import run_all
@@ -20,8 +19,4 @@ def run(sweep: Sweep) -> None:
     if found["best_run"]:
         write_settings(sweep.folder, found)
         say(f"the best model is in {found['best_run']['folder']}; all figures are in {path}")
-    if found["failed"]:
-        raise InputError(
-            f"{len(found['failed'])} of {len(sweep.runs)} runs failed: {', '.join(found['failed'])}",
-            f"their messages are in {os.path.join(sweep.folder, 'logs')}; the same command tries them again",
-        )
+    table.refuse_failed({sweep.folder: found})

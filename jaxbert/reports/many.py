@@ -26,8 +26,8 @@ def write_settings(folder: str, found: Mapping[str, Any]) -> None:
         if row["runs"]
     ]
     names = ", ".join(found["settings"][0]["setting"]) or "setting"
-    failed = f" {len(found['failed'])} runs failed and do not count." if found["failed"] else ""
-    note = f"{found['metric']} on the evaluation set, over the runs of a setting with different seeds.{failed}"
+    note = f"{found['metric']} on the evaluation set, over the runs of a setting with different seeds."
+    note += _failed(len(found["failed"]))
     results = {
         **best["results"],
         "note": f"Of the best run, {found['best_run']['folder']}, as is all below the settings.",
@@ -52,6 +52,7 @@ def write_tasks(folder: str, data_dir: str, found: Mapping[str, Any], metrics: M
         for task, result in tasks.items()
     ]
     note = "The mean of the task's metrics on the evaluation set in percent, of its best run."
+    note += _failed(sum(len(result["sweep"]["failed"]) for result in tasks.values()))
     flags = {name: value for name, value in one["run"]["flags"].items() if name not in ("data_dir", "task_name")}
     data = {"task": "GLUE", "folder": data_dir}
     if found["published"]:
@@ -68,3 +69,7 @@ def write_tasks(folder: str, data_dir: str, found: Mapping[str, Any], metrics: M
         "settings": {"title": "Tasks", "by": "task", "note": note, "rows": rows},
     }
     reports.save(folder, report)
+
+
+def _failed(count: int) -> str:
+    return f" Failed runs, which do not count: {count}." if count else ""

@@ -11,9 +11,10 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxbert.checkpoints.model_folder import GLUE_FILE
 from jaxbert.checkpoints.resolve import find_model
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.config.sweep import Glue, Sweep, read_sweep
+from jaxbert.config.sweep import Glue, Run, Sweep, read_sweep
 from jaxbert.config.trainers import ClassifierFlags
 from jaxbert.console import say
 from jaxbert.errors import InputError
@@ -84,9 +85,11 @@ def run_glue(glue: Glue, environment: Mapping[str, str]) -> dict[str, Any]:
         found["tasks"][task] = {"results": results, "score": task_score(task, results), "sweep": one}
         submissions |= _submissions(task, sweep, best, folders, environment)
     found["score"] = statistics.fmean(task["score"] for task in found["tasks"].values())
-    found["published"] = published(next(iter(sweeps.values())))
+    task, sweep = next(iter(sweeps.items()))
+    best = found["tasks"][task]["sweep"]["best_run"]["folder"]
+    found["published"] = published(_run_in(sweep, best).options)
     found["submitted"] = sorted(submissions)
-    files.write_text(os.path.join(glue.flags.model_dir, "glue.json"), json.dumps(found, indent=2) + "\n")
+    files.write_text(os.path.join(glue.flags.model_dir, GLUE_FILE), json.dumps(found, indent=2) + "\n")
     if submissions:
         write_archive(os.path.join(glue.flags.model_dir, "submission.zip"), submissions)
     return found
@@ -107,9 +110,8 @@ def task_score(task: str, results: Mapping[str, float]) -> float:
     return 100 * statistics.fmean(results[name] for name in METRICS[task])
 
 
-def published(sweep: Sweep) -> tuple[str, dict[str, str]] | None:
-    """The name of a released model of these sizes and its published figures, where there are some."""
-    flags: ClassifierFlags = sweep.runs[0].options
+def published(flags: ClassifierFlags) -> tuple[str, dict[str, str]] | None:
+    """The name of a released model of the sizes of this one and its published figures, where there are some."""
     config: BertConfig = find_model(
         flags.start_checkpoint, bert_config_file=flags.bert_config_file, vocab_file=flags.vocab_file
     ).config
@@ -125,6 +127,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     rows = [["task", "metrics on the evaluation set", "score", f"test, {name} as published" if name else ""]]
     for task, one in found["tasks"].items():
         told = ", ".join(f"{metric} {100 * one['results'][metric]:.1f}" for metric in METRICS[task])
+        told += f" (failed runs: {failed})" if (failed := len(one["sweep"]["failed"])) else ""
         rows.append([task, told, f"{one['score']:.1f}", figures.get(task, "")])
     count = len(found["tasks"])
     rows.append([f"mean of {count}", "" if count == len(METRICS) else "tasks; GLUE has 9", f"{found['score']:.1f}", ""])
@@ -175,10 +178,14 @@ def _submissions(
     return {name: files.read_bytes(os.path.join(submission, name)) for name in names}
 
 
+def _run_in(sweep: Sweep, folder: str) -> Run:
+    (run,) = (run for run in sweep.runs if run.options.model_dir == folder)
+    return run
+
+
 def _run(sweep: Sweep, folder: str, more: Sequence[str], environment: Mapping[str, str]) -> str:
     """What the trainer prints with the flags of the best run and these. Raises InputError with its message."""
-    (best,) = (run for run in sweep.runs if run.options.model_dir == folder)
-    command = [sys.executable, "-m", "jaxbert", sweep.trainer, *best.arguments, *more]
+    command = [sys.executable, "-m", "jaxbert", sweep.trainer, *_run_in(sweep, folder).arguments, *more]
     done = subprocess.run(command, env=dict(environment), capture_output=True, text=True)
     if done.returncode:
         told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]

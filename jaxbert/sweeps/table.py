@@ -7,7 +7,9 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
+from jaxbert.checkpoints.model_folder import SWEEP_FILE
 from jaxbert.config.sweep import Sweep
+from jaxbert.errors import InputError
 from jaxbert.io import files
 from jaxbert.sweeps.runs import Results, best_run, goodness, metric_of, rank, settings
 
@@ -49,9 +51,24 @@ def summary(sweep: Sweep, done: Mapping[str, Results]) -> dict[str, Any]:
 
 def write(sweep: Sweep, found: Mapping[str, Any]) -> str:
     """Write the summary as JSON into the folder of the sweep; returns the path."""
-    path = os.path.join(sweep.folder, "sweep.json")
+    path = os.path.join(sweep.folder, SWEEP_FILE)
     files.write_text(path, json.dumps(found, indent=2) + "\n")
     return path
+
+
+def refuse_failed(found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise InputError where runs failed; `found` is the summary of each sweep by its folder."""
+    failed = {folder: one["failed"] for folder, one in found.items() if one["failed"]}
+    if not failed:
+        return
+    count = sum(map(len, failed.values()))
+    runs = count + sum(row["runs"] for one in found.values() for row in one["settings"])
+    names = [name if len(found) == 1 else os.path.join(folder, name) for folder in failed for name in failed[folder]]
+    logs = " and ".join(os.path.join(folder, "logs") for folder in failed)
+    raise InputError(
+        f"{count} of {runs} runs failed: {', '.join(names)}",
+        f"their messages are in {logs}; the same command tries them again",
+    )
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:

@@ -176,6 +176,25 @@ def test_the_folder_of_a_run_is_named(tiny_weights: dict[str, np.ndarray], tmp_p
     assert caught.value.hint == f"give a model in it: `{tmp_path}/best` or `{tmp_path}/last`"
 
 
+def test_the_best_model_of_a_sweep_is_named(tiny_weights: dict[str, np.ndarray], tmp_path: Path) -> None:
+    """Wherever its folder is now; of the folder of `run_glue` that of each task."""
+    for task in ("MRPC", "RTE"):
+        write_model(str(tmp_path / task / "runs/seed-1/best"), tiny_weights, {}, {})
+        summary = {"best_run": {"folder": "before/runs/seed-1", "results": {}}}
+        (tmp_path / task / "sweep.json").write_text(json.dumps(summary))
+    (tmp_path / "glue.json").write_text("{}")
+    mrpc, rte = (f"`{tmp_path}/{task}/runs/seed-1/best`" for task in ("MRPC", "RTE"))
+    for path, problem, hint in (
+        (tmp_path / "MRPC", "is the folder of a sweep", f"give the model of its best run: {mrpc}"),
+        (tmp_path / "MRPC/best", "is not there, but the folder of the sweep is", mrpc),
+        (tmp_path, "is the folder of a `run_glue`", f"give the best model of a task: {mrpc} or {rte}"),
+    ):
+        with pytest.raises(InputError, match=problem) as caught:
+            find_source(str(path))
+        assert hint in caught.value.hint
+    assert find_source(mrpc.strip("`")).kind == "safetensors"
+
+
 @pytest.mark.parametrize("below", ["checkpoint-500", "snapshots/0a1b", "model"])
 @pytest.mark.parametrize("kind", ["safetensors", "checkpoint"])
 def test_a_model_one_level_down_is_named(

@@ -191,3 +191,19 @@ def test_all_tasks_of_glue_that_are_there(task: Task, tmp_path: Path, capsys: py
     (tmp_path / "empty").mkdir()
     code = main(["run_glue", *flags(data_dir=tmp_path / "empty", model_dir=tmp_path / "x")])
     assert_refused((code, *capsys.readouterr()), "has no folder of a task of GLUE", "MRPC")
+
+
+def test_runs_of_glue_that_fail_are_told(task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the table and the report, and by code 2 when all is written, the archive, too."""
+    shutil.copytree(task.text, tmp_path / "glue/MRPC")
+    given = flags(data_dir=tmp_path / "glue", model_dir=tmp_path / "out", max_seq_length=16)
+    code = main(["run_glue", *given, *BATCHES, *PLAIN, f"--init_checkpoint={tmp_path}/nothing|{task.model}"])
+    out, err = capsys.readouterr()
+    assert code == 2
+    assert "f1" in out
+    assert "(failed runs: 1)" in out
+    assert "submission.zip" in err
+    assert "error: 1 of 2 runs failed: init_checkpoint-" in err
+    assert f"hint: their messages are in {tmp_path}/out/MRPC/logs;" in err
+    note = json.loads((tmp_path / "out/report.json").read_text())["settings"]["note"]
+    assert note.endswith("Failed runs, which do not count: 1.")

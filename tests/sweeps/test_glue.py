@@ -39,16 +39,16 @@ def test_scores_are_means_of_what_a_task_reports() -> None:
 
 
 def test_the_table_stands_beside_published_figures() -> None:
-    """Of a released model; the mean says of how many tasks it is."""
+    """Of a released model; runs that failed are told; the mean says of how many tasks it is."""
     tasks: dict[str, Any] = {
-        "COLA": {"results": {"matthews": 0.5}, "score": 50.0},
-        "RTE": {"results": {"accuracy": 0.7}, "score": 70.0},
+        "COLA": {"results": {"matthews": 0.5}, "score": 50.0, "sweep": {"failed": []}},
+        "RTE": {"results": {"accuracy": 0.7}, "score": 70.0, "sweep": {"failed": ["seed-0", "seed-1"]}},
     }
     found = {"tasks": tasks, "score": 60.0, "published": ("BERT-Base", {"COLA": "52.1", "RTE": "66.4"})}
     first, cola, rte, mean = lines(found)
     assert "test, BERT-Base as published" in first
     assert cola.split() == ["COLA", "matthews", "50.0", "50.0", "52.1"]
-    assert rte.split() == ["RTE", "accuracy", "70.0", "70.0", "66.4"]
+    assert rte.split() == ["RTE", "accuracy", "70.0", "(failed", "runs:", "2)", "70.0", "66.4"]
     assert mean.split("  ")[0] == "mean of 2"
     assert "GLUE has 9" in mean
 
