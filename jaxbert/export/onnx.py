@@ -19,7 +19,7 @@ from jaxbert.io.protobuf import Field, declare
 
 MODEL_FILE = "model.onnx"
 INPUTS = {IDS: "input_ids", MASK: "attention_mask", TYPES: "token_type_ids"}
-OUTPUTS = {
+OUTPUTS = {  # in the order of transformers
     "sequence_output": "last_hidden_state",
     "pooled_output": "pooler_output",
     "sentence_prediction": "logits",
@@ -49,8 +49,9 @@ def onnx_model(model: Exported) -> Any:
     graph = OnnxGraph(message.graph, model.weights)
     for name in INPUTS.values():
         graph.add_input(name, ("B", "S"))
-    for name, output in served_results(graph, model, INPUTS).items():
-        graph.add_output(OUTPUTS[name], output.value, output.shape)
+    results = served_results(graph, model, INPUTS)
+    for name in filter(results.__contains__, OUTPUTS):
+        graph.add_output(OUTPUTS[name], results[name].value, results[name].shape)
     return message
 
 

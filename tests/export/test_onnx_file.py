@@ -55,6 +55,18 @@ def test_the_graph_computes_what_the_model_does(kind: Kind, tmp_path: Path) -> N
         assert_close(found, our_results(model, inputs), inputs[MASK])
 
 
+def test_outputs_come_in_the_order_of_transformers() -> None:
+    """Programs that take them by their number get what they get from its files."""
+    expected = {
+        "encoder": ["last_hidden_state", "pooler_output"],
+        "squad": ["start_logits", "end_logits"],
+        "pretrainer": ["prediction_logits", "seq_relationship_logits"],
+    }
+    for kind in KINDS:
+        found = [output.name for output in onnx_model(exported(kind)).graph.output]
+        assert found == expected.get(kind, ["logits"])
+
+
 def test_another_head_of_the_masked_lm_is_computed() -> None:
     """With an activation and an epsilon of its own, as keras-hub has it."""
     plain = exported("pretrainer")
