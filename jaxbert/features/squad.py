@@ -12,6 +12,7 @@ within their context, positions within their window. With a question of two toke
 
 import bisect
 import dataclasses
+import hashlib
 import itertools
 import re
 from collections.abc import Iterator, Sequence
@@ -315,6 +316,7 @@ class QuestionFile:
         count: number of questions.
         lengths: tokens of each window, special ones included, int64 [n].
         has_answers: whether the file says what is right, so that predictions can be scored.
+        checksum: of contexts, questions and answers, wherever the file is.
         text_counts: of questions and contexts.
 
     Raises:
@@ -328,10 +330,12 @@ class QuestionFile:
         self.path, self.tokenizer, self.settings = path, tokenizer, settings
         self.count, self.has_answers, self.text_counts = 0, False, TextCounts()
         lengths: list[int] = []
+        content = hashlib.sha256()
         paragraphs = read_squad(path)
         if version_2_with_negative is False:
             paragraphs = check_version(paragraphs, False, path, _SCORED_HINT)
         for paragraph in paragraphs:
+            content.update(repr(paragraph).encode())
             questions = list(self._ask(paragraph))
             self.text_counts += text_counts(questions, tokenizer.vocab)
             for asked in questions:
@@ -341,6 +345,7 @@ class QuestionFile:
         if not self.count:
             raise InputError(f"`{path}` holds no question", "give a SQuAD file, such as dev-v1.1.json")
         self.lengths = np.array(lengths, np.int64)
+        self.checksum = content.hexdigest()
 
     def __iter__(self) -> Iterator[WindowedQuestion]:
         for paragraph in read_squad(self.path):

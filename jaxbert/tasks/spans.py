@@ -85,11 +85,11 @@ def run_task(flags: SquadFlags) -> None:
     best = fine_tuning.best_folder(flags)
     if flags.trains and model_folder.has_model(best):
         path = os.path.join(best, _ASKED_FILE)
-        if files.is_file(path) and files.read_text(path) == _asked(flags):
+        if files.is_file(path) and files.read_text(path) == _asked(flags, held_out):
             _finish(flags)
             _report(flags, answerer, data, held_out)
             return
-        model = _model_in(model, best)  # another file, or other flags, than when it was trained
+        model = _model_in(model, best)  # other questions, or other flags, than when it was trained
     results = _evaluate(flags, answerer, model, held_out)
     _report(flags, answerer, data, held_out, results)
 
@@ -261,7 +261,7 @@ def _train(flags: SquadFlags, answerer: Answerer, data: "Data", held_out: Questi
     metric = _best_metric(flags, held_out)
     texts = data.model.texts() | {model_folder.META_DATA_FILE: data.meta.to_json()}
     if held_out is not None:
-        texts[_ASKED_FILE] = _asked(flags)
+        texts[_ASKED_FILE] = _asked(flags, held_out)
     with contextlib.closing(run.fit(flags, answerer.mesh, data.model, training)) as epochs:
         for epoch in epochs:
             results: dict[str, float] = {}
@@ -288,10 +288,11 @@ def _best_metric(flags: SquadFlags, held_out: QuestionFile | None) -> str:
     return fine_tuning.best_metric(flags, (*names, "loss"))
 
 
-def _asked(flags: SquadFlags) -> str:
-    """The flags that decide what an evaluation gives, as JSON."""
-    names = ("predict_file", "n_best_size", "max_answer_length", "null_score_diff_threshold")
-    return json.dumps({name: getattr(flags, name) for name in names}, indent=2) + "\n"
+def _asked(flags: SquadFlags, questions: QuestionFile) -> str:
+    """What decides what an evaluation gives, the questions by their content and the flags, as JSON."""
+    names = ("n_best_size", "max_answer_length", "null_score_diff_threshold")
+    asked = {"questions": questions.checksum, **{name: getattr(flags, name) for name in names}}
+    return json.dumps(asked, indent=2) + "\n"
 
 
 def evaluate(

@@ -122,6 +122,20 @@ def test_finished_training_scores_another_file(
         assert squad("--mode=eval", *other)[1] == again[1]
 
 
+def test_finished_training_scores_changed_questions(data: Path, task: Task, squad: Run, tmp_path: Path) -> None:
+    """The command of a finished run answers what stands in the file now, and not what did when it was trained."""
+    dev, folder = shutil.copy(data / "dev-v1.json", tmp_path / "dev.json"), tmp_path / "model"
+    training = [*squad_training(data, task, 1, folder), f"--predict_file={dev}"]
+    assert squad(*training)[0] == 0
+    content = read(dev)
+    del content["data"][0]["paragraphs"][5:]
+    dev.write_text(json.dumps(content))
+    code, out, err = squad(*training)
+    assert code == 0, err
+    assert len(read(folder / "predictions.json")) == 5
+    assert squad("--mode=eval", *flags(model_dir=folder, predict_file=dev))[1] == out
+
+
 def test_stored_threshold_that_is_no_number(trained: tuple[Path, int], data: Path, squad: Run, tmp_path: Path) -> None:
     """It is refused with its file when a prediction would use it."""
     folder, version = trained
