@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxbert.batches.rows import Arrays, Layout
 from jaxbert.checkpoints import model_folder
-from jaxbert.checkpoints.resolve import Model, find_source
+from jaxbert.checkpoints.resolve import Model
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.data import TextDataFlags
 from jaxbert.config.trainers import ClassifierFlags
@@ -194,24 +194,15 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
                 best = Evaluated(meta, logits, epoch.step)
             texts[model_folder.META_DATA_FILE] = meta.to_json()
             run.write_model(folders, epoch.weights, texts, {"step": epoch.step, **found})
-    if is_finished and data.held_out is not None:
-        was = (
-            "it was evaluated before"
-            if model_folder.has_model(fine_tuning.best_folder(flags))
-            else "it was not evaluated"
-        )
-        say(f"{was}; `--mode=eval` scores what is given now")
-    fine_tuning.say_where(flags)
-    if is_finished and reports.is_written(flags.model_dir):
-        return
-    if data.held_out is None:
+
+    def write_report() -> None:
+        if data.held_out is not None:
+            _report(flags, classifier, data, best or _evaluated_before(flags, classifier, data))
+            return
         about = {"task": meta.processor_type, "training set": _counted(records.labels[:size], meta)}
         reporting.of_training(flags, _kind(meta), data.model, classifier.table, about)
-        return
-    try:
-        _report(flags, classifier, data, best or _evaluated_before(flags, classifier, data))
-    except InputError as error:  # the training is done, and ends well
-        say(f"note: there is no report: {error.message}")
+
+    fine_tuning.end_training(flags, write_report, is_finished=is_finished, scores=data.held_out is not None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,13 +216,11 @@ class Evaluated:
 
 def _evaluated_before(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> Evaluated:
     """What an earlier command found, which stopped before it wrote a report: the best weights, evaluated again."""
-    folder = fine_tuning.best_folder(flags)
-    model = dataclasses.replace(data.model, source=find_source(folder))
-    weights = classifier.load(model, "classifier", _HEAD)
+    weights, step = fine_tuning.best_before(flags, classifier, data.model, "classifier", _HEAD)
     assert data.held_out is not None  # it was evaluated
     logits = classifier.example_logits(weights, data.held_out, flags.eval_batch_size)
-    meta = ClassificationMetaData.read(os.path.join(folder, model_folder.META_DATA_FILE))
-    return Evaluated(meta, logits, int(model_folder.read_results(folder)["step"]))
+    path = os.path.join(fine_tuning.best_folder(flags), model_folder.META_DATA_FILE)
+    return Evaluated(ClassificationMetaData.read(path), logits, step)
 
 
 def _report(flags: ClassifierFlags, classifier: Classifier, data: "Data", evaluated: Evaluated) -> None:

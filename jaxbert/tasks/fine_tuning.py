@@ -16,7 +16,7 @@ from jaxbert.batches.packing import choose_shape
 from jaxbert.batches.rows import Targets
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.load import DenseHead
-from jaxbert.checkpoints.resolve import Model, find_model
+from jaxbert.checkpoints.resolve import Model, find_model, find_source
 from jaxbert.checkpoints.tf_bundle import find_prefix
 from jaxbert.checkpoints.vocab_fit import NewTokens
 from jaxbert.config.bert_config import BertConfig
@@ -28,6 +28,7 @@ from jaxbert.export.model import export_model
 from jaxbert.io import files
 from jaxbert.metrics.glue import LESS_IS_BETTER
 from jaxbert.model.weights import Table, Tree, flatten, part_of
+from jaxbert.reports import run as reports
 from jaxbert.tasks.network import Network, Sequences
 from jaxbert.tfrecord.metadata import (
     ClassificationMetaData,
@@ -353,6 +354,35 @@ def early_end(flags: FineTuningFlags, plan: Plan) -> Callable[[int], str] | None
 def best_folder(flags: FineTuningFlags) -> str:
     """Where the weights are that did best; nothing was evaluated where there are none."""
     return os.path.join(flags.model_dir, "best")
+
+
+def model_in(model: Model, folder: str) -> Model:
+    """The model with the weights in `folder`."""
+    return dataclasses.replace(model, source=find_source(folder))
+
+
+def best_before(flags: FineTuningFlags, network: Network, model: Model, kind: DenseHead, head: str) -> tuple[Tree, int]:
+    """The weights that did best in an earlier command, on the devices, and after how many steps."""
+    folder = best_folder(flags)
+    weights = network.load(model_in(model, folder), kind, head)
+    return weights, int(model_folder.read_results(folder)["step"])
+
+
+def end_training(flags: FineTuningFlags, write_report: Callable[[], None], *, is_finished: bool, scores: bool) -> None:
+    """Say where the model is, and write the report, unless it is there of a run that was finished before.
+
+    `scores` says whether the mode evaluates: what a finished run is given now was not evaluated, which is said.
+    """
+    if is_finished and scores:
+        was = "it was evaluated before" if model_folder.has_model(best_folder(flags)) else "it was not evaluated"
+        say(f"{was}; `--mode=eval` scores what is given now")
+    say_where(flags)
+    if is_finished and reports.is_written(flags.model_dir):
+        return
+    try:
+        write_report()
+    except InputError as error:  # the training is done, and ends well
+        say(f"note: there is no report: {error.message}")
 
 
 def say_where(flags: FineTuningFlags) -> None:

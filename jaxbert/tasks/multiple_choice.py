@@ -36,6 +36,7 @@ from jaxbert.train.losses import choice_loss
 from jaxbert.train.step import Batch
 
 _KIND = "choices"  # as reports call it
+_HEAD = "head for multiple choice"
 _SWAG_FILES: Mapping[Role, str] = {"train": "train.csv", "eval": "val.csv", "test": "test.csv"}
 
 
@@ -52,7 +53,7 @@ def run_task(flags: MultipleChoiceFlags) -> None:
     path = os.path.join(flags.model_dir, "predictions.tsv")
     if flags.mode == "predict":
         files.refuse_overwriting([path], source_files(flags.test_file, flags.data_dir))
-    weights = chooser.load(data.model, "choice", "head for multiple choice")
+    weights = chooser.load(data.model, "choice", _HEAD)
     logits = chooser.choice_logits(weights, data.examples, flags.eval_batch_size)
     if flags.mode == "eval":
         print(json.dumps(results(logits, data.examples)))
@@ -131,9 +132,11 @@ def _train(flags: MultipleChoiceFlags, chooser: Chooser, data: "Data") -> None:
     meta = MultipleChoiceMetaData(len(examples), data.max_seq_length)
     texts = data.model.texts() | {model_folder.META_DATA_FILE: meta.to_json()}
     best: tuple[np.ndarray, int] | None = None
+    is_finished = True
     with contextlib.closing(run.fit(flags, chooser.mesh, data.model, training)) as epochs:
         for epoch in epochs:
             found: dict[str, float] = {}
+            is_finished = False
             if data.held_out is not None:
                 logits = chooser.choice_logits(epoch.weights, data.held_out, flags.eval_batch_size)
                 found = results(logits, data.held_out)
@@ -142,11 +145,21 @@ def _train(flags: MultipleChoiceFlags, chooser: Chooser, data: "Data") -> None:
             if len(folders) > 1:
                 best = logits, epoch.step
             run.write_model(folders, epoch.weights, texts, {"step": epoch.step, **found})
-    fine_tuning.say_where(flags)
-    if data.held_out is None:
+
+    def write_report() -> None:
+        if data.held_out is not None:
+            _report(flags, chooser, data, data.held_out, *(best or _evaluated_before(flags, chooser, data)))
+            return
         reporting.of_training(flags, _KIND, data.model, chooser.table, _about(data))
-    elif best is not None:
-        _report(flags, chooser, data, data.held_out, *best)
+
+    fine_tuning.end_training(flags, write_report, is_finished=is_finished, scores=data.held_out is not None)
+
+
+def _evaluated_before(flags: MultipleChoiceFlags, chooser: Chooser, data: "Data") -> tuple[np.ndarray, int]:
+    """Logits [n] by the best weights, which an earlier command wrote, and the steps after which they did best."""
+    weights, step = fine_tuning.best_before(flags, chooser, data.model, "choice", _HEAD)
+    assert data.held_out is not None  # it was evaluated
+    return chooser.choice_logits(weights, data.held_out, flags.eval_batch_size), step
 
 
 def _report(

@@ -19,7 +19,7 @@ from jaxbert.batches.loader import Chunk, Prefetched, packed_batches
 from jaxbert.batches.packing import evaluation_shape
 from jaxbert.batches.rows import Arrays, Layout
 from jaxbert.checkpoints import model_folder
-from jaxbert.checkpoints.resolve import Model, find_source
+from jaxbert.checkpoints.resolve import Model
 from jaxbert.config.trainers import SquadFlags
 from jaxbert.console import cores, progress, say
 from jaxbert.datasets.building import records_folder
@@ -74,7 +74,7 @@ def run_task(flags: SquadFlags) -> None:
     model = data.model
     if flags.trains:
         _train(flags, answerer, data, held_out)
-        model = _model_in(model, os.path.join(flags.model_dir, "last"))
+        model = fine_tuning.model_in(model, os.path.join(flags.model_dir, "last"))
     if held_out is None:
         if flags.trains:
             about = {"task": "SQuAD", "windows to train on": data.meta.train_data_size}
@@ -89,7 +89,7 @@ def run_task(flags: SquadFlags) -> None:
             _finish(flags)
             _report(flags, answerer, data, held_out)
             return
-        model = _model_in(model, best)  # other questions, or other flags, than when it was trained
+        model = fine_tuning.model_in(model, best)  # other questions, or other flags, than when it was trained
     results = _evaluate(flags, answerer, model, held_out)
     _report(flags, answerer, data, held_out, results)
 
@@ -349,11 +349,6 @@ def _finish(flags: SquadFlags) -> None:
         copy_answers(best, flags.model_dir)
     results = model_folder.read_results(best)
     print(json.dumps({name: value for name, value in results.items() if name != "step"}))
-
-
-def _model_in(model: Model, folder: str) -> Model:
-    """The model with the weights in `folder`."""
-    return dataclasses.replace(model, source=find_source(folder))
 
 
 def _load(answerer: Answerer, model: Model) -> Tree:

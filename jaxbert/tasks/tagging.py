@@ -42,6 +42,7 @@ from jaxbert.train.losses import classification_loss
 from jaxbert.train.step import Batch
 
 _SHOWN = ("f1", "precision", "recall", "accuracy", "strict_f1", "loss")  # of an evaluation amid training
+_HEAD = "head for tags, which would be random"
 
 
 def run_task(flags: TaggerFlags) -> None:
@@ -55,7 +56,7 @@ def run_task(flags: TaggerFlags) -> None:
     if flags.trains:
         _train(flags, tagger, data)
         return
-    weights = tagger.load(model, "tagger", "head for tags, which would be random")
+    weights = tagger.load(model, "tagger", _HEAD)
     if flags.mode == "predict":
         _predict(flags, tagger, weights, data)
         return
@@ -267,9 +268,11 @@ def _train(flags: TaggerFlags, tagger: Tagger, data: Data) -> None:
     metric = fine_tuning.best_metric(flags, _SHOWN)
     texts = data.model.texts() | {model_folder.META_DATA_FILE: meta.to_json()}
     best: tuple[np.ndarray, int] | None = None
+    is_finished = True
     with contextlib.closing(run.fit(flags, tagger.mesh, data.model, training)) as epochs:
         for epoch in epochs:
             found: dict[str, float] = {}
+            is_finished = False
             if data.held_out is not None:
                 logits = tagger.word_logits(epoch.weights, data.held_out, flags.eval_batch_size)
                 found = results(logits, data.held_out, meta)
@@ -278,12 +281,22 @@ def _train(flags: TaggerFlags, tagger: Tagger, data: Data) -> None:
             if len(folders) > 1:
                 best = logits, epoch.step
             run.write_model(folders, epoch.weights, texts, {"step": epoch.step, **found})
-    fine_tuning.say_where(flags)
-    if best is not None:
-        _report(flags, tagger, data, *best)
-    elif data.held_out is None:
+
+    def write_report() -> None:
+        if data.held_out is not None:
+            _report(flags, tagger, data, *(best or _evaluated_before(flags, tagger, data)))
+            return
         about = {"task": "tagging", "sentences to train on": len(windows.sentences)}
         reporting.of_training(flags, "entities", data.model, tagger.table, about)
+
+    fine_tuning.end_training(flags, write_report, is_finished=is_finished, scores=data.held_out is not None)
+
+
+def _evaluated_before(flags: TaggerFlags, tagger: Tagger, data: Data) -> tuple[np.ndarray, int]:
+    """Logits [W, C] by the best weights, which an earlier command wrote, and the steps after which they did best."""
+    weights, step = fine_tuning.best_before(flags, tagger, data.model, "tagger", _HEAD)
+    assert data.held_out is not None  # it was evaluated
+    return tagger.word_logits(weights, data.held_out, flags.eval_batch_size), step
 
 
 def _report(flags: TaggerFlags, tagger: Tagger, data: Data, logits: np.ndarray, step: int | None = None) -> None:

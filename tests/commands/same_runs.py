@@ -2,6 +2,7 @@
 """Two runs are the same but for rounding."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,18 @@ def assert_same_results(folder: str, one: Path, many: Path) -> None:
     assert first.keys() == second.keys()
     for name in first:
         np.testing.assert_allclose(second[name], first[name], atol=1e-5, err_msg=name)
+
+
+def assert_report_of_first_epoch(again: Callable[[], tuple[int, str, str]], folder: Path, step: int) -> None:
+    """A run of two epochs, of which the first did best, has a report on that one, also if it is lost and asked for."""
+    for _ in range(2):
+        code, _, err = again()
+        assert code == 0, err
+        report, best = read(folder / "report.json"), read(folder / "best" / "eval_results.json")
+        assert report["run"]["flags"]["num_train_epochs"] == 2
+        assert report["results"]["step"] == best["step"] == step
+        assert {name: one["value"] for name, one in report["results"]["metrics"].items()}.items() <= best.items()
+        (folder / "report.json").unlink()
 
 
 def read(path: Path) -> Any:

@@ -18,7 +18,7 @@ from jaxbert.cli import main
 from jaxbert.errors import InputError
 from tests.commands.conftest import Run
 from tests.commands.damage import assert_refused
-from tests.commands.same_runs import assert_same_model, losses
+from tests.commands.same_runs import assert_report_of_first_epoch, assert_same_model, losses
 from tests.commands.test_run_classifier_stopped import lines, stop_after
 from tests.commands.tiny_choices import BATCHES, PLAIN, SIZES, write_swag
 from tests.commands.tiny_task import WORDS, Task, flags, start_command
@@ -178,6 +178,13 @@ def test_stopped_and_gone_on(training: list[str], choose: Run, tmp_path: Path) -
     assert lines(tmp_path / "out") == lines(straight)
     for name in ("best/model.safetensors", "last/model.safetensors", "best/eval_results.json"):
         assert (tmp_path / "out" / name).read_bytes() == (straight / name).read_bytes(), name
+
+
+def test_the_report_of_a_best_epoch_before_a_stop(training: list[str], choose: Run, tmp_path: Path) -> None:
+    """A run that goes on without doing better, or ended before its report, has that of the best weights."""
+    still = [*training, "--learning_rate=0"]
+    assert choose(*still)[0] == 0
+    assert_report_of_first_epoch(lambda: choose(*still, "--num_train_epochs=2"), tmp_path / "out", 8)
 
 
 def test_a_run_is_bound_to_its_questions(task: Task, choose: Run, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.tfrecord.metadata import TaggingMetaData
 from tests.commands.conftest import Run
 from tests.commands.damage import assert_refused
-from tests.commands.same_runs import assert_same_model, read
+from tests.commands.same_runs import assert_report_of_first_epoch, assert_same_model, read
 from tests.commands.tiny_tags import make_model, random_flags, sentences, write_columns
 from tests.commands.tiny_task import flags, start_command
 
@@ -223,6 +223,13 @@ def test_a_run_that_stopped_ends_with_the_same_bits(files: Path, plain: Path, ta
     for name in ("best", "last"):
         model = f"{name}/model.safetensors"
         assert (run / model).read_bytes() == (plain / model).read_bytes()
+
+
+def test_the_report_of_a_best_epoch_before_a_stop(files: Path, tagger: Run, tmp_path: Path) -> None:
+    """A run that goes on without doing better, or ended before its report, has that of the best weights."""
+    still = [*short(files, tmp_path), "--learning_rate=0"]
+    assert tagger(*still)[0] == 0
+    assert_report_of_first_epoch(lambda: tagger(*still, "--num_train_epochs=2"), tmp_path, 6)
 
 
 def test_four_devices_train_as_one_does(files: Path, plain: Path, tmp_path: Path) -> None:
