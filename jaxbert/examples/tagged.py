@@ -185,8 +185,15 @@ def column_lines(path: str, columns: TagColumns) -> Iterator[ColumnLine]:
     Where tabs separate columns, a line without any that begins with `#` is a comment.
 
     Raises:
-        InputError: the file cannot be read; a line of a word has not as many columns as the first one.
+        InputError: the file cannot be read, or is called one with commas; a line of a word has not as many columns as
+            the first one.
     """
+    if path.lower().endswith(".csv"):
+        raise InputError(
+            f"`{path}` is a .csv file, and columns of words and tags are not separated by commas",
+            "write it with tabs or blanks between columns and a blank line between sentences, under a name that ends in"
+            " .tsv or .txt",
+        )
     lines = text_lines(path)
     head = list(itertools.islice(lines, _LOOKED_AT))
     has_tabs = any("\t" in text for _, text in head)

@@ -91,6 +91,17 @@ def test_tags_are_not_read_where_they_are_predicted(tmp_path: Path) -> None:
     assert read(tmp_path, "EU X-Y\nrejects B-Z\n", with_tags=False).scheme is None
 
 
+@pytest.mark.parametrize("with_tags", [True, False])
+def test_commas_are_refused(with_tags: bool, tmp_path: Path) -> None:
+    """A .csv file would be one word a line, `EU,B-ORG`; the same with tabs, as the hint says, is read."""
+    content = "EU,B-ORG\nrejects,O\n"
+    with pytest.raises(InputError, match="not separated by commas") as refused:
+        read(tmp_path, content, name="a.CSV", with_tags=with_tags)
+    assert "tabs or blanks" in refused.value.hint
+    (sentence,) = read(tmp_path, content.replace(",", "\t"), name="a.tsv", with_tags=with_tags).sentences
+    assert sentence.words == ("EU", "rejects")
+
+
 @pytest.mark.parametrize(
     ("tags", "scheme"),
     [
