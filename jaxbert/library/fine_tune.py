@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fine-tuning from Python: rows in memory become files of the run, and the trainer of the commands does the rest."""
 
+import functools
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from jaxbert.config.flags import parse
+from jaxbert.config.flags import TRUE, parse
 from jaxbert.config.trainers import ClassifierFlags, MultipleChoiceFlags, SquadFlags, TaggerFlags
 from jaxbert.errors import InputError
 from jaxbert.io import files
@@ -60,10 +61,11 @@ def fine_tune(
         output: the folder of the run, as `--model_dir` of the commands.
         train: rows: (text, label) or ((first, second), label); or dicts, a table of pandas, polars or Arrow, or a
             dataset of `datasets`, whose columns are named by the next arguments. For "squad" dicts with `question`,
-            `context` and `answers`, as `{"text": [...], "answer_start": [...]}`. For "tagging" (words, tags), or dicts
-            with `tokens` and `tags`, or with `text` and `spans`, as `[{"start": 0, "end": 2, "label": "ORG"}]`. For
-            "multiple_choice" dicts with `choices`, a list of texts, `context` or `question` or both, and the label: the
-            number of the right choice from 0, or its letter.
+            `context` and `answers`, as `{"text": [...], "answer_start": [...]}`; of SQuAD 2.0, which is trained with
+            `flags={"version_2_with_negative": True}`, without answers or with `is_impossible`. For "tagging" (words,
+            tags), or dicts with `tokens` and `tags`, or with `text` and `spans`, as `[{"start": 0, "end": 2, "label":
+            "ORG"}]`. For "multiple_choice" dicts with `choices`, a list of texts, `context` or `question` or both, and
+            the label: the number of the right choice from 0, or its letter.
         evaluate: rows to evaluate on after each epoch.
         task: one class of a text, any number of classes (labels are lists), a number, answers to questions, a tag for
             each word, or one of several choices.
@@ -95,7 +97,13 @@ def fine_tune(
     if not isinstance(flags, Mapping):
         raise arguments.wrong("flags", flags, "give a dict of flags by their names")
     columns = (text, second_text, label)
-    writers = {"squad": _write_squad, "tagging": _write_tags, "multiple_choice": _write_choices}
+    version_2 = str(flags.get("version_2_with_negative")).lower() in TRUE
+    write_squad = functools.partial(_write_squad, version_2=version_2)
+    writers: dict[str, Callable[[str, Iterable[Any], tuple[str, str | None, str]], str]] = {
+        "squad": write_squad,
+        "tagging": _write_tags,
+        "multiple_choice": _write_choices,
+    }
     write = writers.get(task, _write_table)
     trained = write(os.path.join(folder, _DATA, "train"), train, columns)
     evaluated = None if evaluate is None else write(os.path.join(folder, _DATA, "eval"), evaluate, columns)
@@ -207,15 +215,25 @@ def _names(labels: Sequence[Any], number: int) -> list[str]:
     return names
 
 
-def _write_squad(path: str, rows: Iterable[Any], columns: tuple[str, str | None, str]) -> str:
-    """Write rows of questions in the layout of SQuAD; the path of the file."""
-    paragraphs = []
+def _write_squad(path: str, rows: Iterable[Any], columns: tuple[str, str | None, str], version_2: bool) -> str:
+    """Write rows of questions in the layout of SQuAD; the path of the file.
+
+    They are of version 2.0 also where a row says what is impossible, or some have no answers; those that do not say it
+    are then impossible without answers.
+    """
+    contexts, asked, said = [], [], []
     for number, row in enumerate(_each(rows)):
         if not isinstance(row, Mapping) or not set(_SQUAD_KEYS) <= set(row):
             raise InputError(f"row {number} is `{str(row)[:60]}`", f"expected a dict with {', '.join(_SQUAD_KEYS)}")
         answers = _answers(row["answers"], number)
-        asked = {"id": str(row.get("id", number)), "question": row["question"], "answers": answers}
-        paragraphs.append({"context": row["context"], "qas": [asked]})
+        contexts.append(row["context"])
+        asked.append({"id": str(row.get("id", number)), "question": row["question"], "answers": answers})
+        said.append(_listed(row.get("is_impossible")))
+    have_answers = {bool(one["answers"]) for one in asked}
+    if version_2 or len(have_answers) > 1 or any(one is not None for one in said):
+        for one, is_impossible in zip(asked, said, strict=True):
+            one["is_impossible"] = not one["answers"] if is_impossible is None else is_impossible
+    paragraphs = [{"context": context, "qas": [one]} for context, one in zip(contexts, asked, strict=True)]
     data = {"version": "1.1", "data": [{"title": "", "paragraphs": paragraphs}]}
     return _written(f"{path}.json", json.dumps(data, ensure_ascii=False) + "\n")
 

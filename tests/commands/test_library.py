@@ -620,6 +620,29 @@ def test_questions_are_learnt(task: Task, tmp_path: Path) -> None:
     assert answer.text in "blue red"
 
 
+@pytest.mark.parametrize("said", [True, False])
+def test_questions_without_answers_are_learnt(said: bool, task: Task, tmp_path: Path) -> None:
+    """Rows of SQuAD 2.0 say what is impossible or have no answers, and may all have some; the version is asked for."""
+    rows: list[dict[str, Any]] = [
+        {
+            "question": f"{word} ?",
+            "context": f"red blue {word}",
+            "answers": {"text": [word], "answer_start": [9]} if number % 2 else {"text": [], "answer_start": []},
+            **({"is_impossible": np.bool_(number % 2 == 0)} if said else {}),
+        }
+        for number, word in enumerate(WORDS)
+    ]
+    how: dict[str, Any] = {"num_train_epochs": 1, "train_batch_size": 4, "max_seq_length": 24, "task": "squad"}
+    start, more = task.model / "bert_model.ckpt", {"compile_cache": ""}
+    with pytest.raises(jaxbert.InputError, match="question `0` has no answer") as refused:
+        jaxbert.fine_tune(start, output=tmp_path / "v1", train=rows, **how, flags=more)
+    assert "--version_2_with_negative" in refused.value.hint
+    version_2 = {"version_2_with_negative": True, **more}
+    for name, learnt in (("all", rows), ("answerable", rows[1::2])):
+        jaxbert.fine_tune(start, output=tmp_path / name, train=learnt, evaluate=rows, **how, flags=version_2)
+        assert read_results(str(tmp_path / name / "best"))["NoAns_total"] == len(WORDS) / 2
+
+
 @pytest.mark.parametrize(
     ("rows", "more", "problem"),
     [
