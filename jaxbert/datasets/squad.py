@@ -86,7 +86,8 @@ def make_records(
         InputError: wrong data, of the other version of SQuAD, or nothing to write.
     """
     records, meta_data = outputs
-    paragraphs = check_version(read_squad(source, "train"), version_2_with_negative, source)
+    paragraphs = read_squad(source, "train", version_2_with_negative)
+    paragraphs = check_version(paragraphs, version_2_with_negative, source)
     with progress() as report:
         written = write_squad_records(
             records, paragraphs, recipe, workers, lambda count: report("questions", count), strict=strict

@@ -53,19 +53,20 @@ class Paragraph:
     questions: tuple[Question, ...]
 
 
-def read_squad(path: str, role: Role = "eval") -> Iterator[Paragraph]:
+def read_squad(path: str, role: Role = "eval", version_2_with_negative: bool = False) -> Iterator[Paragraph]:
     """The paragraphs of a file in order; titles, plausible answers and unknown keys are left out.
 
     A JSON text is one value and is read as such, but each paragraph is let go once the next one is asked for. Parquet
     and Arrow files, as the library `datasets` has SQuAD, are read as a stream; of a folder with several splits the one
     for `role`. A question a row, with `answers`: those that follow each other with the same context are a paragraph.
+    Rows that do not say what is impossible show their version by their answers, unless it is known to be 2.0.
 
     Raises:
         InputError: not JSON, not the layout of SQuAD, a key is missing or of the wrong type, an id comes twice.
     """
     seen: set[str] = set()
     if is_arrow(path):
-        yield from _rows_as_paragraphs(open_arrow(path, role), seen)
+        yield from _rows_as_paragraphs(open_arrow(path, role), seen, version_2_with_negative)
         return
     for number, article in enumerate(_articles(path)):
         location = f"`{path}` article {number}"
@@ -103,14 +104,14 @@ def _articles(path: str) -> Iterator[Any]:
         yield articles.pop()
 
 
-def _rows_as_paragraphs(table: ArrowTable, seen: set[str]) -> Iterator[Paragraph]:
-    """Each row is an entry of `qas`. Where only some have answers, the others have none, as in version 2.0."""
+def _rows_as_paragraphs(table: ArrowTable, seen: set[str], version_2_with_negative: bool) -> Iterator[Paragraph]:
+    """Each row is an entry of `qas`. In version 2.0, or where only some have answers, the others have none."""
     columns = ["context", "id", "question", *(name for name in ("answers", "is_impossible") if name in table.columns)]
     lacking = set[bool]()
     if "answers" in columns:
         for number, (answers,) in table.rows(["answers"]):
             lacking.add(not _entries(answers, f"`{table.path}` row {number}"))
-    is_version_2 = len(lacking) == 2
+    is_version_2 = len(lacking) == 2 or (version_2_with_negative and bool(lacking))
     for context, group in itertools.groupby(table.rows(columns), lambda row: row[1][0]):
         rows = list(group)
         location = f"`{table.path}` from row {rows[0][0]} on"

@@ -189,6 +189,19 @@ def test_versions_of_datasets(tmp_path: Path) -> None:
         assert [question.is_impossible for question in questions] == impossible
 
 
+def test_rows_that_are_known_to_be_of_version_2(tmp_path: Path) -> None:
+    """They may all have answers: without a column that says it, impossible is what has none."""
+    path = tmp_path / "squad.parquet"
+    for answers, impossible in (
+        ((["Ann"], ["Bo"]), [False, False]),
+        (([], []), [True, True]),
+        ((None, None), [None, None]),
+    ):
+        write_parquet(path, rows(*answers))
+        questions = [one for paragraph in read_squad(str(path), "train", True) for one in paragraph.questions]
+        assert [one.is_impossible for one in questions] == impossible
+
+
 def test_wrong_rows_of_datasets(tmp_path: Path) -> None:
     """Columns that lack, answers without a start and an id that comes twice are refused with their place."""
     path = tmp_path / "squad.parquet"
