@@ -23,10 +23,13 @@ def run(flags: EvaluateSquadFlags) -> None:
                     f"`{path}` lacks {missing} of {len(questions)} questions",
                     "version 2.0 needs all of them; are these predictions for another file?",
                 )
-        print(json.dumps(score_v2(questions, answers, odds, flags.na_prob_thresh), indent=2))
+        threshold = 1.0 if flags.na_prob_thresh is None else flags.na_prob_thresh
+        print(json.dumps(score_v2(questions, answers, odds, threshold), indent=2))
         return
-    if odds is not None:
-        raise InputError(f"`{flags.data_file}` is SQuAD 1.1: every question has an answer", "leave out `--null_odds`")
+    if given := [f"`--{name}`" for name in ("null_odds", "na_prob_thresh") if getattr(flags, name) is not None]:
+        raise InputError(
+            f"`{flags.data_file}` is SQuAD 1.1: every question has an answer", f"leave out {' and '.join(given)}"
+        )
     if not any(question.id in answers for question in questions):
         raise InputError(
             f"`{flags.prediction_file}` answers none of the {len(questions)} questions of `{flags.data_file}`",

@@ -96,6 +96,7 @@ class EvaluateSquadFlags:
         "SQuAD 2.0: JSON object of question id and how much speaks for no answer, null_odds.json; adds the best"
         " thresholds and the average precisions.",
     )
-    na_prob_thresh: float = flag(
-        1.0, "SQuAD 2.0 with --null_odds: questions above this count as not answered, whatever was predicted."
+    na_prob_thresh: float | None = flag(
+        None,
+        "SQuAD 2.0 with --null_odds: questions above this count as not answered, whatever was predicted; default: 1.",
     )

@@ -26,6 +26,7 @@ from jaxbert.datasets.building import records_folder
 from jaxbert.datasets.checks import Bounds
 from jaxbert.datasets.squad import SquadRecipe, WindowRecords, make_records
 from jaxbert.errors import InputError
+from jaxbert.examples.squad import Question
 from jaxbert.examples.text_data import source_files
 from jaxbert.features.squad import QuestionFile, WindowedQuestion, WindowSettings, label_arrays, taught, window_arrays
 from jaxbert.io import files
@@ -115,6 +116,10 @@ class Answerer(Network):
         logits = self.logits(weights, batch, dropout_bits)
         positions = (batch["start_positions"], batch["end_positions"])
         return span_loss(within_windows(logits, batch), *positions, batch["answer_weights"])
+
+    def scores_version_2(self, questions: Sequence[Question], path: str) -> bool:
+        """Whether answers are scored as of SQuAD 2.0: where the model may give none, or the file asks for none."""
+        return self.version_2_with_negative or is_version_2(questions, path)
 
     @functools.cached_property
     def candidates(self) -> "jax.stages.Wrapped":
@@ -258,7 +263,7 @@ def _train(flags: SquadFlags, answerer: Answerer, data: "Data", held_out: Questi
     note_other_size(data.meta.train_data_size, len(records), data.train)
     bound = fine_tuning.data_of_run(records.checksums, flags.train_file)
     training = fine_tuning.training(flags, answerer, records, span_targets, "squad", bound)
-    metric = _best_metric(flags, held_out)
+    metric = _best_metric(answerer, held_out)
     texts = data.model.texts() | {model_folder.META_DATA_FILE: data.meta.to_json()}
     if held_out is not None:
         texts[_ASKED_FILE] = _asked(flags, held_out)
@@ -275,8 +280,9 @@ def _train(flags: SquadFlags, answerer: Answerer, data: "Data", held_out: Questi
     fine_tuning.say_where(flags)
 
 
-def _best_metric(flags: SquadFlags, held_out: QuestionFile | None) -> str:
+def _best_metric(answerer: Answerer, held_out: QuestionFile | None) -> str:
     """The metric that decides which weights are best: F1, unless a flag says."""
+    flags = answerer.flags
     if held_out is None:
         if flags.best_metric or flags.patience:
             raise InputError(
@@ -284,7 +290,7 @@ def _best_metric(flags: SquadFlags, held_out: QuestionFile | None) -> str:
                 "give a file with answers, or leave them out",
             )
         return "f1"
-    names = METRICS_V2 if is_version_2(held_out.questions(), held_out.path) else METRICS_V1
+    names = METRICS_V2 if answerer.scores_version_2(held_out.questions(), held_out.path) else METRICS_V1
     return fine_tuning.best_metric(flags, (*names, "loss"))
 
 
@@ -322,7 +328,8 @@ def evaluate(
     _write_answers(folder, noted(), answerer.version_2_with_negative)
     gold = questions.questions()
     if not answerer.version_2_with_negative:
-        return (score_v2 if is_version_2(gold, questions.path) else score_v1)(gold, texts) | loss.results
+        score = score_v2 if answerer.scores_version_2(gold, questions.path) else score_v1
+        return score(gold, texts) | loss.results
     searched = score_v2(gold, texts, odds, math.inf)
     best = dividing_threshold(gold, texts, odds)
     wanted = answerer.flags.null_score_diff_threshold
@@ -378,7 +385,7 @@ def _report(
     found = dict(model_folder.read_results(fine_tuning.best_folder(flags)) if results is None else results)
     step = {"step": int(found.pop("step"))} if "step" in found else {}
     questions = asked.questions()
-    version_2 = is_version_2(questions, asked.path)
+    version_2 = answerer.scores_version_2(questions, asked.path)
     texts = read_answers(os.path.join(flags.model_dir, PREDICTIONS_FILE))
     choices = read_probabilities(os.path.join(flags.model_dir, N_BEST_FILE))
     probabilities = {id_: choices[id_].get(text, 0.0) for id_, text in texts.items()}
@@ -468,7 +475,8 @@ def read_data(flags: SquadFlags, model: Model) -> Data:
     if not flags.trains:
         fine_tuning.refuse_other_task(flags, model, SquadMetaData)
     path = flags.input_meta_data_path or (None if flags.trains else model.beside(model_folder.META_DATA_FILE))
-    meta = SquadMetaData.read(path) if path and not flags.train_file else _meta_of_flags(flags, model)
+    path = None if flags.train_file else path
+    meta = SquadMetaData.read(path) if path else _meta_of_flags(flags, model)
     known = vars(meta.settings) | {"version_2_with_negative": meta.version_2_with_negative}
     for name, value in known.items():
         if getattr(flags, name) not in (None, value):
@@ -476,6 +484,12 @@ def read_data(flags: SquadFlags, model: Model) -> Data:
                 f"`--{name}={str(getattr(flags, name)).lower()}`, but `{path}` says `{str(value).lower()}`",
                 "leave out the flag, or make records and metadata with it",
             )
+    if flags.null_score_diff_threshold is not None and not meta.version_2_with_negative:
+        raise InputError(
+            f"`--null_score_diff_threshold={flags.null_score_diff_threshold}` is for SQuAD 2.0, and this is SQuAD 1.1:"
+            " every question gets an answer",
+            "leave it out" + ("" if path else ", or give `--version_2_with_negative`"),
+        )
     if flags.answers or flags.train_file:
         model = model.for_text()
     record_length = meta.settings.max_seq_length

@@ -81,6 +81,13 @@ def test_wrong_input(
     assert message in err
 
 
+def test_flags_of_version_2_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where every question has an answer, they would change nothing; the hint names those that are given."""
+    predictions = json_file(tmp_path, "predictions.json", {"a": "cat", "b": ""})
+    assert main(["evaluate_squad", data_file(tmp_path, V1), predictions, "--na_prob_thresh=0.5"]) == 2
+    assert "is SQuAD 1.1: every question has an answer\nhint: leave out `--na_prob_thresh`\n" in capsys.readouterr().err
+
+
 def test_leaderboard(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What the official script prints for a real submission."""
     folder = shared / "data/squad"

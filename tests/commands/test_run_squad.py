@@ -206,14 +206,14 @@ def test_several_files_are_answered(trained: tuple[Path, int], data: Path, squad
 
 def test_odd_files(trained: tuple[Path, int], squad: Run, tmp_path: Path) -> None:
     """Contexts without a word, of one word, of thousands; unknown characters, odd white space: each is answered."""
-    folder, _ = trained
+    folder, version = trained
     contexts = ["", " \n", "teal", "red " * 5000, "北京 \u3000是中国的首都。", "red\t\tblue\u202fgreen \u200b grey\x00"]
     paragraphs = [
         {"context": text, "qas": [{"id": str(n), "question": "red 谁" * n}]} for n, text in enumerate(contexts)
     ]
     (tmp_path / "odd.json").write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
     where = flags(predict_checkpoint_path=folder / "best", model_dir=tmp_path, predict_file=tmp_path / "odd.json")
-    code, _, err = squad("--mode=predict", *where, "--null_score_diff_threshold=1e9")
+    code, _, err = squad("--mode=predict", *where, *(["--null_score_diff_threshold=1e9"] if version == 2 else []))
     assert code == 0, err
     answers = read(tmp_path / "predictions.json")
     assert list(answers) == [str(number) for number in range(len(contexts))]
@@ -246,6 +246,24 @@ def test_the_other_version_is_answered_and_not_scored(
     assert list(read(tmp_path / "predictions.json")) == [one["qas"][0]["id"] for one in asked]
 
 
+def test_a_model_of_version_2_on_questions_with_answers(
+    answering: dict[int, Path], data: Path, task: Task, squad: Run, tmp_path: Path
+) -> None:
+    """It may answer none of them: results, report and the metric to choose by are those of version 2.0 alike."""
+    given = flags(predict_checkpoint_path=answering[2] / "best", model_dir=tmp_path, predict_file=data / "dev-v1.json")
+    code, out, err = squad("--mode=eval", *given, "--null_score_diff_threshold=-1e9")
+    assert code == 0, err
+    report, results = read(tmp_path / "report.json"), json.loads(out)
+    assert report["data"]["task"] == "SQuAD 2.0"
+    assert results["total"] == results["HasAns_total"] == 11
+    assert {name: one["value"] for name, one in report["results"]["metrics"].items()}.items() <= results.items()
+    assert [one["support"] for one in report["classes"]] == [11, 0]
+    train = [*squad_training(data, task, 2, tmp_path / "out"), *flags(predict_file=data / "dev-v1.json")]
+    refused = squad(*train, "--best_metric=exact_match")
+    assert_refused(refused, "`--best_metric=exact_match` is no metric of this task", "exact, HasAns_f1")
+    assert squad(*train, "--best_metric=exact", "--num_train_epochs=1")[0] == 0
+
+
 def test_records_may_be_padded_beyond_the_model(data: Path, task: Task, squad: Run, tmp_path: Path) -> None:
     """Where all tokens fit; the trained model says how long its own windows are, and answers long contexts by them."""
     made = flags(
@@ -276,6 +294,7 @@ def test_records_may_be_padded_beyond_the_model(data: Path, task: Task, squad: R
     [
         (["--predict_file={data}/dev-v2.json"], "has no answer", "--version_2_with_negative"),
         (["--version_2_with_negative"], "has no key `is_impossible`", "leave out"),
+        (["--null_score_diff_threshold=0"], "is for SQuAD 2.0, and this is SQuAD 1.1", "`--version_2_with_negative`"),
         (["--predict_file={data}/dev-*.json"], "means 2 files, one can be scored", "--mode=predict"),
         (["--train_data_path=x"], "`--train_data_path`", "both name training data"),
         (["--max_seq_length=40", "--doc_stride=30"], "`max_position_embeddings` 32", "lower `--max_seq_length`"),
@@ -308,3 +327,6 @@ def test_flags_against_the_meta_data(trained: tuple[Path, int], data: Path, squa
     assert_refused(squad("--mode=predict", *where, "--doc_stride=5"), "`--doc_stride=5`, but `", "leave out the flag")
     other = f"--version_2_with_negative={str(version == 1).lower()}"
     assert_refused(squad("--mode=predict", *where, other), f"`{other}`, but `", "leave out the flag")
+    if version == 1:
+        refused = squad("--mode=predict", *where, "--null_score_diff_threshold=-2")
+        assert_refused(refused, "`--null_score_diff_threshold=-2.0` is for SQuAD 2.0", "leave it out")
