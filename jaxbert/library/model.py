@@ -309,9 +309,15 @@ class Model:
         Raises:
             InputError: the model is no classifier; it was trained with pairs and gets none, or the other way round.
         """
+        self.check_predicts()
         if self._tags is not None:
             return self._tagged(texts, self._tags)
         return self.predictions(self.logits(texts))
+
+    def check_predicts(self) -> None:
+        """Raise InputError where `predict` is not for this model, whatever the texts."""
+        if self._tags is None:
+            self._classification()
 
     def _tagged(self, texts: Iterable[Text | Sequence[str]], task: TaggingMetaData) -> list[list[Span]]:
         sentences = [_sentence(text, number) for number, text in enumerate(_texts(texts))]

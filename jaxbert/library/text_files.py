@@ -142,6 +142,7 @@ def predict_texts(flags: PredictFlags, standard_input: BinaryIO) -> None:
         dtype=cast(Any, flags.dtype),
         compile_cache=flags.compile_cache,
     )
+    model.check_predicts()  # before anything is asked of the user that would not help
     rows: Iterator[Named]
     count = 0
     if flags.texts:

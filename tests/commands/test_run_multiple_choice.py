@@ -226,7 +226,8 @@ def test_other_commands_refuse_the_model(swag: Path, task: Task, plain: Path, ru
     (tmp_path / "questions.json").write_text("{}")
     squad = run("run_squad", "--mode=predict", *where, *flags(predict_file=tmp_path / "questions.json"))
     assert_refused(squad, f"`{model}` {trained}", "use `run_multiple_choice`")
-    assert_refused(run("predict", *flags(model=model), "a text"), "one of the choices of each question")
+    for asked in (["a text"], flags(input_file=swag / "test.csv")):
+        assert_refused(run("predict", *flags(model=model), *asked), "one of the choices of each question")
     saved = run("export", *flags(format="saved_model", init_checkpoint=model, output_dir=out))
     assert_refused(saved, "a model for multiple choice is not written with `--format=saved_model`", "huggingface")
     tf2 = run("convert_checkpoint", *flags(to="tf2", init_checkpoint=model, output_dir=out))
