@@ -100,9 +100,9 @@ def _confusion(names: Sequence[str], counts: Array) -> Part:
 
 
 def choices(answers: Array, probabilities: Sequence[Array], texts: Texts) -> Part:
-    """The right choice of each question, by its place from 1: places [n], and the probabilities of its choices."""
+    """The right choice of each question, by its place from 0: places [n], and the probabilities of its choices."""
     most = max(map(len, probabilities))
-    names = [f"choice {place}" for place in range(1, most + 1)]
+    names = [f"choice {place}" for place in range(most)]
     padded = np.stack([np.pad(one, (0, most - len(one))) for one in probabilities])
     return classification(names, answers, padded, texts)
 

@@ -133,8 +133,8 @@ def test_choices(task: Task, tmp_path: Path) -> None:
     assert report["mistakes"]
     for one in report["mistakes"]:
         row = rows[one["example"]]
-        assert one["label"] == f"choice {int(row['label']) + 1}"
-        right, chosen = (f"ending{int(one[name][-1]) - 1}" for name in ("label", "predicted"))
+        assert one["label"] == f"choice {row['label']}"
+        right, chosen = (f"ending{one[name][-1]}" for name in ("label", "predicted"))
         assert one["texts"] == [
             row["sent1"],
             f"right: {row['sent2']} {row[right]}",
