@@ -83,12 +83,17 @@ def read_questions(path: str, role: Role, columns: ChoiceColumns | None = None) 
             an answer that is missing or is none of the choices.
     """
     count = 0
-    for one in expand(path) if "*" in path and not is_arrow(path) else [path]:
+    for one in files_of(path):
         for question in _questions(one, role, columns):
             yield question if question.id else dataclasses.replace(question, id=str(count))
             count += 1
     if not count:
         raise InputError(f"`{path}` holds no questions", "expected at least one")
+
+
+def files_of(path: str) -> Sequence[str]:
+    """The files that a pattern means, which are read one after the other; or the one file, or folder."""
+    return expand(path) if "*" in path and not is_arrow(path) else [path]
 
 
 def _questions(path: str, role: Role, columns: ChoiceColumns | None) -> Iterator[ChoiceQuestion]:

@@ -17,7 +17,7 @@ from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.resolve import Model
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.data import TextDataFlags
-from jaxbert.config.trainers import ClassifierFlags
+from jaxbert.config.trainers import ClassifierFlags, FineTuningFlags
 from jaxbert.console import cores, progress, say
 from jaxbert.datasets.building import records_folder
 from jaxbert.datasets.checks import Bounds
@@ -25,6 +25,7 @@ from jaxbert.datasets.classification import ClassificationRecords, Recipe, Recor
 from jaxbert.datasets.held_out import hold_out
 from jaxbert.datasets.in_memory import TextExamples
 from jaxbert.errors import InputError
+from jaxbert.examples.arrow import Role
 from jaxbert.examples.table import ColumnNames, open_table
 from jaxbert.examples.text_data import source_files, text_dataset
 from jaxbert.examples.text_examples import LabelKind, Split, TextDataset
@@ -453,7 +454,7 @@ def _with_held_out(flags: ClassifierFlags, dataset: TextDataset) -> TextDataset:
     return dataset
 
 
-def columns_of_run(folder: str, path: str, role: Literal["eval", "test"], wanted: Iterable[str]) -> dict[str, Any]:
+def columns_of_run(folder: str, path: str, role: Role, wanted: Iterable[str]) -> dict[str, Any]:
     """Flags for columns of the table at `path`: those `wanted` by which a run was trained and that the table has.
 
     They are said. Empty without that of the text, and where columns are known by number: whether a file has a header is
@@ -462,10 +463,20 @@ def columns_of_run(folder: str, path: str, role: Literal["eval", "test"], wanted
     trained = run_folder.trained_with(ClassifierFlags, folder)
     if trained is None or (trained.text_a_column or "0").lstrip("-").isdecimal():
         return {}
-    table = open_table(path, ColumnNames(trained.text_a_column or ""), role)
-    named = {name: getattr(trained, name) for name in ("text_a_column", *wanted)}
+    return columns_as_trained(trained, path, role, ["text_a_column"], wanted)
+
+
+def columns_as_trained(
+    trained: FineTuningFlags, path: str, role: Role, needed: Sequence[str], wanted: Iterable[str]
+) -> dict[str, Any]:
+    """The flags `needed` for columns of the table at `path` as they were `trained` with, and those `wanted` it has.
+
+    They are said. Empty where the table lacks a column that is needed.
+    """
+    table = open_table(path, ColumnNames(getattr(trained, needed[0])), role)
+    named = {name: getattr(trained, name) for name in (*needed, *wanted)}
     found = {name: columns for name, columns in named.items() if columns and all(map(table.has, columns.split(",")))}
-    if "text_a_column" not in found:
+    if not found.keys() >= set(needed):
         return {}
     say(f"columns as in training: {' '.join(f'--{name}={columns}' for name, columns in found.items())}")
     return found
@@ -473,7 +484,7 @@ def columns_of_run(folder: str, path: str, role: Literal["eval", "test"], wanted
 
 def _with_columns_of_run(flags: ClassifierFlags) -> ClassifierFlags:
     """The flags, of which those for columns are as in training where that of the text is not given."""
-    role: Literal["eval", "test"] = "eval" if flags.mode == "eval" else "test"
+    role: Role = "eval" if flags.mode == "eval" else "test"
     path = flags.eval_file if role == "eval" else flags.test_file
     if path is None or flags.text_a_column is not None:
         return flags

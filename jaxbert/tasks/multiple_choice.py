@@ -19,7 +19,7 @@ from jaxbert.console import cores, say
 from jaxbert.datasets.choices import ChoiceExamples
 from jaxbert.errors import InputError
 from jaxbert.examples.arrow import Role
-from jaxbert.examples.choices import ChoiceColumns, read_questions
+from jaxbert.examples.choices import ChoiceColumns, files_of, read_questions
 from jaxbert.examples.text_data import source_files
 from jaxbert.io import files
 from jaxbert.model.heads import choose
@@ -28,10 +28,10 @@ from jaxbert.predictions.choices import write_choices
 from jaxbert.reports import content
 from jaxbert.reports import run as reports
 from jaxbert.tasks import fine_tuning, reporting
-from jaxbert.tasks.classification import MAX_SEQ_LENGTH, log_softmax, longest
+from jaxbert.tasks.classification import MAX_SEQ_LENGTH, columns_as_trained, log_softmax, longest
 from jaxbert.tasks.network import Network
 from jaxbert.tfrecord.metadata import MultipleChoiceMetaData
-from jaxbert.train import devices, hosts, run
+from jaxbert.train import devices, hosts, run, run_folder
 from jaxbert.train.losses import choice_loss
 from jaxbert.train.step import Batch
 
@@ -223,6 +223,7 @@ def read_data(flags: MultipleChoiceFlags, model: Model) -> Data:
     """
     if not flags.trains:
         fine_tuning.refuse_other_task(flags, model, MultipleChoiceMetaData)
+        flags = _with_columns_of_run(flags)
     model = model.for_text()
     model.refuse_pairs()
     trained = model.task if isinstance(model.task, MultipleChoiceMetaData) and not flags.trains else None
@@ -249,6 +250,18 @@ def _path(flags: MultipleChoiceFlags, role: Role) -> str:
     if any(files.is_file(os.path.join(flags.data_dir, name)) for name in _SWAG_FILES.values()):
         return os.path.join(flags.data_dir, _SWAG_FILES[role])
     return flags.data_dir
+
+
+def _with_columns_of_run(flags: MultipleChoiceFlags) -> MultipleChoiceFlags:
+    """The flags, of which those for columns are as in training where none is given and the questions have these."""
+    trained = run_folder.trained_with(MultipleChoiceFlags, flags.model_dir)
+    if trained is None or trained.choice_columns is None or flags.choice_columns is not None:
+        return flags
+    role: Role = "eval" if flags.mode == "eval" else "test"
+    texts = [name for name in ("context_column", "question_column") if getattr(trained, name)]
+    needed = [*texts, "choice_columns", *(["label_column"] if role == "eval" else [])]
+    path = files_of(_path(flags, role))[0]
+    return dataclasses.replace(flags, **columns_as_trained(trained, path, role, needed, ["id_column"]))
 
 
 def _columns(flags: MultipleChoiceFlags) -> ChoiceColumns | None:

@@ -164,6 +164,33 @@ def test_devices(training: list[str], plain: Path, tmp_path: Path) -> None:
     assert_same_model("last", plain, tmp_path / "out")
 
 
+def test_columns_are_those_of_the_training(training: list[str], swag: Path, choose: Run, tmp_path: Path) -> None:
+    """A run that was trained on columns by name finds them in other files, and takes a known layout as it is."""
+    names = {"sent1": "about", "sent2": "asked", "label": "right", "ending": "choice"}
+    for part in ("train", "val"):
+        text = (swag / f"{part}.csv").read_text()
+        head, rest = text.split("\n", 1)
+        for old, new in names.items():
+            head = head.replace(old, new)
+        (tmp_path / f"{part}.csv").write_text(f"{head}\n{rest}")
+    val, run = tmp_path / "val.csv", flags(model_dir=tmp_path / "out")
+    own = [*training, *flags(train_file=tmp_path / "train.csv", eval_file=val)]
+    columns = flags(context_column="about", question_column="asked", label_column="right")
+    columns += flags(choice_columns="choice0,choice1,choice2,choice3")
+    assert choose(*(flag for flag in own if not flag.startswith("--data_dir")), *columns)[0] == 0
+    for mode, name in (("eval", "eval_file"), ("predict", "test_file")):
+        given = [f"--mode={mode}", f"--{name}={val}", *run]
+        code, out, err = choose(*given)
+        assert code == 0, err
+        assert "columns as in training: --context_column=about --question_column=asked --choice_columns=choice0," in err
+        written = (tmp_path / "out/predictions.tsv").read_bytes() if mode == "predict" else b""
+        assert choose(*given, *columns)[1] == out
+        assert not written or (tmp_path / "out/predictions.tsv").read_bytes() == written
+    code, _, err = choose("--mode=predict", f"--data_dir={swag}", *run)
+    assert code == 0, err
+    assert "columns as in training" not in err
+
+
 def test_stopped_and_gone_on(training: list[str], choose: Run, tmp_path: Path) -> None:
     """A run that SIGTERM stopped ends with the bits of one that nothing stopped."""
     longer = [*training, "--num_train_epochs=4"]
