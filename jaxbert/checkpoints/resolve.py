@@ -311,7 +311,7 @@ def _nearby(path: str) -> InputError | None:
     for kind, models, told in (
         ("run", [os.path.join(run, name) for name in models_of_run(run)], "give a model in it:"),
         ("sweep", models_of_sweep(run), "give the model of its best run:"),
-        ("`run_glue`", models_of_glue(run), "give the best model of a task:"),
+        ("run of GLUE", models_of_glue(run), "give the best model of a task:"),
     ):
         if models:
             problem = f"is the folder of a {kind}" if run == path else f"is not there, but the folder of the {kind} is"

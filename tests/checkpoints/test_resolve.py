@@ -187,7 +187,7 @@ def test_the_best_model_of_a_sweep_is_named(tiny_weights: dict[str, np.ndarray],
     for path, problem, hint in (
         (tmp_path / "MRPC", "is the folder of a sweep", f"give the model of its best run: {mrpc}"),
         (tmp_path / "MRPC/best", "is not there, but the folder of the sweep is", mrpc),
-        (tmp_path, "is the folder of a `run_glue`", f"give the best model of a task: {mrpc} or {rte}"),
+        (tmp_path, "is the folder of a run of GLUE", f"give the best model of a task: {mrpc} or {rte}"),
     ):
         with pytest.raises(InputError, match=problem) as caught:
             find_source(str(path))
