@@ -645,9 +645,9 @@ def _as_trained(model: Model, meta: ClassificationMetaData) -> tuple[Classificat
 def _expand(flags: ClassifierFlags, name: str) -> Sequence[str]:
     patterns = getattr(flags, name)
     if patterns is None:
+        text = "test_file" if flags.mode == "predict" else name.replace("data_path", "file")
         raise InputError(
-            f"`--{name}` must be given with `--mode={flags.mode}`",
-            "or give text: `--data_dir`, `--test_file` and the like",
+            f"`--{name}` must be given with `--mode={flags.mode}`", f"or give text: `--data_dir` or `--{text}`"
         )
     return files.expand(patterns)
 

@@ -92,6 +92,15 @@ def test_eval_repeats_the_evaluation(trained: tuple[Path, str], task: Task, clas
         assert json.loads(out) | {"step": written["step"]} == written
 
 
+def test_data_that_is_missing_is_named_as_text_too(trained: tuple[Path, str], task: Task, classify: Run) -> None:
+    """The hint has the flag for a table that the mode looks at."""
+    given = [flag for flag in task.records if "eval_data_path" not in flag]
+    for mode, name in (("eval", "--eval_file"), ("predict", "--test_file")):
+        code, _, err = classify(f"--mode={mode}", *given, *flags(model_dir=trained[0]))
+        assert code == 2
+        assert f"hint: or give text: `--data_dir` or `{name}`" in err
+
+
 def test_predictions(trained: tuple[Path, str], task: Task, classify: Run) -> None:
     """Records and text give the same three files: a line for each example in order, probabilities that sum to 1."""
     folder, _ = trained
