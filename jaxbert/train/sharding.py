@@ -27,7 +27,7 @@ Shardings = dict[str, NamedSharding]
 """By the paths of weights."""
 
 _WORDS = "bert/embeddings/word_embeddings"
-_MOST_PARTS_OF_WORDS = 64
+_MOST_PARTS_OF_WORDS = 64  # by the bundles that libtpu schedules for a token, not measured (docs/log.md, 2026-12-01)
 _LAYER = r"bert/encoder/layer_\d+"
 
 # A path matches exactly one pattern as a whole; each axis of the weight is split along the mesh axis named.
