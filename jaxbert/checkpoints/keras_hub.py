@@ -181,23 +181,23 @@ def read_pooling(folder: str) -> Pooling | None:
 
 def contents(folder: str) -> Contents:
     """What is in the files of weights; no weight is read. Raises InputError where they are damaged."""
-    stored = {f"{WEIGHTS_FILE}/{path}": data for path, data in _datasets(os.path.join(folder, WEIGHTS_FILE)).items()}
+    found = {f"{WEIGHTS_FILE}/{path}": both for path, both in _datasets(os.path.join(folder, WEIGHTS_FILE)).items()}
     heads = _HEADS.get(_task(folder)[0] or "", {})
     head_file = os.path.join(folder, _TASK_WEIGHTS)
     if is_file(head_file):
-        stored |= {f"{_TASK_WEIGHTS}/{path}": data for path, data in _datasets(head_file).items()}
+        found |= {f"{_TASK_WEIGHTS}/{path}": both for path, both in _datasets(head_file).items()}
+    tensors = {key: tensor for key, (_, tensor) in found.items()}
     layers = 0
-    while any(key.startswith(f"{WEIGHTS_FILE}/{_layer(layers)}/") for key in stored):
+    while any(key.startswith(f"{WEIGHTS_FILE}/{_layer(layers)}/") for key in tensors):
         layers += 1
     keys = {name: f"{WEIGHTS_FILE}/{path}" for name, path in _paths(layers).items()}
     keys |= {name: f"{_TASK_WEIGHTS}/{path}" for name, path in heads.items()}
-    keys = {name: key for name, key in keys.items() if key in stored}
-    tensors = {key: Tensor(tuple(data.shape), _dtype(data)) for key, data in stored.items()}
+    keys = {name: key for name, key in keys.items() if key in tensors}
     projection = tensors[keys[names.FIRST_QUERY]].shape if names.FIRST_QUERY in keys else ()
 
     def read(name: str, key: str) -> np.ndarray:
         try:
-            weight = np.asarray(stored[key][()])
+            weight = np.asarray(found[key][0][()])
         except _DAMAGE as error:
             raise InputError(f"`{key}` in `{folder}` cannot be read: {error}", "copy the file again") from error
         if tensors[key].dtype == "bfloat16":
@@ -231,8 +231,8 @@ def _paths(layers: int) -> dict[str, str]:
     return paths
 
 
-def _datasets(path: str) -> dict[str, Any]:
-    """Path in the file -> array of h5py that is there; nothing outside of the file is followed."""
+def _datasets(path: str) -> dict[str, tuple[Any, Tensor]]:
+    """Path in the file -> array of h5py that is there, and what it is; nothing outside of the file is followed."""
     try:
         import h5py
     except ImportError as error:
@@ -249,11 +249,12 @@ def _datasets(path: str) -> dict[str, Any]:
             file = h5py.File(here, "r")
         file.visititems(keep)
         outside = [name for name, item in found.items() if item.external or item.is_virtual]
+        tensors = {name: Tensor(tuple(item.shape), _dtype(item)) for name, item in found.items()}
     except _DAMAGE as error:
         raise InputError(f"`{path}` is not a whole HDF5 file: {error}", "copy the file again") from error
     if outside:
         raise InputError(f"`{path}`: the values of `{outside[0]}` are in another file", "give a file that is whole")
-    return found
+    return {name: (item, tensors[name]) for name, item in found.items()}
 
 
 def _dtype(data: Any) -> str:

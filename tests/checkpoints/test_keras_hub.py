@@ -276,6 +276,18 @@ def test_values_in_other_files_are_not_followed(tmp_path: Path) -> None:
         read_initial(str(tmp_path))
 
 
+def test_a_type_of_number_that_numpy_has_not(tmp_path: Path) -> None:
+    """One changed byte makes it: h5py finds out when it is asked for the type."""
+    _write(tmp_path, random_weights(_CONFIG))
+    with h5py.File(tmp_path / "model.weights.h5", "a") as file:
+        del file["layers/dense/vars/1"]
+        wide = h5py.h5t.IEEE_F32LE.copy()
+        wide.set_ebias(1 << 20)
+        h5py.h5d.create(file["layers/dense/vars"].id, b"1", wide, h5py.h5s.create_simple((6,)))
+    with pytest.raises(InputError, match="is not a whole HDF5 file"):
+        read_initial(str(tmp_path))
+
+
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole preset; its file of weights may be damaged and is put back."""
