@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outputs of a model for every example of a set, in the order of the set."""
 
+import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,20 +29,27 @@ def computed(
     on_cpu = jax.default_backend() == "cpu" and jax.device_count() == 1
     sent: deque[tuple[T, Future[Any]]] = deque()
     compiled = set()
-    with ThreadPoolExecutor(2) as threads:
-        for named, batch in batches:
+    for named, batch in batches:
+        result: Future[Any] = Future()
+        if on_cpu:
+            result = _two_threads().submit(_finished, function, weights, batch)
             shapes = tuple((name, array.shape) for name, array in batch.items())
-            if on_cpu and shapes in compiled:
-                result = threads.submit(_finished, function, weights, batch)
-            else:  # two threads would compile it twice
+            if shapes not in compiled:  # two threads would compile it twice
+                result.result()
                 compiled.add(shapes)
-                result = Future()
-                result.set_result(function(weights, batch))
-            sent.append((named, result))
-            if len(sent) > 1 + on_cpu:
-                yield _oldest(sent)
-        while sent:
+        else:
+            result.set_result(function(weights, batch))
+        sent.append((named, result))
+        if len(sent) > 1 + on_cpu:
             yield _oldest(sent)
+    while sent:
+        yield _oldest(sent)
+
+
+@functools.cache
+def _two_threads() -> ThreadPoolExecutor:
+    """The same for the whole process: each thread keeps memory for the largest program that it ever ran."""
+    return ThreadPoolExecutor(2, thread_name_prefix="computes")
 
 
 def _oldest(sent: "deque[tuple[T, Future[Any]]]") -> tuple[T, Any]:

@@ -44,6 +44,24 @@ def test_a_cpu_computes_two_batches_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(list(computed(function, None, ((None, {"x": jnp.zeros(2)}) for _ in range(5))))) == 5
 
 
+def test_all_calls_are_computed_in_the_same_two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each thread keeps memory for the largest program that it ran: a server's would grow with every new one."""
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    used = set()
+
+    def function(weights: Any, batch: Any) -> Any:
+        used.add(threading.current_thread())
+        return batch["x"]
+
+    callers = [threading.Thread(target=lambda: list(computed(function, None, batches()))) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert 1 <= len(used) <= 2
+    assert used.isdisjoint({*callers, threading.current_thread()})
+
+
 def test_several_devices_are_sent_all_programs_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their collectives must be entered in one order everywhere."""
     monkeypatch.setattr(jax, "device_count", lambda: 2)
