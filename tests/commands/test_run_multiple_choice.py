@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import jaxbert
 from jaxbert.checkpoints.load import read_initial
 from jaxbert.cli import main
 from jaxbert.errors import InputError
-from tests.commands.conftest import Run
+from tests.commands.conftest import Run, kept
 from tests.commands.damage import assert_refused
 from tests.commands.same_runs import assert_report_of_first_epoch, assert_same_model, losses
 from tests.commands.test_run_classifier_stopped import lines, stop_after
@@ -25,9 +26,10 @@ from tests.commands.tiny_task import WORDS, Task, flags, start_command
 
 
 @pytest.fixture(scope="module")
-def swag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def swag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The questions; nothing may be written into the folder."""
-    return write_swag(tmp_path_factory.mktemp("questions") / "swag")
+    with kept(write_swag(tmp_path_factory.mktemp("questions") / "swag")) as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -50,12 +52,13 @@ def choose(run: Run) -> Run:
 
 
 @pytest.fixture(scope="module")
-def plain(swag: Path, task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def plain(swag: Path, task: Task, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of one epoch on one device; nothing may be written into it."""
     folder = tmp_path_factory.mktemp("plain")
     where = flags(data_dir=swag, init_checkpoint=task.model / "bert_model.ckpt", model_dir=folder)
     assert main(["run_multiple_choice", *BATCHES, *PLAIN, *where]) == 0
-    return folder
+    with kept(folder):
+        yield folder
 
 
 @pytest.fixture

@@ -250,7 +250,8 @@ def test_a_model_of_version_2_on_questions_with_answers(
     answering: dict[int, Path], data: Path, task: Task, squad: Run, tmp_path: Path
 ) -> None:
     """It may answer none of them: results, report and the metric to choose by are those of version 2.0 alike."""
-    given = flags(predict_checkpoint_path=answering[2] / "best", model_dir=tmp_path, predict_file=data / "dev-v1.json")
+    shutil.copytree(answering[2] / "best", tmp_path / "best")
+    given = flags(model_dir=tmp_path, predict_file=data / "dev-v1.json")
     code, out, err = squad("--mode=eval", *given, "--null_score_diff_threshold=-1e9")
     assert code == 0, err
     report, results = read(tmp_path / "report.json"), json.loads(out)

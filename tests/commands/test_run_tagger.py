@@ -4,6 +4,7 @@
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -22,7 +23,7 @@ from jaxbert.model.weights import unflatten
 from jaxbert.tasks.tagging import Tagger
 from jaxbert.text.tokenizer import Tokenizer
 from jaxbert.tfrecord.metadata import TaggingMetaData
-from tests.commands.conftest import Run
+from tests.commands.conftest import Run, kept
 from tests.commands.damage import assert_refused
 from tests.commands.same_runs import assert_report_of_first_epoch, assert_same_model, read
 from tests.commands.tiny_tags import make_model, random_flags, sentences, write_columns
@@ -35,14 +36,15 @@ TOLERANCE = 2e-5
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with a tiny model and files of its grammar; nothing may be written into it."""
     folder = tmp_path_factory.mktemp("tags")
     make_model(folder / "bert")
     write_columns(folder / "train.txt", sentences(400))
     write_columns(folder / "dev.txt", sentences(100, 1), "iob1")
     write_columns(folder / "few.txt", sentences(48, 2), "iobes", document=12)
-    return folder
+    with kept(folder):
+        yield folder
 
 
 @pytest.fixture
@@ -74,11 +76,12 @@ def short(files: Path, folder: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def plain(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a short training on one device."""
+def plain(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a short training on one device; nothing may be written into it."""
     folder = tmp_path_factory.mktemp("plain")
     assert main(["run_tagger", *short(files, folder), "--save_checkpoints_steps=2", "--keep_checkpoints=9"]) == 0
-    return folder
+    with kept(folder):
+        yield folder
 
 
 def test_a_tagger_learns(trained: Path, files: Path, tagger: Run) -> None:
@@ -213,10 +216,10 @@ def test_a_run_that_stopped_ends_with_the_same_bits(files: Path, plain: Path, ta
         shutil.rmtree(run / name)
     again = [*short(files, run), "--save_checkpoints_steps=2", "--keep_checkpoints=9"]
     write_columns(tmp_path / "other.txt", sentences(48, 5), "iobes")
-    for other, kept in ((files / "few.txt", tmp_path / "kept.txt"), (tmp_path / "other.txt", files / "few.txt")):
-        shutil.copy(other, kept)
+    shutil.copy(files / "few.txt", tmp_path / "few.txt")
+    shutil.copy(tmp_path / "other.txt", files / "few.txt")
     assert_refused(tagger(*again), "cannot go on with what is there now: what is made of", "another `--model_dir`")
-    shutil.copy(tmp_path / "kept.txt", files / "few.txt")
+    shutil.copy(tmp_path / "few.txt", files / "few.txt")
     code, _, err = tagger(*again)
     assert code == 0, err
     assert "going on after step 4" in err
