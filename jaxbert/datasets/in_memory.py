@@ -3,6 +3,7 @@
 
 import dataclasses
 import functools
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -97,6 +98,14 @@ class TextExamples:
     def read(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
         """Features of the sequences with these numbers [n]: ids, mask and segments [n, S], labels [n]."""
         return self._sequences.read(numbers) | {"label_ids": self._labels[numbers]}
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        """One, of all that can be learnt from the examples."""
+        found, sequences = hashlib.sha256(), self._sequences
+        for array in (sequences.tokens, sequences.types, self.lengths, self.firsts, self._labels):
+            found.update(array.tobytes())
+        return {"": found.hexdigest()}
 
     def _noted(self, examples: Iterable[TextExample]) -> Iterator[TextExample]:
         for example in examples:

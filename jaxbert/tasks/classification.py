@@ -82,11 +82,16 @@ class Examples(Protocol):
         lengths: tokens of each example, or each of the windows of long ones, int64.
         labels: of each example [n], int64 or float32; or 1 and 0 for each class [n, C], int64.
         pairs: whether there is an example with a second text.
+        checksums: of each of its files by its path, or of all that is in memory.
     """
 
     lengths: np.ndarray
     labels: np.ndarray
     pairs: bool
+
+    @property
+    def checksums(self) -> Mapping[str, str]:
+        """See above."""
 
     def __len__(self) -> int: ...
 
@@ -172,6 +177,7 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
     training = fine_tuning.training(
         *(flags, classifier, records, classifier.targets, "classifier"),
         fine_tuning.data_of_run(records.checksums, flags.train_file or flags.data_dir),
+        _evaluation_of_run(flags, data.held_out),
         size=size,
         class_order=data.class_order,
         evaluations=flags.num_eval_per_epoch,
@@ -204,6 +210,14 @@ def _train(flags: ClassifierFlags, classifier: Classifier, data: "Data") -> None
         reporting.of_training(flags, _kind(meta), data.model, classifier.table, about)
 
     fine_tuning.end_training(flags, write_report, is_finished=is_finished, scores=data.held_out is not None)
+
+
+def _evaluation_of_run(flags: ClassifierFlags, held_out: "Examples | None") -> dict[str, str]:
+    """See `data_of_run`, of the evaluation set."""
+    if held_out is None:
+        return {}
+    text = flags.eval_file or flags.train_file or flags.data_dir  # held out of what is trained on, without a file
+    return fine_tuning.data_of_run(held_out.checksums, text)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -146,7 +146,7 @@ def refuse_other_task(flags: FineTuningFlags, model: Model, own: type[MetaData])
 
 
 def data_of_run(checksums: Mapping[str, str], text: str | None) -> dict[str, str]:
-    """What the run is bound to: `checksums` of its record files by their paths, or of those made of `text`."""
+    """What the run is bound to: `checksums` of record files by their paths, or of what is made of `text`."""
     if text is None:
         return {f"`{path}`": checksum for path, checksum in checksums.items()}
     return {f"what is made of `{text}`": " ".join(checksums.values())}
@@ -188,6 +188,7 @@ def training(
     targets: Targets,
     kind: DenseHead,
     data: Mapping[str, str],
+    evaluation: Mapping[str, str],
     *,
     size: int | None = None,
     firsts: np.ndarray | None = None,
@@ -202,7 +203,8 @@ def training(
         examples: each a sequence; or a group of neighbouring ones where `firsts` says where each begins.
         targets: what the loss compares with.
         kind: of the head.
-        data: see `data_of_run`.
+        data: what is learnt, see `data_of_run`.
+        evaluation: what is evaluated on, empty without it.
         size: number of examples.
         firsts: see `TrainingBatches`.
         class_order: see `Training`.
@@ -223,6 +225,7 @@ def training(
         *(learner.table, learner.loss, schedule, steps, batches, kind),
         class_order=class_order,
         data=data,
+        evaluation=evaluation,
         factors=factors(flags, network.table),
         fresh=fresh_parts(flags, network.config),
         early_end=early_end(flags, steps),

@@ -127,7 +127,12 @@ def _train(flags: MultipleChoiceFlags, chooser: Chooser, data: "Data") -> None:
     examples = data.examples
     say(f"training on {len(examples):,} questions with {len(examples.lengths):,} choices")
     bound = fine_tuning.data_of_run({"": examples.checksum}, flags.train_file or flags.data_dir)
-    training = fine_tuning.training(flags, chooser, examples, choice_targets, "choice", bound, firsts=examples.firsts)
+    scored: dict[str, str] = {}
+    if data.held_out is not None:
+        scored = fine_tuning.data_of_run({"": data.held_out.checksum}, flags.eval_file or flags.data_dir)
+    training = fine_tuning.training(
+        *(flags, chooser, examples, choice_targets, "choice", bound, scored), firsts=examples.firsts
+    )
     metric = fine_tuning.best_metric(flags, ("accuracy", "loss"))
     meta = MultipleChoiceMetaData(len(examples), data.max_seq_length)
     texts = data.model.texts() | {model_folder.META_DATA_FILE: meta.to_json()}

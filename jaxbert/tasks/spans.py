@@ -262,7 +262,8 @@ def _train(flags: SquadFlags, answerer: Answerer, data: "Data", held_out: Questi
         fine_tuning.refuse_records_of_other_vocab(data.model, records, data.train)
     note_other_size(data.meta.train_data_size, len(records), data.train)
     bound = fine_tuning.data_of_run(records.checksums, flags.train_file)
-    training = fine_tuning.training(flags, answerer, records, span_targets, "squad", bound)
+    scored = fine_tuning.data_of_run({"": held_out.checksum}, held_out.path) if held_out is not None else {}
+    training = fine_tuning.training(flags, answerer, records, span_targets, "squad", bound, scored)
     metric = _best_metric(answerer, held_out)
     texts = data.model.texts() | {model_folder.META_DATA_FILE: data.meta.to_json()}
     if held_out is not None:

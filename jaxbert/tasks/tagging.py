@@ -264,7 +264,10 @@ def _train(flags: TaggerFlags, tagger: Tagger, data: Data) -> None:
     assert windows is not None  # the mode trains
     say(f"training on {len(windows):,} windows: {meta.kind}")
     bound = fine_tuning.data_of_run({"": windows.checksum}, flags.train_file)
-    training = fine_tuning.training(flags, tagger, windows, word_targets, "tagger", bound, class_order=data.class_order)
+    scored = fine_tuning.data_of_run({"": data.held_out.checksum}, flags.eval_file) if data.held_out is not None else {}
+    training = fine_tuning.training(
+        *(flags, tagger, windows, word_targets, "tagger", bound, scored), class_order=data.class_order
+    )
     metric = fine_tuning.best_metric(flags, _SHOWN)
     texts = data.model.texts() | {model_folder.META_DATA_FILE: meta.to_json()}
     best: tuple[np.ndarray, int] | None = None

@@ -62,6 +62,7 @@ class Training:
         fresh: parts of the model, see `part_of`, that start at random although the checkpoint has them.
         early_end: number of steps done, just evaluated -> why the run ends there; "" where it goes on. None: it does.
         data: a checksum of each part of what is trained on, by what messages call it; see `run_folder.bind`.
+        evaluation: the same of what is evaluated on; empty where nothing is.
     """
 
     table: Table
@@ -73,6 +74,7 @@ class Training:
     folder: str = "last"
     class_order: tuple[int, ...] | None = None
     data: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    evaluation: Mapping[str, str] = dataclasses.field(default_factory=dict)
     factors: Tree | None = None
     fresh: Collection[str] = ()
     early_end: Callable[[int], str] | None = None
@@ -117,13 +119,11 @@ def fit(flags: TrainingFlags, mesh: Mesh, model: Model, training: Training) -> G
         first = states.latest_step() or 0
         evaluated = int(model_folder.read_results(os.path.join(flags.model_dir, training.folder)).get("step", 0))
         trained = run_folder.trained_steps(flags, first, evaluated)
-        run_folder.bind(flags, model, training.data, training.schedule, trained)
-        if trained >= plan.total_steps and evaluated == trained:
-            longer = "; a larger `--num_train_epochs` goes on from there" if first else ""
-            say(f"training is finished: {trained} of {plan.total_steps} steps are done{longer}")
-            return
-        if evaluated == trained and (why := training.ends(trained)):
-            say(f"training is finished: {trained} of {plan.total_steps} steps are done, and {why}")
+        finished = _finished(training, first, trained) if evaluated == trained else ""
+        evaluation = {} if finished else training.evaluation  # nothing is evaluated any more
+        run_folder.bind(flags, model, training.data, evaluation, training.schedule, trained)
+        if finished:
+            say(finished)
             return
         like = state_like(flags, mesh, training.table, training.factors)
         whole = weight_shardings(training.table, mesh)
@@ -151,6 +151,18 @@ def fit(flags: TrainingFlags, mesh: Mesh, model: Model, training: Training) -> G
                         break
                 share = loaded.waited / (time.perf_counter() - started)
     say(f"training waited for records {share:.2%} of its time")
+
+
+def _finished(training: Training, saved: int, trained: int) -> str:
+    """What is said of a run in which nothing is left to train after `trained` steps; "" where something is.
+
+    `saved` is the step of its newest state, 0 without one.
+    """
+    total, why = training.plan.total_steps, ""
+    if trained < total and not (why := training.ends(trained)):
+        return ""
+    longer = "; a larger `--num_train_epochs` goes on from there" if saved else ""
+    return f"training is finished: {trained} of {total} steps are done" + (f", and {why}" if why else longer)
 
 
 def _placed_batches(

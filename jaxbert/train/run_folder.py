@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `--model_dir` remembers of a run: flags, data, learning rates; and whether a command goes on with it.
 
-`flags.txt` is a flag file that repeats the run. `run.json` holds a checksum of all that is trained on, by what messages
-call it, and the schedule of the learning rate.
+`flags.txt` is a flag file that repeats the run. `run.json` holds a checksum of all that is trained and evaluated on, by
+what messages call it, and the schedule of the learning rate.
 """
 
 import dataclasses
@@ -124,25 +124,36 @@ def _flags_of_run(flags: TrainingFlags, path: str) -> TrainingFlags:
         ) from error
 
 
-def bind(flags: TrainingFlags, model: Model, data: Mapping[str, str], schedule: LinearSchedule, done: int) -> None:
+def bind(
+    flags: TrainingFlags,
+    model: Model,
+    data: Mapping[str, str],
+    evaluation: Mapping[str, str],
+    schedule: LinearSchedule,
+    done: int,
+) -> None:
     """Write flags, data and schedule of a run of which `done` steps are done, for the commands that go on with it.
 
-    `data` has a checksum for each part of what is trained on. Says what becomes of the learning rate where the run is
-    made longer.
+    `data` has a checksum for each part of what is trained on, `evaluation` of what is evaluated on; where this command
+    evaluates nothing it is empty, and what earlier ones evaluated on stays known. Says what becomes of the learning
+    rate where the run is made longer.
 
     Raises:
         InputError: the run was begun with other data, another configuration or vocabulary.
     """
     path = os.path.join(flags.model_dir, DATA_FILE)
-    now = {"data": dict(data), "model": _of_model(model), "schedule": dataclasses.asdict(schedule)}
+    now: dict[str, Any] = {"data": dict(data), "model": _of_model(model), "schedule": dataclasses.asdict(schedule)}
     before: Mapping[str, Any] = {}
     if done and files.is_file(path):
         before = files.read_json_object(path, "what a run was begun with; without this file nothing is compared")
         previous = _schedule(before, path)
-        if changes := _changes(before, now):
-            raise _other_data(flags.model_dir, changes, done >= previous.total_steps)
+        changes, goes_on = _changes(before, now), _changes_of_evaluation(before.get("evaluation", {}), evaluation)
+        if changes or goes_on:
+            raise _other_data(flags.model_dir, changes + goes_on, done >= previous.total_steps and not goes_on)
         if previous != schedule:
             _say_other_rates(previous, schedule, done)
+    if known := dict(evaluation) or before.get("evaluation"):
+        now["evaluation"] = known
     if hosts.is_first():
         files.write_text(os.path.join(flags.model_dir, FLAG_FILE), to_flagfile(flags))
         if now != before:
@@ -161,7 +172,8 @@ def _schedule(content: Mapping[str, Any], path: str) -> LinearSchedule:
     try:
         schedule = LinearSchedule(**content["schedule"])
         numbers = [isinstance(value, int | float) for value in dataclasses.astuple(schedule)]
-        if isinstance(content["data"], dict) and isinstance(content["model"], dict) and all(numbers):
+        parts = (content["data"], content["model"], content.get("evaluation", {}))
+        if all(isinstance(part, dict) for part in parts) and all(numbers):
             return schedule
         raise TypeError("something else in place of objects or numbers")
     except (KeyError, TypeError) as error:
@@ -183,6 +195,15 @@ def changes_of_data(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]
     """What differs between two sets of checksums, by what messages call their parts."""
     gone = [f"{name} is not there any more" for name in old if name not in new]
     return gone + [f"{name} {'was changed' if name in old else 'is new'}" for name in new if old.get(name) != new[name]]
+
+
+def _changes_of_evaluation(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """What differs of what is evaluated on, whose files may have other names; nothing where one of both is empty."""
+    if not old or not new or [*old.values()] == [*new.values()]:
+        return []
+    if old.keys() != new.keys():
+        return [f"evaluation was on {', '.join(old)}, is on {', '.join(new)}"]
+    return [f"for evaluation {change}" for change in changes_of_data(old, new)]
 
 
 def _other_data(model_dir: str, changes: Sequence[str], is_finished: bool) -> InputError:

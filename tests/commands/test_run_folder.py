@@ -18,7 +18,7 @@ from tests.commands.conftest import Run
 from tests.commands.damage import assert_refused
 from tests.commands.tiny_pretraining import Corpus, make_records, training
 from tests.commands.tiny_squad import squad_training
-from tests.commands.tiny_task import Task, flags
+from tests.commands.tiny_task import PLAIN, Task, flags
 
 SHORT = flags(num_train_epochs=1, learning_rate=1e-3, log_steps=1)
 
@@ -83,6 +83,41 @@ def test_other_texts_to_evaluate_are_no_other_run(task: Task, classify: Run, tmp
         code, _, err = classify(*given, f"--eval_file={evaluated}")
         assert code == 0, err
         assert "training is finished" in err
+
+
+def test_a_run_that_goes_on_is_evaluated_on_the_same(task: Task, plain: Path, classify: Run, tmp_path: Path) -> None:
+    """Its metrics are compared with one another: other records are refused, the same under another name are not; once
+    it is finished, others may be given and are not taken for what it was evaluated on.
+    """
+    run, other, same = tmp_path / "run", task.folder / "train.tf_record", tmp_path / "same.tf_record"
+    shutil.copytree(plain, run)
+    shutil.rmtree(run / "last")  # as if it had been stopped before the last evaluation
+    shutil.copy(task.folder / "eval.tf_record", same)
+    start = flags(init_checkpoint=task.model / "bert_model.ckpt", model_dir=run)
+    given = [*task.records, *PLAIN, *start]
+    result = classify(*given, f"--eval_data_path={other}")
+    problem = f"evaluation was on `{task.folder}/eval.tf_record`, is on `{other}`"
+    assert_refused(result, f"cannot go on with what is there now: {problem}", "another `--model_dir`")
+    assert not (run / "last").exists()
+    for evaluated in (same, other):
+        code, _, err = classify(*given, f"--eval_data_path={evaluated}")
+        assert code == 0, err
+    known = json.loads((run / "run.json").read_text())["evaluation"]
+    assert [*known] == [f"`{same}`"]
+    longer = classify(*given, f"--eval_data_path={other}", "--num_train_epochs=2")
+    assert_refused(longer, f"cannot go on with what is there now: evaluation was on `{same}`", "another `--model_dir`")
+
+
+def test_edited_texts_to_evaluate_are_noticed(task: Task, classify: Run, tmp_path: Path) -> None:
+    """Where the run goes on, also where they are in memory; a command that evaluates nothing takes them."""
+    given = [*own_task(task, tmp_path), "--long_texts=windows"]
+    assert classify(*given)[0] == 0
+    shutil.rmtree(tmp_path / "run/last")
+    edit(tmp_path / "dev.tsv", "blue", "pink")
+    problem = f"cannot go on with what is there now: for evaluation what is made of `{tmp_path}/dev.tsv` was changed"
+    assert_refused(classify(*given), problem, "restore what was changed")
+    assert classify(*given, "--mode=train")[0] == 0
+    assert_refused(classify(*given, "--num_train_epochs=2"), problem, "restore what was changed")
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,16 @@ def test_a_run_is_bound_to_its_questions(task: Task, choose: Run, tmp_path: Path
     assert_refused(choose(*PLAIN, *where), f"what is made of `{swag}` was changed", "another `--model_dir`")
 
 
+def test_a_run_that_goes_on_is_evaluated_on_the_same(
+    training: list[str], swag: Path, plain: Path, choose: Run, tmp_path: Path
+) -> None:
+    """Other questions are refused, whose scores would stand beside those of before."""
+    shutil.copytree(plain, tmp_path / "out", ignore=shutil.ignore_patterns("last"))
+    result = choose(*training, f"--eval_file={swag}/train.csv")
+    problem = f"evaluation was on what is made of `{swag}`, is on what is made of `{swag}/train.csv`"
+    assert_refused(result, f"cannot go on with what is there now: {problem}", "another `--model_dir`")
+
+
 def test_there_and_back(plain: Path, run: Run, tmp_path: Path) -> None:
     """As a folder of transformers and back every weight has its bits, and the model its task."""
     first, theirs, back = plain / "best", tmp_path / "theirs", tmp_path / "back"

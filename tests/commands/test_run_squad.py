@@ -122,6 +122,18 @@ def test_finished_training_scores_another_file(
         assert squad("--mode=eval", *other)[1] == again[1]
 
 
+def test_a_run_that_goes_on_is_scored_on_the_same(
+    trained: tuple[Path, int], data: Path, squad: Run, tmp_path: Path
+) -> None:
+    """Other questions are refused, whose scores would stand beside those of before."""
+    source, version = trained
+    folder = shutil.copytree(source, tmp_path / "model", ignore=shutil.ignore_patterns("last"))
+    before, now = (f"what is made of `{data}/{at}-v{version}.json`" for at in ("dev", "train"))
+    asked = flags(predict_file=data / f"train-v{version}.json", model_dir=folder)
+    problem = f"cannot go on with what is there now: evaluation was on {before}, is on {now}"
+    assert_refused(squad(f"--flagfile={source}/flags.txt", *asked), problem, "another `--model_dir`")
+
+
 def test_finished_training_scores_changed_questions(data: Path, task: Task, squad: Run, tmp_path: Path) -> None:
     """The command of a finished run answers what stands in the file now, and not what did when it was trained."""
     dev, folder = shutil.copy(data / "dev-v1.json", tmp_path / "dev.json"), tmp_path / "model"

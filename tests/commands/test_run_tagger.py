@@ -228,6 +228,14 @@ def test_a_run_that_stopped_ends_with_the_same_bits(files: Path, plain: Path, ta
         assert (run / model).read_bytes() == (plain / model).read_bytes()
 
 
+def test_a_run_that_goes_on_is_evaluated_on_the_same(files: Path, plain: Path, tagger: Run, tmp_path: Path) -> None:
+    """Other sentences are refused, whose scores would stand beside those of before."""
+    shutil.copytree(plain, tmp_path / "run", ignore=shutil.ignore_patterns("last"))
+    result = tagger(*short(files, tmp_path / "run"), f"--eval_file={files}/few.txt")
+    problem = f"evaluation was on what is made of `{files}/dev.txt`, is on what is made of `{files}/few.txt`"
+    assert_refused(result, f"cannot go on with what is there now: {problem}", "another `--model_dir`")
+
+
 def test_the_report_of_a_best_epoch_before_a_stop(files: Path, tagger: Run, tmp_path: Path) -> None:
     """A run that goes on without doing better, or ended before its report, has that of the best weights."""
     still = [*short(files, tmp_path), "--learning_rate=0"]
