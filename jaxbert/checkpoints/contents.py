@@ -178,6 +178,11 @@ def _describe(found: FoundWeights) -> str:
     return f"TF2 object-based, {found.layout.name}, {root if found.path else 'the encoder itself is the root'}"
 
 
+def safetensors_files(path: str) -> list[str]:
+    """The safetensors file at `path`, or an index there and all those that it names."""
+    return [path, *dict.fromkeys(_read_index(path).values())] if path.endswith(INDEX_ENDING) else [path]
+
+
 def safetensors_contents(path: str, architecture: str | None = None) -> Contents:
     """What is in the safetensors file at `path`, or in all those that an index at `path` names.
 

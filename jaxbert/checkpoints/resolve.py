@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what a user points at to the model there: its kind, its files, and all that they say about it."""
 
+import glob
 import os
 import re
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from jaxbert.checkpoints import contents, huggingface, keras_hub, sentence_transformers
-from jaxbert.checkpoints.contents import INDEX_ENDING, Contents, safetensors_contents, tf_contents
+from jaxbert.checkpoints.contents import INDEX_ENDING, Contents, safetensors_contents, safetensors_files, tf_contents
 from jaxbert.checkpoints.fetch import locate
 from jaxbert.checkpoints.model_folder import (
     CONFIG_FILE,
@@ -25,13 +26,13 @@ from jaxbert.checkpoints.other_formats import refuse_adapter, refuse_other_forma
 from jaxbert.checkpoints.released import RELEASED
 from jaxbert.checkpoints.sentence_transformers import Pooling
 from jaxbert.checkpoints.tf_bundle import Bundle, find_prefix, open_bundle
-from jaxbert.checkpoints.tokenizer_files import TOKENIZER_JSON, as_library, read_rules, tokenizer_texts
+from jaxbert.checkpoints.tokenizer_files import JSON_FILES, TOKENIZER_JSON, as_library, read_rules, tokenizer_texts
 from jaxbert.checkpoints.vocab_fit import NewTokens, check_size, check_tokens, refuse_other_twin
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.console import say, say_once
 from jaxbert.errors import InputError
-from jaxbert.io.files import exists, is_file, is_folder, names, read_json_object
+from jaxbert.io.files import exists, find, is_file, is_folder, names, read_json_object
 from jaxbert.text.tokenizer import Rules
 from jaxbert.text.vocab import Vocab, lower_cases, read_vocab
 from jaxbert.tfrecord.metadata import (
@@ -79,6 +80,18 @@ class Source:
         """The path of the file `name` beside the weights, None where there is none."""
         path = os.path.join(self.folder, name)
         return path if is_file(path) else None
+
+    @property
+    def files(self) -> list[str]:
+        """All that decides what a training begins with: weights, sizes, vocabulary, rules, what it was trained for."""
+        if self.kind == "safetensors":
+            weights = safetensors_files(self.path)
+        elif self.kind == "keras-hub":
+            weights = [path for name in keras_hub.FILES if (path := self.beside(name))]
+        else:
+            weights = [path for ending in (".index", ".data-*") for path in find(glob.escape(self.path) + ending)]
+        others = [*map(self.beside, (CONFIG_FILE, *JSON_FILES, META_DATA_FILE)), self.vocab_file]
+        return [*dict.fromkeys([*weights, *filter(None, others)])]
 
     @cached_property
     def _bundle(self) -> Bundle:

@@ -37,6 +37,7 @@ from jaxbert.text.vocab import CLS, MASK, PAD, SEP, UNK, Vocab, lower_cases, rea
 TOKENIZER_JSON = "tokenizer.json"
 _ADDED_TOKENS, _SPECIAL_TOKENS = "added_tokens.json", "special_tokens_map.json"
 _MODEL_FILE = "config.json"  # of the model; it may name the class of the tokenizer
+JSON_FILES = (_MODEL_FILE, TOKENIZER_FILE, TOKENIZER_JSON, _ADDED_TOKENS, _SPECIAL_TOKENS)
 _LIBRARY_KEYS = {"strip_accents", "tokenize_chinese_chars", "added_tokens_decoder"}  # Google's has no such rules
 _WORD_TOKENIZERS = {"word_tokenizer_type", "subword_tokenizer_type"}  # of BertJapaneseTokenizer
 _LIBRARY_LIMIT = 100  # characters of a word in transformers

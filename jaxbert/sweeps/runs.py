@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxbert.checkpoints import model_folder
+from jaxbert.checkpoints.resolve import find_source
 from jaxbert.config.sweep import Run, Sweep
 from jaxbert.console import say
 from jaxbert.errors import InputError, Interrupted
@@ -23,13 +24,15 @@ from jaxbert.metrics.glue import LESS_IS_BETTER
 from jaxbert.train import run_folder
 
 Results = dict[str, float]
-Data = Mapping[str, Mapping[str, str]]  # name of a run -> a checksum of each file of its data, by what messages call it
+Inputs = Mapping[str, Mapping[str, str]]
+"""The `data` and the `model` that a run begins with -> a checksum of each file, by what messages call it."""
 _LAST_LINES = 3  # of a run that failed, which are shown
 _POLL_SECONDS = 0.2
 _DATA_FLAGS = (
     *("train_file", "eval_file", "predict_file", "data_dir"),
     *("train_data_path", "eval_data_path", "input_meta_data_path"),
 )
+_INPUTS = {"data": "other data", "model": "another model to begin with"}
 _WEIGHTS, _STATES = ("best", "last"), "checkpoints"
 _DEVICES = "import jax; print(jax.default_backend(), jax.local_device_count())"
 
@@ -38,24 +41,28 @@ def run_all(sweep: Sweep, environment: Mapping[str, str]) -> dict[str, Results]:
     """Train what is not trained yet; returns the results of each run by its name, without those that failed.
 
     A run that was stopped goes on where it was. The best one has its weights in the end, also where an earlier sweep
-    in the same folder removed them. Raises InputError where a run was done, or begun, with other flags or data.
+    in the same folder removed them. Raises InputError where a run was done, or begun, with other flags, data or model.
     """
     _refuse_another_sweep(sweep)
-    data = _data(sweep)
-    done = _done_before(sweep, data)
-    _refuse_other_flags(sweep, done)
-    _train(sweep, [run for run in sweep.runs if run.name not in done], data, done, environment)
+    inputs = _inputs(sweep)
+    done = _done_before(sweep, inputs)
+    _refuse_other_beginnings(sweep, inputs, done)
+    _train(sweep, [run for run in sweep.runs if run.name not in done], inputs, done, environment)
     while (best := best_run(sweep, done)) and not model_folder.has_model(os.path.join(best.options.model_dir, "best")):
         say(f"{best.name} did best, but its weights were removed since: it is trained again")
         files.remove(_record(sweep, best))  # now it is a run that is not done, should this be interrupted
         _remove(best, [*_WEIGHTS, _STATES])
         del done[best.name]
-        _train(sweep, [best], data, done, environment)
+        _train(sweep, [best], inputs, done, environment)
     return done
 
 
 def _train(
-    sweep: Sweep, runs: Sequence[Run], data: Data, done: dict[str, Results], environment: Mapping[str, str]
+    sweep: Sweep,
+    runs: Sequence[Run],
+    inputs: Mapping[str, Inputs],
+    done: dict[str, Results],
+    environment: Mapping[str, str],
 ) -> None:
     """Train these runs, and note in `done` the results of those that do not fail.
 
@@ -69,11 +76,12 @@ def _train(
             while waiting and len(active) < len(places):
                 run = waiting.popleft()
                 place = next(place for place in range(len(places)) if place not in [at for _, at, _ in active.values()])
+                _note_beginning(run, inputs[run.name])
                 active[_start(sweep, run, {**environment, **places[place]})] = (run, place, time.monotonic())
             for process in [process for process in active if process.poll() is not None]:
                 run, _, started = active.pop(process)
                 seconds = time.monotonic() - started
-                if (found := _ended(sweep, run, data[run.name], process.returncode, seconds)) is not None:
+                if (found := _ended(sweep, run, inputs[run.name], process.returncode, seconds)) is not None:
                     done[run.name] = found
                     _remove_weights(sweep, done)
                 say(f"{len(done)} of {len(sweep.runs)} runs are done")
@@ -148,7 +156,7 @@ def _start(sweep: Sweep, run: Run, environment: Mapping[str, str]) -> subprocess
         return subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
 
 
-def _ended(sweep: Sweep, run: Run, data: Mapping[str, str], code: int, seconds: float) -> Results | None:
+def _ended(sweep: Sweep, run: Run, inputs: Inputs, code: int, seconds: float) -> Results | None:
     """What came of a run; None where it failed, which is said."""
     if code:
         with open(_log(sweep, run), encoding="utf-8", errors="replace") as log:
@@ -156,7 +164,7 @@ def _ended(sweep: Sweep, run: Run, data: Mapping[str, str], code: int, seconds: 
         say(f"{run.name} failed with code {code}, see {_log(sweep, run)}:\n{last}")
         return None
     results = _results(run)
-    kept = {"arguments": run.arguments, "data": data, "seconds": round(seconds, 1), "results": results}
+    kept = {"arguments": run.arguments, **inputs, "seconds": round(seconds, 1), "results": results}
     files.write_text(_record(sweep, run), json.dumps(kept, indent=2) + "\n")
     told = "  ".join(f"{name} {value:.4f}" for name, value in results.items() if name != "step")
     say(f"{run.name}: {told}  ({seconds:.0f} s)")
@@ -168,10 +176,37 @@ def _results(run: Run) -> Results:
     return model_folder.read_results(os.path.join(run.options.model_dir, "best"))
 
 
-def _data(sweep: Sweep) -> Data:
-    """Checksums of what each run is trained and evaluated on, as it is now."""
-    checksum = functools.cache(files.checksum)
-    return {run.name: {f"`{path}`": checksum(path) for path in _data_files(run)} for run in sweep.runs}
+def _inputs(sweep: Sweep) -> dict[str, Inputs]:
+    """What each run begins with, and is trained and evaluated on, as it is now."""
+    checksum, model_files = functools.cache(files.checksum), functools.cache(_model_files)
+    return {
+        run.name: {
+            "data": {f"`{path}`": checksum(path) for path in _data_files(run)},
+            "model": {
+                name: checksum(path)
+                for name, path in model_files(
+                    *(run.options.start_checkpoint, run.options.bert_config_file, run.options.vocab_file)
+                ).items()
+            },
+        }
+        for run in sweep.runs
+    }
+
+
+def _model_files(checkpoint: str | None, *others: str | None) -> dict[str, str]:
+    """What messages call each file of the model to begin with -> its path; empty where no model is found.
+
+    The run itself says then what is wrong. Files of a checkpoint go by it: where it is fetched to may change.
+    """
+    found = {f"`{path}`": path for path in others if path and files.is_file(path)}
+    if checkpoint is None:
+        return found
+    try:
+        source = find_source(checkpoint)
+        beside = [(path.removeprefix(os.path.join(source.folder, "")), path) for path in source.files]
+    except InputError:
+        return {}
+    return found | {f"`{name}` of `{checkpoint}`": path for name, path in beside}
 
 
 def _data_files(run: Run) -> list[str]:
@@ -179,8 +214,8 @@ def _data_files(run: Run) -> list[str]:
     return [file for path in given for file in source_files(*([path] if files.exists(path) else files.expand(path)))]
 
 
-def _done_before(sweep: Sweep, data: Data) -> dict[str, Results]:
-    """The results of the runs that are done. Raises InputError where one had other flags, or other data."""
+def _done_before(sweep: Sweep, inputs: Mapping[str, Inputs]) -> dict[str, Results]:
+    """The results of the runs that are done. Raises InputError where one had other flags, data or model."""
     done: dict[str, Results] = {}
     for run in sweep.runs:
         if not files.is_file(_record(sweep, run)):
@@ -191,14 +226,20 @@ def _done_before(sweep: Sweep, data: Data) -> dict[str, Results]:
                 f"`{sweep.folder}` has a run `{run.name}` with other flags: {' '.join(kept['arguments'])}",
                 "give another `--model_dir`, or the same flags",
             )
-        now = data[run.name]
-        if changes := run_folder.changes_of_data(kept.get("data", now), now):
-            raise InputError(
-                f"`{sweep.folder}` has a run `{run.name}` with other data: {', '.join(changes)}",
-                "give another `--model_dir`, or restore what was changed",
-            )
+        _refuse_other_inputs(sweep, run, kept, inputs[run.name])
         done[run.name] = kept["results"]
     return done
+
+
+def _refuse_other_inputs(sweep: Sweep, run: Run, before: Mapping[str, Any], now: Inputs) -> None:
+    """Raise InputError where files have changed since; what is not known of one of both times is not compared."""
+    for name, others in _INPUTS.items():
+        old = before.get(name)
+        if old and now[name] and (changes := run_folder.changes_of_data(old, now[name])):
+            raise InputError(
+                f"`{sweep.folder}` has a run `{run.name}` with {others}: {', '.join(changes)}",
+                "give another `--model_dir`, or restore what was changed",
+            )
 
 
 def _remove_weights(sweep: Sweep, done: Mapping[str, Results]) -> None:
@@ -219,14 +260,27 @@ def _refuse_another_sweep(sweep: Sweep) -> None:
         raise InputError(f"`{sweep.folder}` is the folder of one run", "give another `--model_dir`")
 
 
-def _refuse_other_flags(sweep: Sweep, done: Mapping[str, Results]) -> None:
-    """Raise InputError where a run was begun with other flags, before any is trained."""
+def _refuse_other_beginnings(sweep: Sweep, inputs: Mapping[str, Inputs], done: Mapping[str, Results]) -> None:
+    """Raise InputError where a run was begun with other flags, data or model, before any is trained."""
     for run in sweep.runs:
         if run.name not in done:
             try:
-                run_folder.check(run.options)
+                goes_on = run_folder.check(run.options)
             except InputError as error:
                 raise InputError(error.message, "give another `--model_dir`, or the same flags") from error
+            if goes_on and files.is_file(_beginning(run)):
+                before = files.read_json_object(_beginning(run), "what a run was begun with")
+                _refuse_other_inputs(sweep, run, before, inputs[run.name])
+
+
+def _note_beginning(run: Run, inputs: Inputs) -> None:
+    """Write what a run is begun with, unless it goes on."""
+    if not model_folder.saved_steps(model_folder.states_folder(run.options.model_dir)):
+        files.write_text(_beginning(run), json.dumps(inputs, indent=2) + "\n")
+
+
+def _beginning(run: Run) -> str:
+    return os.path.join(run.options.model_dir, "begun_with.json")
 
 
 def _log(sweep: Sweep, run: Run) -> str:

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`jaxbert sweep` and `run_glue`: runs equal those of the trainer alone, what is done is not done again."""
 
+import contextlib
 import json
 import shutil
 import signal
 import statistics
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -92,19 +94,44 @@ def test_what_is_done_is_not_done_again(sweep: list[str], capsys: pytest.Capture
     assert_refused((code, *capsys.readouterr()), "with other flags", "another `--model_dir`")
 
 
+@contextlib.contextmanager
+def changed(path: Path) -> Iterator[None]:
+    """One letter of a file is another one meanwhile."""
+    before = path.read_bytes()
+    path.write_bytes(before[:-9] + bytes([before[-9] ^ 1]) + before[-8:])
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+
+
 @pytest.mark.parametrize("name", ["train.tsv", "dev.tsv"])
 def test_other_data_is_refused(name: str, sweep: list[str], task: Task, capsys: pytest.CaptureFixture[str]) -> None:
     """What runs were trained or evaluated on has changed since: nothing is trained to stand beside their results."""
     path = task.text / name
-    before = path.read_bytes()
-    path.write_bytes(before.replace(b"blue", b"pink", 1))
-    try:
+    with changed(path):
         code = main([*sweep, "--learning_rate=1e-3,3e-3"])
-    finally:
-        path.write_bytes(before)
-    changed = f"has a run `learning_rate-1e-3_seed-0` with other data: `{path}` was changed"
-    assert_refused((code, *capsys.readouterr()), changed, "another `--model_dir`")
+    told = f"has a run `learning_rate-1e-3_seed-0` with other data: `{path}` was changed"
+    assert_refused((code, *capsys.readouterr()), told, "another `--model_dir`")
     assert not [*folder_of(sweep).glob("runs/learning_rate-3e-3*")]
+
+
+@pytest.mark.parametrize("name", ["bert_model.ckpt.data-00000-of-00001", "vocab.txt", "bert_config.json"])
+def test_another_model_is_refused(name: str, sweep: list[str], task: Task, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file of the model that runs began with has changed since: nothing is trained to stand beside their results.
+
+    Without any model there, what is done is as it was.
+    """
+    with changed(task.model / name):
+        code = main([*sweep, "--learning_rate=1e-3,3e-3"])
+    told = f"`learning_rate-1e-3_seed-0` with another model to begin with: `{name}` of `{task.model}` was changed"
+    assert_refused((code, *capsys.readouterr()), told, "another `--model_dir`")
+    assert not [*folder_of(sweep).glob("runs/learning_rate-3e-3*")]
+    task.model.rename(task.folder / "elsewhere")
+    try:
+        assert main(sweep) == 0
+    finally:
+        (task.folder / "elsewhere").rename(task.model)
 
 
 def test_the_best_run_has_its_weights(sweep: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,8 +164,8 @@ def test_a_run_that_fails_is_named(task: Task, tmp_path: Path, capsys: pytest.Ca
 
 
 def test_stopped_and_gone_on(task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Ctrl-C stops the run that is under way, which saves; the same command goes on with it, one with other flags is
-    refused before any run is trained with them.
+    """Ctrl-C stops the run that is under way, which saves; the same command goes on with it, one with other flags or
+    another model is refused before any run is trained with them.
     """
     data = flags(data_dir=task.text, init_checkpoint=task.model, max_seq_length=16, model_dir=tmp_path / "out")
     line = ["sweep", *data, *BATCHES, *flags(num_train_epochs=2000, log_steps=1, seeds=2)]
@@ -152,6 +179,11 @@ def test_stopped_and_gone_on(task: Task, tmp_path: Path, capsys: pytest.CaptureF
         _, err = process.communicate(timeout=60)
         assert process.returncode == 130, err
         assert any(line.startswith("stopped by SIGTERM") for line in log.read_text().splitlines())
+    weights = task.model / "bert_model.ckpt.data-00000-of-00001"
+    with changed(weights):
+        code = main(line)
+    told = f"has a run `seed-0` with another model to begin with: `{weights.name}` of `{task.model}` was changed"
+    assert_refused((code, *capsys.readouterr()), told, "restore what was changed")
     code = main([*line, "--weight_decay=0.3"])
     assert_refused((code, *capsys.readouterr()), "--weight_decay was `0.01`, is `0.3`", "another `--model_dir`")
     assert not (tmp_path / "out/logs/seed-1.txt").exists()
