@@ -15,7 +15,7 @@ from jaxbert.config import sweep
 from jaxbert.config.flag_help import help_text
 from jaxbert.config.flags import Parsed, parse, without_others
 from jaxbert.config.other_flags import ELSEWHERE, RETIRED
-from jaxbert.errors import InputError, Interrupted
+from jaxbert.errors import IncompleteError, InputError, Interrupted
 
 COMMANDS = {
     "train_vocab": "make a WordPiece vocabulary from text",
@@ -64,7 +64,7 @@ BROKEN_PIPE_CODE = 128 + 13  # what a program ended by SIGPIPE leaves; Windows h
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code.
 
-    Codes: 0 done, 1 a failure of the program or the machine, 2 wrong input, 128 + n ended by signal n.
+    Codes: 0 done, 1 the program, the machine or a part of the work failed, 2 wrong input, 128 + n ended by signal n.
     The command's module is imported only when it runs, so that help and wrong flags answer at once.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -75,6 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except InputError as error:
         return _failed(2, error.message, error.hint)
+    except IncompleteError as error:
+        return _failed(1, error.message, error.hint)
     except KeyboardInterrupt:
         return _stopped(signal.SIGINT)
     except Interrupted as stop:

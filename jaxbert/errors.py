@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one exception for wrong input; every folder may raise it, `cli.py` prints it."""
+"""Exceptions that end a command with one message; every folder may raise them, `cli.py` prints them."""
 
 
 class InputError(Exception):
@@ -11,6 +11,18 @@ class InputError(Exception):
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(f"{message}\nhint: {hint}" if hint else message)
+        self.message = message
+        self.hint = hint
+
+
+class IncompleteError(Exception):
+    """A part of the work failed, and all that does not need it is done: one message on standard error, exit code 1.
+
+    `message` says which part; `hint` says what to do about it.
+    """
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(f"{message}\nhint: {hint}")
         self.message = message
         self.hint = hint
 

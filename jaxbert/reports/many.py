@@ -52,7 +52,10 @@ def write_tasks(folder: str, data_dir: str, found: Mapping[str, Any], metrics: M
         for task, result in tasks.items()
     ]
     note = "The mean of the task's metrics on the evaluation set in percent, of its best run."
-    note += _failed(sum(len(result["sweep"]["failed"]) for result in tasks.values()))
+    sweeps = [*(result["sweep"] for result in tasks.values()), *found["failed"].values()]
+    note += _failed(sum(len(sweep["failed"]) for sweep in sweeps))
+    if found["failed"]:
+        note += f" Not in the score, as every run failed: {', '.join(found['failed'])}."
     flags = {name: value for name, value in one["run"]["flags"].items() if name not in ("data_dir", "task_name")}
     data = {"task": "GLUE", "folder": data_dir}
     if found["published"]:

@@ -63,31 +63,35 @@ PUBLISHED: dict[tuple[int, int], tuple[str, tuple[str, ...]]] = {
 def run_glue(glue: Glue, environment: Mapping[str, str]) -> dict[str, Any]:
     """Fine-tune, choose and predict, task by task; returns what `lines` tells.
 
+    A task of which every run fails is among the `failed`, and not in the score, which is None without any task.
+
     Raises:
-        InputError: no task there, a flag is wrong, or a task has no run that did not fail.
+        InputError: no task there, or a flag is wrong.
     """
     folders = find_tasks(glue.flags.data_dir)
     sweeps = {task: _sweep_of(glue, task, folder) for task, folder in folders.items() if task != "AX"}
     if not sweeps:
         raise InputError(f"`{glue.flags.data_dir}` has no folder of a task of GLUE", f"they are {', '.join(METRICS)}")
-    found: dict[str, Any] = {"tasks": {}, "submitted": []}
+    found: dict[str, Any] = {"tasks": {}, "failed": {}, "score": None, "published": None, "submitted": []}
     submissions: dict[str, bytes] = {}
     for task, sweep in sweeps.items():
         say(f"{task}: {len(sweep.runs)} runs")
         one = table.summary(sweep, run_all(sweep, environment))
         table.write(sweep, one)
         if not one["best_run"]:
-            raise InputError(f"every run of {task} failed", f"see {os.path.join(sweep.folder, 'logs')}")
+            say(f"every run of {task} failed, see {os.path.join(sweep.folder, 'logs')}: it is left out")
+            found["failed"][task] = one
+            continue
         results = {name: value for name, value in one["best_run"]["results"].items() if name != "step"}
         best = one["best_run"]["folder"]
         if task == "MNLI":
             results["accuracy_mismatched"] = _mismatched(sweep, best, environment)
         found["tasks"][task] = {"results": results, "score": task_score(task, results), "sweep": one}
         submissions |= _submissions(task, sweep, best, folders, environment)
-    found["score"] = statistics.fmean(task["score"] for task in found["tasks"].values())
-    task, sweep = next(iter(sweeps.items()))
-    best = found["tasks"][task]["sweep"]["best_run"]["folder"]
-    found["published"] = published(_run_in(sweep, best).options)
+    if found["tasks"]:
+        found["score"] = statistics.fmean(task["score"] for task in found["tasks"].values())
+        task, first = next(iter(found["tasks"].items()))
+        found["published"] = published(_run_in(sweeps[task], first["sweep"]["best_run"]["folder"]).options)
     found["submitted"] = sorted(submissions)
     files.write_text(os.path.join(glue.flags.model_dir, GLUE_FILE), json.dumps(found, indent=2) + "\n")
     if submissions:
@@ -122,17 +126,28 @@ def published(flags: ClassifierFlags) -> tuple[str, dict[str, str]] | None:
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:
-    """The table of the tasks, and the score of GLUE over those that there are."""
+    """The table of the tasks, and the score of GLUE over those that there are and did not fail."""
     name, figures = found["published"] or ("", {})
     rows = [["task", "metrics on the evaluation set", "score", f"test, {name} as published" if name else ""]]
     for task, one in found["tasks"].items():
         told = ", ".join(f"{metric} {100 * one['results'][metric]:.1f}" for metric in METRICS[task])
         told += f" (failed runs: {failed})" if (failed := len(one["sweep"]["failed"])) else ""
         rows.append([task, told, f"{one['score']:.1f}", figures.get(task, "")])
-    count = len(found["tasks"])
-    rows.append([f"mean of {count}", "" if count == len(METRICS) else "tasks; GLUE has 9", f"{found['score']:.1f}", ""])
+    rows += [[task, "every run failed", "-", figures.get(task, "")] for task in found["failed"]]
+    if count := len(found["tasks"]):
+        of_all = "" if count == len(METRICS) else "tasks; GLUE has 9"
+        rows.append([f"mean of {count}", of_all, f"{found['score']:.1f}", ""])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def left_out(found: Mapping[str, Any]) -> str:
+    """Which tasks the score is without, as each of their runs failed; "" where it is without none."""
+    if not found["failed"]:
+        return ""
+    one = "it" if len(found["failed"]) == 1 else "them"
+    score = f"the score is without {one}" if found["tasks"] else "there is no score"
+    return f"every run of {', '.join(found['failed'])} failed, {score}"
 
 
 def write_archive(path: str, submissions: Mapping[str, bytes]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from jaxbert.checkpoints.model_folder import SWEEP_FILE
 from jaxbert.config.sweep import Sweep
-from jaxbert.errors import InputError
+from jaxbert.errors import IncompleteError, InputError
 from jaxbert.io import files
 from jaxbert.sweeps.runs import Results, best_run, goodness, metric_of, rank, settings
 
@@ -56,8 +56,11 @@ def write(sweep: Sweep, found: Mapping[str, Any]) -> str:
     return path
 
 
-def refuse_failed(found: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise InputError where runs failed; `found` is the summary of each sweep by its folder."""
+def refuse_failed(found: Mapping[str, Mapping[str, Any]], missing: str = "") -> None:
+    """Raise InputError where runs failed; `found` is the summary of each sweep by its folder.
+
+    Raises IncompleteError where results are `missing` because of them, which is how it begins to say it.
+    """
     failed = {folder: one["failed"] for folder, one in found.items() if one["failed"]}
     if not failed:
         return
@@ -65,10 +68,11 @@ def refuse_failed(found: Mapping[str, Mapping[str, Any]]) -> None:
     runs = count + sum(row["runs"] for one in found.values() for row in one["settings"])
     names = [name if len(found) == 1 else os.path.join(folder, name) for folder in failed for name in failed[folder]]
     logs = " and ".join(os.path.join(folder, "logs") for folder in failed)
-    raise InputError(
-        f"{count} of {runs} runs failed: {', '.join(names)}",
-        f"their messages are in {logs}; the same command tries them again",
-    )
+    problem = f"{count} of {runs} runs failed: {', '.join(names)}"
+    hint = f"their messages are in {logs}; the same command tries them again"
+    if missing:
+        raise IncompleteError(f"{missing}; {problem}", hint)
+    raise InputError(problem, hint)
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:

@@ -15,6 +15,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from jaxbert.cli import main
+from jaxbert.config.sweep import Sweep
+from jaxbert.sweeps import glue
 from jaxbert.sweeps.runs import rank, visible_device
 from tests.commands.damage import assert_refused
 from tests.commands.tiny_task import BATCHES, PLAIN, Task, flags, start_command
@@ -239,3 +241,44 @@ def test_runs_of_glue_that_fail_are_told(task: Task, tmp_path: Path, capsys: pyt
     assert f"hint: their messages are in {tmp_path}/out/MRPC/logs;" in err
     note = json.loads((tmp_path / "out/report.json").read_text())["settings"]["note"]
     assert note.endswith("Failed runs, which do not count: 1.")
+
+
+def test_a_task_of_glue_that_fails_is_left_out(
+    sweep: list[str], task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tasks after it are done, scored and sent all the same; which one failed is said, and the code is 1."""
+    best = json.loads((folder_of(sweep) / "sweep.json").read_text())["best_run"]
+
+    def run_all(of_task: Sweep, environment: dict[str, str]) -> dict[str, dict[str, float]]:
+        (run,) = of_task.runs
+        if "MRPC" not in of_task.folder:
+            return {}
+        shutil.copytree(best["folder"], run.options.model_dir)
+        return {run.name: best["results"]}
+
+    monkeypatch.setattr(glue, "run_all", run_all)
+    monkeypatch.setattr(glue, "_submissions", lambda *_: {"MRPC.tsv": b""})
+    for name in ("CoLA", "MRPC", "RTE"):
+        (tmp_path / "glue" / name).mkdir(parents=True)
+    folder = tmp_path / "out"
+    given = flags(data_dir=tmp_path / "glue", model_dir=folder, init_checkpoint=task.model)
+    code = main(["run_glue", *given])
+    out, err = capsys.readouterr()
+    assert code == 1, err
+    rows = [line.split("  ")[0] for line in out.splitlines()]
+    assert rows == ["task", "MRPC", "COLA", "RTE", "mean of 1"]
+    assert out.count("every run failed") == 2
+    assert "submission.zip with MRPC.tsv" in err
+    problem, hint = err.splitlines()[-2:]
+    assert problem.startswith("error: every run of COLA, RTE failed, the score is without them; 2 of 3 runs failed: ")
+    assert hint.startswith(f"hint: their messages are in {folder}/COLA/logs and {folder}/RTE/logs; the same command")
+    found = json.loads((folder / "glue.json").read_text())
+    assert found["score"] == found["tasks"]["MRPC"]["score"]
+    note = json.loads((folder / "report.json").read_text())["settings"]["note"]
+    assert note.endswith("Failed runs, which do not count: 2. Not in the score, as every run failed: COLA, RTE.")
+    shutil.rmtree(tmp_path / "glue/MRPC")
+    code = main(["run_glue", *given])
+    out, err = capsys.readouterr()
+    assert code == 1, err
+    assert "mean" not in out
+    assert "error: every run of COLA, RTE failed, there is no score; 2 of 2 runs failed: " in err

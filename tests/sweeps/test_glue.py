@@ -44,7 +44,7 @@ def test_the_table_stands_beside_published_figures() -> None:
         "COLA": {"results": {"matthews": 0.5}, "score": 50.0, "sweep": {"failed": []}},
         "RTE": {"results": {"accuracy": 0.7}, "score": 70.0, "sweep": {"failed": ["seed-0", "seed-1"]}},
     }
-    found = {"tasks": tasks, "score": 60.0, "published": ("BERT-Base", {"COLA": "52.1", "RTE": "66.4"})}
+    found = {"tasks": tasks, "failed": {}, "score": 60.0, "published": ("BERT-Base", {"COLA": "52.1", "RTE": "66.4"})}
     first, cola, rte, mean = lines(found)
     assert "test, BERT-Base as published" in first
     assert cola.split() == ["COLA", "matthews", "50.0", "50.0", "52.1"]
