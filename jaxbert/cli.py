@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program: `jaxbert <command> --flag=value`; lists the commands, runs one, and ends with a message and a code."""
 
+import contextlib
 import difflib
+import gc
 import importlib
 import os
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType
 
 import jaxbert
@@ -58,6 +61,7 @@ FLAGS = {  # where each command's flags are: module below jaxbert.config, and da
     "evaluate_squad": ("models", "EvaluateSquadFlags"),
 }
 HELP = ("--help", "-help", "--helpfull", "-h", "-?")
+_AGAIN_SECONDS = 0.01  # until a signal comes again
 BROKEN_PIPE_CODE = 128 + 13  # what a program ended by SIGPIPE leaves; Windows has no such signal to ask for
 
 
@@ -68,10 +72,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     The command's module is imported only when it runs, so that help and wrong flags answer at once.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    previous = signal.signal(signal.SIGTERM, _terminate)
     try:
-        _dispatch(arguments)
-        sys.stdout.flush()
+        with _signals():
+            _dispatch(arguments)
+            sys.stdout.flush()
         return 0
     except InputError as error:
         return _failed(2, error.message, error.hint)
@@ -86,8 +90,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE_CODE
     except Exception as error:
         return _failed_ourselves(error)
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def overview() -> str:
@@ -164,8 +166,53 @@ def flags_of(command: str) -> type:
     return options
 
 
-def _terminate(signal_number: int, frame: FrameType | None) -> None:
-    raise Interrupted(signal_number)
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """SIGTERM and Ctrl-C are handled by `_stop` meanwhile; Ctrl-C that is ignored, as in the background, stays so."""
+    received: list[int] = []
+
+    def stop(signal_number: int, frame: FrameType | None) -> None:
+        received.append(signal_number)
+        _stop(signal_number, frame)
+
+    previous = {signal.SIGTERM: signal.signal(signal.SIGTERM, stop)}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        previous[signal.SIGINT] = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    except Exception as error:
+        if received:  # modules that are imported may turn what was raised into an error of theirs
+            raise Interrupted(received[-1]) from error
+        raise
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _stop(signal_number: int, frame: FrameType | None) -> None:
+    """Raise what a signal means, where that is not lost: otherwise the signal comes again a little later.
+
+    Python drops what is raised while it collects garbage, for which jax has it call a function. While jax is imported
+    signals come there more often than not.
+    """
+    if _is_dropped(frame):
+        again = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), signal_number))
+        again.daemon = True
+        again.start()
+    elif signal_number == signal.SIGINT:
+        raise KeyboardInterrupt
+    else:
+        raise Interrupted(signal_number)
+
+
+def _is_dropped(frame: FrameType | None) -> bool:
+    """Whether Python would drop what is raised in this frame."""
+    collecting = [getattr(callback, "__code__", None) for callback in gc.callbacks]
+    while frame is not None:
+        if frame.f_code in collecting or frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _stopped(signal_number: int, message: str = "") -> int:

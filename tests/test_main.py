@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program from outside: what it prints where, how it ends, and how fast it answers."""
 
+import gc
 import importlib
 import inspect
 import os
@@ -164,6 +165,45 @@ def test_sigterm_ends_a_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     assert main(["inspect", "x"]) == 143
     assert capsys.readouterr().err == "stopped by SIGTERM\n"
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_amid_garbage_collection_ends_a_run(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python drops what is raised there, where most signals come while jax is imported: it is raised after that."""
+
+    def interrupt(phase: str, _: dict[str, int]) -> None:
+        if phase == "start":
+            signal.raise_signal(number)
+
+    def collect(flags: InspectFlags) -> None:
+        gc.callbacks.append(interrupt)
+        try:
+            gc.collect()
+        finally:
+            gc.callbacks.remove(interrupt)
+        time.sleep(5)
+
+    run_instead(monkeypatch, collect)
+    assert main(["inspect", "x"]) == 128 + number
+    assert "stopped by" in capsys.readouterr().err
+
+
+def test_a_signal_that_a_library_calls_its_error_ends_a_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is raised amid the import of some modules comes out as another exception, which is none of ours."""
+
+    def action(flags: InspectFlags) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException as error:
+            raise ImportError("initialization failed") from error
+
+    run_instead(monkeypatch, action)
+    assert main(["inspect", "x"]) == 143
+    assert capsys.readouterr().err == "stopped by SIGTERM\n"
 
 
 def test_reader_that_leaves_is_no_error() -> None:

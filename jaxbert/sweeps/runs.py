@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many trainings, each in a process of its own: one after the other, or one on each device."""
 
+import contextlib
 import functools
 import json
 import os
@@ -22,6 +23,7 @@ from jaxbert.examples.text_data import source_files
 from jaxbert.io import files
 from jaxbert.metrics.glue import LESS_IS_BETTER
 from jaxbert.train import run_folder
+from jaxbert.train.loop import uninterrupted
 
 Results = dict[str, float]
 Inputs = Mapping[str, Mapping[str, str]]
@@ -66,7 +68,8 @@ def _train(
 ) -> None:
     """Train these runs, and note in `done` the results of those that do not fail.
 
-    Signals stop those that are under way, which save what they have.
+    Signals stop those that are under way, which save what they have. A signal waits where a run would be lost sight of:
+    while it is started, or its results are written.
     """
     waiting = deque(runs)
     places = _places(sweep, len(runs), environment)
@@ -76,22 +79,36 @@ def _train(
             while waiting and len(active) < len(places):
                 run = waiting.popleft()
                 place = next(place for place in range(len(places)) if place not in [at for _, at, _ in active.values()])
-                _note_beginning(run, inputs[run.name])
-                active[_start(sweep, run, {**environment, **places[place]})] = (run, place, time.monotonic())
+                with uninterrupted():
+                    _note_beginning(run, inputs[run.name])
+                    active[_start(sweep, run, {**environment, **places[place]})] = (run, place, time.monotonic())
             for process in [process for process in active if process.poll() is not None]:
-                run, _, started = active.pop(process)
-                seconds = time.monotonic() - started
-                if (found := _ended(sweep, run, inputs[run.name], process.returncode, seconds)) is not None:
-                    done[run.name] = found
-                    _remove_weights(sweep, done)
-                say(f"{len(done)} of {len(sweep.runs)} runs are done")
+                with uninterrupted():
+                    run, _, started = active.pop(process)
+                    seconds = time.monotonic() - started
+                    if (found := _ended(sweep, run, inputs[run.name], process.returncode, seconds)) is not None:
+                        done[run.name] = found
+                        _remove_weights(sweep, done)
+                    say(f"{len(done)} of {len(sweep.runs)} runs are done")
             time.sleep(_POLL_SECONDS if active else 0)
-    except (KeyboardInterrupt, Interrupted):
-        for process in active:
-            process.send_signal(signal.SIGTERM)
-        for process in active:
-            process.wait()
-        raise
+    except (KeyboardInterrupt, Interrupted) as stop:
+        _stop(list(active))
+        number = stop.signal_number if isinstance(stop, Interrupted) else signal.SIGINT
+        told = f"{len(done)} of {len(sweep.runs)} runs are done; the same command goes on from there"
+        raise Interrupted(number, told) from stop
+
+
+def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Let them save what they have and end; with a second signal they end at once, with a third they are killed."""
+    for is_last in (False, False, True):
+        with contextlib.suppress(KeyboardInterrupt, Interrupted):
+            for process in processes:
+                process.kill() if is_last else process.terminate()
+            if processes and not is_last:
+                say("stopping: what is under way is saved; a second signal does not wait for it")
+            for process in processes:
+                process.wait()
+            return
 
 
 def best_run(sweep: Sweep, done: Mapping[str, Results]) -> Run | None:

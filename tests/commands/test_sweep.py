@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 from jaxbert.cli import main
 from jaxbert.config.sweep import Sweep
-from jaxbert.sweeps import glue
+from jaxbert.sweeps import glue, runs
 from jaxbert.sweeps.runs import rank, visible_device
 from tests.commands.damage import assert_refused
 from tests.commands.tiny_task import BATCHES, PLAIN, Task, flags, start_command
@@ -190,6 +190,48 @@ def test_stopped_and_gone_on(task: Task, tmp_path: Path, capsys: pytest.CaptureF
     assert_refused((code, *capsys.readouterr()), "--weight_decay was `0.01`, is `0.3`", "another `--model_dir`")
     assert not (tmp_path / "out/logs/seed-1.txt").exists()
     assert not (tmp_path / "out/results").exists()
+
+
+class Endless:
+    """A process that ends only when it is killed; while it is waited for another signal comes."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def terminate(self) -> None:
+        """It saves what it has, for a long time."""
+        self.told.append("terminate")
+
+    def kill(self) -> None:
+        """It ends."""
+        self.told.append("kill")
+
+    def poll(self) -> None:
+        """It runs."""
+
+    def wait(self) -> None:
+        """Until it has ended."""
+        if "kill" not in self.told:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_while_a_run_starts_reaches_it(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No run is left behind: it is asked to end, to end at once with a second signal, and killed with a third."""
+    process = Endless()
+
+    def start(*_: object) -> Endless:
+        signal.raise_signal(signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(runs, "_start", start)
+    data = flags(data_dir=task.text, init_checkpoint=task.model, model_dir=tmp_path / "out")
+    assert main(["sweep", *data]) == 130
+    assert process.told == ["terminate", "terminate", "kill"]
+    assert capsys.readouterr().err.endswith(
+        "stopped by Ctrl-C: 0 of 1 runs are done; the same command goes on from there\n"
+    )
 
 
 def test_equal_runs_go_to_the_lower_loss() -> None:
