@@ -4,6 +4,7 @@
 import dataclasses
 import math
 import os
+import re
 
 from jaxbert.config.data import TextDataFlags
 from jaxbert.config.flags import flag, required_flag
@@ -335,6 +336,8 @@ class ClassifierFlags(TextDataFlags, FineTuningFlags):
     def __post_init__(self) -> None:
         """Raise `InputError` for flags that do not go together."""
         super().__post_init__()
+        if self.class_weights not in (None, "balanced"):
+            weights_by_class(self.class_weights)
         if self.has_text_data and (self.train_data_path or self.eval_data_path):
             raise InputError(
                 "records and text data are both given",
@@ -352,6 +355,24 @@ class ClassifierFlags(TextDataFlags, FineTuningFlags):
                 "give `--train_file` with `--text_a_column` and `--label_column`, or `--data_dir` with the files of a"
                 " task, or records by `--input_meta_data_path`, `--train_data_path` and `--eval_data_path`",
             )
+
+
+def weights_by_class(text: str) -> dict[str, float]:
+    """What `--class_weights` says where it is not `balanced`. Raises InputError where it is not read."""
+    given: dict[str, str] = dict(re.findall(r"(.+?):([^:,]+)(?:,|$)", text))
+    if ",".join(f"{name}:{weight}" for name, weight in given.items()) != text:
+        raise InputError(f"`--class_weights={text}` is not read", "write `balanced`, or `name:2.0,other:0.5`")
+    return {name: _weight(text, weight) for name, weight in given.items()}
+
+
+def _weight(text: str, weight: str) -> float:
+    try:
+        value = float(weight)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise InputError(f"`--class_weights={text}`: `{weight}` is no number above 0")
+    return value
 
 
 @dataclasses.dataclass(frozen=True)

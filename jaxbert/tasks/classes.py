@@ -2,13 +2,12 @@
 """The classes of a trained classifier, as its files tell them, and those of the data, which are found by name."""
 
 import dataclasses
-import math
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from jaxbert.checkpoints.resolve import Model
+from jaxbert.config.trainers import weights_by_class
 from jaxbert.console import say
 from jaxbert.errors import InputError
 from jaxbert.examples.class_names import by_number, keys, say_counted
@@ -87,13 +86,19 @@ class ModelClasses:
         return ()
 
 
-def class_weights(text: str | None, labels: np.ndarray, meta: ClassificationMetaData) -> tuple[float, ...]:
-    """The weight of each class in the loss by `--class_weights`, which is said; () where all count the same.
+def label_counts(labels: np.ndarray, meta: ClassificationMetaData) -> np.ndarray:
+    """How many examples have each class [C], of labels [n] int64, or 1 and 0 for each class [n, C]."""
+    return labels.sum(axis=0) if meta.is_multi_label else np.bincount(labels, minlength=len(meta.class_names))
+
+
+def class_weights(text: str | None, counts: np.ndarray, size: int, meta: ClassificationMetaData) -> tuple[float, ...]:
+    """The weight of each class in the loss by `--class_weights`; () where all count the same.
 
     Args:
         text: `balanced`, or `name:2.0,other:0.5`, where other classes have 1; None for no weights. Balanced weights are
             n / (C x count) of n examples of C classes; with several labels (n - count) / count.
-        labels: of the training examples, [n] int64, or 1 and 0 for each class [n, C].
+        counts: how many of the training examples have each class [C]; only looked at for balanced weights.
+        size: their number n.
         meta: which classes there are.
 
     Raises:
@@ -104,16 +109,11 @@ def class_weights(text: str | None, labels: np.ndarray, meta: ClassificationMeta
         return ()
     if meta.is_regression:
         raise InputError(f"`--class_weights={text}`: labels are numbers, there are no classes", "leave it out")
+    return _balanced(counts, size, meta) if text == "balanced" else _given(text, meta.class_names)
+
+
+def _balanced(counts: np.ndarray, size: int, meta: ClassificationMetaData) -> tuple[float, ...]:
     names = meta.class_names
-    weights = _balanced(labels, meta) if text == "balanced" else _given(text, names)
-    told = (f"`{name}` {weight:.4g}" for name, weight in zip(names, weights, strict=True))
-    say(f"weights in the loss: {', '.join(told)}")
-    return weights
-
-
-def _balanced(labels: np.ndarray, meta: ClassificationMetaData) -> tuple[float, ...]:
-    names, size = meta.class_names, len(labels)
-    counts = labels.sum(axis=0) if meta.is_multi_label else np.bincount(labels, minlength=len(names))
     lacking = (counts == 0) | (meta.is_multi_label & (counts == size))
     if lacking.any():
         raise InputError(
@@ -126,22 +126,9 @@ def _balanced(labels: np.ndarray, meta: ClassificationMetaData) -> tuple[float, 
 
 
 def _given(text: str, names: Sequence[str]) -> tuple[float, ...]:
-    pairs = re.findall(r"(.+?):([^:,]+)(?:,|$)", text)
-    given = dict(pairs)
-    if ",".join(f"{name}:{weight}" for name, weight in given.items()) != text:
-        raise InputError(f"`--class_weights={text}` is not read", "write `balanced`, or `name:2.0,other:0.5`")
+    given = weights_by_class(text)
     if unknown := [name for name in given if name not in names]:
         raise InputError(
             f"`--class_weights={text}`: there is no class `{unknown[0]}`", f"the classes are {', '.join(names)}"
         )
-    return tuple(_weight(text, given.get(name, "1")) for name in names)
-
-
-def _weight(text: str, weight: str) -> float:
-    try:
-        value = float(weight)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise InputError(f"`--class_weights={text}`: `{weight}` is no number above 0")
-    return value
+    return tuple(given.get(name, 1.0) for name in names)

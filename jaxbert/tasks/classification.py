@@ -4,6 +4,7 @@
 import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +30,7 @@ from jaxbert.examples.arrow import Role
 from jaxbert.examples.table import ColumnNames, open_table
 from jaxbert.examples.text_data import source_files, text_dataset
 from jaxbert.examples.text_examples import LabelKind, Split, TextDataset
-from jaxbert.features.classification import TextWindows
+from jaxbert.features.classification import TextWindows, label_ids
 from jaxbert.io import files
 from jaxbert.metrics.glue import mean_squared_error, metric_names, score
 from jaxbert.metrics.multi_label import METRIC_NAMES, best_thresholds, score_labels
@@ -39,7 +40,7 @@ from jaxbert.predictions import glue as predictions
 from jaxbert.reports import content
 from jaxbert.reports import run as reports
 from jaxbert.tasks import fine_tuning, reporting
-from jaxbert.tasks.classes import ModelClasses, class_weights
+from jaxbert.tasks.classes import ModelClasses, class_weights, label_counts
 from jaxbert.tasks.network import Network
 from jaxbert.tfrecord.metadata import ClassificationMetaData
 from jaxbert.train import devices, hosts, run, run_folder
@@ -58,6 +59,7 @@ _RECORD_FILES = {"train": "train.tf_record", "eval": "eval.tf_record"}
 def run_task(flags: ClassifierFlags) -> None:
     """Train, evaluate or predict, as `--mode` says."""
     model = fine_tuning.read_model(flags)
+    fine_tuning.refuse_wrong_parts(flags, model.config, classifier_table(model.config, 1))
     mesh = devices.mesh_of(flags, model.config)
     data = read_data(flags, model)
     config = fine_tuning.config_in_training(flags, data.model.config)
@@ -279,23 +281,50 @@ def _kind(meta: ClassificationMetaData) -> str:
 
 
 def _objective(flags: ClassifierFlags, data: "Data") -> Objective:
-    """By the flags. Raises InputError where they are not for this task."""
+    """By the flags, which are for this task."""
     if data.train is None:
         return Objective()
-    if flags.label_smoothing and (data.meta.is_regression or data.meta.is_multi_label):
+    weights: tuple[float, ...] = ()
+    if flags.class_weights is not None:
+        labels = data.train.labels[: flags.train_data_size]
+        weights = class_weights(flags.class_weights, label_counts(labels, data.meta), len(labels), data.meta)
+        told = (f"`{name}` {weight:.4g}" for name, weight in zip(data.meta.class_names, weights, strict=True))
+        say(f"weights in the loss: {', '.join(told)}")
+    return Objective(weights, flags.label_smoothing)
+
+
+def _refuse_for_other_tasks(flags: ClassifierFlags, meta: ClassificationMetaData, train: Split | None = None) -> None:
+    """Raise InputError for flags of training that are not for this task, before its records are made or read.
+
+    Texts to `train` on are read for their labels, where weights depend on how many there are.
+    """
+    fine_tuning.best_metric(flags, printed_metrics(meta))
+    if flags.label_smoothing and (meta.is_regression or meta.is_multi_label):
         raise InputError(
-            f"`--label_smoothing={flags.label_smoothing}` is for one class of a text, here are {data.meta.kind}",
+            f"`--label_smoothing={flags.label_smoothing}` is for one class of a text, here are {meta.kind}",
             "leave it out",
         )
-    labels = data.train.labels[: flags.train_data_size]
-    return Objective(class_weights(flags.class_weights, labels, data.meta), flags.label_smoothing)
+    if flags.class_weights != "balanced" or meta.is_regression:
+        class_weights(flags.class_weights, np.zeros(0), 0, meta)
+    elif train is not None:
+        class_weights(flags.class_weights, *_counts_of_texts(flags, train, meta), meta)
+
+
+def _counts_of_texts(flags: ClassifierFlags, train: Split, meta: ClassificationMetaData) -> tuple[np.ndarray, int]:
+    """How many texts to train on have each class [C], and how many there are."""
+    numbers, counts, size = label_ids(meta.class_names), np.zeros(meta.num_labels or 0, np.int64), 0
+    for example in itertools.islice(train(), None if meta.windows else flags.train_data_size):
+        of_text = example.label if isinstance(example.label, tuple) else (str(example.label),)
+        counts[[numbers[name] for name in of_text]] += 1
+        size += 1
+    return counts, size
 
 
 def _counted(labels: np.ndarray, meta: ClassificationMetaData) -> str:
     """How many examples have which label."""
     if meta.is_regression:
         return f"numbers from {labels.min():g} to {labels.max():g}"
-    counts = labels.sum(axis=0) if meta.is_multi_label else np.bincount(labels, minlength=len(meta.class_names))
+    counts = label_counts(labels, meta)
     told = [f"{count:,} `{name}`" for name, count in zip(meta.class_names[:_SHOWN], counts.tolist(), strict=False)]
     if meta.is_multi_label:
         told.append(f"{np.count_nonzero(~labels.any(axis=1)):,} none")
@@ -418,6 +447,8 @@ def _texts_to_train(flags: ClassifierFlags, model: Model) -> Data:
     most = longest(flags.max_seq_length, model, MAX_SEQ_LENGTH)
     windows = _windows(flags, None, most)
     recipe = _recipe(model, dataset, dataset.labels, most, windows)
+    meta = _meta(dataset, dataset.labels, most, windows)
+    _refuse_for_other_tasks(flags, meta, dataset.train)
     order = None if dataset.is_regression else ModelClasses.of(model).kept_for(dataset.labels, dataset.is_multi_label)
     with hosts.one_after_the_first():
         paths = _make_records(flags, dataset, recipe, ("train",) if windows else parts)
@@ -427,6 +458,22 @@ def _texts_to_train(flags: ClassifierFlags, model: Model) -> Data:
     if windows and "eval" in parts:
         data = dataclasses.replace(data, held_out=_in_memory(flags, model, recipe, dataset.dev))
     return dataclasses.replace(data, class_order=order)
+
+
+def _meta(
+    dataset: TextDataset, labels: tuple[str, ...], max_seq_length: int, windows: TextWindows | None
+) -> ClassificationMetaData:
+    """What is known of the task before any text is read."""
+    return ClassificationMetaData(
+        dataset.name,
+        train_data_size=0,
+        max_seq_length=max_seq_length,
+        num_labels=None if dataset.is_regression else len(labels),
+        label_type="float" if dataset.is_regression else "int",
+        label_list=labels,
+        is_multi_label=dataset.is_multi_label,
+        windows=windows,
+    )
 
 
 def _in_memory(flags: ClassifierFlags, model: Model, recipe: Recipe, split: Split | None) -> TextExamples:
@@ -520,17 +567,7 @@ def _texts_to_answer(flags: ClassifierFlags, model: Model) -> Data:
     most = longest(flags.max_seq_length, model, usual)
     windows = _windows(flags, trained, most)
     recipe = _recipe(model, dataset, labels, most, windows)
-    meta = ClassificationMetaData(
-        dataset.name,
-        train_data_size=0,
-        max_seq_length=recipe.max_seq_length,
-        num_labels=None if dataset.is_regression else len(labels),
-        label_type="float" if dataset.is_regression else "int",
-        label_list=labels,
-        is_multi_label=dataset.is_multi_label,
-        thresholds=trained.thresholds if trained else (),
-        windows=windows,
-    )
+    meta = dataclasses.replace(_meta(dataset, labels, most, windows), thresholds=trained.thresholds if trained else ())
     splits = {"": dataset.dev} if flags.mode == "eval" else dataset.test
     found = {name: _in_memory(flags, model, recipe, split) for name, split in splits.items() if split}
     _refuse_other_texts(model, found.values())
@@ -622,6 +659,8 @@ def _records_given(flags: ClassifierFlags, model: Model) -> Data:
             "leave the flag out, or make records of that length",
         )
     _refuse_kind(flags, meta, "the records have")
+    if flags.trains:
+        _refuse_for_other_tasks(flags, meta)
     train = _expand(flags, "train_data_path") if flags.trains else ()
     held_out = _expand(flags, "eval_data_path") if flags.mode != "train" else ()
     if flags.trains:

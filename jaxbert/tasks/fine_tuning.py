@@ -284,8 +284,21 @@ def _frozen(text: str, parts: Sequence[str]) -> list[str]:
     return [part for part in parts if part in found]
 
 
+def refuse_wrong_parts(flags: FineTuningFlags, config: BertConfig, table: Table) -> None:
+    """Raise InputError where `--freeze` or `--reinit_layers` are not for this model, before its data is made."""
+    if flags.trains:
+        _frozen(flags.freeze, [*dict.fromkeys(map(part_of, table))])
+        _fresh(flags, config)
+
+
 def fresh_parts(flags: FineTuningFlags, config: BertConfig) -> tuple[str, ...]:
     """The parts of the model that `--reinit_layers` lets start at random, which is said."""
+    if parts := _fresh(flags, config):
+        say(f"start at random: {', '.join(parts)}, in place of as loaded")
+    return parts
+
+
+def _fresh(flags: FineTuningFlags, config: BertConfig) -> tuple[str, ...]:
     count, layers = flags.reinit_layers, config.num_hidden_layers
     if not count:
         return ()
@@ -299,7 +312,6 @@ def fresh_parts(flags: FineTuningFlags, config: BertConfig) -> tuple[str, ...]:
             f" {', '.join(sorted(both))}",
             "leave out one of them",
         )
-    say(f"start at random: {', '.join(parts)}, in place of as loaded")
     return parts
 
 

@@ -43,6 +43,7 @@ _SWAG_FILES: Mapping[Role, str] = {"train": "train.csv", "eval": "val.csv", "tes
 def run_task(flags: MultipleChoiceFlags) -> None:
     """Train, evaluate or predict, as `--mode` says."""
     model = fine_tuning.read_model(flags)
+    fine_tuning.refuse_wrong_parts(flags, model.config, choice_table(model.config))
     mesh = devices.mesh_of(flags, model.config)
     data = read_data(flags, model)
     config = fine_tuning.config_in_training(flags, data.model.config)

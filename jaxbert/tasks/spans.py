@@ -66,6 +66,7 @@ _SHOWN = ("exact_match", "exact", "f1", "loss", THRESHOLD)  # of an evaluation a
 def run_task(flags: SquadFlags) -> None:
     """Train, answer questions, score the answers, as `--mode` says."""
     model = fine_tuning.read_model(flags)
+    fine_tuning.refuse_wrong_parts(flags, model.config, squad_table(model.config))
     mesh = devices.mesh_of(flags, model.config)
     with hosts.one_after_the_first():
         data = read_data(flags, model)

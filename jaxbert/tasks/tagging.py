@@ -48,6 +48,7 @@ _HEAD = "head for tags, which would be random"
 def run_task(flags: TaggerFlags) -> None:
     """Train, evaluate or predict, as `--mode` says."""
     model = fine_tuning.read_model(flags).for_text()
+    fine_tuning.refuse_wrong_parts(flags, model.config, tagger_table(model.config, 1))
     mesh = devices.mesh_of(flags, model.config)
     flags = flags if flags.trains else _with_columns_of_run(flags)
     data = _to_train(flags, model) if flags.trains else _to_answer(flags, model)

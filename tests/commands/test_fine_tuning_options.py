@@ -195,6 +195,40 @@ def test_what_a_model_or_task_does_not_have_is_refused(
     assert_refused(classify(*task.records, *given.split(), f"--model_dir={tmp_path}/a"), message, hint)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("--freeze=layer_7", "the model has no `layer_7`"),
+        ("--reinit_layers=2", "`--reinit_layers=2`, but the model has 1 layers"),
+        ("--class_weights=1:2.0,2:1", "there is no class `2`"),
+        ("--class_weights=1:-1", "`-1` is no number above 0"),
+        (
+            "--class_weights=balanced --train_data_size=1",
+            "`--class_weights=balanced`: 0 of 1 examples to train on have",
+        ),
+        ("--best_metric=mcc", "`--best_metric=mcc` is no metric of this task"),
+    ],
+)
+def test_what_is_wrong_is_refused_before_records_are_made(
+    given: str, message: str, task: Task, classify: Run, tmp_path: Path
+) -> None:
+    """Making them takes minutes where there are many texts."""
+    start = flags(data_dir=task.text, init_checkpoint=task.model, model_dir=tmp_path / "a")
+    result = classify(*start, *given.split())
+    assert_refused(result, message)
+    assert "making records" not in result[2]
+    assert not (tmp_path / "a").exists()
+
+
+def test_parts_to_freeze_are_refused_before_records_are_made(task: Task, squad: Run, tmp_path: Path) -> None:
+    """Of questions, too: the pooler is a part of that model, a head is none."""
+    path = write_squad(tmp_path / "all.json", 3)
+    given = flags(train_file=path, predict_file=path, init_checkpoint=task.model, model_dir=tmp_path / "a")
+    result = squad(*given, *SETTINGS, "--freeze=pooler,head")
+    assert_refused(result, "`--freeze=pooler,head`: the model has no `head`", "encoder, embeddings, pooler")
+    assert not (tmp_path / "a").exists()
+
+
 def test_dropout_rates_of_a_run(task: Task, classify: Run, tmp_path: Path) -> None:
     """Flags train as a configuration with these rates does, to the last bit; the model keeps its own configuration."""
     rates = {"hidden_dropout_prob": 0.3, "attention_probs_dropout_prob": 0.0}
