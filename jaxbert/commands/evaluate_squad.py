@@ -23,6 +23,8 @@ def run(flags: EvaluateSquadFlags) -> None:
                     f"`{path}` lacks {missing} of {len(questions)} questions",
                     "version 2.0 needs all of them; are these predictions for another file?",
                 )
+        if odds is None and flags.na_prob_thresh is not None:
+            _say_without_odds(flags.na_prob_thresh)
         threshold = 1.0 if flags.na_prob_thresh is None else flags.na_prob_thresh
         print(json.dumps(score_v2(questions, answers, odds, threshold), indent=2))
         return
@@ -38,3 +40,12 @@ def run(flags: EvaluateSquadFlags) -> None:
     if missing := lacking(answers, questions):
         say(f"note: {missing} of {len(questions)} questions have no prediction and score 0")
     print(json.dumps(score_v1(questions, answers)))
+
+
+def _say_without_odds(threshold: float) -> None:
+    """The official script takes the threshold without odds, too: what that does is not what its user expects."""
+    does = "no question counts as answered" if threshold < 0.0 else "it changes nothing"
+    say(
+        f"note: `--na_prob_thresh={threshold:g}` without `--null_odds`: all odds are 0, as in evaluate-v2.0.py,"
+        f" so {does}"
+    )

@@ -55,6 +55,23 @@ def test_version_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("threshold", "scores", "said"),
+    [("0.5", (50.0, 100.0, 0.0), "it changes nothing"), ("-1", (50.0, 0.0, 100.0), "no question counts as answered")],
+)
+def test_threshold_without_odds(
+    threshold: str, scores: tuple[float, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without odds they are 0 for all, as in the official script, and what the threshold then does is said."""
+    data, predictions = data_file(tmp_path, V2), json_file(tmp_path, "predictions.json", {"a": "cat", "b": "cat"})
+    assert main(["evaluate_squad", data, predictions, f"--na_prob_thresh={threshold}"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert (found["exact"], found["HasAns_exact"], found["NoAns_exact"]) == scores
+    assert f"`--na_prob_thresh={threshold}` without `--null_odds`: all odds are 0" in err
+    assert said in err
+
+
+@pytest.mark.parametrize(
     ("questions", "predictions", "odds", "message"),
     [
         (V2, {"a": "cat"}, None, "lacks 1 (b) of 2 questions"),
