@@ -2,6 +2,7 @@
 """Flags of the commands that ask a finished model."""
 
 import dataclasses
+from typing import ClassVar
 
 from jaxbert.config.flags import arguments, flag, required_flag
 from jaxbert.errors import InputError
@@ -109,6 +110,7 @@ class EmbedFlags(AskedModelFlags):
     normalize: bool | None = flag(
         None, "Give vectors the length 1; default: as the model says where `--pooling` is its own."
     )
+    usual_length: ClassVar[int | None] = None  # tokens where `max_seq_length` is not given; None: as the model says
 
     @property
     def layer_numbers(self) -> list[int]:
@@ -135,4 +137,10 @@ class ExtractFeaturesFlags(EmbedFlags):
 
     pooling: str | None = flag("tokens", "As in `embed`.", choices=("mean", "max", "cls", "pooler", "tokens"))
     layers: str = flag("-1,-2,-3,-4", "Whose outputs: numbers with commas between them; -1 is the last layer.")
-    max_seq_length: int | None = flag(128, "Tokens of a text, special ones included; longer texts are cut.", minimum=4)
+    max_seq_length: int | None = flag(
+        None,
+        "Tokens of a text, special ones included; longer texts are cut; default: 128, or the positions of a model that"
+        " has fewer.",
+        minimum=4,
+    )
+    usual_length: ClassVar[int | None] = 128

@@ -41,12 +41,22 @@ def embed_file(flags: EmbedFlags) -> None:
         dtype=cast(Any, flags.dtype),
         compile_cache=flags.compile_cache,
     )
+    if flags.max_seq_length is None and flags.usual_length is not None:
+        _cut_as_usual(model, flags.usual_length)
     write = {".npy": _write_array, ".parquet": _write_parquet}.get(os.path.splitext(flags.output_file)[1], _write_lines)
     with whole_file(flags.output_file) as file, progress() as report, _counts_said(model, flags.input_file):
         count = 0
         for count in write(file, model, flags):
             report("texts", count)
     say(f"{count} texts: {flags.output_file}")
+
+
+def _cut_as_usual(model: Model, usual: int) -> None:
+    """Let the model read so many tokens of a text, or as many as it can."""
+    positions = model.config.max_position_embeddings
+    if positions < usual:
+        say(f"texts are read up to {positions} tokens, the model's positions (`--max_seq_length` is {usual} otherwise)")
+    model.max_seq_length = min(usual, positions)
 
 
 def _write_lines(file: BinaryIO, model: Model, flags: EmbedFlags) -> Iterator[int]:

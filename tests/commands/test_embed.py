@@ -157,6 +157,14 @@ def test_wrong_flags_end_in_a_message(
     assert not (folder / "x.jsonl").exists()
 
 
+def test_features_of_a_model_with_few_positions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the flag is not given, the script's 128 tokens are as many as the model has positions, which is said."""
+    of_all = embed(folder, "f.jsonl", "extract_features", layers="-1")
+    assert "texts are read up to 32 tokens, the model's positions" in capsys.readouterr().err
+    given = embed(folder, "g.jsonl", "extract_features", layers="-1", max_seq_length=32)
+    assert of_all.read_text() == given.read_text()
+
+
 @pytest.mark.parametrize("command", ["embed", "extract_features", "predict"])
 def test_texts_are_not_written_over(command: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An output that is the input is refused, before the model is read."""
