@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from jaxbert.console import say
 from jaxbert.errors import InputError
 from jaxbert.examples.text_examples import Label, Split, TextDataset, TextExample
 from jaxbert.features.splitmix import stream_key, words
@@ -18,7 +19,8 @@ _USE = 1  # what the seed is used for here
 def hold_out(dataset: TextDataset, share: float, seed: int) -> tuple[TextDataset, tuple[str, ...]]:
     """The data set with part of its training set as the one for evaluation, and the ids of those examples.
 
-    All labels of the training set are read. Raises InputError where the share is not one example.
+    Where examples share an id, which cannot tell what is held out, their numbers from 0 take the place of ids. All
+    labels of the training set are read. Raises InputError where the share is not one example.
     """
     assert dataset.train is not None  # the mode trains
     labels, ids = zip(*((example.label, example.id) for example in dataset.train()), strict=True)
@@ -26,7 +28,8 @@ def hold_out(dataset: TextDataset, share: float, seed: int) -> tuple[TextDataset
     if not held.any():
         raise InputError(f"`--eval_share={share}` of {len(held)} examples is none", "raise it, or give `--eval_file`")
     split = dataclasses.replace(dataset, train=_part(dataset.train, ~held), dev=_part(dataset.train, held))
-    return split, tuple(ids[number] for number in np.flatnonzero(held).tolist())
+    named = _different(ids, dataset.name)
+    return split, tuple(named[number] for number in np.flatnonzero(held).tolist())
 
 
 def held_out(labels: Sequence[Label | None], share: float, seed: int) -> np.ndarray:
@@ -47,6 +50,16 @@ def held_out(labels: Sequence[Label | None], share: float, seed: int) -> np.ndar
     ranks[order] = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
     held: np.ndarray = ranks < taken[strata]
     return held
+
+
+def _different(ids: Sequence[str], source: str) -> list[str]:
+    """The ids, each in one line; or numbers from 0 where an id comes twice, which is said."""
+    of_one_line = [" ".join(id_.split()) for id_ in ids]
+    twice = next((id_ for id_, count in collections.Counter(of_one_line).items() if count > 1), None)
+    if twice is None:
+        return of_one_line
+    say(f"note: several examples of `{source}` have the id `{twice}`: examples are named by their numbers, from 0")
+    return [str(number) for number in range(len(ids))]
 
 
 def _strata(labels: Sequence[Label | None]) -> np.ndarray:

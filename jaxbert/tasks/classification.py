@@ -510,7 +510,7 @@ def _with_held_out(flags: ClassifierFlags, dataset: TextDataset) -> TextDataset:
     dataset, ids = hold_out(dataset, flags.eval_share, flags.seed)
     path = os.path.join(flags.model_dir, HELD_OUT_FILE)
     if hosts.is_first():
-        files.write_text(path, "".join(f"{' '.join(id_.split())}\n" for id_ in ids))
+        files.write_text(path, "".join(f"{id_}\n" for id_ in ids))
     say(f"held out {len(ids):,} examples of `{dataset.name}` for evaluation: {path}")
     return dataset
 

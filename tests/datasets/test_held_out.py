@@ -60,3 +60,12 @@ def test_the_two_sets_are_the_training_set() -> None:
     assert list(split.train()) == [example for example in examples if example.id not in ids]
     with pytest.raises(InputError, match=r"`--eval_share=0.01` of 20 examples is none"):
         hold_out(dataset, 0.01, 3)
+
+
+def test_ids_that_come_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    """Examples that share an id could not be told apart by it: they are named by their numbers, which is said."""
+    examples = [TextExample(f"text {number}", None, "ab"[number % 2], f"id {number // 2}") for number in range(20)]
+    split, ids = hold_out(TextDataset("own", ("a", "b"), lambda: iter(examples), None, {}), 0.2, 3)
+    assert split.dev is not None
+    assert [examples[int(id_)] for id_ in ids] == list(split.dev())
+    assert "several examples of `own` have the id `id 0`: examples are named by" in capsys.readouterr().err
