@@ -421,7 +421,15 @@ class Model:
             for ids, mask in zip(features["input_ids"], features["input_mask"], strict=True)
         ]
 
-    def answer(self, question: str, context: str, *, n_best: int = 1, max_answer_length: int = 30) -> list[Answer]:
+    def answer(
+        self,
+        question: str,
+        context: str,
+        *,
+        n_best: int = 1,
+        max_answer_length: int = 30,
+        may_lack: bool | None = None,
+    ) -> list[Answer]:
         """The best answers to a question, parts of the context, best first; a text "" says that there is none.
 
         Args:
@@ -429,27 +437,37 @@ class Model:
             context: of any length; it is read in windows.
             n_best: how many answers to give at most.
             max_answer_length: in tokens.
+            may_lack: whether there may be no answer; by default as in the model's training.
 
         Raises:
             InputError: the model was not trained to answer questions.
         """
-        return self.answers([(question, context)], n_best=n_best, max_answer_length=max_answer_length)[0]
+        given: Any = {"n_best": n_best, "max_answer_length": max_answer_length, "may_lack": may_lack}
+        return self.answers([(question, context)], **given)[0]
 
     def answers(
-        self, questions: Iterable[tuple[str, str]], *, n_best: int = 1, max_answer_length: int = 30
+        self,
+        questions: Iterable[tuple[str, str]],
+        *,
+        n_best: int = 1,
+        max_answer_length: int = 30,
+        may_lack: bool | None = None,
     ) -> list[list[Answer]]:
         """As `answer`, for many questions, each with its context."""
         self._refuse_other(SquadMetaData, "to answer questions")
         self._model.refuse_pairs()
         n_best = arguments.whole_number("n_best", n_best, 1)
         max_answer_length = arguments.whole_number("max_answer_length", max_answer_length, 1)
+        arguments.switch("may_lack", may_lack)
         pairs = [_question(one, number) for number, one in enumerate(arguments.several("questions", questions, _ASKED))]
         weights = self._programs.weights("squad")
         paragraphs = (Paragraph(context, (Question("0", question),)) for question, context in pairs)
         asked = [one for paragraph in paragraphs for one in ask(paragraph, self._tokenizer, self._windows)]
         self._count([text_counts(asked, self._tokenizer.vocab)], "questions", self.max_query_length)
         candidates = self._candidates(weights, asked)
-        chosen = AnswerSettings(max(n_best, BEST_POSITIONS), max_answer_length, *self._no_answer)
+        trained, threshold = self._no_answer
+        may_lack = trained if may_lack is None else may_lack
+        chosen = AnswerSettings(max(n_best, BEST_POSITIONS), max_answer_length, may_lack, threshold)
         ends = list(itertools.accumulate(len(one.windows) for one in asked))
         return [
             _best(predict(one, candidates[end - len(one.windows) : end], chosen, self._answer_texts), n_best)
@@ -484,22 +502,31 @@ class Model:
         best = int(np.argmax(shares))
         return Choice(best, texts[best], tuple(shares))
 
-    def fill(self, text: str, *, top: int = 5) -> list[list[Candidate]]:
+    def fill(self, text: str, *, top: int = 5, targets: Iterable[str] | None = None) -> list[list[Candidate]]:
         """For each `[MASK]` in the text its most probable tokens, best first.
+
+        Args:
+            text: has `[MASK]` in it.
+            top: how many tokens to give at most.
+            targets: what is chosen from: tokens, or words of which the first token counts; by default all tokens.
 
         Raises:
             InputError: there is no `[MASK]`; the text is too long; the model has no masked language model.
         """
-        return self.fills([text], top=top)[0]
+        return self.fills([text], top=top, targets=targets)[0]
 
-    def fills(self, texts: Iterable[str], *, top: int = 5) -> list[list[list[Candidate]]]:
+    def fills(
+        self, texts: Iterable[str], *, top: int = 5, targets: Iterable[str] | None = None
+    ) -> list[list[list[Candidate]]]:
         """As `fill`, for many texts.
 
         Numbers of masks and of candidates are rounded up to powers of two, so that few programs are compiled.
         """
         top = arguments.whole_number("top", top, 1)
         texts = list(arguments.several("texts", texts, "give a list of texts with `[MASK]`; `fill` takes one"))
-        vocab, weights = self._tokenizer.vocab, self._programs.weights("masked LM")
+        vocab, asked = self._tokenizer.vocab, self._targets(targets)
+        weights = {**self._programs.weights("masked LM"), "asked": asked}
+        top = min(top, int(asked.sum()))
         words = self._programs.words(min(next_power_of_two(top), len(vocab)), len(vocab))
         made = [self._masked(text) for text in texts]
         by_slots: dict[int, list[int]] = {}
@@ -517,6 +544,22 @@ class Model:
                     [Candidate(vocab.tokens[id_], share) for id_, share in zip(*row, strict=True)] for row in rows
                 ]
         return found
+
+    def _targets(self, targets: Iterable[str] | None) -> np.ndarray:
+        """Which tokens may be chosen, bool [V], as transformers finds them. Raises InputError where there are none."""
+        vocab = self._tokenizer.vocab
+        if targets is None:
+            return np.ones(len(vocab), bool)
+        hint = "give a list of tokens, or of words"
+        words = list(arguments.several("targets", targets, hint))
+        if not all(isinstance(word, str) for word in words):
+            raise arguments.wrong("targets", words, hint)
+        ids = [[vocab.ids[word]] if word in vocab.ids else self._tokenizer.ids(word)[:1] for word in words]
+        asked = np.zeros(len(vocab), bool)
+        asked[[id_ for one in ids for id_ in one]] = True
+        if not asked.any():
+            raise arguments.wrong("targets", words, hint)
+        return asked
 
     def _masked(self, text: str) -> tuple[list[int], list[int]]:
         """The ids of a text, and the positions of its masks."""

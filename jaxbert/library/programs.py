@@ -59,7 +59,8 @@ class Programs:
         vectors: (layers, pooling, normalize) -> a program for vectors [B, N, K, H] float32 of K layers, or of all
             tokens [B, S, K, H].
         words: (how many, how many tokens there are) -> a program for the `ids` and `probabilities` [B, N, M, top] of
-            the likeliest tokens for each of M masks of a sequence.
+            the likeliest tokens for each of M masks of a sequence. Its weights also hold which tokens may be chosen,
+            `asked` bool.
     """
 
     def __init__(self, source: Source, config: BertConfig, class_outputs: int, dtype: str) -> None:
@@ -142,7 +143,7 @@ class Programs:
             slots = rows["cls_positions"].shape
             logits, _ = pretrain(weights, config, rows, next_sentence=False, compute=compute)
             shares = jax.nn.softmax(logits[..., : config.vocab_size])  # as in training; rows may be no token's
-            values, ids = jax.lax.top_k(shares[..., :tokens], top)
+            values, ids = jax.lax.top_k(jnp.where(weights["asked"], shares[..., :tokens], -1.0), top)
             shape = (*slots, -1, top)
             return {"ids": ids.reshape(shape), "probabilities": values.reshape(shape)}
 

@@ -16,6 +16,7 @@ import numpy as np
 from jaxbert.errors import InputError
 from jaxbert.library.model import Ability, Answer, Candidate, Ids, Model, Text
 from jaxbert.predictions.tagging import Span
+from jaxbert.tasks.classification import log_softmax
 
 Call = Literal["logits", "embed", "encode", "tag", "answer", "fill"]
 Json = Any
@@ -107,14 +108,17 @@ def tei_predict(body: Json, model: Model) -> Asked:
     inputs = fields.get("inputs")
     lists = inputs if isinstance(inputs, list) and inputs and isinstance(inputs[0], list) else None
     items = [_sequence(one) for one in lists or [inputs]]
-    if parameters.get("function_to_apply") not in (None, "none"):
-        raise InputError("`function_to_apply` is not known here", "leave it out, or give `none` for logits")
-    raw = _flag(fields, "raw_scores", False) or parameters.get("function_to_apply") == "none"
+    function = parameters.get("function_to_apply")
+    if function not in (None, *_FUNCTIONS):
+        hint = f"leave it out, or give {', '.join(f'`{name}`' for name in _FUNCTIONS)}"
+        raise InputError(f"`function_to_apply` is `{str(function)[:60]}`", hint)
+    raw = _flag(fields, "raw_scores", False)
+    function = function or ("none" if raw else None)
     top = parameters.get("top_k")
     best = None if top is None else _number(parameters, "top_k", 1)
 
     def reply(logits: Sequence[np.ndarray], tokens: int) -> Json:
-        rows = [_scores(model, row, raw)[:best] for row in logits]
+        rows = [_scores(model, row, function)[:best] for row in logits]
         return rows if lists or "parameters" in fields else rows[0]
 
     return Asked("logits", items, reply, (), _truncate(fields))
@@ -181,12 +185,13 @@ def tei_rerank(body: Json, model: Model) -> Asked:
 def answer(body: Json, model: Model) -> Asked:
     """`POST /answer`: `{"question", "context"}`, with `n_best`, `max_answer_length` and `truncate` if wanted.
 
-    In Hugging Face's form, with both in `inputs`, `answer`, `score`, `start` and `end`; a list of them for several.
+    In Hugging Face's form, with both in `inputs`, `answer`, `score`, `start` and `end`; a list of them for several;
+    `handle_impossible_answer` says whether there may be none.
     """
     _able(model, "answer")
     theirs = isinstance(body, dict) and "inputs" in body
     if theirs:
-        inputs, known = _wrapped(body, "top_k", "max_answer_len", "truncate")
+        inputs, known = _wrapped(body, "top_k", "max_answer_len", "handle_impossible_answer", "truncate")
         fields = _fields(inputs, "question", "context", what="`inputs`")
     else:
         known = fields = _fields(body, "question", "context", "n_best", "max_answer_length", "truncate")
@@ -196,26 +201,35 @@ def answer(body: Json, model: Model) -> Asked:
 
     def reply(found: Sequence[Sequence[Answer]], tokens: int) -> Json:
         (answers,) = found
-        if theirs:
-            rows = [{"answer": a.text, "score": a.probability, "start": a.start, "end": a.end} for a in answers]
+        if theirs:  # whose empty answer begins and ends at 0
+            rows = [
+                {"answer": a.text, "score": a.probability, "start": max(a.start, 0), "end": max(a.end, 0)}
+                for a in answers
+            ]
             return rows[0] if n_best == 1 else rows
         return {
             "answers": [{"text": a.text, "start": a.start, "end": a.end, "probability": a.probability} for a in answers]
         }
 
-    options = (("n_best", n_best), ("max_answer_length", longest))
+    options: tuple[tuple[str, Any], ...] = (("n_best", n_best), ("max_answer_length", longest))
+    if known.get("handle_impossible_answer") is not None:
+        options += (("may_lack", _flag(known, "handle_impossible_answer", False)),)
     return Asked("answer", [item], reply, options, _truncate(known))
 
 
 def fill(body: Json, model: Model) -> Asked:
     """`POST /fill`: `{"text": "... [MASK] ..."}`, with `top` if wanted; for each mask its candidates, best first.
 
-    In Hugging Face's form, with the text in `inputs`, a list of `score`, `token`, `token_str` and `sequence`.
+    In Hugging Face's form, with the text in `inputs`, a list of `score`, `token`, `token_str` and `sequence`; `targets`
+    are the tokens to choose from.
     """
     _able(model, "fill")
     theirs = isinstance(body, dict) and "inputs" in body
+    options: tuple[tuple[str, Any], ...] = ()
     if theirs:
-        text, parameters = _wrapped(body, "top_k")
+        text, parameters = _wrapped(body, "top_k", "targets")
+        if parameters.get("targets") is not None:
+            options = (("targets", tuple(_texts(parameters, "targets"))),)
         text, top = _text({"inputs": text}, "inputs"), _number(parameters, "top_k", 5)
     else:
         fields = _fields(body, "text", "top")
@@ -241,7 +255,7 @@ def fill(body: Json, model: Model) -> Asked:
         ]
         return rows[0] if len(rows) == 1 else rows
 
-    return Asked("fill", [text], reply, (("top", top),), truncate=True)
+    return Asked("fill", [text], reply, (("top", top), *options), truncate=True)
 
 
 def serving_predict(body: Json, model: Model) -> Asked:
@@ -437,15 +451,14 @@ def _number(fields: Mapping[str, Json], name: str, default: int) -> int:
     return value
 
 
-def _scores(model: Model, logits: np.ndarray, raw: bool) -> list[dict[str, Any]]:
-    if not model.classes:
-        number = float(logits[0])
-        return [{"label": "LABEL_0", "score": _logistic(number) if model.is_score and not raw else number}]
-    if raw:
-        shares = dict(zip(model.classes, logits.tolist(), strict=True))
-    else:
+def _scores(model: Model, logits: np.ndarray, function: str | None) -> list[dict[str, Any]]:
+    """Of each class, best first; by a function of `_FUNCTIONS`, or else the one that is the model's own."""
+    if function is None and model.classes:
         (found,) = model.predictions(logits[None])
         shares = found.probabilities
+    else:
+        function = function or ("sigmoid" if model.is_score else "none")
+        shares = dict(zip(model.classes or ("LABEL_0",), _FUNCTIONS[function](logits), strict=True))
     return [{"label": name, "score": shares[name]} for name in sorted(shares, key=lambda name: -shares[name])]
 
 
@@ -459,6 +472,14 @@ def _base64(vector: np.ndarray) -> str:
 
 def _logistic(number: float) -> float:
     return 1 / (1 + math.exp(-number)) if number > 0 else math.exp(number) / (1 + math.exp(number))
+
+
+_FUNCTIONS: Mapping[str, Callable[[np.ndarray], list[float]]] = {
+    "softmax": lambda logits: np.exp(log_softmax(logits.astype(np.float64))).tolist(),
+    "sigmoid": lambda logits: [_logistic(number) for number in logits.tolist()],
+    "none": np.ndarray.tolist,
+}
+"""What pipelines of transformers make of logits [C]."""
 
 
 def _filled(text: str, number: int, token: str) -> str:

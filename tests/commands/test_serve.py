@@ -239,6 +239,42 @@ def test_answers_and_words(server: Server) -> None:
     assert server.models["words"].token_ids[best["token_str"]] == best["token"]
 
 
+def test_parameters_of_pipelines(server: Server) -> None:
+    """Functions of logits, tokens to choose from, whether there may be no answer: as pipelines of transformers do."""
+    logits = np.sort(server.models["classes"].logits(["red blue"])[0])[::-1]
+    functions = {
+        "softmax": np.exp(logits) / np.exp(logits).sum(),
+        "sigmoid": 1 / (1 + np.exp(-logits)),
+        "none": logits,
+    }
+    for function, expected in functions.items():
+        body = {"inputs": "red blue", "parameters": {"function_to_apply": function}}
+        (rows,) = server.get("/models/classes/", body)
+        close([row["score"] for row in rows], expected)
+    (number,) = server.models["numbers"].logits([("red", "blue")])[0]
+    body = {"inputs": [["red", "blue"]], "parameters": {"function_to_apply": "sigmoid"}}
+    ((row,),) = server.get("/models/numbers/", body)
+    close(row["score"], 1 / (1 + np.exp(-number)))
+    shares = {one.token: one.probability for one in server.models["words"].fill("red [MASK]", top=100)[0]}
+    for targets, tokens in ((["blue", "green", "Blue red"], ("blue", "green")), ("blue", ("blue",))):
+        found = server.get("/models/words/", {"inputs": "red [MASK]", "parameters": {"targets": targets}})
+        assert [row["token_str"] for row in found] == sorted(tokens, key=lambda token: -shares[token])
+        close([row["score"] for row in found], sorted((shares[token] for token in tokens), reverse=True))
+
+
+def test_whether_there_may_be_no_answer(task: Task, tmp_path: Path) -> None:
+    """`handle_impossible_answer` decides it; where it is not given, what the model was trained for does."""
+    body = {"inputs": {"question": "red ?", "context": CONTEXT}}
+    for trained in (False, True):
+        meta = SquadMetaData(0, WindowSettings(16, 4, 6), version_2_with_negative=trained)
+        model = jaxbert.load(model_folder(tmp_path / str(trained), task, "squad", meta), compile_cache="")
+        with serving({"one": model}) as one:
+            for wanted in (None, False, True):
+                asked = body | {"parameters": {"top_k": 100, "handle_impossible_answer": wanted}}
+                none = [(row["start"], row["end"]) for row in one.get("/", asked) if not row["answer"]]
+                assert none == [(0, 0)] * (trained if wanted is None else wanted)
+
+
 def test_spans_in_the_form_of_hugging_face(server: Server) -> None:
     """Of a text of any length, and of each of several, as the library finds them."""
     texts = [" ".join(some_texts(3)), "red", ""]
@@ -290,6 +326,9 @@ WRONG: list[tuple[str, Any, int, str]] = [
     ("/models/words/fill", {"text": "red"}, 400, r"no `\[MASK\]`"),
     ("/models/words/fill", {"text": "[MASK] " * 40}, 413, "40 `"),
     ("/models/classes/predict", {"inputs": "red", "parameters": 0}, 400, "`parameters` is no JSON object"),
+    ("/models/classes/predict", {"inputs": "red", "parameters": {"function_to_apply": 1}}, 400, "is `1`"),
+    ("/models/words/", {"inputs": "[MASK]", "parameters": {"targets": [""]}}, 400, "`targets` is"),
+    ("/models/words/", {"inputs": "[MASK]", "parameters": {"targets": [1]}}, 400, "`targets` is neither"),
     ("/models/words/similarity", {"inputs": {}, "parameters": []}, 400, "`parameters` is no JSON object"),
     ("/models/tags/", {"inputs": "red", "parameters": ""}, 400, "`parameters` is no JSON object"),
     ("/models/tags/", {"inputs": "red", "options": 0}, 400, "`options` is no JSON object"),
@@ -705,6 +744,14 @@ def test_the_client_of_hugging_face(server: Server) -> None:
     for text, expected_spans in zip(texts, spans, strict=True):
         entities = client("tags").token_classification(text)
         assert [(one.entity_group, one.word) for one in entities] == [(one.label, one.text) for one in expected_spans]
+    (row, *_) = client("classes").text_classification(texts[0], function_to_apply="none")
+    close(row.score, server.models["classes"].logits(texts[:1]).max())
+    impossible = client("questions").question_answering(
+        question="red ?", context=CONTEXT, top_k=100, handle_impossible_answer=True
+    )
+    assert "" in [row.answer for row in impossible]
+    (word,) = client("words").fill_mask("red [MASK]", targets=["blue"])
+    assert word.token_str == "blue"
     words = client("words").fill_mask("red [MASK]")
     assert [row.token_str for row in words] == [row.token for row in server.models["words"].fill("red [MASK]")[0]]
 
