@@ -217,6 +217,8 @@ def _told_task(task: MetaData) -> str:
     texts = {True: "pairs of texts", False: "single texts", None: "texts"}[task.pairs]
     name = f"{task.processor_type}: " if task.processor_type else ""
     told = f"{name}{texts} of up to {task.max_seq_length} tokens -> {task.kind}"
+    if task.is_score:
+        told += ", which other programs make a score from 0 to 1 by the sigmoid"
     if task.windows:
         told += f" (longer ones in windows, {task.windows.doc_stride} apart, by their {task.windows.pooling})"
     if task.thresholds:

@@ -213,10 +213,17 @@ def to_huggingface_config(
         content["id2label"] = {str(number): label for number, label in enumerate(labels)}
         content["label2id"] = {label: number for number, label in enumerate(labels)}
         if isinstance(task, ClassificationMetaData):
-            content["problem_type"] = _NUMBER if is_number else _SEVERAL_LABELS if task.is_multi_label else _ONE_LABEL
+            content["problem_type"] = _problem_type(task)
         if is_number and stated is not None:
             content = {**content, "problem_type": None, **stated}
     return content
+
+
+def _problem_type(task: ClassificationMetaData) -> str | None:
+    """What a `config.json` calls it; a score is not called anything."""
+    if task.is_regression:
+        return None if task.is_score else _NUMBER
+    return _SEVERAL_LABELS if task.is_multi_label else _ONE_LABEL
 
 
 def stated_outputs(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -254,7 +261,7 @@ def classification_task(content: Mapping[str, Any], outputs: int, max_seq_length
             f"expected one of {_ONE_LABEL}, {_SEVERAL_LABELS}, {_NUMBER}, and one output for a regression",
         )
     if stated == _NUMBER:
-        return ClassificationMetaData("", 0, max_seq_length, None, "float")
+        return ClassificationMetaData("", 0, max_seq_length, None, "float", is_score=not content.get("problem_type"))
     labels, several = _labels(content, outputs), stated == _SEVERAL_LABELS
     return ClassificationMetaData("", 0, max_seq_length, outputs, label_list=labels, is_multi_label=several)
 
@@ -328,7 +335,9 @@ def write_huggingface(
     architecture = architecture_of(weights)
     for head, unnamed in ((names.CLASSIFIER, classification_task), (names.TAGGER, tagging_task)):
         if task is None and head[0] in weights:
-            task = unnamed({}, len(weights[head[0]]), config.max_position_embeddings)
+            outputs = len(weights[head[0]])
+            said = {"problem_type": _NUMBER} if outputs == 1 else {}
+            task = unnamed(said, outputs, config.max_position_embeddings)
     if names.CLASSIFIER[0] not in weights and names.TAGGER[0] not in weights:
         task = None
     tensors = dict(to_huggingface(name, weights[name]) for name in sorted(stored_names(weights)))

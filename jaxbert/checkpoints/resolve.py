@@ -253,14 +253,6 @@ class Source:
             )
         return ours
 
-    @cached_property
-    def is_score(self) -> bool:
-        """Whether other programs put a sigmoid on its one output: files of Hugging Face do not call it a number."""
-        path = self.beside(_HUGGINGFACE_CONFIG)
-        if self.kind != "safetensors" or path is None or self.beside(META_DATA_FILE) is not None:
-            return False
-        return not _object(path).get("problem_type")
-
     def _huggingface_task(self) -> ClassificationMetaData | MultipleChoiceMetaData | TaggingMetaData | None:
         path, shapes = self.beside(_HUGGINGFACE_CONFIG), self.contents.shapes
         head = shapes.get(CLASSIFIER[0]) or shapes.get(TAGGER[0])

@@ -250,7 +250,7 @@ class Model:
     @property
     def is_score(self) -> bool:
         """Whether it gives one number that other programs make a probability by a sigmoid; `predict` does not."""
-        return self._task is not None and self._task.is_regression and self._source.is_score
+        return self._task is not None and self._task.is_score
 
     @property
     def windows(self) -> TextWindows | None:

@@ -46,6 +46,8 @@ class ClassificationMetaData:
         pairs: whether examples are pairs of texts; None when the file does not say.
         thresholds: with several labels, the probability from which on each class counts; empty: 0.5.
         windows: of a trained model, how it reads texts that are too long; None: they are cut.
+        is_score: of a model of Hugging Face with one output that its files do not call a number: other programs put a
+            sigmoid on it.
     """
 
     processor_type: str
@@ -61,6 +63,7 @@ class ClassificationMetaData:
     pairs: bool | None = None
     thresholds: tuple[float, ...] = ()
     windows: TextWindows | None = None
+    is_score: bool = False
 
     @property
     def is_regression(self) -> bool:
@@ -108,6 +111,8 @@ class ClassificationMetaData:
             keys["thresholds"] = list(self.thresholds)
         if self.windows:
             keys["long_texts"] = dataclasses.asdict(self.windows)
+        if self.is_score:
+            keys["is_score"] = True
         return json.dumps(keys, indent=4, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -160,6 +165,7 @@ class ClassificationMetaData:
             pairs=bool(_value(content, "pairs", path, kind=bool)) if "pairs" in content else None,
             thresholds=tuple(map(float, thresholds)),
             windows=_windows(content, path),
+            is_score="is_score" in content and bool(_value(content, "is_score", path, kind=bool)),
         )
 
 

@@ -293,6 +293,23 @@ def test_what_one_output_is_goes_along(tmp_path: Path) -> None:
         shutil.rmtree(end)
 
 
+@pytest.mark.parametrize("problem_type", [None, "regression"])
+def test_a_score_stays_one_in_folders_of_ours(problem_type: str | None, tmp_path: Path) -> None:
+    """One output that is not called a number is still known as a score, and the way back says no more."""
+    (tmp_path / "theirs").mkdir()
+    write_huggingface(str(tmp_path / "theirs"), random_weights(_CONFIG, "classifier", 1), _CONFIG)
+    content = json.loads((tmp_path / "theirs/config.json").read_text()) | {"problem_type": problem_type}
+    (tmp_path / "theirs/config.json").write_text(json.dumps(content))
+    convert_model(str(tmp_path / "theirs"), "jaxbert", str(tmp_path / "ours"))
+    task = find_source(str(tmp_path / "ours")).task
+    assert isinstance(task, ClassificationMetaData)
+    assert task.is_score == (problem_type is None)
+    assert task == find_source(str(tmp_path / "theirs")).task
+    convert_model(str(tmp_path / "ours"), "huggingface", str(tmp_path / "back"))
+    assert json.loads((tmp_path / "back/config.json").read_text())["problem_type"] == problem_type
+    assert not (tmp_path / "back/meta_data").exists()
+
+
 @pytest.mark.parametrize("said", [{}, {"do_lower_case": True}])
 def test_a_folder_that_says_little_is_split_as_by_transformers(said: dict[str, Any], tmp_path: Path) -> None:
     """Beside its weights a bare vocab.txt is BertTokenizer's, also once trained on; beside a Google model Google's."""
