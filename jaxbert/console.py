@@ -33,6 +33,11 @@ def terminal() -> "Console | None":
     return Console(stderr=True)
 
 
+def counted(number: int, one: str, several: str = "") -> str:
+    """The number with its noun: `1 text`, `1,200 texts`; `several` where the plural is not the word with an s."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
 def say(text: str) -> None:
     """A line for the user; on a terminal it stands above a progress bar that is there."""
     if (console := terminal()) is not None:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lines of a training: speed and time left are those of recent steps."""
+"""The lines of a training: speed and time left are those of recent steps; numbers with their nouns."""
 
 import pytest
 
 from jaxbert import console
-from jaxbert.console import TrainingProgress
+from jaxbert.console import TrainingProgress, counted
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> str:
@@ -63,3 +63,9 @@ def test_a_log_has_a_line_for_each_hundred_thousand(capsys: pytest.CaptureFixtur
         for count in range(1024, 300_000, 1024):
             report("train", count)
     assert capsys.readouterr().err.splitlines() == ["train: 100,352 examples", "train: 200,704 examples"]
+
+
+def test_one_is_not_several() -> None:
+    """A noun has an s after every number but 1, unless its plural is given."""
+    assert [counted(number, "text") for number in (0, 1, 1200)] == ["0 texts", "1 text", "1,200 texts"]
+    assert [counted(number, "byte was", "bytes were") for number in (1, 2)] == ["1 byte was", "2 bytes were"]

@@ -11,6 +11,7 @@ from jaxbert.checkpoints.model_folder import models_of_run, saved_steps, states_
 from jaxbert.checkpoints.released import RELEASED
 from jaxbert.checkpoints.resolve import Source, find_source, read_config
 from jaxbert.config.bert_config import BertConfig
+from jaxbert.console import counted
 from jaxbert.datasets.describe import json_object
 from jaxbert.errors import InputError
 from jaxbert.io import files
@@ -126,9 +127,9 @@ def _shown_sizes(contents: Contents) -> BertConfig | None:
 
 
 _HEADS = {
-    names.CLASSIFIER[0]: "classifier ({} outputs)",
+    names.CLASSIFIER[0]: "classifier ({})",
     names.SQUAD[0]: "SQuAD",
-    names.TAGGER[0]: "tagger ({} outputs)",
+    names.TAGGER[0]: "tagger ({})",
     names.CHOICE[0]: "multiple choice",
     names.NEXT_SENTENCE[0]: "next sentence",
     names.MASKED_LM_BIAS: "masked LM",
@@ -137,11 +138,11 @@ _HEADS = {
 
 def _heads(contents: Contents) -> Iterator[str]:
     shapes = contents.shapes
-    yield from (text.format(shapes[name][0]) for name, text in _HEADS.items() if name in shapes)
+    yield from (text.format(counted(shapes[name][0], "output")) for name, text in _HEADS.items() if name in shapes)
     if contents.undecided:
         outputs = contents.tensors[contents.undecided.keys[0]].shape[-1]
         kinds = " or ".join(_HEADS[weights].partition(" (")[0] for weights, _ in contents.undecided.kinds)
-        yield f"a dense one with {outputs} outputs, {kinds}"
+        yield f"a dense one with {counted(outputs, 'output')}, {kinds}"
 
 
 def _compared_configuration(source: Source, shown: BertConfig | None, bert_config_file: str | None) -> str:
@@ -176,7 +177,7 @@ def _compared_vocabulary(source: Source, vocab_file: str | None) -> str:
     if len(vocab) > embeddings:
         fits = f"does not fit: the weights have {embeddings}"
     elif len(vocab) < embeddings:
-        fits = f"fits, {embeddings - len(vocab)} rows unused"
+        fits = f"fits, {counted(embeddings - len(vocab), 'row')} unused"
     lower_case = not vocab.is_cased if rules is None else rules.lower_case
     casing = "is lower-cased" if lower_case else "keeps its casing"
     return f"{path}: {len(vocab)} tokens, {fits}; text {casing}{', by its vocabulary' if rules is None else ''}"

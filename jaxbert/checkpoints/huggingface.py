@@ -21,6 +21,7 @@ from jaxbert.checkpoints.sentence_transformers import ACTIVATION
 from jaxbert.checkpoints.tensors import write_tensors
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import Activation, BertConfig
+from jaxbert.console import counted
 from jaxbert.errors import InputError
 from jaxbert.io import files
 from jaxbert.tfrecord.metadata import ClassificationMetaData, TaggingMetaData
@@ -257,7 +258,7 @@ def classification_task(content: Mapping[str, Any], outputs: int, max_seq_length
     stated = content.get("problem_type") or (_NUMBER if outputs == 1 else _ONE_LABEL)
     if stated not in (_ONE_LABEL, _SEVERAL_LABELS, _NUMBER) or (stated == _NUMBER and outputs != 1):
         raise InputError(
-            f"`problem_type` is `{stated}` with {outputs} outputs",
+            f"`problem_type` is `{stated}` with {counted(outputs, 'output')}",
             f"expected one of {_ONE_LABEL}, {_SEVERAL_LABELS}, {_NUMBER}, and one output for a regression",
         )
     if stated == _NUMBER:
@@ -276,7 +277,8 @@ def _labels(content: Mapping[str, Any], outputs: int) -> tuple[str, ...]:
     labels = _class_names(content) or tuple(f"LABEL_{number}" for number in range(outputs))
     if len(labels) != outputs:
         raise InputError(
-            f"`id2label` has {len(labels)} names, the classifier {outputs} outputs", "are the files from one model?"
+            f"`id2label` has {counted(len(labels), 'name')}, the classifier {counted(outputs, 'output')}",
+            "are the files from one model?",
         )
     if twice := [label for label, count in Counter(labels).items() if count > 1]:
         raise InputError(f"`id2label` names several classes `{twice[0]}`", "give each class a name of its own there")

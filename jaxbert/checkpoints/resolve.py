@@ -30,7 +30,7 @@ from jaxbert.checkpoints.tokenizer_files import JSON_FILES, TOKENIZER_JSON, as_l
 from jaxbert.checkpoints.vocab_fit import NewTokens, check_size, check_tokens, refuse_other_twin
 from jaxbert.config import bert_config
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.console import say, say_once
+from jaxbert.console import counted, say, say_once
 from jaxbert.errors import InputError
 from jaxbert.io.files import exists, find, is_file, is_folder, names, read_json_object
 from jaxbert.text.tokenizer import Rules
@@ -243,7 +243,7 @@ class Source:
             wanted = len(ours.class_names) or 1
             if outputs not in (None, wanted):
                 raise InputError(
-                    f"`{path}`: `num_labels` is {wanted}, the classifier has {outputs} outputs",
+                    f"`{path}`: `num_labels` is {wanted}, the classifier has {counted(outputs, 'output')}",
                     "are the files from one model?",
                 )
         if not isinstance(ours, SquadMetaData) and theirs is not None and theirs.kind != ours.kind:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from jaxbert.console import counted
 from jaxbert.errors import InputError
 from jaxbert.examples.arrow import ArrowTable, find_splits, kind_of
 from jaxbert.examples.rows import SEPARATORS, csv_rows, json_rows, quotes_of_tsv, tsv_rows, widest_separator
@@ -46,7 +47,7 @@ def describe_json_lines(path: str) -> list[str]:
     if count == 1 and (squad := describe_squad(path, first[1])):
         return squad
     keys = {name: f"{value!r:.{_SHOWN}}" for name, value in first[1].items()}
-    return [f"{path}: JSON lines, {count:,} rows; the first one:", *_listed(keys), *_use(path, keys)]
+    return [f"{path}: JSON lines, {counted(count, 'row')}; the first one:", *_listed(keys), *_use(path, keys)]
 
 
 def describe_squad(path: str, content: Mapping[str, Any]) -> list[str]:
@@ -57,7 +58,8 @@ def describe_squad(path: str, content: Mapping[str, Any]) -> list[str]:
     impossible = sum(bool(question.is_impossible) for question in questions)
     answered = sum(bool(question.answers) for question in questions)
     return [
-        f"{path}: SQuAD, {len(questions):,} questions, {answered:,} with answers, {impossible:,} that have none",
+        f"{path}: SQuAD, {counted(len(questions), 'question')}, {answered:,} with answers, {impossible:,} that have"
+        " none",
         *_use(path, ("context", "question")),
     ]
 
@@ -71,7 +73,7 @@ def describe_splits(folder: str) -> list[str]:
 
 def _describe_columns(beginning: str, table: ArrowTable) -> Iterator[str]:
     classes = {name: f": {', '.join(names[:20])}" for name, names in table.class_names.items()}
-    yield f"{beginning}, {table.count():,} rows"
+    yield f"{beginning}, {counted(table.count(), 'row')}"
     yield from _listed({name: f"{kind}{classes.get(name, '')}" for name, kind in table.columns.items()})
 
 
@@ -84,7 +86,8 @@ def _describe_text(path: str, kind: str, rows: Iterator[tuple[int, list[str]]]) 
     columns = {name: f"{value!r:.{_SHOWN}}" for name, value in zip(first, values, strict=False)}
     count = len(others) + sum(1 for _ in rows)
     return [
-        f"{path}: {kind}, {count:,} rows below the first one, which names the columns or is an example itself:",
+        f"{path}: {kind}, {counted(count, 'row')} below the first one, which names the columns or is an example"
+        " itself:",
         *_listed(columns),
         *_use(path, columns),
     ]

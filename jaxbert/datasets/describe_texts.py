@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from jaxbert.console import counted
 from jaxbert.errors import InputError
 from jaxbert.examples.table import ColumnNames, table_dataset
 from jaxbert.features.counts import unknown_note
@@ -95,7 +96,8 @@ def of_both(train: Looked, held_out: Looked, path: str) -> Iterator[str]:
     other = sum(held_out.labels[key] != train.labels[key] for key in both)
     yield line_of(
         "in both",
-        f"{len(both):,} different texts are in both files" + (f", {other:,} with another label" if other else ""),
+        f"{counted(len(both), 'different text is', 'different texts are')} in both files"
+        + (f", {other:,} with another label" if other else ""),
     )
     if new := held_out.classes.keys() - train.classes.keys():
         yield line_of("new classes", f"{', '.join(f'`{name}`' for name in sorted(new)[:_SHOWN])} are not in `{path}`")
@@ -162,7 +164,7 @@ def of_set(found: Looked, unit: str, longer: str) -> Iterator[str]:
         f"{found.empty:,} empty" if found.empty else "",
         f"{found.short:,} of 1 or 2 characters" if found.short else "",
     ]
-    yield line_of("texts", ", ".join(filter(None, [f"{len(found.sizes):,} examples", *notes])))
+    yield line_of("texts", ", ".join(filter(None, [f"{counted(len(found.sizes), 'example')}", *notes])))
     if "" not in found.classes or len(found.classes) > 1:
         told = [
             f"`{name}` {count:,}" for name, count in sorted(found.classes.items(), key=lambda one: (-one[1], one[0]))
@@ -177,7 +179,8 @@ def of_set(found: Looked, unit: str, longer: str) -> Iterator[str]:
         yield line_of("unknown", note)
     if found.again:
         other = f", {found.contradicting:,} of them with another label" if found.contradicting else ""
-        yield line_of("duplicates", f"{found.again:,} examples have the texts of an earlier one{other}")
+        examples = counted(found.again, "example has", "examples have")
+        yield line_of("duplicates", f"{examples} the texts of an earlier one{other}")
 
 
 def line_of(name: str, text: str) -> str:

@@ -22,7 +22,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from jaxbert.console import MEGABYTE, BytesReport
+from jaxbert.console import MEGABYTE, BytesReport, counted
 from jaxbert.datasets.building import in_order
 from jaxbert.errors import InputError, Interrupted
 from jaxbert.examples.corpus import Shard, TextFile, read_documents, shards
@@ -252,14 +252,14 @@ def finished(work: Work) -> list[ShardReport]:
 
 def summary(counts: Counts, work: Work, seconds: float) -> str:
     """What was made, in lines; `seconds` is 0 where the time says nothing of the speed."""
-    text = f"text        {counts.text_bytes / MEGABYTE:,.1f} MB in {len(work.shards):,} shards"
+    text = f"text        {counts.text_bytes / MEGABYTE:,.1f} MB in {counted(len(work.shards), 'shard')}"
     per_record = (
         f"{counts.instance_tokens / counts.instances:.1f} tokens each; {counts.short / counts.instances:.1%} made"
         f" short, {counts.random_next / counts.instances:.1%} random next"
     )
     lines = [
         text + (f", {counts.text_bytes / MEGABYTE / seconds:.2f} MB/s" if seconds else ""),
-        f"documents   {counts.documents:,} with {counts.sentences:,} sentences",
+        f"documents   {counts.documents:,} with {counted(counts.sentences, 'sentence')}",
         f"tokens      {counts.tokens:,}, {counts.unknown / counts.tokens:.3%} [UNK]",
         f"records     {counts.instances:,}, {per_record}",
     ]
@@ -271,7 +271,7 @@ def summary(counts: Counts, work: Work, seconds: float) -> str:
 def problems(counts: Counts, work: Work) -> Iterator[str]:
     """What looks wrong with the text."""
     if counts.wrong_bytes:
-        yield f"{counts.wrong_bytes:,} bytes were not UTF-8 and were left out"
+        yield f"{counted(counts.wrong_bytes, 'byte was', 'bytes were')} not UTF-8 and left out"
     if note := unknown_note(counts.unknown, counts.tokens):
         yield note
     if work.recipe.masking and (note := whole_words_note(work.recipe.masking, counts.inside_words, counts.tokens)):

@@ -7,6 +7,7 @@ import string
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from jaxbert.console import counted
 from jaxbert.errors import InputError
 from jaxbert.examples.arrow import Role, is_arrow, open_arrow
 from jaxbert.examples.rows import is_json, json_rows
@@ -175,7 +176,7 @@ def _text_rows(path: str, role: Role, columns: ChoiceColumns) -> Iterator[tuple[
             continue
         if len(fields) != width:
             raise InputError(
-                f"`{path}` line {line} has {len(fields)} columns, expected {width} as in the first line",
+                f"`{path}` line {line} has {counted(len(fields), 'column')}, expected {width} as in the first line",
                 "check for commas, tabs or line breaks inside a text",
             )
         yield f"line {line}", {name: fields[index_of(name)] for name in names.given}
@@ -273,7 +274,7 @@ def _question(
 ) -> ChoiceQuestion:
     context, question = texts
     if len(choices) < 2:
-        raise InputError(f"{where} has {len(choices)} choices", "expected two or more")
+        raise InputError(f"{where} has {counted(len(choices), 'choice')}", "expected two or more")
     if len(choices) > len(_LETTERS):
         raise InputError(f"{where} has {len(choices)} choices", f"expected at most {len(_LETTERS)}")
     if empty := next((name for name, choice in zip(names, choices, strict=True) if not choice.strip()), None):

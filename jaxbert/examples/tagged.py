@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from jaxbert.console import counted
 from jaxbert.errors import InputError
 from jaxbert.examples import tag_schemes
 from jaxbert.examples.arrow import Role, is_arrow, open_arrow
@@ -210,7 +211,7 @@ def column_lines(path: str, columns: TagColumns) -> Iterator[ColumnLine]:
             fields = text.split("\t") if has_tabs else re.split(" +", text.strip(" "))
             if width and len(fields) != width:
                 raise InputError(
-                    f"`{path}` line {number} has {len(fields)} columns, the first line has {width}",
+                    f"`{path}` line {number} has {counted(len(fields), 'column')}, the first line has {width}",
                     f"columns are separated by {'tabs' if has_tabs else 'blanks'}, sentences by blank lines",
                 )
             yield ColumnLine(number, text, "header" if named and not width else "word", fields)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
+from jaxbert.console import counted
 from jaxbert.errors import InputError
 from jaxbert.examples.rows import Row
 
@@ -193,9 +194,9 @@ def read_examples(
                 yield _example(fields, columns, labels, count, f"`{path}` {unit} {line}", may_lack_labels)
             count += 1
     if skipped:
-        _LOG.warning("`%s`: %d rows with fewer than %d columns left out", path, skipped, columns.needed)
+        _LOG.warning("`%s`: %s with fewer than %d columns left out", path, counted(skipped, "row"), columns.needed)
     if unlabelled:
-        _LOG.warning("`%s`: %d rows with the label `%s` left out", path, unlabelled, labels.skipped)
+        _LOG.warning("`%s`: %s with the label `%s` left out", path, counted(unlabelled, "row"), labels.skipped)
     if not count:
         raise InputError(f"`{path}` holds no examples", "expected one example a line")
 
@@ -220,7 +221,7 @@ def _rows_that_fit(path: str, rows: Iterable[Row], columns: Columns, may_skip: b
 
 def _wrong_width(path: str, line: int, fields: Sequence[str], expected: str) -> InputError:
     return InputError(
-        f"`{path}` line {line} has {len(fields)} columns, expected {expected}: `{fields[0][:40]}`",
+        f"`{path}` line {line} has {counted(len(fields), 'column')}, expected {expected}: `{fields[0][:40]}`",
         "check for tabs or line breaks inside a text, and that this is the right file",
     )
 

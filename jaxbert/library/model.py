@@ -24,7 +24,7 @@ from jaxbert.checkpoints.load import read_initial
 from jaxbert.checkpoints.model_folder import models_of_run
 from jaxbert.checkpoints.names import CHOICE, CLASSIFIER, MASKED_LM_BIAS, SQUAD
 from jaxbert.config.bert_config import BertConfig
-from jaxbert.console import say
+from jaxbert.console import counted, say
 from jaxbert.datasets.in_memory import Sequences
 from jaxbert.datasets.tagging import TaggedWindows
 from jaxbert.errors import InputError
@@ -463,7 +463,7 @@ class Model:
         weights = self._programs.weights("squad")
         paragraphs = (Paragraph(context, (Question("0", question),)) for question, context in pairs)
         asked = [one for paragraph in paragraphs for one in ask(paragraph, self._tokenizer, self._windows)]
-        self._count([text_counts(asked, self._tokenizer.vocab)], "questions", self.max_query_length)
+        self._count([text_counts(asked, self._tokenizer.vocab)], "question", self.max_query_length)
         candidates = self._candidates(weights, asked)
         trained, threshold = self._no_answer
         may_lack = trained if may_lack is None else may_lack
@@ -497,7 +497,7 @@ class Model:
         arrays, counts = choice_features.convert([asked], self._tokenizer, self.max_seq_length)
         features = Sequences(*arrays).read(np.arange(len(texts)))
         (logits,) = self._programs.outputs(self._programs.choice_logits, weights, [features])
-        self._count([counts], "choices with their question")
+        self._count([counts], "choice with its question", several="choices with their question")
         shares = np.exp(log_softmax(logits.astype(np.float64))).tolist()
         best = int(np.argmax(shares))
         return Choice(best, texts[best], tuple(shares))
@@ -650,13 +650,17 @@ class Model:
                     self._put(text, features, row)
             yield features
 
-    def _count(self, counts: Iterable[TextCounts], texts: str = "texts", limit: int | None = None) -> None:
+    def _count(
+        self, counts: Iterable[TextCounts], text: str = "text", limit: int | None = None, several: str = ""
+    ) -> None:
         """Add to the counts of all texts, and say how many of these were cut."""
         total = sum(counts, TextCounts())
         with self._programs.lock:
             self.counts += total
         if total.cut:
-            said = f"{total.cut} {texts} are longer than {limit or self.max_seq_length} tokens and are cut"
+            are = "is" if total.cut == 1 else "are"
+            texts = counted(total.cut, text, several)
+            said = f"{texts} {are} longer than {limit or self.max_seq_length} tokens and {are} cut"
             warnings.warn(said, TextsCutWarning, stacklevel=_levels_to_caller())
 
     def _put(self, text: Ids, features: Arrays, row: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from jaxbert.config.library import EmbedFlags, PredictFlags
-from jaxbert.console import progress, say
+from jaxbert.console import counted, progress, say
 from jaxbert.errors import InputError
 from jaxbert.examples.rows import text_lines
 from jaxbert.examples.table import ColumnNames, is_table, table_dataset
@@ -48,7 +48,7 @@ def embed_file(flags: EmbedFlags) -> None:
         count = 0
         for count in write(file, model, flags):
             report("texts", count)
-    say(f"{count} texts: {flags.output_file}")
+    say(f"{counted(count, 'text')}: {flags.output_file}")
 
 
 def _cut_as_usual(model: Model, usual: int) -> None:

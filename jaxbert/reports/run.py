@@ -18,7 +18,7 @@ from typing import Any
 
 import jaxbert
 from jaxbert.config.trainers import TrainingFlags
-from jaxbert.console import say
+from jaxbert.console import counted, say
 from jaxbert.io import files
 from jaxbert.reports import figures
 
@@ -100,10 +100,10 @@ def told(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"results{of}: {'  '.join(found)}"
     if classes := [one for one in report.get("classes", ()) if one["support"]]:
         worst = min(classes, key=lambda one: one["f1"])
-        line = f"lowest F1: {worst['f1']:.4f} of `{worst['name']}` ({worst['support']:,} examples)"
+        line = f"lowest F1: {worst['f1']:.4f} of `{worst['name']}` ({counted(worst['support'], 'example')})"
         if pairs := report.get("confusion", {}).get("most_often"):
             label, predicted, count = pairs[0].values()
-            line += f"; most often `{label}` is taken for `{predicted}`: {count:,} times"
+            line += f"; most often `{label}` is taken for `{predicted}`: {counted(count, 'time')}"
         yield line
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from jaxbert.batches.by_length import ROW_LENGTHS
+from jaxbert.console import counted
 from jaxbert.library.model import Ids, Model
 from jaxbert.serve.forms import Call, RequestError
 from jaxbert.tasks.streams import full_batch
@@ -122,7 +123,8 @@ class Queue:
             if self._size() + items > self._most:
                 self._waiting = deque(one for one in self._waiting if not one.answer.cancelled())
             if self._size() + items > self._most:
-                raise RequestError(429, f"{self._size()} texts wait already", "send the request again a little later")
+                waiting = counted(self._size(), "text waits", "texts wait")
+                raise RequestError(429, f"{waiting} already", "send the request again a little later")
 
     @property
     def size(self) -> int:

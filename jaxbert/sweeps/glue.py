@@ -16,7 +16,7 @@ from jaxbert.checkpoints.resolve import find_model
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.sweep import Glue, Run, Sweep, read_sweep
 from jaxbert.config.trainers import ClassifierFlags
-from jaxbert.console import say
+from jaxbert.console import counted, say
 from jaxbert.errors import InputError
 from jaxbert.examples.glue import TASKS
 from jaxbert.io import files
@@ -75,7 +75,7 @@ def run_glue(glue: Glue, environment: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {"tasks": {}, "failed": {}, "score": None, "published": None, "submitted": []}
     submissions: dict[str, bytes] = {}
     for task, sweep in sweeps.items():
-        say(f"{task}: {len(sweep.runs)} runs")
+        say(f"{task}: {counted(len(sweep.runs), 'run')}")
         one = table.summary(sweep, run_all(sweep, environment))
         table.write(sweep, one)
         if not one["best_run"]:

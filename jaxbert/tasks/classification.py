@@ -19,7 +19,7 @@ from jaxbert.checkpoints.resolve import Model
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.data import TextDataFlags
 from jaxbert.config.trainers import ClassifierFlags, FineTuningFlags
-from jaxbert.console import cores, progress, say
+from jaxbert.console import cores, counted, progress, say
 from jaxbert.datasets.building import records_folder
 from jaxbert.datasets.checks import Bounds
 from jaxbert.datasets.classification import ClassificationRecords, Recipe, RecordPaths, write_dataset
@@ -391,7 +391,7 @@ def _predict(flags: ClassifierFlags, classifier: Classifier, weights: Tree, data
         if submission := predictions.submission_name(data.meta.processor_type, flags.mnli_type):
             path = os.path.join(flags.model_dir, "submission", submission)
             predictions.write_submission(path, range(len(examples)), labels, predicted)
-        say(f"predicted {len(examples)} examples: {results}")
+        say(f"predicted {counted(len(examples), 'example')}: {results}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -511,7 +511,7 @@ def _with_held_out(flags: ClassifierFlags, dataset: TextDataset) -> TextDataset:
     path = os.path.join(flags.model_dir, HELD_OUT_FILE)
     if hosts.is_first():
         files.write_text(path, "".join(f"{id_}\n" for id_ in ids))
-    say(f"held out {len(ids):,} examples of `{dataset.name}` for evaluation: {path}")
+    say(f"held out {counted(len(ids), 'example')} of `{dataset.name}` for evaluation: {path}")
     return dataset
 
 

@@ -15,7 +15,7 @@ from jaxbert.batches.rows import Arrays, Layout
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.resolve import Model
 from jaxbert.config.trainers import MultipleChoiceFlags
-from jaxbert.console import cores, say
+from jaxbert.console import cores, counted, say
 from jaxbert.datasets.choices import ChoiceExamples
 from jaxbert.errors import InputError
 from jaxbert.examples.arrow import Role
@@ -61,7 +61,7 @@ def run_task(flags: MultipleChoiceFlags) -> None:
         _report(flags, chooser, data, data.examples, logits)
     elif hosts.is_first():
         write_choices(path, data.examples.ids, data.examples.names, probabilities(logits, data.examples.firsts))
-        say(f"predicted {len(data.examples)} questions: {path}")
+        say(f"predicted {counted(len(data.examples), 'question')}: {path}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _means(right: np.ndarray, losses: np.ndarray) -> dict[str, float]:
 def _train(flags: MultipleChoiceFlags, chooser: Chooser, data: "Data") -> None:
     """Train; after each epoch evaluate, and write the weights to `last`, and to `best` where none before did better."""
     examples = data.examples
-    say(f"training on {len(examples):,} questions with {len(examples.lengths):,} choices")
+    say(f"training on {counted(len(examples), 'question')} with {len(examples.lengths):,} choices")
     bound = fine_tuning.data_of_run({"": examples.checksum}, flags.train_file or flags.data_dir)
     scored: dict[str, str] = {}
     if data.held_out is not None:

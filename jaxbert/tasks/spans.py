@@ -21,7 +21,7 @@ from jaxbert.batches.rows import Arrays, Layout
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.resolve import Model
 from jaxbert.config.trainers import SquadFlags
-from jaxbert.console import cores, progress, say
+from jaxbert.console import cores, counted, progress, say
 from jaxbert.datasets.building import records_folder
 from jaxbert.datasets.checks import Bounds
 from jaxbert.datasets.squad import SquadRecipe, WindowRecords, make_records
@@ -414,7 +414,7 @@ def _predict(flags: SquadFlags, answerer: Answerer, model: Model, questions: tup
             _write_answers(flags.model_dir, found, version_2, prefix)
         above = f", no answer where null odds are above {threshold}" if version_2 else ""
         path = os.path.join(flags.model_dir, prefix + PREDICTIONS_FILE)
-        say(f"answered {one.count} questions{above}: {path}")
+        say(f"answered {counted(one.count, 'question')}{above}: {path}")
 
 
 def _keep_threshold(model: Model, threshold: float) -> None:
@@ -576,7 +576,7 @@ def _made_records(flags: SquadFlags, model: Model, meta: SquadMetaData) -> tuple
         workers = flags.num_workers or cores()
         written = make_records(flags.train_file, outputs, recipe, version_2, flags.strict, workers, progress)
         say(
-            f"{written.questions} questions are {written.records} windows; {len(written.skipped)} left out because of"
-            " their answer"
+            f"{counted(written.questions, 'question is', 'questions are')} {counted(written.records, 'window')};"
+            f" {len(written.skipped)} left out because of their answer"
         )
     return (outputs[0],), SquadMetaData.read(outputs[1])

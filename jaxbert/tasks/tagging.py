@@ -16,7 +16,7 @@ from jaxbert.batches.rows import Arrays, Layout, scatter
 from jaxbert.checkpoints import model_folder
 from jaxbert.checkpoints.resolve import Model
 from jaxbert.config.trainers import TaggerFlags
-from jaxbert.console import say
+from jaxbert.console import counted, say
 from jaxbert.datasets.tagging import TaggedWindows, tag_numbers
 from jaxbert.errors import InputError
 from jaxbert.examples.arrow import Role, is_arrow
@@ -221,9 +221,10 @@ def _read(flags: TaggerFlags, path: str | None, role: Role) -> TaggedFile:
     file = read_tagged(path, role, columns, word_places, with_tags=role != "test", scheme=scheme)
     words = sum(len(sentence.words) for sentence in file.sentences)
     told = {None: "", "plain": ", plain tags"}.get(file.scheme, f", tags in {str(file.scheme).upper()}")
-    say(f"`{path}`: {len(file.sentences):,} sentences, {words:,} words{told}")
+    say(f"`{path}`: {counted(len(file.sentences), 'sentence')}, {counted(words, 'word')}{told}")
     if file.widened:
-        say(f"note: `{path}`: {file.widened:,} spans begin or end within a word, and are taken as whole words")
+        spans = counted(file.widened, "span begins or ends", "spans begin or end")
+        say(f"note: `{path}`: {spans} within a word, which is taken whole")
     return file
 
 
@@ -263,7 +264,7 @@ def _train(flags: TaggerFlags, tagger: Tagger, data: Data) -> None:
     """Train; after each epoch evaluate, and write the weights to `last`, and to `best` where none before did better."""
     windows, meta = data.train, data.meta
     assert windows is not None  # the mode trains
-    say(f"training on {len(windows):,} windows: {meta.kind}")
+    say(f"training on {counted(len(windows), 'window')}: {meta.kind}")
     bound = fine_tuning.data_of_run({"": windows.checksum}, flags.train_file)
     scored = fine_tuning.data_of_run({"": data.held_out.checksum}, flags.eval_file) if data.held_out is not None else {}
     training = fine_tuning.training(
@@ -339,7 +340,7 @@ def _predict(flags: TaggerFlags, tagger: Tagger, weights: Tree, data: Data) -> N
     tags, spans = tags_and_spans(logits, windows, data.meta)
     write_tags(path, file, TagColumns(flags.token_column, flags.tag_column), tags, spans)
     write_spans(spans_path, windows.sentences, spans)
-    say(f"predicted {len(windows.tags):,} words of {len(tags):,} sentences: {path}")
+    say(f"predicted {counted(len(windows.tags), 'word')} of {counted(len(tags), 'sentence')}: {path}")
 
 
 def tags_and_spans(

@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from jaxbert.batches.devices import AXES, device_mesh
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import TrainingFlags
-from jaxbert.console import say
+from jaxbert.console import counted, say
 from jaxbert.errors import InputError
 from jaxbert.io.storage import is_remote
 from jaxbert.train import hosts
@@ -94,7 +94,9 @@ def mesh_of(flags: TrainingFlags, config: BertConfig) -> Mesh:
         if flags.distribution_strategy in _FIRST_DEVICE and wanted > 1:
             raise InputError(f"`--distribution_strategy={flags.distribution_strategy}` uses one device, not {wanted}")
     if wanted > len(found):
-        raise InputError(f"`--num_gpus={wanted}`: this machine has {len(found)} devices ({found[0].platform})")
+        raise InputError(
+            f"`--num_gpus={wanted}`: this machine has {counted(len(found), 'device')} ({found[0].platform})"
+        )
     mesh = _mesh(flags.mesh, found if wanted == len(found) else _first_of_each_host(found, flags.num_gpus or 1))
     _note_cut_layers(mesh.shape["tensor"], config)
     return mesh
@@ -126,7 +128,9 @@ def _mesh(text: str, found: Sequence[jax.Device]) -> Mesh:
     fsdp, tensor = sizes.get("fsdp", 1), sizes.get("tensor", 1)
     data = sizes.get("data", max(len(found) // (fsdp * tensor), 1))
     if data * fsdp * tensor != len(found):
-        raise InputError(f"`--mesh={text}` is for {data * fsdp * tensor} devices, there are {len(found)}", hint)
+        raise InputError(
+            f"`--mesh={text}` is for {counted(data * fsdp * tensor, 'device')}, there are {len(found)}", hint
+        )
     return device_mesh(found, fsdp, tensor)
 
 

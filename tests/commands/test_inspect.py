@@ -151,9 +151,9 @@ TABLES = {
     "a.tsv": ("text\tlabel\nFine\tgood\nDull\tbad\n", "TSV, 2 rows below the first"),
     "b.tsv": ('text\tlabel\n"A\nB"\tgood\nDull\tbad\n', "TSV with the quotes of a spreadsheet, 2 rows"),
     "A.TSV": ("text\tlabel\nFine\tgood\nDull\tbad\n", "TSV, 2 rows below the first"),
-    "A.JSONL": ('{"text": "Fine", "label": "good"}\n', "JSON lines, 1 rows"),
+    "A.JSONL": ('{"text": "Fine", "label": "good"}\n', "JSON lines, 1 row;"),
     "c.csv": ("question id,text,label\n7,Fine,good\n8,Dull,bad\n", "CSV, separated by commas, 2 rows"),
-    "a.jsonl": ('{"text": "Fine", "label": "good"}\n', "JSON lines, 1 rows"),
+    "a.jsonl": ('{"text": "Fine", "label": "good"}\n', "JSON lines, 1 row;"),
     "a.json": ('{"text": "Fine", "label": "good"}\n{"text": "Dull", "label": "bad"}\n', "JSON lines, 2 rows"),
 }
 
@@ -184,12 +184,12 @@ def test_files_and_folders_of_datasets_are_told(tmp_path: Path, capsys: pytest.C
     for split in ("train", "test"):
         path = write_parquet(tmp_path / f"own/{split}.parquet", columns, {"label": ["bad", "good"]})
     out = _inspect(capsys, path)
-    assert f"{path}: Parquet, 1 rows\n" in out
+    assert f"{path}: Parquet, 1 row\n" in out
     assert "label                    int64: bad, good\n" in out
     assert "--text_a_column=sentence1 --text_b_column=sentence2 --label_column=label\n" in out
     out = _inspect(capsys, tmp_path / "own")
-    assert "own: split train, 1 rows" in out
-    assert "own: split test, 1 rows" in out
+    assert "own: split train, 1 row" in out
+    assert "own: split test, 1 row" in out
     questions = {"id": ["1"], "context": ["c"], "question": ["q"], "answers": [{"text": ["c"], "answer_start": [0]}]}
     path = write_parquet(tmp_path / "squad.parquet", questions)
     assert f"jaxbert run_squad --train_file={path}" in _inspect(capsys, path)
@@ -198,7 +198,7 @@ def test_files_and_folders_of_datasets_are_told(tmp_path: Path, capsys: pytest.C
     }
     (tmp_path / "squad.json").write_text(json.dumps(content))
     out = _inspect(capsys, tmp_path / "squad.json")
-    assert "squad.json: SQuAD, 1 questions, 0 with answers, 1 that have none\n" in out
+    assert "squad.json: SQuAD, 1 question, 0 with answers, 1 that have none\n" in out
 
 
 def test_a_released_model_is_told_before_it_is_here(

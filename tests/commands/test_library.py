@@ -174,7 +174,7 @@ def test_a_question_that_is_cut_is_told(task: Task, tmp_path: Path) -> None:
     meta = SquadMetaData(0, WindowSettings(16, 4, 6), version_2_with_negative=False)
     model = jaxbert.load(model_folder(tmp_path / "model", task, "squad", meta), compile_cache="")
     model.answer("red " * model.max_query_length, "blue")
-    with pytest.warns(TextsCutWarning, match="1 questions are longer than 6 tokens and are cut") as caught:
+    with pytest.warns(TextsCutWarning, match="1 question is longer than 6 tokens and is cut") as caught:
         model.answer("red " * 7, "blue")
     assert [warning.filename for warning in caught] == [__file__]
     assert (model.counts.texts, model.counts.cut) == (2, 1)
@@ -389,12 +389,12 @@ def test_whatever_gives_texts_and_numbers_is_taken(task: Task, tmp_path: Path) -
 def test_a_warning_says_whose_texts_are_cut(task: Task, tmp_path: Path) -> None:
     """It points at the caller, who may make it an error; `counts` holds what became of all texts."""
     model = jaxbert.load(model_folder(tmp_path / "model", task, "none"), compile_cache="")
-    with pytest.warns(TextsCutWarning, match="1 texts are longer than 32 tokens") as caught:
+    with pytest.warns(TextsCutWarning, match="1 text is longer than 32 tokens") as caught:
         model.embed(["red", "red " * 40])
     assert [warning.filename for warning in caught] == [__file__]
     assert (model.counts.texts, model.counts.cut, model.counts.tokens) == (2, 1, 41)
     classes = jaxbert.load(model_folder(tmp_path / "classes", task, "classifier", LABELS), compile_cache="")
-    with pytest.warns(TextsCutWarning, match="1 texts") as caught:
+    with pytest.warns(TextsCutWarning, match="1 text ") as caught:
         classes.predict(["red " * 40])
     assert [warning.filename for warning in caught] == [__file__]
 

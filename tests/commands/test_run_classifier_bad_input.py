@@ -144,7 +144,7 @@ def test_records_with_types_of_a_tokenizer_without(copy: Task, classify: Run, tm
         (["--num_train_epochs=0"], "`--num_train_epochs=0.0` leaves no step", "raise it"),
         (["--num_train_epochs=0.1"], "`--num_train_epochs=0.1` leaves no step", "raise it"),
         (["--data_dir=MRPC"], "records and text data are both given", "`--data_dir`"),
-        (["--num_gpus=3"], "`--num_gpus=3`: this machine has 1 devices", ""),
+        (["--num_gpus=3"], "`--num_gpus=3`: this machine has 1 device ", ""),
         (["--init_checkpoint=nowhere/bert_model.ckpt"], "there is no checkpoint `nowhere/bert_model.ckpt`", "`.index`"),
         (["--optimizer_type=adagrad"], "`--optimizer_type=adagrad`", ""),
         (["--keep_checkpoints=0"], "`--keep_checkpoints=0`: expected at least 1", ""),

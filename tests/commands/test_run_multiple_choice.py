@@ -358,7 +358,7 @@ def test_what_python_refuses(plain: Path) -> None:
             model.choose("blue", choices)
     with pytest.raises(InputError, match="one of the choices"):
         model.predict(["red"])
-    with pytest.warns(UserWarning, match="1 choices with their question are longer than 12 tokens"):
+    with pytest.warns(UserWarning, match="1 choice with its question is longer than 12 tokens"):
         model.choose("red", ["red", " ".join(["blue"] * 20)])
 
 

@@ -68,7 +68,7 @@ def test_a_table_is_looked_at_by_itself(tables: tuple[str, str], capsys: pytest.
     path = Path(tables[0]).with_name("usual.csv")
     path.write_text("sentence,label\nred,good\nred,bad\n")
     assert main(["inspect", str(path)]) == 0
-    assert "duplicates      1 examples have the texts of an earlier one, 1 of them" in capsys.readouterr().out
+    assert "duplicates      1 example has the texts of an earlier one, 1 of them" in capsys.readouterr().out
     assert main(["inspect", tables[0]]) == 0
     assert "texts  " not in capsys.readouterr().out
     assert main(["inspect", tables[0], "--text_a_column=a", f"--eval_file={tables[1]}"]) == 0

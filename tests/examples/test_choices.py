@@ -138,7 +138,7 @@ WRONG: list[tuple[str, str, ChoiceColumns | None, str]] = [
     ),
     ("a.csv", "text,ask,a,b,c,right\nt,q,x,y,z,a\n", TABLE, "has no column `key`"),
     ("a.csv", "text,1,2,right\nt,x,y,1\n", NAMED_BY_NUMBERS, "`1` may mean choice 0 and choice 1"),
-    ("a.csv", "text,ask,a,b,c,right,key\nt,q,x,,,0,k\n", TABLE, "line 2 has 1 choices"),
+    ("a.csv", "text,ask,a,b,c,right,key\nt,q,x,,,0,k\n", TABLE, "line 2 has 1 choice"),
     ("a.csv", "text,ask,a,b,c,right,key\nt,q,x,y,,c,k\n", TABLE, "the answer is `c`"),
     ("a.csv", "t,x,y,0\n", ChoiceColumns(("1", "2"), "0", "", "3"), "columns are given by number"),
     ("a.jsonl", "[1]\n", None, "expected a JSON object"),

@@ -133,7 +133,7 @@ def test_qqp_short_rows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     with caplog.at_level(logging.WARNING):
         examples = read(glue_dataset(find_task("QQP"), str(tmp_path)).train)
     assert [example.label for example in examples] == ["1", "0"]
-    assert "1 rows with fewer than 6 columns" in caplog.text
+    assert "1 row with fewer than 6 columns" in caplog.text
 
 
 def test_pairs_without_agreement(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -142,7 +142,7 @@ def test_pairs_without_agreement(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     with caplog.at_level(logging.WARNING):
         examples = read(glue_dataset(find_task("MNLI"), str(tmp_path)).train)
     assert [example.label for example in examples] == ["neutral"]
-    assert "1 rows with the label `-`" in caplog.text
+    assert "1 row with the label `-`" in caplog.text
 
 
 def mrpc(folder: Path, *rows: str) -> list[TextExample]:

@@ -169,7 +169,7 @@ def test_parquet_names_its_classes(tmp_path: Path) -> None:
     ("name", "content", "problem", "hint"),
     [
         ("a.txt", "EU B-ORG\nx NN O\n", "line 2 has 3 columns, the first line has 2", "blanks"),
-        ("a.txt", "EU\tB-ORG\nx\n", "line 2 has 1 columns, the first line has 2", "tabs"),
+        ("a.txt", "EU\tB-ORG\nx\n", "line 2 has 1 column, the first line has 2", "tabs"),
         ("a.txt", "EU\tB-ORG\n\tO\n", "line 2 has no word or no tag", "fill"),
         ("a.txt", "EU\nx\n", "line 1 has words and tags in the same column", "--tag_column"),
         ("a.txt", "\n\n", "holds no word", "a word a line"),

@@ -129,5 +129,5 @@ def test_lines_for_the_terminal() -> None:
     results = content.metrics(lambda labels: {"accuracy": float(np.mean(labels < 2))}, (LABELS,))
     first, second = told({"results": results, **parts})
     assert first.startswith("results of 5 examples, 95 % intervals: accuracy 0.6000 (")
-    assert second.startswith("lowest F1: 0.5000 of `a` (2 examples); most often `a` is taken for `b`: 1 times")
+    assert second.startswith("lowest F1: 0.5000 of `a` (2 examples); most often `a` is taken for `b`: 1 time")
     json.dumps(parts, allow_nan=False)
