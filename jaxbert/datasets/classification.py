@@ -181,6 +181,11 @@ class ClassificationRecords(DecodedRecords):
         numbers = np.arange(first, end)
         features = self.read(numbers)
         check = self.check(numbers)
+        check.refuse(
+            features["is_real_example"] == 0,
+            "is no example: `is_real_example` is 0, as where a script fills up the last batch for a TPU",
+            "make the file from its texts, with `jaxbert create_finetuning_data`; batches are filled up here as needed",
+        )
         check.sequences(features, bounds)
         for name in ("label_ids", "weight"):
             values = features.get(name, np.zeros(len(numbers))).reshape(len(numbers), -1)

@@ -5,6 +5,7 @@ import collections
 import dataclasses
 import hashlib
 import itertools
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -33,6 +34,7 @@ class Looked:
         again: examples whose texts came before in the same set.
         contradicting: those of them whose label is another one than at first.
         unknown: tokens that are [UNK].
+        are_numbers: labels are numbers, which are equal in whatever form they are written.
     """
 
     labels: dict[bytes, str]
@@ -43,6 +45,7 @@ class Looked:
     again: int
     contradicting: int
     unknown: int
+    are_numbers: bool = False
 
 
 def try_describe_texts(
@@ -81,11 +84,12 @@ def describe_texts(
     Raises:
         InputError: a column that is not there, or holds no text.
     """
-    train = _look(path, names, tokenizer)
+    are_numbers = bool(names.label) and _has_numbers(path, names.label)
+    train = _look(path, names, tokenizer, are_numbers)
     yield from _of_set(train, tokenizer is not None, max_seq_length)
     if eval_path is not None:
         yield f"{eval_path}:"
-        held_out = _look(eval_path, names, tokenizer)
+        held_out = _look(eval_path, names, tokenizer, are_numbers)
         yield from _of_set(held_out, tokenizer is not None, max_seq_length)
         yield from of_both(train, held_out, path)
 
@@ -99,20 +103,20 @@ def of_both(train: Looked, held_out: Looked, path: str) -> Iterator[str]:
         f"{counted(len(both), 'different text is', 'different texts are')} in both files"
         + (f", {other:,} with another label" if other else ""),
     )
-    if new := held_out.classes.keys() - train.classes.keys():
+    if not train.are_numbers and (new := held_out.classes.keys() - train.classes.keys()):
         yield line_of("new classes", f"{', '.join(f'`{name}`' for name in sorted(new)[:_SHOWN])} are not in `{path}`")
 
 
-def _look(path: str, names: ColumnNames, tokenizer: Tokenizer | None) -> Looked:
+def _look(path: str, names: ColumnNames, tokenizer: Tokenizer | None, are_numbers: bool) -> Looked:
     texts = _read(path, ColumnNames(names.text_a, names.text_b))
-    labels: Iterator[tuple[str, str]] = (
-        _read(path, ColumnNames(names.label)) if names.label else itertools.repeat(("", ""))
-    )
+    labels = _labels(path, names.label) if names.label else itertools.repeat("")
+    if are_numbers:
+        labels = (label if (number := _number(label)) is None else f"{number:g}" for label in labels)
     first, classes = dict[bytes, str](), collections.Counter[str]()
     sizes = [np.zeros(0, np.int64)]
     empty = short = again = contradicting = unknown = 0
     count = _tokens(tokenizer) if tokenizer else _words
-    while chunk := [(pair, label) for pair, (label, _) in zip(itertools.islice(texts, _CHUNK), labels, strict=False)]:
+    while chunk := [*zip(itertools.islice(texts, _CHUNK), labels, strict=False)]:
         for pair, label in chunk:
             classes[label] += 1
             joined = "".join(pair).strip()
@@ -125,7 +129,25 @@ def _look(path: str, names: ColumnNames, tokenizer: Tokenizer | None) -> Looked:
         found, unk = count([pair for pair, _ in chunk])
         sizes.append(found)
         unknown += unk
-    return Looked(first, np.concatenate(sizes), classes, empty, short, again, contradicting, unknown)
+    return Looked(first, np.concatenate(sizes), classes, empty, short, again, contradicting, unknown, are_numbers)
+
+
+def _labels(path: str, name: str) -> Iterator[str]:
+    return (label for label, _ in _read(path, ColumnNames(name)))
+
+
+def _has_numbers(path: str, name: str) -> bool:
+    """Whether a column of labels has numbers, of which one at least is not whole; whole ones alone name classes."""
+    found = [_number(label) for label in set(_labels(path, name))]
+    return all(number is not None for number in found) and any(number % 1 for number in found if number is not None)
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _read(path: str, names: ColumnNames) -> Iterator[tuple[str, str]]:
@@ -165,7 +187,10 @@ def of_set(found: Looked, unit: str, longer: str) -> Iterator[str]:
         f"{found.short:,} of 1 or 2 characters" if found.short else "",
     ]
     yield line_of("texts", ", ".join(filter(None, [f"{counted(len(found.sizes), 'example')}", *notes])))
-    if "" not in found.classes or len(found.classes) > 1:
+    numbers = [number for label in found.classes if found.are_numbers and (number := _number(label)) is not None]
+    if numbers:
+        yield line_of("labels", f"numbers from {min(numbers):g} to {max(numbers):g}: `--regression`")
+    elif "" not in found.classes or len(found.classes) > 1:
         told = [
             f"`{name}` {count:,}" for name, count in sorted(found.classes.items(), key=lambda one: (-one[1], one[0]))
         ]

@@ -32,9 +32,20 @@ _NO_TEXT = {
 
 
 def open_input(path: str) -> BinaryIO:
-    """Open `path` for reading bytes; a missing, unreadable or folder path is an `InputError`."""
-    if is_remote(path):
-        return storage.open_input(path)
+    """Open `path` for reading bytes, more than once if need be.
+
+    A path that is missing, cannot be read, or is a folder or a pipe is an `InputError`.
+    """
+    file = storage.open_input(path) if is_remote(path) else _opened(path)
+    if not file.seekable():
+        file.close()
+        raise InputError(
+            f"`{path}` is a pipe, which can be read only once", "write its content to a file, and give that"
+        )
+    return file
+
+
+def _opened(path: str) -> BinaryIO:
     try:
         return open(path, "rb")
     except OSError as error:
@@ -45,7 +56,7 @@ def read_bytes(path: str) -> bytes:
     """The whole content of `path`."""
     if is_remote(path):
         return bytes(RemoteBytes(path).read_all())
-    with open_input(path) as file:
+    with _opened(path) as file:
         return file.read()
 
 

@@ -291,7 +291,7 @@ class Model:
         """Tokens of each text, or pair of texts, special ones included, before anything is cut."""
         texts = list(_texts(texts))
         for number, text in enumerate(texts):
-            _example(text, number, None)
+            _example(text, f"text {number}", None)
         parts = [part for text in texts for part in _parts(text)]
         _, counts = self._tokenizer.batch_ids(parts)
         left = iter(counts.tolist())
@@ -318,6 +318,11 @@ class Model:
         """Raise InputError where `predict` is not for this model, whatever the texts."""
         if self._tags is None:
             self._classification()
+
+    def check_text(self, text: Text, name: str) -> None:
+        """Raise InputError, which calls the text by `name`, where `predict` refuses a single text or a pair."""
+        if self._task is not None:
+            _example(text, name, self._task.pairs)
 
     def _tagged(self, texts: Iterable[Text | Sequence[str]], task: TaggingMetaData) -> list[list[Span]]:
         sentences = [_sentence(text, number) for number, text in enumerate(_texts(texts))]
@@ -640,7 +645,7 @@ class Model:
         numbered = enumerate(_texts(texts))
         doc_stride = windows.doc_stride if windows else None
         while part := list(itertools.islice(numbered, _CHUNK)):
-            examples = [_example(text, number, pairs) for number, text in part]
+            examples = [_example(text, f"text {number}", pairs) for number, text in part]
             if any(example.text_b is not None for example in examples):
                 self._model.refuse_pairs()
             features, counted = convert(examples, self._tokenizer, self.max_seq_length, {}, doc_stride=doc_stride)
@@ -698,23 +703,23 @@ class Model:
         return Candidates(**found)
 
 
-def _example(text: Text | Sequence[str], number: int, pairs: bool | None) -> TextExample:
-    """The text or pair. Raises InputError where it is neither, or not what the model was trained with."""
+def _example(text: Text | Sequence[str], name: str, pairs: bool | None) -> TextExample:
+    """The text or pair. Raises InputError, with its `name`, where it is neither, or not what the model learnt from."""
     if isinstance(text, Ids):
-        return TextExample("", None, None, str(number))  # `_put` writes what it is
+        return TextExample("", None, None, name)  # `_put` writes what it is
     if isinstance(text, str):
         first, second = text, None
     elif isinstance(text, tuple | list) and len(text) == 2 and all(isinstance(part, str) for part in text):
         first, second = text
     else:
-        raise InputError(f"text {number} is `{str(text)[:60]}`", "expected a text, or a pair of texts")
+        raise InputError(f"{name} is `{str(text)[:60]}`", "expected a text, or a pair of texts")
     if pairs is not None and pairs != (second is not None):
         trained, found = ("pairs of texts", "a single text") if pairs else ("single texts", "a pair of texts")
         raise InputError(
-            f"the model was trained with {trained}, `{str(text)[:60]}` is {found}",
+            f"the model was trained with {trained}, `{str(text)[:60]}` is {found}: {name}",
             f"give {trained}" + (", on the command line as `first ||| second`" if pairs else ""),
         )
-    return TextExample(first, second, None, str(number))
+    return TextExample(first, second, None, name)
 
 
 def _firsts(features: Arrays) -> np.ndarray:

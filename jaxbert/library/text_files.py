@@ -25,7 +25,7 @@ from jaxbert.predictions.tagging import Span, span_json
 from jaxbert.tasks.classification import columns_of_run
 
 _CHUNK = 1024  # texts at a time
-_PAIR = re.compile(r"^(.*) \|\|\| (.*)$")
+_PAIR = re.compile(r"(.*) \|\|\| (.*)", re.DOTALL)
 Named = tuple[str, Text]
 
 
@@ -167,6 +167,8 @@ def predict_texts(flags: PredictFlags, standard_input: BinaryIO) -> None:
         stack.enter_context(_counts_said(model, flags.input_file or ""))
         file = stack.enter_context(whole_file(flags.output_file)) if flags.output_file else None
         for part in _parts(rows):
+            for id_, text in part:
+                model.check_text(text, _place(id_, flags))
             count += len(part)
             found = model.predict([text for _, text in part])
             for (id_, text), one in zip(part, found, strict=True):
@@ -179,6 +181,13 @@ def predict_texts(flags: PredictFlags, standard_input: BinaryIO) -> None:
                     file.write(f"{line}\n".encode())
     if not count:
         say("there are no texts on standard input: nothing is predicted")
+
+
+def _place(id_: str, flags: PredictFlags) -> str:
+    """What messages call a text."""
+    if flags.text_a_column:
+        return f"id `{id_}`"
+    return f"{'text' if flags.texts else 'line'} {int(id_) + 1}"
 
 
 @contextlib.contextmanager
@@ -237,7 +246,7 @@ def _texts(lines: Iterable[str]) -> Iterator[Named]:
 
 
 def _text(text: str) -> Text:
-    pair = _PAIR.match(text)
+    pair = _PAIR.fullmatch(text)
     return (pair[1], pair[2]) if pair else text
 
 

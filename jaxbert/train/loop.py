@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import math
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FrameType
 from typing import Any
@@ -155,15 +156,19 @@ def _report(
 
 
 class Signals:
-    """While entered, SIGINT and SIGTERM are only noted in `received`; a second one acts at once."""
+    """While entered, SIGINT and SIGTERM are only noted in `received`; a second one acts at once.
+
+    Not in other threads than the main one, which alone gets signals and may say what becomes of them.
+    """
 
     def __init__(self) -> None:
         self.received = 0
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> "Signals":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._note)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:

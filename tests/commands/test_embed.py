@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`jaxbert embed`, `extract_features` and `predict`: what the library gives, in files of each kind."""
 
+import dataclasses
 import io
 import json
 import shutil
@@ -235,6 +236,20 @@ def test_texts_are_predicted_from_anywhere(
     written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [line.pop("text") for line in written] == ["red blue", ["green", "pink"], "teal"]
     assert written == lines
+
+
+def test_pairs_have_any_text_and_what_is_none_is_named(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A text of a pair may have several lines; in many lines the one that is a single text is named."""
+    model = model_folder(tmp_path / "model", task, "classifier", dataclasses.replace(LABELS, pairs=True))
+    given = flags(model=model, compile_cache="")
+    assert main(["predict", *given, "red\nblue ||| teal"]) == 0
+    (expected,) = jaxbert.load(model, compile_cache="").predict([("red\nblue", "teal")])
+    assert json.loads(capsys.readouterr().out)["label"] == expected.label  # type: ignore[union-attr]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"red ||| blue\n" * 1100 + b"red\n")))
+    assert main(["predict", *given]) == 2
+    assert "trained with pairs of texts, `red` is a single text: line 1101\nhint: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

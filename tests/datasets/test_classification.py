@@ -63,6 +63,7 @@ def test_good_records_are_known_by_length_and_label(tmp_path: Path) -> None:
         ("segment_ids", (1, 2), -1, "does not fit the model"),
         ("input_mask", (1, 4), 1, "`max_position_embeddings` above 4"),
         ("input_mask", (1, 0), 0, "starts with padding"),
+        ("is_real_example", 1, 0, "is no example: `is_real_example` is 0"),
     ],
 )
 def test_misfit_names_the_record(

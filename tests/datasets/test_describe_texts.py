@@ -63,6 +63,19 @@ def test_texts_in_both_files(tables: tuple[str, str]) -> None:
     ]
 
 
+def test_labels_that_are_numbers_are_compared_as_such(tmp_path: Path) -> None:
+    """Where one is not whole, 4 and 4.00 are the same, in one file and in both; whole ones alone name classes."""
+    paths = [str(tmp_path / name) for name in ("train.csv", "eval.csv")]
+    for path, labels in zip(paths, (("4", "4.0", "1.5"), ("4.00", "2.5", "3")), strict=True):
+        Path(path).write_text("a,b,label\n" + "".join(f"x,y,{label}\n" for label in labels))
+    found = lines(paths[0], paths[1], None)
+    assert found[1] == ("labels", "numbers from 1.5 to 4: `--regression`")
+    assert found[3] == ("duplicates", "2 examples have the texts of an earlier one, 1 of them with another label")
+    assert found[-1] == ("in both", "1 different text is in both files")
+    Path(paths[0]).write_text("a,b,label\nx,y,1\nz,z,1.0\n")
+    assert dict(lines(paths[0], None, None))["labels"] == "`1` 1, `1.0` 1"
+
+
 def test_a_table_is_looked_at_by_itself(tables: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     """The command finds columns with usual names; others have to be named, and must be there."""
     path = Path(tables[0]).with_name("usual.csv")

@@ -2,13 +2,14 @@
 """Folders that are written whole or not at all, and files that hold one JSON object."""
 
 import contextlib
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 from jaxbert.errors import InputError
-from jaxbert.io.files import read_json_object, refuse_overwriting, whole_folder
+from jaxbert.io.files import open_input, read_bytes, read_json_object, refuse_overwriting, whole_folder
 
 
 @pytest.mark.parametrize("exists", [False, True])
@@ -99,3 +100,15 @@ def test_a_json_object_is_read(tmp_path: Path) -> None:
     for mark in ("", "\ufeff"):
         path.write_text(f'{mark}{{"a": [1, "ä"]}}', encoding="utf-8")
         assert read_json_object(str(path), "anything") == {"a": [1, "ä"]}
+
+
+def test_a_pipe_is_read_once_or_refused() -> None:
+    """What is read again and again would be empty the second time; a small file may be one."""
+    reading, writing = os.pipe()
+    os.write(writing, b"--seed=1")
+    os.close(writing)
+    path = f"/dev/fd/{reading}"
+    with pytest.raises(InputError, match=f"`{path}` is a pipe"):
+        open_input(path)
+    assert read_bytes(path) == b"--seed=1"
+    os.close(reading)

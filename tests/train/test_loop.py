@@ -4,6 +4,7 @@
 import math
 import os
 import signal
+import threading
 from typing import Any, cast
 
 import jax
@@ -111,3 +112,17 @@ def test_a_signal_waits_for_what_cannot_be_cut(number: signal.Signals) -> None:
         restore()
     assert (done, stop.value.signal_number) == (["restored"], number)
     assert signal.getsignal(number) is before
+
+
+def test_other_threads_leave_signals_to_the_main_one() -> None:
+    """Python lets them set no handler; a training in one, as of a service, goes on without."""
+    before, done = signal.getsignal(signal.SIGTERM), []
+
+    def restore() -> None:
+        with uninterrupted():
+            done.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=restore)
+    thread.start()
+    thread.join()
+    assert done == [before]
