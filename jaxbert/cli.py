@@ -3,7 +3,6 @@
 
 import contextlib
 import difflib
-import gc
 import importlib
 import os
 import signal
@@ -168,13 +167,26 @@ def flags_of(command: str) -> type:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    """SIGTERM and Ctrl-C are handled by `_stop` meanwhile; Ctrl-C that is ignored, as in the background, stays so."""
+    """SIGTERM raises Interrupted meanwhile, Ctrl-C KeyboardInterrupt unless it is ignored, as in the background.
+
+    Python drops what is raised while it collects garbage, for which jax has it call a function: while jax is imported
+    signals come there more often than not (findings/jax_swallows_signals.sh). What was dropped is sent again.
+    """
     received: list[int] = []
 
     def stop(signal_number: int, frame: FrameType | None) -> None:
         received.append(signal_number)
-        _stop(signal_number, frame)
+        raise KeyboardInterrupt if signal_number == signal.SIGINT else Interrupted(signal_number)
 
+    def send_again(dropped: "sys.UnraisableHookArgs") -> None:
+        if issubclass(dropped.exc_type, KeyboardInterrupt | Interrupted) and received:
+            again = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), received[-1]))
+            again.daemon = True
+            again.start()
+        else:
+            hook(dropped)
+
+    hook, sys.unraisablehook = sys.unraisablehook, send_again
     previous = {signal.SIGTERM: signal.signal(signal.SIGTERM, stop)}
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         previous[signal.SIGINT] = signal.signal(signal.SIGINT, stop)
@@ -187,32 +199,7 @@ def _signals() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def _stop(signal_number: int, frame: FrameType | None) -> None:
-    """Raise what a signal means, where that is not lost: otherwise the signal comes again a little later.
-
-    Python drops what is raised while it collects garbage, for which jax has it call a function. While jax is imported
-    signals come there more often than not.
-    """
-    if _is_dropped(frame):
-        again = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), signal_number))
-        again.daemon = True
-        again.start()
-    elif signal_number == signal.SIGINT:
-        raise KeyboardInterrupt
-    else:
-        raise Interrupted(signal_number)
-
-
-def _is_dropped(frame: FrameType | None) -> bool:
-    """Whether Python would drop what is raised in this frame."""
-    collecting = [getattr(callback, "__code__", None) for callback in gc.callbacks]
-    while frame is not None:
-        if frame.f_code in collecting or frame.f_code.co_name == "__del__":
-            return True
-        frame = frame.f_back
-    return False
+        sys.unraisablehook = hook
 
 
 def _stopped(signal_number: int, message: str = "") -> int:

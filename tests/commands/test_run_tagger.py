@@ -133,11 +133,11 @@ def test_what_is_written_beside_the_model(trained: Path, capsys: pytest.CaptureF
     assert "words of sentences, in windows of up to 32 tokens -> one of the tags O, B-LOC" in capsys.readouterr().out
 
 
-def test_predictions(trained: Path, files: Path, tagger: Run) -> None:
+def test_predictions(trained: Path, tagger: Run, tmp_path: Path) -> None:
     """The input with a column more, and the same as spans; Python gives these spans too."""
     found = sentences(30, 3)
-    (files / "test.txt").write_text("\n\n".join("\n".join(words) for words, _ in found))
-    code, _, err = tagger("--mode=predict", *flags(model_dir=trained, test_file=files / "test.txt"))
+    (tmp_path / "test.txt").write_text("\n\n".join("\n".join(words) for words, _ in found))
+    code, _, err = tagger("--mode=predict", *flags(model_dir=trained, test_file=tmp_path / "test.txt"))
     assert code == 0, err
     blocks = (trained / "predictions.txt").read_text().rstrip("\n").split("\n\n")
     written = [[line.split(" ") for line in block.splitlines()] for block in blocks]
@@ -252,11 +252,11 @@ def test_four_devices_train_as_one_does(files: Path, plain: Path, tmp_path: Path
     assert_same_model("last", plain, tmp_path)
 
 
-def test_other_schemes_of_the_same_entities(trained: Path, files: Path, tagger: Run) -> None:
+def test_other_schemes_of_the_same_entities(trained: Path, tagger: Run, tmp_path: Path) -> None:
     """A file in any scheme is scored in that of the model, with the same results."""
     results = []
     for scheme in ("iob2", "iobes", "bilou"):
-        path = write_columns(files / f"dev-{scheme}.txt", sentences(100, 1), scheme)  # type: ignore[arg-type]
+        path = write_columns(tmp_path / f"dev-{scheme}.txt", sentences(100, 1), scheme)  # type: ignore[arg-type]
         code, out, err = tagger("--mode=eval", *flags(model_dir=trained, eval_file=path))
         assert code == 0, err
         results.append(json.loads(out))

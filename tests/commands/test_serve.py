@@ -399,7 +399,7 @@ def test_an_answer_has_a_size(server: Server, monkeypatch: pytest.MonkeyPatch) -
 def test_texts_are_cut_only_on_request(models: dict[str, jaxbert.Model]) -> None:
     """By the request, or by the server's flag, which a request may contradict."""
     long, model = "red blue " * 30, models["words"]
-    with pytest.warns(UserWarning, match="are cut"):
+    with pytest.warns(UserWarning, match="is cut"):
         cut = model.embed([long], normalize=True)
     with serving({"words": model}) as one:
         close(one.get("/embed", {"inputs": long, "truncate": True}), cut)
