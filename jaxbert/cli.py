@@ -127,7 +127,10 @@ def _dispatch(arguments: list[str]) -> None:
 
 
 def _run(command: str, arguments: list[str]) -> None:
-    importlib.import_module(f"jaxbert.commands.{command}").run(_options(command, arguments))
+    options = _options(command, arguments)
+    with _signals_wait():
+        module = importlib.import_module(f"jaxbert.commands.{command}")
+    module.run(options)
 
 
 def _options(command: str, arguments: list[str]) -> object:
@@ -169,8 +172,8 @@ def flags_of(command: str) -> type:
 def _signals() -> Iterator[None]:
     """SIGTERM raises Interrupted meanwhile, Ctrl-C KeyboardInterrupt unless it is ignored, as in the background.
 
-    Python drops what is raised while it collects garbage, for which jax has it call a function: while jax is imported
-    signals come there more often than not (findings/jax_swallows_signals.sh). What was dropped is sent again.
+    Python drops what is raised while it collects garbage, for which jax has it call a function
+    (findings/jax_swallows_signals.sh). What was dropped is sent again.
     """
     received: list[int] = []
 
@@ -200,6 +203,19 @@ def _signals() -> Iterator[None]:
         for number, handler in previous.items():
             signal.signal(number, handler)
         sys.unraisablehook = hook
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Signals come afterwards: what one raises amid the import of compiled modules may end the process in a crash."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _stopped(signal_number: int, message: str = "") -> int:

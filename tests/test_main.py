@@ -190,6 +190,24 @@ def test_a_signal_amid_garbage_collection_ends_a_run(
     assert "stopped by" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_for_imports(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled modules may crash where one raises something amid their import; then it ends the command."""
+    done: list[str] = []
+
+    def slow(name: str) -> object:
+        if name != "jaxbert.commands.inspect":
+            return sys.modules[name]
+        signal.raise_signal(number)
+        done.append("imported")
+        return types.SimpleNamespace(run=lambda flags: done.append("run"))
+
+    importlib.import_module("jaxbert.config.models")
+    monkeypatch.setattr("importlib.import_module", slow)
+    assert main(["inspect", "x"]) == 128 + number
+    assert done == ["imported"]
+
+
 def test_a_signal_that_a_library_calls_its_error_ends_a_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
