@@ -70,27 +70,17 @@ def test_every_layout_starts_the_same_training(mrpc: list[str], official: Path, 
     assert losses == [losses[0]] * len(sources)
 
 
-@pytest.mark.parametrize(
-    ("task", "header", "epochs", "metric", "above"),
-    [
-        # The majority class has accuracy 0.67 and Matthews correlation 0.
-        pytest.param("MRPC", 1, 10, "accuracy", 0.9, id="MRPC"),
-        pytest.param("CoLA", 0, 14, "matthews", 0.8, id="CoLA"),
-    ],
-)
-def test_learns_a_real_task(
-    task: str, header: int, epochs: int, metric: str, above: float, shared: Path, classify: Run, tmp_path: Path
-) -> None:
-    """From random weights, a small encoder learns 192 real examples well above the majority class."""
-    lines = (shared / "data" / "glue" / task / "train.tsv").read_text(encoding="utf-8-sig").splitlines(keepends=True)
-    folder = tmp_path / task
+def test_learns_a_real_task(shared: Path, classify: Run, tmp_path: Path) -> None:
+    """From random weights, a small encoder learns 192 real pairs: of 64 of them, 39 of one class, it knows nine tenths."""
+    lines = (shared / "data/glue/MRPC/train.tsv").read_text(encoding="utf-8-sig").splitlines(keepends=True)
+    folder = tmp_path / "MRPC"
     folder.mkdir()
-    for name in ("train.tsv", "dev.tsv"):
-        (folder / name).write_text("".join(lines[: header + 192]), encoding="utf-8")
+    for name, count in (("train.tsv", 192), ("dev.tsv", 64)):
+        (folder / name).write_text("".join(lines[: 1 + count]), encoding="utf-8")
     config, vocab = tmp_path / "bert_config.json", shared / "data" / "vocab" / "uncased_en" / "vocab.txt"
     config.write_text(json.dumps(SMALL))
     where = flags(data_dir=folder, bert_config_file=config, vocab_file=vocab, model_dir=tmp_path / "model")
-    how = flags(train_batch_size=16, num_train_epochs=epochs, learning_rate=1e-3)
+    how = flags(train_batch_size=16, num_train_epochs=10, learning_rate=1e-3)
     code, _, err = classify(*where, *how)
     assert code == 0, err
-    assert json.loads((tmp_path / "model" / "best" / "eval_results.json").read_text())[metric] > above, err
+    assert json.loads((tmp_path / "model" / "best" / "eval_results.json").read_text())["accuracy"] > 0.9, err
