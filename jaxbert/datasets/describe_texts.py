@@ -189,7 +189,9 @@ def of_set(found: Looked, unit: str, longer: str) -> Iterator[str]:
     yield line_of("texts", ", ".join(filter(None, [f"{counted(len(found.sizes), 'example')}", *notes])))
     numbers = [number for label in found.classes if found.are_numbers and (number := _number(label)) is not None]
     if numbers:
-        yield line_of("labels", f"numbers from {min(numbers):g} to {max(numbers):g}: `--regression`")
+        others = [f"`{label}`" for label in sorted(found.classes) if _number(label) is None]
+        but = f", but {', '.join(others[:_SHOWN])}" if others else ""
+        yield line_of("labels", f"numbers from {min(numbers):g} to {max(numbers):g}{but}: `--regression`")
     elif "" not in found.classes or len(found.classes) > 1:
         told = [
             f"`{name}` {count:,}" for name, count in sorted(found.classes.items(), key=lambda one: (-one[1], one[0]))

@@ -4,6 +4,7 @@
 import functools
 import json
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -18,6 +19,7 @@ from jaxbert.tasks import classification, multiple_choice, spans, tagging
 from jaxbert.tasks.fine_tuning import run_and_export, trained_checkpoint
 
 Task = Literal["classification", "multi_label", "regression", "squad", "tagging", "multiple_choice"]
+_ONE_AT_A_TIME = threading.Lock()  # orbax (0.12.8) has states that are saved at once wait for each other, in vain
 _DATA = "data"  # below the folder of a run
 _SQUAD_KEYS = ("question", "context", "answers")
 _TAG_KEYS = ("tokens", "tags", "ner_tags", "text", "spans")
@@ -163,6 +165,12 @@ def _parsed(kind: type[Flags], given: Mapping[str, object]) -> Flags:
 
 
 def _trained(flags: Flags) -> Model:
+    with _ONE_AT_A_TIME:
+        _train(flags)
+    return load(trained_checkpoint(flags), compile_cache=flags.compile_cache)
+
+
+def _train(flags: Flags) -> None:
     if isinstance(flags, SquadFlags):
         run_and_export(flags, spans.run_task, "squad", os.environ)
     elif isinstance(flags, TaggerFlags):
@@ -171,7 +179,6 @@ def _trained(flags: Flags) -> Model:
         run_and_export(flags, multiple_choice.run_task, "choice", os.environ)
     else:
         run_and_export(flags, classification.run_task, "classifier", os.environ)
-    return load(trained_checkpoint(flags), compile_cache=flags.compile_cache)
 
 
 def _write_table(path: str, rows: Iterable[Any], columns: tuple[str, str | None, str]) -> str:

@@ -428,7 +428,7 @@ def _sequence(value: Json) -> Text:
 def _flag(fields: Mapping[str, Json], name: str, default: bool) -> bool:
     value = fields.get(name, default)
     if value is not None and not isinstance(value, bool):
-        raise InputError(f"`{name}` is not true or false", f"leave it out for {str(default).lower()}")
+        raise InputError(f"`{name}` is not true or false", "give true or false, or leave it out")
     return default if value is None else value
 
 

@@ -21,7 +21,7 @@ from jaxbert.checkpoints.tf_bundle import find_prefix
 from jaxbert.checkpoints.vocab_fit import NewTokens
 from jaxbert.config.bert_config import BertConfig
 from jaxbert.config.trainers import FineTuningFlags
-from jaxbert.console import say
+from jaxbert.console import counted, say
 from jaxbert.datasets.checks import refuse_other_vocab
 from jaxbert.errors import InputError
 from jaxbert.export.model import export_model
@@ -303,7 +303,7 @@ def _fresh(flags: FineTuningFlags, config: BertConfig) -> tuple[str, ...]:
     if not count:
         return ()
     if count > layers:
-        raise InputError(f"`--reinit_layers={count}`, but the model has {layers} layers", "lower it")
+        raise InputError(f"`--reinit_layers={count}`, but the model has {counted(layers, 'layer')}", "lower it")
     parts = (*(f"layer_{number}" for number in range(layers - count, layers)), "pooler")
     names = [*(f"layer_{number}" for number in range(layers)), "pooler"]
     if both := set(parts) & {*_frozen(flags.freeze, ["embeddings", *names])}:

@@ -58,6 +58,7 @@ from jaxbert.train.losses import span_loss, span_losses
 from jaxbert.train.step import Batch
 
 SETTINGS = WindowSettings(max_seq_length=384, doc_stride=128, max_query_length=64)
+_ANSWER_FLAGS = ("n_best_size", "max_answer_length", "null_score_diff_threshold")
 THRESHOLD = "null_score_diff_threshold"  # the result that later predictions take as threshold for no answer
 _ASKED_FILE = "evaluation.json"  # beside weights: what was asked of them
 _SHOWN = ("exact_match", "exact", "f1", "loss", THRESHOLD)  # of an evaluation amid training
@@ -263,7 +264,7 @@ def _train(flags: SquadFlags, answerer: Answerer, data: "Data", held_out: Questi
         fine_tuning.refuse_records_of_other_vocab(data.model, records, data.train)
     note_other_size(data.meta.train_data_size, len(records), data.train)
     bound = fine_tuning.data_of_run(records.checksums, flags.train_file)
-    scored = fine_tuning.data_of_run({"": held_out.checksum}, held_out.path) if held_out is not None else {}
+    scored = _evaluation_of_run(flags, held_out) if held_out is not None else {}
     training = fine_tuning.training(flags, answerer, records, span_targets, "squad", bound, scored)
     metric = _best_metric(answerer, held_out)
     texts = data.model.texts() | {model_folder.META_DATA_FILE: data.meta.to_json()}
@@ -298,9 +299,14 @@ def _best_metric(answerer: Answerer, held_out: QuestionFile | None) -> str:
 
 def _asked(flags: SquadFlags, questions: QuestionFile) -> str:
     """What decides what an evaluation gives, the questions by their content and the flags, as JSON."""
-    names = ("n_best_size", "max_answer_length", "null_score_diff_threshold")
-    asked = {"questions": questions.checksum, **{name: getattr(flags, name) for name in names}}
+    asked = {"questions": questions.checksum, **{name: getattr(flags, name) for name in _ANSWER_FLAGS}}
     return json.dumps(asked, indent=2) + "\n"
+
+
+def _evaluation_of_run(flags: SquadFlags, questions: QuestionFile) -> dict[str, str]:
+    """See `data_of_run`: the questions, and the flags by which they are answered."""
+    found = fine_tuning.data_of_run({"": questions.checksum}, questions.path)
+    return found | {f"`--{name}`": str(getattr(flags, name)) for name in _ANSWER_FLAGS}
 
 
 def evaluate(

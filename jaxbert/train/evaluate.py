@@ -32,7 +32,7 @@ def computed(
     for named, batch in batches:
         result: Future[Any] = Future()
         if on_cpu:
-            result = _two_threads().submit(_finished, function, weights, batch)
+            result = _submitted(function, weights, batch)
             shapes = tuple((name, array.shape) for name, array in batch.items())
             if shapes not in compiled:  # two threads would compile it twice
                 result.result()
@@ -44,6 +44,15 @@ def computed(
             yield _oldest(sent)
     while sent:
         yield _oldest(sent)
+
+
+def _submitted(function: Callable[[Tree, Batch], Any], weights: Tree, batch: Batch) -> "Future[Any]":
+    try:
+        return _two_threads().submit(_finished, function, weights, batch)
+    except RuntimeError:  # Python is ending, and starts no thread any more
+        result: Future[Any] = Future()
+        result.set_result(function(weights, batch))
+        return result
 
 
 @functools.cache

@@ -201,8 +201,9 @@ def _changes_of_evaluation(old: Mapping[str, str], new: Mapping[str, str]) -> li
     """What differs of what is evaluated on, whose files may have other names; nothing where one of both is empty."""
     if not old or not new or [*old.values()] == [*new.values()]:
         return []
-    if old.keys() != new.keys():
-        return [f"evaluation was on {', '.join(old)}, is on {', '.join(new)}"]
+    gone, come = [name for name in old if name not in new], [name for name in new if name not in old]
+    if gone and come:
+        return [f"evaluation was on {', '.join(gone)}, is on {', '.join(come)}"]
     return [f"for evaluation {change}" for change in changes_of_data(old, new)]
 
 

@@ -3,10 +3,13 @@
 
 import concurrent.futures
 import dataclasses
+import importlib
 import json
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -255,6 +258,26 @@ def test_any_numbers_of_masks_and_candidates_take_few_programs(
     for number in (5, 6, 7):
         assert model.fills(texts, top=number) == [[mask[:number] for mask in masks] for masks in expected]
     assert sum("Compiling jit(words)" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_trainings_of_several_threads_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """States that orbax (0.12.8) is to save at once wait for each other for minutes, and are not saved."""
+    module = importlib.import_module("jaxbert.library.fine_tune")
+    running, most = threading.Semaphore(1), list[bool]()
+
+    def train(flags: object) -> None:
+        most.append(running.acquire(blocking=False))
+        time.sleep(0.05)
+        running.release()
+
+    for name, instead in (("_train", train), ("load", lambda *_, **__: None), ("trained_checkpoint", str)):
+        monkeypatch.setattr(module, name, instead)
+    threads = [threading.Thread(target=module._trained, args=(SimpleNamespace(compile_cache=""),)) for _ in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [True] * 3
 
 
 def test_many_are_answered_as_each_alone(task: Task, tmp_path: Path) -> None:

@@ -125,13 +125,15 @@ def test_finished_training_scores_another_file(
 def test_a_run_that_goes_on_is_scored_on_the_same(
     trained: tuple[Path, int], data: Path, squad: Run, tmp_path: Path
 ) -> None:
-    """Other questions are refused, whose scores would stand beside those of before."""
+    """Other questions, or answers chosen otherwise, are refused: their scores would stand beside those of before."""
     source, version = trained
     folder = shutil.copytree(source, tmp_path / "model", ignore=shutil.ignore_patterns("last"))
     before, now = (f"what is made of `{data}/{at}-v{version}.json`" for at in ("dev", "train"))
     asked = flags(predict_file=data / f"train-v{version}.json", model_dir=folder)
     problem = f"cannot go on with what is there now: evaluation was on {before}, is on {now}"
     assert_refused(squad(f"--flagfile={source}/flags.txt", *asked), problem, "another `--model_dir`")
+    shorter = squad(f"--flagfile={source}/flags.txt", f"--model_dir={folder}", "--max_answer_length=1")
+    assert_refused(shorter, "for evaluation `--max_answer_length` was changed", "another `--model_dir`")
 
 
 def test_finished_training_scores_changed_questions(data: Path, task: Task, squad: Run, tmp_path: Path) -> None:

@@ -72,6 +72,8 @@ def test_labels_that_are_numbers_are_compared_as_such(tmp_path: Path) -> None:
     assert found[1] == ("labels", "numbers from 1.5 to 4: `--regression`")
     assert found[3] == ("duplicates", "2 examples have the texts of an earlier one, 1 of them with another label")
     assert found[-1] == ("in both", "1 different text is in both files")
+    Path(paths[1]).write_text("a,b,label\nx,y,3\nz,z,four\n")
+    assert ("labels", "numbers from 3 to 3, but `four`: `--regression`") in lines(paths[0], paths[1], None)
     Path(paths[0]).write_text("a,b,label\nx,y,1\nz,z,1.0\n")
     assert dict(lines(paths[0], None, None))["labels"] == "`1` 1, `1.0` 1"
 

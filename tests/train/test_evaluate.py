@@ -62,6 +62,18 @@ def test_all_calls_are_computed_in_the_same_two_threads(monkeypatch: pytest.Monk
     assert used.isdisjoint({*callers, threading.current_thread()})
 
 
+def test_what_python_starts_no_thread_for_is_computed_by_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At its end, where a program may still ask."""
+
+    def ended() -> None:
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    monkeypatch.setattr("jaxbert.train.evaluate._two_threads", ended)
+    found = list(computed(lambda weights, batch: batch["x"], None, batches()))
+    assert [len(result) for _, result in found] == list(SIZES)
+
+
 def test_several_devices_are_sent_all_programs_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their collectives must be entered in one order everywhere."""
     monkeypatch.setattr(jax, "device_count", lambda: 2)
