@@ -175,7 +175,7 @@ def test_frozen_weights_and_those_that_start_at_random(task: Task, classify: Run
         ),
         ("--freeze=layer_0-1", "the model has no `layer_0-1`", "write several layers as `layer_0-3`"),
         ("--freeze=bert", "`--freeze=bert`: the model has no `bert`", ""),
-        ("--reinit_layers=2", "`--reinit_layers=2`, but the model has 1 layers", "lower it"),
+        ("--reinit_layers=2", "`--reinit_layers=2`, but the model has 1 layer", "lower it"),
         ("--freeze=layer_0 --reinit_layers=1", "lets start at random: layer_0", "leave out one of them"),
         ("--layer_lr_decay=0", "`--layer_lr_decay=0.0`: expected above 0, at most 1", ""),
         ("--hidden_dropout_prob=1", "`--hidden_dropout_prob=1.0`: expected 0 <= p < 1", ""),
@@ -199,7 +199,7 @@ def test_what_a_model_or_task_does_not_have_is_refused(
     ("given", "message"),
     [
         ("--freeze=layer_7", "the model has no `layer_7`"),
-        ("--reinit_layers=2", "`--reinit_layers=2`, but the model has 1 layers"),
+        ("--reinit_layers=2", "`--reinit_layers=2`, but the model has 1 layer"),
         ("--class_weights=1:2.0,2:1", "there is no class `2`"),
         ("--class_weights=1:-1", "`-1` is no number above 0"),
         (
