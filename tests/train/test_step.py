@@ -7,7 +7,6 @@ import threading
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from jaxbert.batches.devices import device_mesh, replicated, shard_rows
 from jaxbert.batches.loader import TrainingBatches
